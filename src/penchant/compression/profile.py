@@ -1,0 +1,41 @@
+"""What a compressor gives back: a short text within its budget, and what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from penchant.history.records import History, Request, Segment
+from penchant.marking.marks import Marks
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Text of at most `budget` tokens of the target tokenizer (`tokens` is counted on the final text).
+
+    segments: what was taken, in time order, with their marks in `scores`. compressor: the one that was asked for.
+    fallback: the text is extractive although a rewriter was asked for; `reason` then says why.
+    mass_kept: share of the positive marking mass that the chosen segments hold, 0 to 1.
+    """
+
+    text: str
+    tokens: int
+    budget: int
+    history_tokens: int
+    segments: tuple[Segment, ...]
+    scores: tuple[float, ...]
+    marker: str
+    compressor: str
+    fallback: bool = False
+    reason: str | None = None
+    mass_kept: float = 0.0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def ratio(self) -> float:
+        """How many times shorter than the history the profile is."""
+        return self.history_tokens / self.tokens if self.tokens else float("inf")
+
+
+Compressor = Callable[[History, Request, Marks, int], Profile]
+"""(history, request, marks, budget in tokens) -> Profile."""
