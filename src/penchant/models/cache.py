@@ -1,0 +1,105 @@
+"""The directory where de-quantised models are kept: entries appear whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from penchant.errors import ModelError
+
+MANIFEST = "penchant.json"
+STALE_SECONDS = 24 * 3600
+HASHED_BYTES = 2 << 30
+"""Files up to this size are hashed in full at every load (about a second a GiB); of larger ones the size is checked."""
+
+
+def models_directory() -> Path:
+    """`$PENCHANT_CACHE/models`, else the platform's cache directory (XDG, Library/Caches, LOCALAPPDATA)."""
+    own = os.environ.get("PENCHANT_CACHE")
+    if own:
+        return Path(own).expanduser() / "models"
+    if sys.platform == "darwin":
+        root = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return root / "penchant" / "models"
+
+
+def publish(entry: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary directory beside `entry`, then rename it to `entry`.
+
+    Two processes may do this at once: the first to finish wins and the other's work is dropped. An exception or
+    Ctrl-C in `write` leaves nothing behind. Raises `OSError` when the cache can't be written.
+    """
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(entry.parent)
+    work = Path(tempfile.mkdtemp(prefix=f".{entry.name}-", dir=entry.parent))
+    try:
+        write(work)
+        files = {path.name: _facts(path) for path in sorted(work.iterdir())}
+        (work / MANIFEST).write_text(json.dumps({"files": files}, indent=1), encoding="utf-8")
+        for path in work.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        try:
+            work.rename(entry)
+        except OSError:
+            if is_complete(entry) is not None:
+                raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def is_complete(entry: Path) -> str | None:
+    """None when every file of the entry is there with the content it was written with, else what is wrong."""
+    try:
+        listed = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))["files"]
+        for name, facts in listed.items():
+            if _facts(entry / name) != facts:
+                return f"{name} has changed"
+    except OSError as error:
+        return f"{Path(error.filename or MANIFEST).name} can't be read"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} is not readable"
+    return None
+
+
+def discard(entry: Path) -> None:
+    """Take a damaged entry away; its name is free at once. Raises `ModelError` when that isn't allowed."""
+    aside = entry.with_name(f".{entry.name}-discarded-{os.getpid()}-{time.monotonic_ns()}")
+    try:
+        entry.rename(aside)
+    except FileNotFoundError:
+        return  # another process was quicker
+    except OSError as error:
+        raise ModelError(f"the damaged cache entry {entry} can't be removed ({error}): delete it by hand") from error
+    if aside.is_dir():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
+
+
+def _facts(path: Path) -> dict[str, int | str]:
+    size = path.stat().st_size
+    if size > HASHED_BYTES:
+        return {"bytes": size}
+    with path.open("rb") as file:
+        return {"bytes": size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _sweep(directory: Path) -> None:
+    """Remove what a killed process left here a day ago or earlier."""
+    for path in directory.glob(".*-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(path)

