@@ -1,0 +1,176 @@
+"""The history FILE: JSON Lines, one record a line.
+
+{"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?}
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import math
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
+
+from penchant.errors import InputError, StoreError
+from penchant.history.records import History, Record
+from penchant.history.surrogates import without_surrogates
+
+_SHAPE = 'one object a line, such as {"text": "...", "when": "2024-05-01T10:00:00Z"}'
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    text: StrictStr
+    reply: StrictStr | None = None
+    label: StrictInt | StrictFloat | StrictStr | None = None
+    when: datetime | None = None
+    kind: StrictStr | None = None
+    id: StrictStr | None = None
+    meta: dict[str, Any] | None = None
+
+    @field_validator("label")
+    @classmethod
+    def _finite(cls, value: int | float | str | None) -> int | float | str | None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("must be a finite number")  # 1e999 is valid JSON
+        return value
+
+    @field_validator("when", mode="before")
+    @classmethod
+    def _iso_8601(cls, value: object) -> datetime | None:
+        if value is None or isinstance(value, datetime):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("a time is an ISO 8601 string such as 2024-05-01T10:00:00Z")
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(f"{value[:40]!r} is no ISO 8601 time such as 2024-05-01T10:00:00Z") from None
+
+
+def read_records(path: str | Path) -> Iterator[Record]:
+    """The records of a history file, one by one. Blank lines and a byte-order mark are passed over.
+
+    A record without an id that repeats an earlier one in everything is given once: their ids would be the same.
+    Raises `InputError` naming file and line: unreadable, no UTF-8, no JSON, wrong type, unknown key, no text, or an id
+    that an earlier line has.
+    """
+    path = Path(path)
+    seen: dict[str, int] = {}
+    for number, raw in _lines(path):
+        record, named = _parse(raw, path, number)
+        first = seen.setdefault(record.id, number)
+        if first == number:
+            yield record
+        elif named:
+            raise InputError(
+                f"{path.name} line {number}: the id {record.id!r} stands on line {first} already: "
+                "expected each id once; change or remove one of the two lines"
+            )
+
+
+def load_history(path: str | Path, user: str = "") -> History:
+    """A whole history file in memory. Raises `InputError` as `read_records` does, and for a file without records."""
+    history = History(read_records(path), user)
+    if not len(history):
+        raise InputError(f"{Path(path).name} is empty: expected {_SHAPE}; add at least one record")
+    return history
+
+
+def to_line(record: Record) -> str:
+    """One record as one line of JSON (no line end); reading it gives an equal record."""
+    fields: dict[str, Any] = {"id": record.id, "text": record.text, "reply": record.reply, "label": record.label}
+    fields |= {"when": record.when.isoformat() if record.when else None, "kind": record.kind}
+    fields |= {"meta": dict(record.meta) or None}
+    kept = {key: value for key, value in fields.items() if value is not None}
+    try:
+        return json.dumps(kept, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"record {record.id!r} can't be written as JSON ({error}): expected finite numbers, and only "
+            "text, numbers, lists and objects in its meta; change the record"
+        ) from None
+
+
+def write_records(path: str | Path, records: Iterable[Record]) -> int:
+    """Writes a history file, whole or not at all (through a neighbouring temporary file). Returns the count."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    count = 0
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as out:
+            for record in records:
+                out.write(to_line(record) + "\n")
+                count += 1
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"{path.name} can't be written: {error.strerror or error}; free space or choose another"
+        ) from error
+    finally:
+        part.unlink(missing_ok=True)
+    return count
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        # Read as bytes: only \n ends a line (text mode would also break at a lone \r inside a string).
+        with path.open("rb") as lines:
+            for number, raw in enumerate(lines, 1):
+                if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                    raise InputError(f"{path.name} is UTF-16: expected UTF-8; save it as UTF-8")
+                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+                if line.strip():
+                    yield number, line
+    except OSError as error:
+        raise InputError(
+            f"{path} can't be read: {error.strerror or error}; expected a history file (JSON Lines)"
+        ) from error
+
+
+def _parse(raw: bytes, path: Path, number: int) -> tuple[Record, bool]:
+    def fail(what: str) -> NoReturn:
+        raise InputError(f"{path.name} line {number}: {what}: expected {_SHAPE}; fix or remove the line") from None
+
+    try:
+        fields = json.loads(raw.rstrip(b"\r\n").decode("utf-8"), parse_constant=_no_number)
+        if b"\\u" in raw:  # only an escape can hide half a character
+            fields = without_surrogates(fields)
+    except UnicodeDecodeError as error:
+        fail(f"not UTF-8 at byte {error.start + 1}")
+    except json.JSONDecodeError as error:
+        fail(f"invalid JSON ({error.msg}, column {error.colno})")
+    except (ValueError, RecursionError) as error:
+        fail(f"invalid JSON ({error})")
+    if not isinstance(fields, dict):
+        fail(f"invalid record (a JSON {type(fields).__name__})")
+    try:
+        line = _Line.model_validate(fields)
+        record = Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
+    except ValidationError as error:
+        fail(f"invalid record ({_first_problem(error)})")
+    except InputError as error:
+        fail(f"invalid record ({error})")
+    except OverflowError:
+        fail("invalid record (when: outside of the years 1 to 9999 in UTC)")
+    return record, bool(line.id)
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _first_problem(error: ValidationError) -> str:
+    unknown = [str(problem["loc"][0]) for problem in error.errors() if problem["type"] == "extra_forbidden"]
+    if unknown:
+        known = ", ".join(_Line.model_fields)
+        return f"unknown key{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}, known are {known}"
+    problem = error.errors()[0]
+    if problem["loc"][0] == "label" and problem["type"] != "value_error":
+        return "label: must be a number or a string"
+    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"
