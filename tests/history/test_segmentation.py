@@ -10,23 +10,7 @@ from penchant.history.segmentation import LONGEST, WHOLE, segment, segment_recor
 
 SPACES = [" ", "\n", "\r\n", "\n\n", "\u2028", "\x85", "\u3000", "\u00a0", "\x1c"]
 PIECES = [". ", "! ", "\x00", "אבג. ", "\u202e", "😀", "👩\u200d🔬", "e\u0301", "。", "हि।"]
-ODD = ["Dr. ", "z. B. ", "\"", "(", "\ud800", "word " * 150, "x" * 1200]
-    ". ",
-    "! ",
-    "\x00",
-    "אבג. ",
-    "\u202e",
-    "😀",
-    "👩\u200d🔬",
-    "e\u0301",
-    "。",
-    "हि।",
-    "Dr. ",
-    "z. B. ",
-    '"',
-    "(",
-    "\ud800",
-]
+ODD = ["Dr. ", "z. B. ", '"', "(", "\ud800", "word " * 150, "x" * 1200]
 AWKWARD = st.sampled_from([*SPACES, *PIECES, *ODD])
 TEXT = st.lists(st.one_of(AWKWARD, st.text(max_size=30)), min_size=1, max_size=25).map("".join)
 
