@@ -1,0 +1,29 @@
+"""Where a store lives when nobody says so, and where one user's files lie inside it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+DATABASE = "penchant.db"
+
+
+def default_store() -> str:
+    """$PENCHANT_STORE (a folder or a database URL), else the platform's folder for application data."""
+    if named := os.environ.get("PENCHANT_STORE"):
+        return named
+    home = Path.home()
+    if sys.platform == "darwin":
+        base = home / "Library" / "Application Support"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    else:
+        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    return str(base / "penchant")
+
+
+def user_folder(user: str) -> str:
+    """Name of a user's folder in every area of a store: the SHA-256 of the user id, so any id is a safe name."""
+    return hashlib.sha256(user.encode("utf-8")).hexdigest()

@@ -1,0 +1,288 @@
+"""Where the records of all users live. SQLite in a folder by default; any SQLAlchemy URL otherwise."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import sqlalchemy as sa
+
+from penchant.errors import InputError, StoreError, UnknownUserError
+from penchant.history.jsonl import to_line
+from penchant.history.records import History, Record
+from penchant.history.store import engine as database
+from penchant.history.store import erasure
+from penchant.history.store.erasure import ErasureReceipt
+from penchant.history.store.location import DATABASE, default_store, user_folder
+from penchant.history.store.tables import records, to_record, to_row, users
+
+BATCH = 2_000
+"""Records a transaction."""
+_LONGEST_USER = 1_000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the records that were handed over."""
+
+    added: int = 0
+    unchanged: int = 0
+    replaced: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.added + other.added, self.unchanged + other.unchanged, self.replaced + other.replaced)
+
+
+@dataclass(frozen=True)
+class UserEntry:
+    """A line of the list of users."""
+
+    user: str
+    records: int
+
+
+class Store:
+    """Records of many users, on disk, with everything else that is kept for a user in folders beside them.
+
+    `path_or_url`: a folder (made when missing) that will hold `penchant.db` (SQLite) and one folder per area and user
+    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders.
+    Safe for several threads and processes at once; writers wait for each other. A context manager.
+    Raises `InputError` for a path that can't be a store, `StoreError` for one that can't be opened or that a newer
+    Penchant wrote.
+    """
+
+    def __init__(self, path_or_url: str | Path, directory: str | Path | None = None) -> None:
+        named = str(path_or_url)
+        if named.startswith("sqlite"):
+            raise InputError(f"the store {named!r} is an SQLite URL: expected the folder of the store; name the folder")
+        self.directory = Path(directory or default_store()) if "://" in named else Path(named)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise InputError(
+                f"the store {self.directory} can't be opened ({why}): expected a folder to write to"
+            ) from error
+        url = named if "://" in named else sa.URL.create("sqlite", database=str(self.directory / DATABASE))
+        self._engine = database.open_engine(url)
+        try:
+            database.migrate(self._engine)
+            erasure.finish_erasures(self._engine, self.directory)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def index_dir(self, user: str) -> Path:
+        """Where the caches of a user's attention index go (not created here). `forget` removes it."""
+        return self.user_dir("indexes", user)
+
+    def user_dir(self, area: str, user: str) -> Path:
+        """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user."""
+        return self.directory / area / user_folder(user)
+
+    # Writing
+
+    def add(self, user: str, new: Iterable[Record], *, replace: bool = False, batch: int = BATCH) -> Counts:
+        """Adds a user's records. See `add_many`."""
+        return self.add_many(((user, record) for record in new), replace=replace, batch=batch)
+
+    def add_many(
+        self,
+        new: Iterable[tuple[str, Record]],
+        *,
+        replace: bool = False,
+        batch: int = BATCH,
+        acknowledge: Callable[[Counts], None] | None = None,
+    ) -> Counts:
+        """Adds records of any number of users, as they come, `batch` to a transaction.
+
+        A record whose id and content are there already is unchanged; one whose id is there with other content raises
+        `InputError`, unless `replace` says to overwrite. An error undoes its own batch only. After each commit
+        `acknowledge` gets the counts so far: what it was told survives a crash.
+        """
+        if batch < 1:
+            raise InputError(f"a batch of {batch} records: expected at least 1; raise the batch")
+        total = Counts()
+        source = iter(new)
+        while pairs := list(itertools.islice(source, batch)):
+            rows = [(_checked(user), to_row(record)) for user, record in pairs]
+            try:
+                with database.writing(self._engine) as connection:
+                    counts = _write(connection, rows, replace)
+            except InputError as error:
+                raise InputError(f"{error} ({total.added} records were added before)") from None
+            total += counts
+            if acknowledge:
+                acknowledge(total)
+        return total
+
+    # Reading
+
+    def history(self, user: str) -> History:
+        """A user's whole history. Raises `UnknownUserError`."""
+        return History(self._records(user), user)
+
+    def export(self, user: str) -> Iterator[str]:
+        """A user's records as lines of a history file, in the order they came in: importing them gives the same
+        history. Raises `UnknownUserError` at the call, not at the first line."""
+        return (to_line(record) for record in self._records(user))
+
+    def users(self, limit: int = 100, after: str | None = None) -> Iterator[UserEntry]:
+        """One page of users by id (by code point), beginning behind `after`, with their numbers of records."""
+        if limit < 1:
+            raise InputError(f"a page of {limit} users: expected at least 1; raise the limit")
+        page = sa.select(users).order_by(users.c.id).limit(limit)
+        if after is not None:
+            page = page.where(users.c.id > after)
+        chosen = page.subquery()
+        counted = (
+            sa.select(chosen.c.id, sa.func.count(records.c.key))
+            .select_from(chosen.outerjoin(records, records.c.user == chosen.c.key))
+            .group_by(chosen.c.key, chosen.c.id)
+            .order_by(chosen.c.id)
+        )
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(counted).tuples().all()
+        return (UserEntry(user, count) for user, count in rows)
+
+    def all_users(self, page: int = 1_000) -> Iterator[UserEntry]:
+        """Every user, a page at a time."""
+        after: str | None = None
+        while entries := list(self.users(page, after)):
+            yield from entries
+            after = entries[-1].user
+
+    def count(self, user: str | None = None) -> int:
+        """How many records a user has, or without a user, how many users there are. Raises `UnknownUserError`."""
+        query = sa.select(sa.func.count()).select_from(users if user is None else records)
+        if user is not None:
+            query = query.where(records.c.user == self._key(user))
+        with database.reading(self._engine) as connection:
+            return connection.execute(query).scalar_one()
+
+    # Erasing
+
+    def forget(self, user: str) -> ErasureReceipt:
+        """Erases a user: records, every folder kept for the user, what the database keeps of deleted rows (secure
+        delete, vacuum, empty log). Then every file under the store's folder is searched for each run of 8 consecutive
+        words of the user's texts (a shorter text as a whole, from 8 bytes on; store/residue.py says exactly what),
+        sparing what another user's live record holds too.
+
+        Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
+        erasure that is cut off is finished when the store is next opened. The user id and record ids are erased but
+        not searched for. With another database than SQLite, only the folder's files are searched.
+        """
+        return erasure.forget(self._engine, self.directory, user, self._key(user))
+
+    def forget_record(self, user: str, record: str, *, keep_files: bool = False) -> None:
+        """Erases one record, by id; the last one takes its user along. What is left is what would be there without it.
+
+        The user's folders hold things computed from the record and are removed too, unless `keep_files` says that the
+        caller brings them up to date. Raises `UnknownUserError`, and `InputError` for an unknown record.
+        """
+        key = self._key(user)
+        with database.writing(self._engine) as connection:
+            gone = connection.execute(sa.delete(records).where(records.c.user == key, records.c.id == record)).rowcount
+            if not gone:
+                raise InputError(f"user {user!r} has no record {record!r}: expected an id that `users export` shows")
+            empty = ~sa.exists().where(records.c.user == key)
+            connection.execute(sa.delete(users).where(users.c.key == key, empty))
+        if not keep_files:
+            try:
+                erasure.remove_folders(self.directory, user_folder(user))
+            except OSError as error:
+                raise StoreError(f"files of {user!r} can't be removed ({error}): remove them by hand") from error
+        erasure.truncate_log(self._engine)
+
+    def _key(self, user: str) -> int:
+        with database.reading(self._engine) as connection:
+            key = connection.execute(sa.select(users.c.id, users.c.key).where(users.c.id == _checked(user))).first()
+        if key is None:
+            raise UnknownUserError(
+                f"no user {user!r} in the store: `penchant users` lists the users; import records first"
+            )
+        return int(key.key)
+
+    def _records(self, user: str) -> Iterator[Record]:
+        return map(to_record, erasure.pages(self._engine, records.c.user == self._key(user)))
+
+
+def _checked(user: str) -> str:
+    if not user or len(user) > _LONGEST_USER or not user.isprintable():
+        raise InputError(
+            f"the user id {user[:40]!a} can't be used: expected 1 to {_LONGEST_USER} printable characters; "
+            "choose another"
+        )
+    return user
+
+
+def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:
+    keys = _user_keys(connection, {user for user, _ in rows})
+    there = _hashes(connection, keys, rows)
+    fresh: dict[tuple[int, str], dict[str, Any]] = {}
+    changed: dict[tuple[int, str], dict[str, Any]] = {}
+    counts = Counts()
+    for user, row in rows:
+        place = (keys[user], row["id"])
+        known = there.get(place)
+        if known == row["hash"]:
+            counts = replace(counts, unchanged=counts.unchanged + 1)
+            continue
+        if known is not None and not overwrite:
+            raise InputError(
+                f"record {row['id']!r} of user {user!r} is there already with other content: expected a new id or the "
+                "same content; give it another id, or replace it on purpose"
+            )
+        there[place] = row["hash"]
+        if known is None:
+            counts = replace(counts, added=counts.added + 1)
+            fresh[place] = {"user": keys[user], **row}
+        else:
+            counts = replace(counts, replaced=counts.replaced + 1)
+            target = fresh if place in fresh else changed
+            target[place] = {"user": keys[user], **row}
+    if fresh:
+        connection.execute(sa.insert(records), list(fresh.values()))
+    for (key, name), row in changed.items():
+        where = (records.c.user == key) & (records.c.id == name)
+        connection.execute(sa.update(records).where(where).values(row))
+    return counts
+
+
+def _user_keys(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
+    """Row keys of users by id; those that are new are made."""
+    names = sorted(wanted)
+    find = sa.select(users.c.id, users.c.key)
+    keys: dict[str, int] = dict(connection.execute(find.where(users.c.id.in_(names))).tuples().all())
+    missing = [name for name in names if name not in keys]
+    if missing:
+        connection.execute(sa.insert(users), [{"id": name} for name in missing])
+        keys |= dict(connection.execute(find.where(users.c.id.in_(missing))).tuples().all())
+    return keys
+
+
+def _hashes(
+    connection: sa.Connection, keys: Mapping[str, int], rows: list[tuple[str, dict[str, Any]]]
+) -> dict[tuple[int, str], str]:
+    """Content hashes of the records that are there already, by (user key, record id)."""
+    there: dict[tuple[int, str], str] = {}
+    by_user: dict[int, list[str]] = {}
+    for user, row in rows:
+        by_user.setdefault(keys[user], []).append(row["id"])
+    for key, names in by_user.items():
+        query = sa.select(records.c.id, records.c.hash).where(records.c.user == key, records.c.id.in_(names))
+        there |= {(key, row.id): row.hash for row in connection.execute(query)}
+    return there
