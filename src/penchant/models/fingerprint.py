@@ -63,7 +63,10 @@ def _tensor_digest(tensor: torch.Tensor) -> bytes:
     # Integer sums of the bit patterns are exact: no order of addition, thread count or device changes them.
     flat = tensor.reshape(-1)
     total = 0
-    for block in flat.split(1 << 24):  # bounds the size of the rounded copy
-        total += int(block.to(torch.bfloat16).view(torch.int16).sum(dtype=torch.int64))
+    for block in torch.split(flat, 1 << 24):  # bounds the size of the rounded copy
+        bits = block.to(torch.bfloat16)
+        if bits.numel() % 2 or bits.storage_offset() % 2:
+            bits = torch.cat([bits, bits.new_zeros(bits.numel() % 2)])
+        total += int(bits.view(torch.int32).sum(dtype=torch.int64))  # two values a word: half the additions
     picked = flat[:: max(1, flat.numel() // SAMPLE)].to(torch.bfloat16).view(torch.int16)
     return str(total).encode() + picked.cpu().numpy().tobytes()

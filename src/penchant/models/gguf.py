@@ -7,21 +7,18 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from tokenizers import pre_tokenizers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from penchant.errors import ModelError
 from penchant.models.cache import discard, is_complete, models_directory, publish
+from penchant.models.progress import gguf_bar_into, no_bars, progress
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +89,10 @@ def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dty
 
 def _dequantise(source: GgufSource) -> Pair:
     """The model in float32 with values that float16 holds, and its tokenizer. Slow: seconds to a minute."""
-    with _progress(f"Preparing {source.name} (once)") as advance, contextlib.ExitStack() as stack:
+    with progress(f"Preparing {source.name} (once)") as advance, contextlib.ExitStack() as stack:
         advance(0, None)
         file = stack.enter_context(_joined(source))
-        stack.enter_context(_bars_into(advance))
+        stack.enter_context(gguf_bar_into(advance))
         where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         unpack = GgufConfig(dequantize=True)
         try:
@@ -115,7 +112,7 @@ def plain_model(loaded: PreTrainedModel) -> PreTrainedModel:
     facts.pop("_name_or_path", None)
     config = type(loaded.config)(**facts)
     with torch.device("meta"):
-        model = type(loaded)(config)
+        model: PreTrainedModel = type(loaded)(config)
     # Buffers that no checkpoint holds (rotary frequencies) come from the loaded model, or they would stay on "meta".
     for name, buffer in loaded.named_buffers():
         owner, _, leaf = name.rpartition(".")
@@ -125,20 +122,23 @@ def plain_model(loaded: PreTrainedModel) -> PreTrainedModel:
     model.tie_weights()
     if loaded.generation_config is not None:
         model.generation_config = loaded.generation_config
-    return model.eval()
+    model.train(False)
+    return model
 
 
 def compact(tensor: torch.Tensor) -> torch.Tensor:
     """In float16 where nothing overflows (relative error 2^-11, far below a 4-bit step), else as it is."""
-    half = tensor.to(torch.float16)
-    return half if bool(torch.isfinite(half).all()) else tensor
+    low, high = torch.aminmax(tensor)
+    limit = torch.finfo(torch.float16).max
+    return tensor.to(torch.float16) if -limit <= float(low) and float(high) <= limit else tensor
 
 
 def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, directory: Path) -> None:
     tokenizer.save_pretrained(directory)
     tied = set(getattr(model, "all_tied_weights_keys", None) or ())
     state = {name: compact(tensor) for name, tensor in model.state_dict().items() if name not in tied}
-    model.save_pretrained(directory, state_dict=state)
+    with no_bars():
+        model.save_pretrained(directory, state_dict=state)
 
 
 def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
@@ -162,7 +162,7 @@ def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None
     Without it "  7" is cut as one space and " 7" where the model was trained on two spaces and "7".
     """
     if pre == "smollm":
-        backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+        backend: Any = tokenizer.backend_tokenizer
         backend.pre_tokenizer = pre_tokenizers.Sequence(
             [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         )
@@ -181,30 +181,3 @@ def _joined(source: GgufSource) -> Iterator[Path]:
                 with part.open("rb") as file:
                     shutil.copyfileobj(file, out, 1 << 20)
         yield whole
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int | None], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
-
-
-@contextlib.contextmanager
-def _bars_into(advance: Callable[[int, int | None], None]) -> Iterator[None]:
-    """Show the tensors that transformers de-quantises in our bar, and none of its own bars."""
-
-    def bar(items: Sequence[Any], **_: Any) -> Iterator[Any]:
-        for done, item in enumerate(items):
-            advance(done, len(items))
-            yield item
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    try:
-        with mock.patch("transformers.modeling_gguf_pytorch_utils.tqdm", bar):
-            yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()

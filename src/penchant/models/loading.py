@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from penchant.errors import ModelError
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import model_fingerprint
 from penchant.models.gguf import GgufSource, open_gguf
+from penchant.models.progress import no_bars
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
@@ -40,7 +39,7 @@ class LoadedModel:
     @property
     def base(self) -> nn.Module:
         """The decoder without the LM head: input ids in, last hidden state out."""
-        decoder: nn.Module = self.model.get_decoder()
+        decoder: nn.Module = self.model.get_decoder()  # type: ignore[no-untyped-call]
         return decoder
 
     @property
@@ -113,7 +112,7 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name:
 
     Puts the model in eval mode and freezes it, in place. The fingerprint is of the weights as they are now.
     """
-    model.eval().requires_grad_(False)
+    model.train(False).requires_grad_(False)
     first = next(model.parameters())
     return LoadedModel(model, tokenizer, name, model_fingerprint(model, tokenizer), first.device, first.dtype)
 
@@ -146,13 +145,14 @@ def _from_pretrained(
     if local:
         where.pop("revision")
     try:
-        with _no_bars(local):
+        with no_bars() if local else contextlib.nullcontext():
             config = AutoConfig.from_pretrained(source, **where)
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
-            model, info = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True, **where
             )
+            model, info = loaded
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
         raise ModelError(_reason(source, local, error)) from error
     except Exception as error:
@@ -176,16 +176,3 @@ def _reason(source: str, local: bool, error: Exception) -> str:
         f"no model {source!r}: not one of {known}, no such directory or .gguf file, and the hub gave nothing "
         f"({first[:200]}); pass a path, or check the name and the network"
     )
-
-
-@contextlib.contextmanager
-def _no_bars(quiet: bool) -> Iterator[None]:
-    """Keep transformers' own bars off stderr for local files (they load in a second or two)."""
-    shown = transformers_logging.is_progress_bar_enabled()
-    if quiet:
-        transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            transformers_logging.enable_progress_bar()
