@@ -13,25 +13,9 @@ from penchant.history.records import Record
 from penchant.history.surrogates import without_surrogates
 
 GOOD = '{"text": "fine"}\n'
-WORDS = st.text(st.characters(exclude_categories=["Cs"]))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
-    max_leaves=5,
-)
-RECORDS = st.builds(
-    Record,
-    text=WORDS.filter(str.strip),
-    id=WORDS.filter(bool),
-    reply=st.none() | WORDS,
-    label=st.none() | st.integers(-5, 5) | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
-    when=st.none() | st.datetimes(timezones=st.just(UTC)),
-    kind=st.none() | WORDS,
-    meta=st.dictionaries(WORDS, JSON, max_size=3),
-)
 
 
-@given(records=st.lists(RECORDS, min_size=1, max_size=4, unique_by=lambda record: record.id))
+@given(records=st.lists(st.from_type(Record), min_size=1, max_size=4, unique_by=lambda record: record.id))
 def test_what_is_written_reads_back_equal(tmp_path_factory, records):
     path = tmp_path_factory.mktemp("round") / "history.jsonl"
     assert write_records(path, records) == len(records)

@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from penchant.errors import StoreError
+from penchant.errors import InputError, StoreError
 from penchant.history.store import engine as database
 from penchant.history.store.location import DATABASE, user_folder
 from penchant.history.store.residue import Needles, live_block, texts_in
@@ -26,6 +26,7 @@ from penchant.history.store.tables import records, to_record, users
 
 _PAGE = 5_000
 _MARKER = "erasing-"
+_NAME = 64  # characters of a user's folder name
 _log = logging.getLogger(__name__)
 
 
@@ -89,11 +90,37 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
     )
 
 
+def forget_records(
+    engine: sa.Engine, directory: Path, *, user: str, key: int, names: Sequence[str], index: Path | None
+) -> None:
+    """See `Store.forget_record`. `index`: a folder to remove with them."""
+    marker = directory / (_MARKER + "records")
+    try:
+        marker.touch()
+        with database.writing(engine) as connection:
+            for name in names:
+                found = sa.delete(records).where(records.c.user == key, records.c.id == name)
+                if not connection.execute(found).rowcount:
+                    raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
+            empty = ~sa.exists().where(records.c.user == key)
+            connection.execute(sa.delete(users).where(users.c.key == key, empty))
+        if index is not None and index.exists():
+            shutil.rmtree(index)
+        # Overwriting what is deleted isn't enough: SQLite leaves copies of rows behind when it re-arranges its pages.
+        compact(engine)
+        marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"files of {user!r} can't be removed ({error}): make {directory} writable, try again"
+        ) from error
+
+
 def finish_erasures(engine: sa.Engine, directory: Path) -> None:
     """Finishes what an interrupted `forget` left undone: files, and what the database keeps of deleted rows."""
     for marker in sorted(directory.glob(_MARKER + "*")):
         try:
-            remove_folders(directory, marker.name.removeprefix(_MARKER))
+            if len(name := marker.name.removeprefix(_MARKER)) == _NAME:
+                remove_folders(directory, name)
             compact(engine)
             marker.unlink(missing_ok=True)
         except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again

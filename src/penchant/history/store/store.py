@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from penchant.errors import InputError, StoreError, UnknownUserError
+from penchant.errors import InputError, UnknownUserError
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record
 from penchant.history.store import engine as database
@@ -155,7 +155,7 @@ class Store:
             .order_by(chosen.c.id)
         )
         with database.reading(self._engine) as connection:
-            rows = connection.execute(counted).tuples().all()
+            rows = connection.execute(counted).all()
         return (UserEntry(user, count) for user, count in rows)
 
     def all_users(self, page: int = 1_000) -> Iterator[UserEntry]:
@@ -187,25 +187,16 @@ class Store:
         """
         return erasure.forget(self._engine, self.directory, user, self._key(user))
 
-    def forget_record(self, user: str, record: str, *, keep_files: bool = False) -> None:
-        """Erases one record, by id; the last one takes its user along. What is left is what would be there without it.
+    def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
+        """Erases records, by id, all of them or none; the last one takes its user along. What is left is what would be
+        there without them, and the database keeps nothing of the deleted rows. That rewrites it: name several at once.
 
-        The user's folders hold things computed from the record and are removed too, unless `keep_files` says that the
-        caller brings them up to date. Raises `UnknownUserError`, and `InputError` for an unknown record.
+        The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
+        that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
         """
         key = self._key(user)
-        with database.writing(self._engine) as connection:
-            gone = connection.execute(sa.delete(records).where(records.c.user == key, records.c.id == record)).rowcount
-            if not gone:
-                raise InputError(f"user {user!r} has no record {record!r}: expected an id that `users export` shows")
-            empty = ~sa.exists().where(records.c.user == key)
-            connection.execute(sa.delete(users).where(users.c.key == key, empty))
-        if not keep_files:
-            try:
-                erasure.remove_folders(self.directory, user_folder(user))
-            except OSError as error:
-                raise StoreError(f"files of {user!r} can't be removed ({error}): remove them by hand") from error
-        erasure.truncate_log(self._engine)
+        index = None if keep_index else self.index_dir(user)
+        erasure.forget_records(self._engine, self.directory, user=user, key=key, names=names, index=index)
 
     def _key(self, user: str) -> int:
         with database.reading(self._engine) as connection:
@@ -266,11 +257,11 @@ def _user_keys(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
     """Row keys of users by id; those that are new are made."""
     names = sorted(wanted)
     find = sa.select(users.c.id, users.c.key)
-    keys: dict[str, int] = dict(connection.execute(find.where(users.c.id.in_(names))).tuples().all())
+    keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
     missing = [name for name in names if name not in keys]
     if missing:
         connection.execute(sa.insert(users), [{"id": name} for name in missing])
-        keys |= dict(connection.execute(find.where(users.c.id.in_(missing))).tuples().all())
+        keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
     return keys
 
 
