@@ -1,0 +1,27 @@
+"""The newest is what matters: the baseline every personalization paper compares with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from penchant.history.records import History, Request, Segment
+from penchant.marking.marks import Marker, Marks
+
+
+def recency() -> Marker:
+    """A marker that scores a segment by the place of its record in the history, oldest near 0, newest 1.
+
+    Segments of one record tie, so they keep their order. The request is ignored. No model and no tokenizer runs,
+    hence `history_tokens` is 0 (not measured).
+    """
+
+    def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
+        began = time.perf_counter()
+        places = np.fromiter((s.record for s in segments), dtype=np.float64, count=len(segments))
+        scores = ((places + 1) / max(len(history), 1)).astype(np.float32)
+        return Marks(tuple(segments), scores, "recency", seconds={"encode": 0.0, "mark": time.perf_counter() - began})
+
+    return mark
