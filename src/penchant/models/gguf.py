@@ -98,9 +98,8 @@ def _dequantise(source: GgufSource) -> Pair:
         try:
             tokenizer = AutoTokenizer.from_pretrained(**where)
             loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, quantization_config=unpack)
-        except (ValueError, KeyError, OSError, NotImplementedError, RuntimeError, TypeError, IndexError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"can't read {source.parts[0].name}: {first[:300]}") from error
+        except Exception as error:  # the parsers raise whatever a damaged file makes them trip over
+            raise ModelError(f"can't read {source.parts[0].name}: {first_line(error)}") from error
         split_digits_like_smollm(tokenizer, pre_tokenizer_name(file))
         return plain_model(loaded), tokenizer
 
@@ -154,6 +153,12 @@ def pre_tokenizer_name(file: Path) -> str | None:
 
     field = GGUFReader(str(file)).fields.get("tokenizer.ggml.pre")
     return str(field.contents()) if field is not None else None
+
+
+def first_line(error: Exception) -> str:
+    """What a library's exception says, cut to one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
 
 
 def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import torch
+from huggingface_hub import constants
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -15,7 +19,7 @@ from penchant.errors import ModelError
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import model_fingerprint
-from penchant.models.gguf import GgufSource, open_gguf
+from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.progress import no_bars
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
@@ -141,9 +145,9 @@ def _from_gguf(source: GgufSource, dtype: torch.dtype) -> tuple[PreTrainedModel,
 def _from_pretrained(
     source: str, dtype: torch.dtype, *, revision: str | None = None, local: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    where: dict[str, Any] = {"revision": revision, "local_files_only": local}
-    if local:
-        where.pop("revision")
+    where: dict[str, Any] = {"local_files_only": local}
+    if not local:
+        where = {"revision": revision, "local_files_only": not hub_answers()}
     try:
         with no_bars() if local else contextlib.nullcontext():
             config = AutoConfig.from_pretrained(source, **where)
@@ -153,12 +157,7 @@ def _from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True, **where
             )
             model, info = loaded
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
-        raise ModelError(_reason(source, local, error)) from error
-    except Exception as error:
-        # safetensors and tokenizers raise bare types of their own for unreadable files
-        if type(error).__module__.split(".")[0] not in {"safetensors", "safetensors_rust", "tokenizers", "builtins"}:
-            raise
+    except Exception as error:  # the parsers below raise whatever a damaged file makes them trip over
         raise ModelError(_reason(source, local, error)) from error
     missing = sorted(info["missing_keys"])
     if missing:
@@ -167,12 +166,25 @@ def _from_pretrained(
     return model, tokenizer
 
 
+def hub_answers() -> bool:
+    """False where the hub's name can't even be looked up: then only its local cache is asked, and a wrong name is an
+    error at once instead of after half a minute of retries."""
+    if getproxies().get("https"):
+        return True  # the proxy looks names up
+    host = urlsplit(str(constants.ENDPOINT)).hostname or ""
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
+
+
 def _reason(source: str, local: bool, error: Exception) -> str:
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = first_line(error)
     if local:
-        return f"can't read the model in {source}: {first[:300]}"
+        return f"can't read the model in {source}: {first}"
     known = ", ".join(EMBEDDED)
     return (
         f"no model {source!r}: not one of {known}, no such directory or .gguf file, and the hub gave nothing "
-        f"({first[:200]}); pass a path, or check the name and the network"
+        f"({first}); pass a path, or check the name and the network"
     )
