@@ -1,0 +1,8 @@
+"""Importers: one file per format, each a generator `read(path, **options)` of (user, record) pairs.
+
+A new format is a file with `read`, and a line in `IMPORTERS`.
+"""
+
+from penchant.history.importers.registry import IMPORTERS, Importer, read_format
+
+__all__ = ["IMPORTERS", "Importer", "read_format"]

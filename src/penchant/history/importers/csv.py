@@ -1,0 +1,111 @@
+"""A table with a header line, one record a row; options say which column is what."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from penchant.errors import InputError
+from penchant.history.importers.reading import Pair, open_text, parse_time
+from penchant.history.records import Record
+
+_LARGEST_CELL = 1 << 28
+_FIELDS = ("text", "reply", "label", "when", "kind", "id", "user")
+
+
+def read(
+    path: str | Path,
+    *,
+    user: str | None = None,
+    text_column: str = "text",
+    reply_column: str | None = None,
+    label_column: str | None = None,
+    when_column: str | None = None,
+    kind_column: str | None = None,
+    id_column: str | None = None,
+    user_column: str | None = None,
+    delimiter: str = ",",
+    skip_empty: bool = False,
+) -> Iterator[Pair]:
+    """One record a row.
+
+    A field whose column isn't named is taken from the column of its own name ("reply", "label", ...), if there is one;
+    columns that are no field go into `meta` as text. A label that is a number becomes one; a time is ISO 8601,
+    YYYY/MM/DD or seconds since 1970. The user is `user`, or read from `user_column` (with both: only that user's rows).
+    skip_empty: pass over rows without text instead of stopping there.
+    Raises `InputError` naming the columns that are missing and those that exist, or the line of a bad row.
+    """
+    path = Path(path)
+    asked = (text_column, reply_column, label_column, when_column, kind_column, id_column, user_column)
+    if len(delimiter) != 1:
+        raise InputError(f"the delimiter {delimiter!r} can't be used: expected one character, such as ',' or ';'")
+    csv.field_size_limit(max(_LARGEST_CELL, csv.field_size_limit()))
+    with open_text(path) as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = next(rows, [])
+            place = _places(path.name, header, dict(zip(_FIELDS, asked, strict=True)))
+            if not user and "user" not in place:
+                raise InputError(f"{path.name} has no column with the user: pass user (--user ID), or user_column")
+            rest = [i for i in range(len(header)) if i not in place.values()]
+            for row in rows:
+                at = place["text"]
+                if not row or (skip_empty and not "".join(row[at : at + 1]).strip()):
+                    continue
+                with _line_named(path.name, rows.line_num):
+                    owner, record = _record(header, row, place, rest)
+                if owner is None or not user or owner == user:
+                    yield owner or user or "", record
+        except csv.Error as error:
+            raise InputError(f"{path.name} line {rows.line_num}: {error}; expected a CSV row; fix the line") from None
+
+
+def _places(name: str, header: Sequence[str], asked: dict[str, str | None]) -> dict[str, int]:
+    missing = [f"{column!r} ({field})" for field, column in asked.items() if column and column not in header]
+    if missing:
+        exist = ", ".join(map(repr, header)) or "none"
+        raise InputError(
+            f"{name} has no column {' and no column '.join(missing)}: the columns are {exist}; name them with "
+            "text_column, reply_column, label_column, when_column, kind_column, id_column, user_column"
+        )
+    named = {field: column or field for field, column in asked.items()}
+    return {field: header.index(column) for field, column in named.items() if column in header}
+
+
+@contextmanager
+def _line_named(name: str, line: int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{name} line {line}: {error}; fix or remove the row") from None
+
+
+def _record(
+    header: Sequence[str], row: Sequence[str], place: dict[str, int], rest: Sequence[int]
+) -> tuple[str | None, Record]:
+    if len(row) != len(header):
+        raise ValueError(f"{len(row)} cells under {len(header)} columns")
+    cells = {field: row[i] for field, i in place.items()}
+    if "user" in place and not cells["user"]:
+        raise ValueError("the user is empty")
+    record = Record(
+        cells["text"],
+        id=cells.get("id", ""),
+        reply=cells.get("reply") or None,
+        label=_label(cells.get("label", "")),
+        when=parse_time(cells.get("when", "")),
+        kind=cells.get("kind") or None,
+        meta={header[i]: row[i] for i in rest if row[i]},
+    )
+    return cells.get("user"), record
+
+
+def _label(cell: str) -> float | str | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return cell or None
+    return number if math.isfinite(number) else cell

@@ -1,0 +1,132 @@
+"""LaMP 1 to 7: questions.json, and outputs.json when it is there.
+
+Source: https://lamp-benchmark.github.io (Salemi et al. 2023).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+from penchant.history.importers.reading import Pair, json_items, parse_time, read_json
+from penchant.history.records import Record
+
+Item = Mapping[str, Any]
+
+
+def _paper(item: Item) -> dict[str, Any]:
+    return {"text": f"{item['title']}\n{item['abstract']}".strip(), "kind": "paper"}
+
+
+def _film(item: Item) -> dict[str, Any]:
+    return {"text": item["description"], "label": item["tag"], "kind": "film"}
+
+
+def _categorised(item: Item) -> dict[str, Any]:
+    return {"text": f"{item.get('title', '')}\n{item['text']}".strip(), "label": item["category"], "kind": "article"}
+
+
+def _review(item: Item) -> dict[str, Any]:
+    return {"text": item["text"], "label": float(item["score"]), "kind": "review"}
+
+
+def _titled(kind: str, text: str) -> Callable[[Item], dict[str, Any]]:
+    return lambda item: {"text": item[text], "reply": item["title"] or None, "kind": kind}
+
+
+def _tweet(item: Item) -> dict[str, Any]:
+    return {"text": item["text"], "kind": "tweet"}
+
+
+TASKS: dict[str, Callable[[Item], dict[str, Any]]] = {
+    "1": _paper,
+    "2": _film,
+    "2N": _categorised,
+    "3": _review,
+    "4": _titled("article", "text"),
+    "5": _titled("paper", "abstract"),
+    "6": _titled("email", "text"),
+    "7": _tweet,
+}
+"""What a profile item is for each task: 1 citation (title and abstract), 2 film tag as label (2N: the older news
+category), 3 review with its score as label, 4 article and headline as reply, 5 abstract and title as reply, 6 email
+and subject as reply, 7 tweet."""
+
+_OPENINGS = (("1", "for an author who has written"), ("4", "generate a headline"), ("6", "generate a subject"))
+_KEYS = (("2", "tag"), ("2N", "category"), ("3", "score"), ("5", "abstract"))
+
+
+def read(path: str | Path, *, user: str | None = None, task: str | None = None) -> Iterator[Pair]:
+    """One record per profile item; the question that is asked is none.
+
+    Users are the samples' `user_id`, or else their `id`; `user` picks one. `path`: a questions file, or a folder with
+    one (`questions.json`, `train_questions.json`, ...). The task ("1" to "7", or "2N") comes from `task`, from the
+    outputs file beside the questions, or from how the samples look. Items without any text are passed over.
+    Raises `InputError` for a file that isn't LaMP.
+    """
+    file = _questions(Path(path))
+    named = _task_name(task) if task else _task_of_outputs(file)
+    for number, sample in enumerate(json_items(file), 1):
+        where = f"{file.name} sample {number}"
+        if not isinstance(sample, dict) or "profile" not in sample or not ({"id", "user_id"} & sample.keys()):
+            raise InputError(
+                f"{where}: expected an object with 'id', 'input' and 'profile'; is this a LaMP questions file?"
+            )
+        owner = str(sample.get("user_id") or sample["id"])
+        if user is not None and owner != user:
+            continue
+        for item in sample["profile"]:
+            named = named or _task_of(sample, item, where)
+            try:
+                fields = TASKS[named](item)
+                when = parse_time(str(item.get("date") or ""))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+                raise InputError(
+                    f"{where}: a profile item doesn't fit LaMP-{named} ({problem}); check the task"
+                ) from None
+            if (fields["text"] or "").strip() or (fields.get("reply") or "").strip():
+                yield owner, Record(id=str(item.get("id", "")), when=when, meta={"task": f"LaMP_{named}"}, **fields)
+
+
+def _questions(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*questions.json"))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise InputError(f"{path} holds {names}: expected one questions.json; name the file instead of the folder")
+    return found[0]
+
+
+def _task_name(task: str) -> str:
+    match = re.fullmatch(r"(?:LaMP[-_ ]?)?([1-7]N?)", task.strip(), re.IGNORECASE)
+    if not match or match[1].upper() not in TASKS:
+        raise InputError(f"unknown LaMP task {task!r}: expected one of {', '.join(TASKS)}")
+    return match[1].upper()
+
+
+def _task_of_outputs(questions: Path) -> str | None:
+    outputs = questions.with_name(questions.name.replace("questions", "outputs"))
+    if outputs == questions or not outputs.is_file():
+        return None
+    named = read_json(outputs)
+    return _task_name(str(named["task"])) if isinstance(named, dict) and "task" in named else None
+
+
+def _task_of(sample: Item, item: Any, where: str) -> str:
+    opening = str(sample.get("input", "")).lower()
+    for task, words in _OPENINGS:
+        if opening.startswith(words):
+            return task
+    if isinstance(item, dict):
+        for task, key in _KEYS:
+            if key in item:
+                return task
+        if "text" in item and "title" not in item:
+            return "7"
+    raise InputError(f"{where}: can't tell the LaMP task from {json.dumps(item)[:80]}; pass task (-o task=1 to 7)")
