@@ -1,0 +1,176 @@
+"""Budgets in tokens: counting, reading "2%", and choosing the segments that fill one (`fill`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from penchant.errors import InputError
+from penchant.history.records import History
+from penchant.marking.memo import Memo, digest
+
+BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
+REOPENED = 4  # how many of the last segments `fill` may trade for a better fit
+POOL = 200  # how many candidates the exact step of `fill` looks at
+DP_CELLS = 40_000_000  # its limit on pool x room; beyond it (huge budgets) greedy filling is tight anyway
+
+
+class Tokenizer(Protocol):
+    """The part of a Hugging Face tokenizer that is used here."""
+
+    def __call__(self, text: Any, **options: Any) -> Any: ...
+
+
+def count_tokens(tokenizer: Tokenizer, text: str) -> int:
+    """Tokens of a text, without the special tokens that a model's prompt adds around it."""
+    return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if text else 0
+
+
+def count_each(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Tokens of each text, int64 [texts]; one batched call per `BATCH` texts."""
+    counts: list[int] = []
+    for start in range(0, len(texts), BATCH):
+        batch = list(texts[start : start + BATCH])
+        counts += map(len, tokenizer(batch, add_special_tokens=False, verbose=False)["input_ids"])
+    return np.asarray(counts, dtype=np.int64)
+
+
+def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[History], int]:
+    """A function that gives the size of a history (its records' bodies) in tokens of this tokenizer.
+
+    Records are counted each on its own, as they are encoded. The last `remember` answers are kept under a digest of
+    ids and lengths; no text is held.
+    """
+    known: Memo[int] = Memo(remember)
+
+    def count(history: History) -> int:
+        bodies = [harmless(record.body) for record in history]
+        key = digest(history.user, *(f"{r.id}\0{len(b)}" for r, b in zip(history, bodies, strict=True)))
+        total = known.get(key)
+        if total is None:
+            total = int(count_each(tokenizer, bodies).sum())
+            known.put([(key, total)])
+        return total
+
+    return count
+
+
+# Control characters but tab and newline would move a terminal's cursor or end a C string; lone surrogates can't be
+# encoded at all. Each becomes one harmless character, so that offsets stay what they were.
+_HARMLESS = {c: " " for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n"}
+_HARMLESS |= dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
+
+
+def harmless(text: str) -> str:
+    """The same text, character by character, with control characters blanked and lone surrogates replaced."""
+    return text if text.isascii() and text.isprintable() else text.translate(_HARMLESS)
+
+
+def resolve_budget(budget: int | str, history_tokens: int) -> int:
+    """A budget in tokens from 200, "200" or "2%" (of the history, rounded down, at least 1).
+
+    Raises `InputError` for anything else and for zero or less.
+    """
+    text = str(budget).strip()
+    try:
+        if isinstance(budget, bool):
+            raise ValueError
+        if text.endswith("%"):
+            share = float(text[:-1])
+            if not math.isfinite(share):
+                raise ValueError
+            tokens = max(1, int(share * history_tokens / 100)) if share > 0 else 0
+        else:
+            tokens = int(text)
+    except ValueError:
+        raise InputError(
+            f"budget {budget!r} is not a number of tokens: expected 200 or '2%' (of the history)"
+        ) from None
+    if tokens < 1:
+        raise InputError(f"budget {budget!r} is too small: expected at least 1 token, or a share above 0%")
+    return tokens
+
+
+def fill(costs: Sequence[int], marks: Sequence[float], budget: int, *, scale: float | None = None) -> list[int]:
+    """Positions of the segments to take, ascending, with a total cost of at most `budget`.
+
+    costs: tokens of each segment. marks: any real numbers, higher is better; `scale` is the difference that counts as
+    much better (default: their standard deviation).
+
+    A mark is worth per token, not per segment: long evidence is worth more than short chatter with the same mark.
+    A segment's value is therefore cost x exp(mark / scale), and taking segments in the order of their marks is optimal
+    but for the last few, where the next one doesn't fit. So: take by mark until one doesn't fit; reopen the last few
+    that are not much better than that one (at most `REOPENED`, and never the better half); fill the room so gained
+    exactly, by dynamic programming over the best candidates; whatever still fits then goes in, best first.
+    The result can't be extended by any segment.
+    """
+    cost = np.maximum(np.asarray(costs, dtype=np.int64), 1)
+    mark = np.asarray(marks, dtype=np.float64)
+    if cost.shape != mark.shape:
+        raise ValueError(f"{cost.size} costs for {mark.size} marks")
+    if not cost.size or budget < 1:
+        return []
+    order = np.argsort(-mark, kind="stable")
+    spent = np.cumsum(cost[order])
+    fits = int(np.searchsorted(spent, budget, side="right"))
+    if fits == len(order):
+        return list(range(len(order)))
+    spread = float(mark.std()) if scale is None else scale
+    head = _closed(mark[order], fits, spread)
+    room = budget - (int(spent[head - 1]) if head else 0)
+    pool = order[head : head + POOL]
+    pool = pool[cost[pool] <= room]
+    if len(pool) * (room + 1) > DP_CELLS:
+        pool = pool[:0]
+    taken = np.zeros(len(order), dtype=bool)
+    taken[order[:head] if len(pool) else order[:fits]] = True
+    if len(pool):
+        worth = np.exp((mark[pool] - mark[pool].max()) / spread) if spread > 0 else np.ones(len(pool))
+        # the floor keeps hopeless segments usable as filling
+        taken[pool[_pack(cost[pool], cost[pool] * np.maximum(worth, 1e-9), room)]] = True
+    _top_up(taken, order, cost, budget)
+    return [int(i) for i in np.flatnonzero(taken)]
+
+
+def _closed(ranked: npt.NDArray[np.float64], fits: int, spread: float) -> int:
+    """How many of the `fits` best are settled; the others may be traded."""
+    head = fits
+    while fits - head < min(REOPENED, fits // 2) and ranked[head - 1] - ranked[fits] <= spread:
+        head -= 1
+    return head
+
+
+def _pack(cost: npt.NDArray[np.int64], value: npt.NDArray[np.float64], room: int) -> list[int]:
+    """The 0/1 knapsack, exactly: positions with the largest total value whose costs fit into `room`."""
+    best = np.zeros(room + 1)
+    took = np.zeros((len(cost), room + 1), dtype=bool)
+    for i, (c, v) in enumerate(zip(cost, value, strict=True)):
+        with_it = best[: room + 1 - c] + v
+        better = with_it > best[c:]
+        took[i, c:] = better
+        best[c:] = np.where(better, with_it, best[c:])
+    chosen = []
+    for i in range(len(cost) - 1, -1, -1):
+        if took[i, room]:
+            chosen.append(i)
+            room -= int(cost[i])
+    return chosen
+
+
+def _top_up(
+    taken: npt.NDArray[np.bool_], order: npt.NDArray[np.intp], cost: npt.NDArray[np.int64], budget: int
+) -> None:
+    """Take, best first, every further segment that still fits. `taken` is changed."""
+    left = budget - int(cost[taken].sum())
+    rest = order[~taken[order]]
+    while left > 0 and len(rest):
+        rest = rest[cost[rest] <= left]
+        if not len(rest):
+            break
+        taken[rest[0]] = True
+        left -= int(cost[rest[0]])
+        rest = rest[1:]

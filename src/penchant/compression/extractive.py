@@ -1,0 +1,239 @@
+"""The extractive compressor: the best-marked segments, verbatim, filled into the budget exactly."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, harmless, history_counter
+from penchant.compression.layout import check_segments, lay_out
+from penchant.compression.profile import Compressor, Profile
+from penchant.errors import InputError
+from penchant.history.records import History, Request, Segment
+from penchant.marking.marks import Marks
+
+SPARE = 64  # candidates beyond those that fill the budget by themselves
+ROUNDS = 6  # refills with a corrected target
+TRIES = 12  # exact recounts spent on the last free tokens
+MUCH_BETTER = 2.0  # standard deviations of the marks
+LONGEST_TOKEN = 32  # characters; bounds how much of a huge segment is looked at when it is cut
+
+
+def extractive(
+    tokenizer: Tokenizer, *, dates: bool = True, history_tokens: Callable[[History], int] | None = None
+) -> Compressor:
+    """A compressor whose profiles are verbatim text of the history, in time order, grouped by record (`lay_out`).
+
+    tokenizer: of the model that will read the profile; `Profile.tokens` is counted on the final text with it, without
+    special tokens, and never exceeds the budget. dates: show days. history_tokens: size of a history in its tokens
+    (default: counted, and remembered for the last histories).
+
+    Segments are chosen by `fill`. When a segment marked much better than what would be taken does not fit whole, or
+    nothing does, the best one is cut at a word boundary. A budget that holds everything gives everything; days are
+    left out where they alone would break that.
+
+    Raises `InputError` for a budget below 1 and for marks of another history.
+    """
+    count_history = history_tokens or history_counter(tokenizer)
+
+    def compress(history: History, request: Request, marks: Marks, budget: int) -> Profile:
+        started = time.perf_counter()
+        if budget < 1:
+            raise InputError(f"budget {budget} is too small: expected at least 1 token")
+        draft = _draft(tokenizer, history, marks, budget, dates)
+        return Profile(
+            text=draft.text,
+            tokens=draft.tokens,
+            budget=budget,
+            history_tokens=count_history(history),
+            segments=draft.segments,
+            scores=tuple(float(marks.scores[i]) for i in draft.positions),
+            marker=marks.marker,
+            compressor="extractive",
+            mass_kept=mass_kept(marks, draft.positions, draft.segments),
+            seconds={**marks.seconds, "compress": time.perf_counter() - started},
+        )
+
+    return compress
+
+
+def mass_kept(marks: Marks, positions: Sequence[int], segments: Sequence[Segment] | None = None) -> float:
+    """Share of the positive marking mass, sum of max(score, 0), that the segments at `positions` hold: 0 to 1.
+
+    segments: what was taken of each; a cut segment counts by its share of the characters. Where no mark is positive
+    there is no mass: 1 if everything was taken, else 0.
+    """
+    mass = np.maximum(marks.scores.astype(np.float64), 0.0)
+    total = float(mass.sum())
+    if total <= 0.0:
+        return 1.0 if len(set(positions)) == len(marks.segments) else 0.0
+    taken = [marks.segments[i] for i in positions] if segments is None else segments
+    kept = sum(
+        mass[i] * len(s.text) / max(1, len(marks.segments[i].text)) for i, s in zip(positions, taken, strict=True)
+    )
+    return min(1.0, float(kept) / total)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """positions: into the marks, ascending, one per segment."""
+
+    text: str
+    tokens: int
+    positions: tuple[int, ...]
+    segments: tuple[Segment, ...]
+
+
+def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft:
+    candidates, costs = _candidates(tokenizer, marks, budget)
+    chosen = [marks.segments[i] for i in candidates]
+    check_segments(history, chosen)
+    scores = marks.scores[candidates].astype(np.float64)
+    scale = float(marks.scores.std())
+
+    def draft(picked: Sequence[int], *, days: bool = dates, cut: Segment | None = None) -> _Draft:
+        """`picked`: positions among the candidates; `cut`, if any, stands for the first of them."""
+        taken = sorted((int(candidates[p]), chosen[p] if cut is None or n else cut) for n, p in enumerate(picked))
+        text = lay_out(history, [s for _, s in taken], dates=days)
+        return _Draft(text, count_tokens(tokenizer, text), tuple(i for i, _ in taken), tuple(s for _, s in taken))
+
+    if len(candidates) == len(marks.segments):
+        for days in (dates, False):
+            whole = draft(range(len(candidates)), days=days)
+            if whole.tokens <= budget:
+                return whole
+    best = _filled(draft, costs, scores, budget, scale)
+    if best is None and dates:
+        best = _filled(lambda picked: draft(picked, days=False), costs, scores, budget, scale)
+    taken = set(best.positions) if best else set()
+    left_out = next((p for p, i in enumerate(candidates) if int(i) not in taken), None)
+    if left_out is None:
+        return best or _Draft("", 0, (), ())
+    # What is far worse than the best one left out gives way to the beginning of that one.
+    bar = scores[left_out] - MUCH_BETTER * scale
+    kept = [p for p, i in enumerate(candidates) if int(i) in taken and scores[p] >= bar]
+    room = budget - int(costs[kept].sum())
+    if best is None or (len(kept) < len(taken) and room >= max(16, costs[left_out] // 4)):
+        for p in (left_out,) if best else range(min(len(candidates), 64)):
+            shorter = _cut(lambda s, p=p: draft([p, *kept], cut=s), chosen[p], budget)  # type: ignore[misc]
+            if shorter is not None:
+                return shorter
+    return best or _Draft("", 0, (), ())
+
+
+def _candidates(tokenizer: Tokenizer, marks: Marks, budget: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
+    """The best segments, as many as fill the budget and `SPARE` more, best first, with what each costs on a line of
+    its own. Only these are tokenised, so that a budget costs time by its own size and not by the history's."""
+    order = marks.ranked()
+    costs = np.zeros(0, dtype=np.int64)
+    step = SPARE
+    while len(costs) < len(order) and (len(costs) < SPARE or costs[:-SPARE].sum() < budget):
+        batch = [harmless(marks.segments[i].text.strip()) for i in order[len(costs) : len(costs) + step]]
+        costs = np.concatenate([costs, count_each(tokenizer, batch) + 1])
+        step = max(SPARE, len(costs) // 2)
+    return order[: len(costs)], costs
+
+
+def _filled(
+    draft: Callable[[Sequence[int]], _Draft],
+    costs: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float64],
+    budget: int,
+    scale: float,
+) -> _Draft | None:
+    """The fullest draft of whole segments within the budget; None when not one fits.
+
+    Joins and headers change the count, so `fill` gets a target that is corrected by what the text really took.
+    """
+    best: _Draft | None = None
+    picked: list[int] = []
+    best_picked: list[int] = []
+    target, tried = budget, set[int]()
+    while target > 0 and target not in tried and len(tried) < ROUNDS:
+        tried.add(target)
+        picked = fill(costs.tolist(), scores.tolist(), target, scale=scale)
+        if not picked:
+            break
+        made = draft(picked)
+        if made.tokens <= budget and (best is None or made.tokens > best.tokens):
+            best, best_picked = made, picked
+        if 0 <= budget - made.tokens <= _enough(budget):
+            break
+        target += budget - made.tokens
+    while best is None and picked:
+        # The worst-marked goes until it fits; positions among the candidates are ranks.
+        picked = picked[: len(picked) - max(1, len(picked) // 8)]
+        if picked and (made := draft(picked)).tokens <= budget:
+            best, best_picked = made, picked
+    if best is None:
+        small = np.flatnonzero(costs <= budget + 1)[:TRIES]
+        made_alone = ((draft([int(p)]), int(p)) for p in small)
+        best, best_picked = next(((d, [p]) for d, p in made_alone if d.tokens <= budget), (None, []))
+    return _topped_up(draft, best, set(best_picked), costs, budget) if best else None
+
+
+def _topped_up(
+    draft: Callable[[Sequence[int]], _Draft], best: _Draft, taken: set[int], costs: npt.NDArray[np.int64], budget: int
+) -> _Draft:
+    """Add, best first, what still fits by an exact recount. `taken` is changed."""
+    tries = 0
+    for p in range(len(costs)):
+        left = budget - best.tokens
+        if left <= _enough(budget) or tries == TRIES:
+            break
+        if p in taken or costs[p] > left:
+            continue
+        tries += 1
+        made = draft([*sorted(taken), p])
+        if made.tokens <= budget:
+            best = made
+            taken.add(p)
+    return best
+
+
+def _enough(budget: int) -> int:
+    """Free tokens that are not worth another recount."""
+    return max(2, budget // 200)
+
+
+def _cut(draft: Callable[[Segment], _Draft], segment: Segment, budget: int) -> _Draft | None:
+    """The draft with the longest beginning of a segment that fits, cut between words where that costs at most half of
+    it, and never inside a character as a reader sees it. None when not even one character fits."""
+    lead = len(segment.text) - len(segment.text.lstrip())
+    text = segment.text[: lead + budget * LONGEST_TOKEN]
+
+    def upto(end: int) -> _Draft:
+        return draft(replace(segment, end=segment.start + end, text=segment.text[:end]))
+
+    low, high = lead, len(text)
+    while low < high:  # token counts grow with length all but strictly; the result is recounted below
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if upto(middle).tokens <= budget else (low, middle - 1)
+    end = _boundary(text, lead, low) if low < len(segment.text) else low
+    for shorter in (end, low, low - 1, low - 2):
+        if shorter > lead and text[lead:shorter].strip():
+            made = upto(shorter)
+            if 0 < made.tokens <= budget:
+                return made
+    return None
+
+
+def _boundary(text: str, lead: int, end: int) -> int:
+    for at in range(end, lead + (end - lead) // 2, -1):
+        if at < len(text) and text[at].isspace():
+            return at
+    while end > lead + 1 and end < len(text) and _joined(text[end - 1], text[end]):
+        end -= 1
+    return end
+
+
+def _joined(before: str, after: str) -> bool:
+    """True inside a combined character: accents, variation selectors, emoji sequences."""
+    joiner = "\u200d"
+    modifier = "\U0001f3fb" <= after <= "\U0001f3ff"
+    return joiner in (before, after) or modifier or unicodedata.category(after)[0] == "M"

@@ -1,0 +1,78 @@
+"""Chosen segments -> profile text: time order, one line per record, joined as in the source, compact headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+from penchant.compression.budget import harmless
+from penchant.errors import InputError
+from penchant.history.records import History, Record, Segment
+
+GAP = " … "
+_MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+
+def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True) -> str:
+    """The profile text of some segments (any order; overlaps are merged).
+
+    Each record is one paragraph. Neighbouring segments are joined by what stands between them in the record, others by
+    " … ". The records of one day stand under it ("8 May 2023:"), a label before its record ("(rating 4.5) ").
+    Everything else is verbatim but for `harmless`.
+    """
+    lines: list[str] = []
+    told: date | None = None
+    for record, runs in _runs(history, segments):
+        day = record.when.date() if dates and record.when else None
+        if day != told:
+            lines.append(f"{say_day(day)}:" if day else "Undated:")
+        told = day
+        lines.append(say_label(record) + GAP.join(runs))
+    return harmless("\n".join(lines))
+
+
+def say_day(day: date) -> str:
+    """A day in words, the same in every locale: fewer tokens than ISO, where every digit is one, and a small model
+    reads it better (LoCoMo at 2 %: NLL of the answer -0.19 against no dates, ISO dates -0.02)."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def say_label(record: Record) -> str:
+    """A record's label as its line shows it, with a space after it; nothing for no label."""
+    if record.label is None or record.label == "":
+        return ""
+    if isinstance(record.label, str):
+        return f"({' '.join(record.label.split())}) "
+    return f"(rating {record.label:g}) "
+
+
+def check_segments(history: History, segments: Iterable[Segment]) -> None:
+    """Raises `InputError` when a segment isn't what its history says at these offsets (marks of another history)."""
+    for s in segments:
+        if s.record >= len(history) or history[s.record].body[s.start : s.end] != s.text:
+            raise InputError(
+                f"the marks are of another history: record {s.record} ({s.record_id}) does not hold the marked text at "
+                f"{s.start}:{s.end}; mark this history again"
+            )
+
+
+def _runs(history: History, segments: Sequence[Segment]) -> Iterable[tuple[Record, list[str]]]:
+    """Each record that is touched, in time order, with its stretches of text (blank edges cut off)."""
+    spans: dict[int, list[list[int]]] = {}
+    bodies: dict[int, str] = {}
+    for s in sorted(segments, key=lambda s: (s.record, s.start, s.end)):
+        if s.record not in bodies:
+            bodies[s.record] = history[s.record].body
+        runs = spans.setdefault(s.record, [])
+        if runs and not bodies[s.record][runs[-1][1] : s.start].strip():
+            runs[-1][1] = max(runs[-1][1], s.end)
+        else:
+            runs.append([s.start, s.end])
+    for position, runs in spans.items():
+        texts = [bodies[position][start:end].strip() for start, end in runs]
+        texts = [t for t in texts if t]
+        if texts:
+            yield history[position], texts

@@ -1,0 +1,37 @@
+"""Compressors by name. Adding one is one line here."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from penchant.compression.extractive import extractive
+from penchant.compression.profile import Compressor
+from penchant.compression.remote import remote
+from penchant.compression.rewriting import rewriting
+from penchant.errors import InputError
+
+COMPRESSORS: dict[str, Callable[..., Compressor]] = {
+    "extractive": extractive,
+    "rewriting": rewriting,
+    "remote": remote,
+}
+
+
+def compressor(name: str, **options: Any) -> Compressor:
+    """The compressor `name`, made with those of `options` that it takes.
+
+    Every one takes part of the same options (tokenizer, loaded, base_url, model, dates, ...), so a caller may offer all
+    it has. Raises `InputError` for an unknown name, listing the names, and for an option that one needs and that is
+    missing.
+    """
+    try:
+        factory = COMPRESSORS[name]
+    except KeyError:
+        raise InputError(f"no compressor {name!r}: expected one of {', '.join(COMPRESSORS)}") from None
+    parameters = inspect.signature(factory).parameters
+    missing = [n for n, p in parameters.items() if p.default is p.empty and options.get(n) is None]
+    if missing:
+        raise InputError(f"compressor {name!r} needs {', '.join(missing)}: pass what is missing")
+    return factory(**{n: v for n, v in options.items() if n in parameters and v is not None})

@@ -1,0 +1,133 @@
+"""Rewriting by any OpenAI-compatible endpoint: the prompt, check and fallback of `rewriting`, over HTTP."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import httpx
+
+from penchant.compression.budget import Tokenizer, count_tokens
+from penchant.compression.check import MIN_COVERAGE
+from penchant.compression.profile import Compressor, Profile
+from penchant.compression.rewriting import Messages, RewriteError, rewrite_with
+from penchant.errors import EndpointError, InputError
+from penchant.history.records import History, Request
+from penchant.marking.marks import Marks
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+LONGEST_WAIT = 30.0  # seconds, whatever the endpoint asks for
+TEMPLATE_TOKENS = 8  # per message: role markers of a chat template that we don't know
+
+
+def remote(
+    base_url: str,
+    model: str,
+    tokenizer: Tokenizer,
+    *,
+    api_key: str | None = None,
+    timeout: float = 60.0,
+    retries: int = 3,
+    backoff: float = 0.5,
+    strict: bool = False,
+    window: int = 32_768,
+    context_tokens: int | None = 8_192,
+    alpha: float = 0.3,
+    min_coverage: float = MIN_COVERAGE,
+    dates: bool = True,
+) -> Compressor:
+    """A compressor that has a remote model rewrite the marked history; POST {base_url}/chat/completions.
+
+    The marked history leaves this machine: use an endpoint that may see it, and lower `context_tokens` to send less.
+
+    base_url: up to and including the version ("https://host/v1"). tokenizer: of the model that will read the profile.
+    api_key: default is the environment variable OPENAI_API_KEY; none is sent where there is none. timeout: seconds per
+    try. retries: further tries after 408, 429, 5xx or a broken connection, waiting backoff x 2^n seconds or what
+    Retry-After says. window, context_tokens: tokens of prompt and answer, and of history in it.
+
+    An endpoint that refuses, times out or answers with something unusable gives the extractive profile with the
+    reason, or `EndpointError` when `strict`. A rewriting that fails its check falls back either way.
+    Raises `InputError` for a URL that isn't http(s).
+    """
+    if not base_url.startswith(("http://", "https://")):
+        raise InputError(f"endpoint {base_url!r} is not a URL: expected http://... or https://... up to the version")
+    url = f"{base_url.rstrip('/')}/chat/completions"
+    key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE, "")
+
+    def compress(history: History, request: Request, marks: Marks, budget: int) -> Profile:
+        with httpx.Client(timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {}) as client:
+
+            def ask(messages: Messages, max_tokens: int) -> str:
+                body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0}
+                try:
+                    return _content(_post(client, url, body, retries, backoff))
+                except EndpointError as error:
+                    reason = str(error).replace(key, "***") if key else str(error)
+                    if strict:
+                        raise EndpointError(reason) from None
+                    raise RewriteError(reason) from None
+
+            rewrite = rewrite_with(
+                ask,
+                name="remote",
+                tokenizer=tokenizer,
+                reader=tokenizer,
+                window=window,
+                measure=lambda messages: sum(count_tokens(tokenizer, m["content"]) + TEMPLATE_TOKENS for m in messages),
+                alpha=alpha,
+                min_coverage=min_coverage,
+                dates=dates,
+                context_tokens=context_tokens,
+            )
+            return rewrite(history, request, marks, budget)
+
+    return compress
+
+
+def _post(
+    client: httpx.Client,
+    url: str,
+    body: dict[str, object],
+    retries: int,
+    backoff: float,
+) -> httpx.Response:
+    """The first answer that is no error. Raises `EndpointError` when the tries are used up or the error is final."""
+    for attempt in range(retries + 1):
+        wait = backoff * 2**attempt * random.uniform(0.8, 1.2)  # so that many clients don't come back at once
+        try:
+            response = client.post(url, json=body)
+        except httpx.TimeoutException:
+            reason = f"{url} did not answer in time; raise the timeout or check the endpoint"
+        except httpx.HTTPError as error:
+            reason = f"can't reach {url}: {error or type(error).__name__}"
+        else:
+            if response.is_success:
+                return response
+            said = " ".join(response.text.split())[:200]
+            reason = f"{url} answered {response.status_code} {response.reason_phrase}: {said}"
+            if response.status_code not in AGAIN:
+                raise EndpointError(reason)
+            wait = _asked_wait(response, wait)
+        if attempt < retries:
+            time.sleep(min(wait, LONGEST_WAIT))
+    raise EndpointError(f"{reason} (tried {retries + 1} times)")
+
+
+def _asked_wait(response: httpx.Response, otherwise: float) -> float:
+    asked = response.headers.get("retry-after", "")
+    return float(asked) if asked.isdigit() else otherwise
+
+
+def _content(response: httpx.Response) -> str:
+    try:
+        content = response.json()["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError):
+        said = " ".join(response.text.split())[:100]
+        raise EndpointError(
+            f"{response.url} gave no chat completion: expected choices[0].message.content, got {said!r}"
+        ) from None
+    if not isinstance(content, str):
+        raise EndpointError(f"{response.url} gave an answer that is no text: {content!r}")
+    return content
