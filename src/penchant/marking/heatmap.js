@@ -60,7 +60,7 @@
   const HEIGHT = 40;
   svg.setAttribute("viewBox", `0 0 ${BINS} ${HEIGHT}`);
   const rect = (name, x, y, width, height) => {
-    const el = document.createElementNS("http://www.w3.org/2000/svg", "rect");
+    const el = document.createElementNS(svg.namespaceURI, "rect");
     el.setAttribute("class", name);
     for (const [key, value] of Object.entries({ x, y, width, height })) el.setAttribute(key, value);
     svg.append(el);
