@@ -125,7 +125,7 @@ def test_needles_agree_with_plain_search():
     data = " ".join(rng.sample(texts, 60)).encode() + bytes(rng.randrange(256) for _ in range(5_000))
     assert needles.within(data) == {gram for gram in wanted if gram in data}
     assert needles.within(b"") == set()
-    assert needles.skipped == sum(len(g.encode()) < 8 for t in texts for g in grams(t)) > 0
+    assert needles.skipped == len({g for t in texts for g in grams(t) if len(g.encode()) < 8}) > 0
     assert needles.within(b'{"text": "a \\"b\\"\\nc d e f g h i"}') >= {b'a "b"\nc d e f g h'}
 
 

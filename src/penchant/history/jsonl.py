@@ -98,20 +98,27 @@ def to_line(record: Record) -> str:
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> int:
-    """Writes a history file, whole or not at all (through a neighbouring temporary file). Returns the count."""
+    """Writes a history file, whole or not at all. Returns the count. See `write_lines`."""
+    return write_lines(path, map(to_line, records))
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> int:
+    """Writes lines to a file through a neighbouring temporary one, so that the file is whole or as it was.
+
+    Returns the count. Raises `StoreError` when the file can't be written.
+    """
     path = Path(path)
     part = path.with_name(path.name + ".part")
     count = 0
     try:
         with part.open("w", encoding="utf-8", newline="\n") as out:
-            for record in records:
-                out.write(to_line(record) + "\n")
+            for line in lines:
+                out.write(line + "\n")
                 count += 1
         part.replace(path)
     except OSError as error:
-        raise StoreError(
-            f"{path.name} can't be written: {error.strerror or error}; free space or choose another"
-        ) from error
+        why = error.strerror or error
+        raise StoreError(f"{path.name} can't be written: {why}; free space or choose another folder") from error
     finally:
         part.unlink(missing_ok=True)
     return count

@@ -85,7 +85,8 @@ def _shown_branch(conversation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     mapping = conversation["mapping"]
     at: str | None = conversation.get("current_node")
     if at not in mapping:
-        leaves = [key for key, node in mapping.items() if not node.get("children")]
+        parents = {node.get("parent") for node in mapping.values()}
+        leaves = [key for key in mapping if key not in parents]
         at = max(leaves, key=lambda key: (mapping[key].get("message") or {}).get("create_time") or 0, default=None)
     branch: list[Mapping[str, Any]] = []
     seen: set[str] = set()

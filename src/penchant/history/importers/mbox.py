@@ -80,7 +80,7 @@ def _addresses(box: mailbox.mbox, name: str) -> set[str]:
     common = [address for address, _ in everybody.most_common(5)]
     if len(everybody) == 1 or ("sent" in name.lower() and common):
         return set(common[:1])
-    raise InputError(f"{name}: can't tell which address is yours; pass me (-o me=ADDRESS); senders: {', '.join(common)}")
+    raise InputError(f"{name}: can't tell which address is yours, pass -o me=ADDRESS; senders: {', '.join(common)}")
 
 
 def _header(mail: EmailMessage, name: str) -> str:

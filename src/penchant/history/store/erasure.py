@@ -36,8 +36,8 @@ class ErasureReceipt:
 
     records, files: how many were erased; bytes: their UTF-8 text and the files' sizes together.
     searched: runs of 8 words (or short whole texts) that were looked for in `scanned_files` files of `scanned_bytes`
-    bytes; shared: those found because another user's live record holds them too; too_short: texts of under 8 bytes,
-    which are not looked for. None is left: `forget` raises otherwise. seconds: wall time.
+    bytes; shared: those found because another user's live record holds them too; too_short: different texts of under
+    8 bytes, which are not looked for. None is left: `forget` raises otherwise. seconds: wall time.
     """
 
     user: str

@@ -60,19 +60,20 @@ class Needles:
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.skipped = 0
-        """Texts too short to be looked for."""
+        skipped: set[bytes] = set()
         self._width = {LONG: _Table(LONG), SHORT: _Table(SHORT)}
         for text in texts:
             for gram in grams(text):
                 raw = gram.encode("utf-8", "replace")
                 if len(raw) < SHORT:
-                    self.skipped += 1
+                    skipped.add(raw)
                     continue
                 table = self._width[LONG if len(raw) >= LONG else SHORT]
                 table.add(raw, raw)
                 for ascii_only in (False, True):
                     table.add(json.dumps(gram, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "replace"), raw)
+        self.skipped = len(skipped)
+        """How many different texts are too short to be looked for."""
 
     def __len__(self) -> int:
         return sum(len(table.known) for table in self._width.values())

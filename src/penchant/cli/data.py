@@ -1,0 +1,244 @@
+"""`penchant import` and `penchant users`: what goes into the store, who is in it, and out again."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.errors import InputError
+from penchant.history.importers import IMPORTERS, read_format
+from penchant.history.importers.reading import Pair
+from penchant.history.jsonl import write_lines
+from penchant.history.store import Counts, Store
+
+User = Annotated[str, typer.Argument(metavar="ID", help="The user.", show_default=False)]
+
+
+def _describe(name: str) -> str:
+    options = ", ".join(IMPORTERS[name].options)
+    return f"{name}: {IMPORTERS[name].summary}" + (f" (-o {options})" if options else "")
+
+
+def import_command(
+    *,
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="; ".join(map(_describe, IMPORTERS)))],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File or folder.", show_default=False)],
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user",
+            metavar="ID",
+            help="Whose records these are; for a file of several users, the one to import.",
+            show_default=False,
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the format: text_column=review."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite records whose id is there already with other content.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import records into the store; importing the same file again adds nothing."""
+    started = time.perf_counter()
+    pairs = read_format(format, path, user=user, **_options(format, option or []))
+    users: set[str] = set()
+
+    def noted(source: Iterator[Pair]) -> Iterator[Pair]:
+        for owner, record in source:
+            users.add(owner)
+            yield owner, record
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with (
+        open_store(store) as opened,
+        Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+    ):
+        task = progress.add_task(f"Importing {escape(path.name)}", total=None)
+
+        def show(counts: Counts) -> None:
+            done = counts.added + counts.unchanged + counts.replaced
+            progress.update(task, description=f"{done:,} records of {len(users):,} users")
+
+        counts = opened.add_many(noted(pairs), replace=replace, acknowledge=show)
+        where = str(opened.directory)
+    if not users:
+        wanted = f" of user {user!r}" if user and IMPORTERS[format].several_users else ""
+        raise InputError(f"{path} holds no records{wanted}: expected at least one; check the file and the options")
+    document = {
+        "format": format,
+        "users": len(users),
+        "added": counts.added,
+        "unchanged": counts.unchanged,
+        "replaced": counts.replaced,
+        "store": where,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    emit(document, as_json, lambda: _say(_summary(document)))
+
+
+def _summary(document: dict[str, Any]) -> str:
+    parts = [
+        f"{document[key]:,} {key}" for key in ("added", "unchanged", "replaced") if document[key] or key == "added"
+    ]
+    people = "1 user" if document["users"] == 1 else f"{document['users']:,} users"
+    return f"{', '.join(parts)} ({people}, {document['seconds']} s) in {document['store']}"
+
+
+def _options(name: str, pairs: list[str]) -> dict[str, object]:
+    importer = IMPORTERS.get(name)
+    defaults = importer.options if importer else {}
+    options: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"the option {pair!r} can't be used: expected KEY=VALUE, such as text_column=review")
+        key = key.strip().replace("-", "_")
+        options[key] = _switch(key, value) if isinstance(defaults.get(key), bool) else value
+    return options
+
+
+def _switch(key: str, value: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if value.lower() not in known:
+        raise InputError(f"the option {key}={value!r} can't be used: expected true or false")
+    return known[value.lower()]
+
+
+users_app = typer.Typer(help="List, show, erase and export the users of the store.", invoke_without_command=True)
+
+
+@users_app.callback()
+def list_users(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", help="Users a page.")] = 100,
+    after: Annotated[
+        str | None, typer.Option("--after", metavar="ID", help="Begin behind this user.", show_default=False)
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the users, a page at a time; or show, forget or export one."""
+    if context.invoked_subcommand:
+        return
+    with open_store(store) as opened:
+        entries = list(opened.users(limit, after))
+        total = opened.count()
+    more = bool(entries) and len(entries) == limit
+    document = {
+        "users": [{"user": entry.user, "records": entry.records} for entry in entries],
+        "total": total,
+        "next": entries[-1].user if more else None,
+    }
+
+    def human() -> None:
+        table = Table("user", "records")
+        table.columns[1].justify = "right"
+        for entry in entries:
+            table.add_row(escape(entry.user), f"{entry.records:,}")
+        Console().print(table)
+        _say(f"{len(entries)} of {total:,} users" + (f"; go on with --after {entries[-1].user}" if more else ""))
+
+    emit(document, as_json, human)
+
+
+@users_app.command("show")
+def show_user(context: typer.Context, user: User, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Show how much is kept of a user, from when, and of which kinds."""
+    with _opened(context, store) as opened:
+        history = opened.history(user)
+        indexed = opened.index_dir(user).is_dir()
+    times = [record.when for record in history if record.when]
+    document = {
+        "user": user,
+        "records": len(history),
+        "characters": sum(len(record.body) for record in history),
+        "first": min(times).isoformat() if times else None,
+        "last": max(times).isoformat() if times else None,
+        "kinds": dict(Counter(record.kind or "" for record in history).most_common()),
+        "indexed": indexed,
+    }
+    emit(document, _json(context, as_json), lambda: _say_all(document))
+
+
+@users_app.command("forget")
+def forget_user(
+    context: typer.Context,
+    user: User,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase a user and everything kept for the user; prints a receipt."""
+    with _opened(context, store) as opened:
+        count = opened.count(user)
+        if not yes and not _confirmed(f"Erase user {user!r} with {count:,} records from {opened.directory} for good?"):
+            raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
+        with stderr.status("Erasing, and looking for what is left"):
+            receipt = opened.forget(user).as_dict()
+    emit({"receipt": receipt}, _json(context, as_json), lambda: _say_all(receipt))
+
+
+@users_app.command("export")
+def export_user(
+    context: typer.Context,
+    user: User,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of to stdout.", show_default=False)
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a user's records back as JSON Lines that `penchant import jsonl` reads."""
+    with _opened(context, store) as opened:
+        lines = opened.export(user)
+        if out is not None:
+            count = write_lines(out, lines)
+            document: dict[str, Any] = {"user": user, "records": count, "file": str(out)}
+            emit(document, _json(context, as_json), lambda: _say(f"{count:,} records in {out}"))
+        elif _json(context, as_json):
+            emit({"user": user, "records": [json.loads(line) for line in lines]}, True, lambda: None)
+        else:
+            for line in lines:
+                sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def _opened(context: typer.Context, store: str | None) -> Store:
+    """The store named behind the subcommand, or else before it (`penchant users --store X show ID`)."""
+    return open_store(store or (context.parent.params.get("store") if context.parent else None))
+
+
+def _json(context: typer.Context, as_json: bool) -> bool:
+    return as_json or bool(context.parent and context.parent.params.get("as_json"))
+
+
+def _confirmed(question: str) -> bool:
+    # Not typer.confirm: it can't tell Ctrl-C from an empty stdin, and the question must not go to stdout.
+    stderr.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _say(line: str) -> None:
+    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_all(document: dict[str, Any]) -> None:
+    for key, value in document.items():
+        shown = ", ".join(f"{name or '(none)'} {n}" for name, n in value.items()) if isinstance(value, dict) else value
+        _say(f"{key.replace('_', ' '):14} {'-' if shown is None else shown}")

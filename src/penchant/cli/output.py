@@ -1,0 +1,80 @@
+"""What all commands share: one JSON document or text on stdout, all else on stderr, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, cast
+
+import typer
+from rich.console import Console
+
+from penchant.errors import InputError, PenchantError
+from penchant.history.store import Store, default_store
+
+stderr = Console(stderr=True)
+"""Progress, questions and errors go here."""
+
+StoreOption = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="PATH",
+        help="Folder (or database URL) of the store. Default: $PENCHANT_STORE, else the platform's data folder.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout and nothing else.")]
+
+
+# Typer carries its own copy of click in some versions and uses the installed one in others.
+_UsageError = cast(
+    type[typer.BadParameter], next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+)
+_INTERRUPTED = 130
+
+
+def open_store(named: str | None) -> Store:
+    """The store that `--store` names, or the default one."""
+    return Store(named or default_store())
+
+
+def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:
+    """Prints the document as JSON, or calls `human`, which prints it for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        sys.stdout.flush()
+    else:
+        human()
+
+
+def run(app: typer.Typer) -> None:
+    """Runs a command line and exits: 0 done, 2 bad usage or bad input, 1 anything else that Penchant raises on
+    purpose, 130 interrupted; each with one line on stderr. Other exceptions are bugs and keep their traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
+            stream.reconfigure(encoding="utf-8")
+    sys.exit(_exit_code(app))
+
+
+def _exit_code(app: typer.Typer) -> int:
+    try:
+        returned = app(standalone_mode=False)
+    except InputError as error:
+        return _fail(str(error), 2)
+    except PenchantError as error:
+        return _fail(str(error), 1)
+    except _UsageError as error:
+        return _fail(f"{error.format_message()} See --help.", error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        returned = _INTERRUPTED
+    if returned == _INTERRUPTED:
+        return _fail("interrupted; what was acknowledged is kept", _INTERRUPTED)
+    return returned if isinstance(returned, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    sys.stderr.write(f"penchant: {line}\n")
+    return code

@@ -1,0 +1,20 @@
+"""Shared by all tests. Keep it small."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of development data ($PENCHANT_DATA, or ../shared/data beside the repository). For tests marked
+    `data`: skipped where it is missing, failed on CI."""
+    named = os.environ.get("PENCHANT_DATA")
+    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        message = f"no development data at {folder}: set PENCHANT_DATA"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
