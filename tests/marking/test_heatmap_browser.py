@@ -150,11 +150,15 @@ def test_toggles_keep_marked_records_and_those_of_the_profile(page: Any) -> None
 
 
 def test_time_range_filters_by_date(page: Any) -> None:
-    page.execute_script(
-        "const to = document.getElementById('to'); to.value = 60; to.dispatchEvent(new Event('input', {bubbles: true}))"
-    )
+    move = "const el = document.getElementById('{}'); el.value = {}; el.dispatchEvent(new Event('input'))"
+    page.execute_script(move.format("to", 60))
     assert shown(page) == list(range(100))
-    assert "5 Jan 2023 to 30 Oct 2023" == page.find_element("id", "span").text
+    assert page.find_element("id", "span").text == "5 Jan 2023 to 30 Oct 2023"
+    page.execute_script(move.format("from", 30))
+    assert shown(page) == list(range(50, 100))
+    page.execute_script(move.format("to", 10))  # the handles can't cross
+    assert page.find_element("id", "to").get_attribute("value") == "31"
+    assert page.find_element("id", "from").get_attribute("aria-valuetext") == "3 Jun 2023"
 
 
 def test_the_strip_and_the_top_marks_lead_to_their_place(page: Any) -> None:

@@ -60,8 +60,7 @@ class _Index:
         rows = [[number(t, len(self._vocabulary)) for t in self._terms(w)] for w in words]
         self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
         if self._vocabulary:
-            # A copy: the library adds an entry of its own to the mapping that it is given.
-            self._bm25.index((rows, dict(self._vocabulary)), show_progress=False)
+            self._bm25.index((rows, self._vocabulary), show_progress=False)
 
     def scores(self, query: str) -> FloatArray:
         known = (self._vocabulary.get(t) for t in self._terms(split_words(query)))
