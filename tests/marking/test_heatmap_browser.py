@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ import numpy as np
 import pytest
 
 from penchant.compression.profile import Profile
-from penchant.history.records import Request
+from penchant.history.records import History, Record, Request
 from penchant.marking.heatmap import heatmap_html
 from penchant.marking.marks import Marks
-from tests.marking.cases import history_of, whole_records
+from tests.marking.cases import START, whole_records
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -37,7 +38,7 @@ PWN = "</script><script>window.pwned=1</script><img src=x onerror=window.pwned=1
 def write_page(where: Path) -> str:
     texts = [f"entry {i} about {'walnut bread' if i % 10 == 3 else 'nothing much'}" for i in range(200)]
     texts[150] = PWN
-    history = history_of(texts, days=3)
+    history = History(Record(t, id=f"r{i}", when=START + timedelta(days=3 * (i - i % 2))) for i, t in enumerate(texts))
     segments = tuple(whole_records(history))
     scores = np.linspace(0, 1, 200, dtype=np.float32)
     scores[[3, 150]] = [9.0, 8.0]
@@ -112,7 +113,7 @@ def test_hover_shows_the_card_and_leaving_hides_it(page: Any) -> None:
 
     ActionChains(page).move_to_element(page.find_element("id", "s3")).perform()
     text = card(page)
-    for part in ("1", "of 200", "top 1 %", "9", "14 Jan 2023, 09:30 UTC", "r3", "3.1", "yes, in it"):
+    for part in ("1", "of 200", "top 1 %", "9", "11 Jan 2023, 09:30 UTC", "r3", "3.1", "yes, in it"):
         assert part in text
     ActionChains(page).move_to_element(page.find_element("id", "search")).perform()
     assert card(page) == ""
@@ -129,6 +130,13 @@ def test_keyboard_moves_between_segments_and_escape_closes(page: Any) -> None:
     page.switch_to.active_element.send_keys(Keys.ESCAPE)
     assert card(page) == ""
     assert page.execute_script("return document.querySelectorAll('mark[tabindex=\"0\"]').length") == 1
+
+
+def test_a_date_stands_at_the_first_visible_record_of_a_day(page: Any) -> None:
+    dates = "return [...document.querySelectorAll('time')].flatMap((el) => el.offsetParent ? [el.textContent] : [])"
+    assert page.execute_script(dates)[:3] == ["5 Jan 2023", "11 Jan 2023", "17 Jan 2023"]
+    click(page, "#kept")
+    assert page.execute_script(dates) == ["11 Jan 2023", "6 Mar 2023"]
 
 
 def test_search_finds_records_and_says_how_many(page: Any) -> None:
@@ -153,12 +161,12 @@ def test_time_range_filters_by_date(page: Any) -> None:
     move = "const el = document.getElementById('{}'); el.value = {}; el.dispatchEvent(new Event('input'))"
     page.execute_script(move.format("to", 60))
     assert shown(page) == list(range(100))
-    assert page.find_element("id", "span").text == "5 Jan 2023 to 30 Oct 2023"
+    assert page.find_element("id", "span").text == "5 Jan 2023 to 29 Oct 2023"
     page.execute_script(move.format("from", 30))
     assert shown(page) == list(range(50, 100))
     page.execute_script(move.format("to", 10))  # the handles can't cross
     assert page.find_element("id", "to").get_attribute("value") == "31"
-    assert page.find_element("id", "from").get_attribute("aria-valuetext") == "3 Jun 2023"
+    assert page.find_element("id", "from").get_attribute("aria-valuetext") == "2 Jun 2023"
 
 
 def test_the_strip_and_the_top_marks_lead_to_their_place(page: Any) -> None:

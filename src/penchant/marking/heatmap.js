@@ -24,6 +24,7 @@
     level: Number(el.dataset.l),
     time: el.dataset.t === undefined ? null : Number(el.dataset.t),
     kept: el.querySelector("mark.p") !== null,
+    stamp: el.querySelector("time"),
     text: null,
   }));
   const marks = [...document.querySelectorAll("mark")];
@@ -94,12 +95,18 @@
     const a = Number(from.value), b = Number(to.value);
     needle = search.value.trim().toLowerCase();
     const onlyMarked = pressed("marked"), onlyKept = pressed("kept");
-    let shown = 0;
+    let shown = 0, month = null, day = null;
     for (const r of records) {
       const visible = r.bin >= a && r.bin < b && (!onlyMarked || r.level >= 2 || r.kept) && (!onlyKept || r.kept)
         && (!needle || textOf(r).includes(needle));
       r.el.hidden = !visible;
-      if (visible) shown += 1;
+      if (!visible) continue;
+      shown += 1;
+      if (r.section !== month) { month = r.section; day = null; }
+      if (r.stamp) {
+        r.stamp.classList.toggle("again", r.stamp.textContent === day);
+        day = r.stamp.textContent;
+      }
     }
     for (const section of sections) section.hidden = !section.querySelector("article:not([hidden])");
     before.setAttribute("width", a);

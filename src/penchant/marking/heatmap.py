@@ -228,7 +228,10 @@ def _article(record: Record, time: datetime | None, peak: int, body: str, new_da
     seconds = f' data-t="{time.timestamp():.0f}"' if time else ""
     when = f"{_day(record.when)}, {record.when:%H:%M} UTC" if record.when else ""
     label = "" if record.label is None else str(record.label)
-    stamp = f'<time datetime="{record.when.isoformat()}">{_day(record.when)}</time>' if new_day and record.when else ""
+    stamp = ""
+    if record.when:  # repeated dates are hidden, until a filter hides the record that showed it
+        again = "" if new_day else ' class="again"'
+        stamp = f'<time datetime="{record.when.isoformat()}"{again}>{_day(record.when)}</time>'
     return (
         f'<article data-l="{peak}"{seconds} data-id="{safe(record.id)}" data-when="{when}"'
         f' data-kind="{safe(record.kind or "")}" data-label="{safe(label)}">'
