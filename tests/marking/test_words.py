@@ -45,3 +45,8 @@ def test_terms_are_stems_without_stop_words() -> None:
 def test_an_unknown_language_is_an_input_error() -> None:
     with pytest.raises(InputError, match=r"'xx'.*expected one of en, de"):
         Terms("xx")
+
+
+def test_the_fast_path_for_ascii_follows_the_same_rule() -> None:
+    text = "".join(map(chr, range(128))) + " It's 4x_y-Z."
+    assert split_words(text) == split_words(text + " é")[:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from penchant.errors import InputError
 # Scripts written without spaces: overlapping pairs of characters stand in for words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
 _WORD = regex.compile(rf"(?P<run>(?:{_UNSPACED}\p{{M}}*)+)|(?:(?!{_UNSPACED})[\p{{L}}\p{{N}}]\p{{M}}*)+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 # code -> (Snowball's name or "" where it has none, stop words)
 _LANGUAGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -38,6 +40,8 @@ _GUESS_SHARE = 0.15
 
 def split_words(text: str) -> list[str]:
     """Words of a text, NFKC-normalised and in lower case; pairs of characters where a script has no spaces."""
+    if text.isascii():  # most texts; the same rule, several times faster
+        return _ASCII_WORD.findall(text.lower())
     words: list[str] = []
     for match in _WORD.finditer(unicodedata.normalize("NFKC", text).lower()):
         run = match.group()
