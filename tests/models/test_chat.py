@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from penchant.errors import InputError
 from penchant.models import chat
@@ -196,3 +198,15 @@ def test_begin_of_text_is_not_doubled(llama: LoadedModel) -> None:
         prompt_ids(begins, f"{TURN_END}x")
         prompt_ids(begins, "x")
     assert calls == [False, True]
+
+
+def test_spaces_between_words_survive_a_tokenizer_that_drops_the_first(
+    llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = Tokenizer(models.WordLevel({"?": 0, "<|end|>": 1, "▁good": 2, "▁day": 3}, unk_token="?"))
+    words.pre_tokenizer = pre_tokenizers.Metaspace()
+    words.decoder = decoders.Metaspace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="<|end|>", unk_token="?")
+    loaded = replace(llama, tokenizer=tokenizer)
+    scripted(monkeypatch, loaded, "good day good")
+    assert list(generate_stream(loaded, "good")) == ["good", " day", " good"]

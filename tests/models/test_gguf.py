@@ -62,6 +62,9 @@ def test_same_model_as_written_and_kept(tmp_path: Path, monkeypatch: pytest.Monk
     assert second.tokenizer.eos_token == "<|end|>"
     message = [{"role": "user", "content": "Hi 🙂"}]
     assert render_chat(second, message) == "<|user|>Hi 🙂<|turn_end|><|assistant|>"
+    for tokenizer in (first.tokenizer, second.tokenizer):  # the rule named "smollm" in the file
+        cut = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str("a  7b")
+        assert [piece for piece, _ in cut] == ["a", "ĠĠ", "7", "b"]
     for tokens in (second.tokenizer("<|user|>a  7b")["input_ids"], first.tokenizer("<|user|>a  7b")["input_ids"]):
         assert second.tokenizer.convert_ids_to_tokens(tokens) == ["<|user|>", "a", "Ġ", "Ġ", "7", "b"]
 
