@@ -96,7 +96,7 @@ def check_rewriting(
         ("dates or numbers that are not in the history", lambda: _new_numbers(text, source)),
         ("names that are not in the history", lambda: _new_names(text, source)),
         ("words that are not in the history", lambda: _new_words(text, stems(source), terms)),
-        ("denied or affirmed against the history", lambda: _turned(text, segments, parts, stems)),
+        ("denied or affirmed against the history", lambda: _turned(text, segments, stems)),
     )
     for what, offenders in checks:
         words = list(dict.fromkeys(offenders()))
@@ -168,16 +168,15 @@ def _new_words(text: str, known: set[str], terms: Terms) -> Iterable[str]:
             yield match[0]
 
 
-def _turned(
-    text: str, segments: Sequence[str], parts: Sequence[set[str]], stems: Callable[[str], set[str]]
-) -> Iterable[str]:
-    """Sentences whose negation disagrees with every segment that is nearest to them in words."""
+def _turned(text: str, segments: Sequence[str], stems: Callable[[str], set[str]]) -> Iterable[str]:
+    """Sentences whose negation disagrees with every sentence of the segments that is nearest to them in words."""
+    shown = [(s, stems(s)) for segment in segments for s in sentences(segment)]
     for sentence in sentences(text):
         words = stems(sentence)
-        overlap = [len(words & part) for part in parts]
-        top = max(overlap, default=0)
-        nearest = [s for s, n in zip(segments, overlap, strict=True) if n == top and n > 0]
-        if nearest and all(_denies(s) != _denies(sentence) for s in nearest):
+        # nearest: most words in common, then fewest others
+        near = [(len(words & part), -len(part - words), s) for s, part in shown]
+        top = max((n[:2] for n in near), default=(0, 0))
+        if top[0] and all(_denies(s) != _denies(sentence) for *score, s in near if tuple(score) == top):
             yield repr(sentence[:60])
 
 

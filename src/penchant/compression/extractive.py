@@ -21,6 +21,7 @@ SPARE = 64  # candidates beyond those that fill the budget by themselves
 ROUNDS = 6  # refills with a corrected target
 TRIES = 12  # exact recounts spent on the last free tokens
 MUCH_BETTER = 2.0  # standard deviations of the marks
+WORTH_CUTTING = 16  # tokens; a shorter beginning of a segment displaces nothing
 LONGEST_TOKEN = 32  # characters; bounds how much of a huge segment is looked at when it is cut
 
 
@@ -45,12 +46,17 @@ def extractive(
         started = time.perf_counter()
         if budget < 1:
             raise InputError(f"budget {budget} is too small: expected at least 1 token")
-        draft = _draft(tokenizer, history, marks, budget, dates)
+        total = count_history(history)
+        # joins make this an estimate; trying costs one count of at most some more than the budget
+        fits = total <= budget + budget // 8 + len(history)
+        draft = (_whole(tokenizer, history, marks, budget, dates) if fits else None) or _draft(
+            tokenizer, history, marks, budget, dates
+        )
         return Profile(
             text=draft.text,
             tokens=draft.tokens,
             budget=budget,
-            history_tokens=count_history(history),
+            history_tokens=total,
             segments=draft.segments,
             scores=tuple(float(marks.scores[i]) for i in draft.positions),
             marker=marks.marker,
@@ -89,7 +95,20 @@ class _Draft:
     segments: tuple[Segment, ...]
 
 
+def _whole(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft | None:
+    """All segments, without days where these alone are too much; None when they don't fit."""
+    check_segments(history, marks.segments)
+    for days in (True, False) if dates else (False,):
+        text = lay_out(history, marks.segments, dates=days)
+        tokens = count_tokens(tokenizer, text)
+        if tokens <= budget:
+            return _Draft(text, tokens, tuple(range(len(marks.segments))), marks.segments)
+    return None
+
+
 def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft:
+    if not marks.segments:
+        return _Draft("", 0, (), ())
     candidates, costs = _candidates(tokenizer, marks, budget)
     chosen = [marks.segments[i] for i in candidates]
     check_segments(history, chosen)
@@ -102,11 +121,6 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
         text = lay_out(history, [s for _, s in taken], dates=days)
         return _Draft(text, count_tokens(tokenizer, text), tuple(i for i, _ in taken), tuple(s for _, s in taken))
 
-    if len(candidates) == len(marks.segments):
-        for days in (dates, False):
-            whole = draft(range(len(candidates)), days=days)
-            if whole.tokens <= budget:
-                return whole
     best = _filled(draft, costs, scores, budget, scale)
     if best is None and dates:
         best = _filled(lambda picked: draft(picked, days=False), costs, scores, budget, scale)
@@ -117,12 +131,13 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     # What is far worse than the best one left out gives way to the beginning of that one.
     bar = scores[left_out] - MUCH_BETTER * scale
     kept = [p for p, i in enumerate(candidates) if int(i) in taken and scores[p] >= bar]
-    room = budget - int(costs[kept].sum())
-    if best is None or (len(kept) < len(taken) and room >= max(16, costs[left_out] // 4)):
-        for p in (left_out,) if best else range(min(len(candidates), 64)):
-            shorter = _cut(lambda s, p=p: draft([p, *kept], cut=s), chosen[p], budget)  # type: ignore[misc]
-            if shorter is not None:
-                return shorter
+    if best is None or (len(kept) < len(taken) and budget - int(costs[kept].sum()) >= WORTH_CUTTING):
+        for p in (left_out,) if best else range(min(len(candidates), SPARE)):
+            for days in (True, False) if dates and budget >= 2 * WORTH_CUTTING else (False,):
+                # a lambda for each p and days: both are bound when it is made
+                made = _cut(lambda s, p=p, days=days: draft([p, *kept], days=days, cut=s), chosen[p], budget)  # type: ignore[misc]
+                if made is not None:
+                    return made
     return best or _Draft("", 0, (), ())
 
 

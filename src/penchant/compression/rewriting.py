@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penchant.compression.budget import Tokenizer, count_tokens
+from penchant.compression.budget import Tokenizer, count_tokens, harmless
 from penchant.compression.check import MIN_COVERAGE, Check, check_rewriting
 from penchant.compression.extractive import extractive
 from penchant.compression.marked import END, START, MarkedHistory, marked_history, rewrite_messages
@@ -24,6 +25,8 @@ if TYPE_CHECKING:  # importing a compressor must not import torch
 OVERHANG = 16  # tokens a rewriter may write over the budget, so that its last sentence can be told to be whole
 STANDS_ON = 0.5  # share of a segment's content words that makes it one the rewriting stands on
 ENDS = ".!?…。！？"
+
+_LIST_MARK = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
 
 Messages = list[dict[str, str]]
 
@@ -118,7 +121,7 @@ def rewrite_with(
             answer = ask(messages, budget + OVERHANG)
         except (InputError, RewriteError) as error:
             return fall_back(str(error))
-        text = shorten(answer.replace(START, "").replace(END, "").strip(), budget, tokenizer)
+        text = shorten(tidy(answer), budget, tokenizer)
         if not text:
             return fall_back(
                 f"the rewriting has no sentence within {budget} tokens" if answer.strip() else "the rewriting is empty"
@@ -141,6 +144,14 @@ def rewrite_with(
         )
 
     return compress
+
+
+def tidy(answer: str) -> str:
+    """A rewriter's answer without echoed tags, list marks at the beginning of lines, and blank lines."""
+    lines = (
+        _LIST_MARK.sub("", line).strip() for line in harmless(answer).replace(START, "").replace(END, "").split("\n")
+    )
+    return "\n".join(line for line in lines if line)
 
 
 def shorten(text: str, budget: int, tokenizer: Tokenizer) -> str:
