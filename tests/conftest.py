@@ -4,6 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The machine may be busy: a slow example is no failing one.
+settings.register_profile("penchant", deadline=None)
+settings.load_profile("penchant")
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,9 @@ def test_a_copy_left_in_some_file_is_found(store, escaped):
     text = store.history("bob")[7].text
     left = store.directory / "caches" / "stray.bin"
     left.parent.mkdir()
-    part = json.dumps(text) if escaped else " ".join(text.split()[900:908])
+    part = " ".join(text.split()[900:908])
+    if escaped:  # every run of 8 words now has a letter that JSON escapes
+        part = json.dumps(next(gram for gram in grams(text) if gram.startswith("süß")))
     left.write_bytes(b"\x00" * (4 << 20) + part.encode() + b"\xff" * 100)
     with pytest.raises(StoreError, match=r"erased texts are still found in caches/stray\.bin"):
         store.forget("bob")
@@ -139,6 +141,7 @@ def test_words_of_scripts_without_spaces():
 def test_a_reader_in_the_way_is_named_and_the_next_opening_finishes(store, monkeypatch):
     text = store.history("bob")[3].text
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
+    store.close()  # the next connection waits that long
     reader = sqlite3.connect(store.directory / "penchant.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT count(*) FROM records").fetchone()

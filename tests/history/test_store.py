@@ -7,7 +7,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import penchant.history
@@ -31,6 +31,7 @@ def store(tmp_path):
         yield opened
 
 
+@settings(max_examples=25)
 @given(records=st.lists(st.from_type(Record), min_size=1, max_size=5, unique_by=lambda record: record.id))
 def test_history_and_export_give_back_what_was_added(tmp_path_factory, records):
     folder = tmp_path_factory.mktemp("store")
@@ -186,6 +187,24 @@ def test_where_a_store_lives_by_default(monkeypatch):
     assert default_store() == "somewhere"
     monkeypatch.delenv("PENCHANT_STORE")
     assert default_store().endswith("penchant")
+
+
+def test_the_folders_of_a_database_elsewhere(tmp_path, monkeypatch):
+    # A stand-in for a server: another URL than SQLite's own needs a driver and a server to test against.
+    opened = []
+
+    def refuse(url):
+        opened.append(url)
+        raise StoreError("no server here")
+
+    monkeypatch.setattr(database, "open_engine", refuse)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("PENCHANT_STORE", "postgresql://h/db")
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(StoreError):
+        Store(default_store())
+    assert opened == ["postgresql://h/db"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["penchant"]
 
 
 def test_public_names_exist():

@@ -12,8 +12,11 @@ DATABASE = "penchant.db"
 
 def default_store() -> str:
     """$PENCHANT_STORE (a folder or a database URL), else the platform's folder for application data."""
-    if named := os.environ.get("PENCHANT_STORE"):
-        return named
+    return os.environ.get("PENCHANT_STORE") or str(data_folder())
+
+
+def data_folder() -> Path:
+    """The platform's folder for Penchant's data (not made here)."""
     home = Path.home()
     if sys.platform == "darwin":
         base = home / "Library" / "Application Support"
@@ -21,7 +24,7 @@ def default_store() -> str:
         base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return str(base / "penchant")
+    return base / "penchant"
 
 
 def user_folder(user: str) -> str:

@@ -17,7 +17,7 @@ from penchant.history.records import History, Record
 from penchant.history.store import engine as database
 from penchant.history.store import erasure
 from penchant.history.store.erasure import ErasureReceipt
-from penchant.history.store.location import DATABASE, default_store, user_folder
+from penchant.history.store.location import DATABASE, data_folder, user_folder
 from penchant.history.store.tables import records, to_record, to_row, users
 
 BATCH = 2_000
@@ -49,7 +49,8 @@ class Store:
     """Records of many users, on disk, with everything else that is kept for a user in folders beside them.
 
     `path_or_url`: a folder (made when missing) that will hold `penchant.db` (SQLite) and one folder per area and user
-    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders.
+    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders
+    (the platform's data folder by default).
     Safe for several threads and processes at once; writers wait for each other. A context manager.
     Raises `InputError` for a path that can't be a store, `StoreError` for one that can't be opened or that a newer
     Penchant wrote.
@@ -59,7 +60,7 @@ class Store:
         named = str(path_or_url)
         if named.startswith("sqlite"):
             raise InputError(f"the store {named!r} is an SQLite URL: expected the folder of the store; name the folder")
-        self.directory = Path(directory or default_store()) if "://" in named else Path(named)
+        self.directory = Path(directory or data_folder()) if "://" in named else Path(named)
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
