@@ -1,0 +1,170 @@
+"""Records and requests, each encoded alone behind the same prefix at the same positions (METHODS.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import BatchEncoding
+
+from penchant.errors import InputError
+from penchant.lens.calibration import Calibration
+from penchant.lens.lens import Lens, Reading, Wanted
+from penchant.models.anatomy import attention_module, decoder_layers
+
+#: A longer record is split into blocks of so many tokens, each seeing the OVERLAP tokens before it.
+BLOCK = 256
+OVERLAP = 32
+#: Tokens a forward pass, prefix and padding included; larger ones gain nothing on two cores and cost memory.
+BATCH_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class EncodedRecord:
+    """keys: [pairs, tokens, head_dim] of one record; spans: int32 [tokens, 2], character offsets into its body."""
+
+    keys: Float[Tensor, "pairs tokens dim"]
+    spans: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Encodes text for one model and calibration.
+
+    pairs: the (layer, key head) pairs whose keys are stored, sorted; `pair_of` gives the pair of each calibrated head.
+    """
+
+    lens: Lens
+    calibration: Calibration
+
+    @property
+    def pairs(self) -> list[tuple[int, int]]:
+        return sorted(set(self._pairs_of_heads()))
+
+    @property
+    def pair_of(self) -> list[int]:
+        return [self.pairs.index(pair) for pair in self._pairs_of_heads()]
+
+    def _pairs_of_heads(self) -> list[tuple[int, int]]:
+        loaded = self.lens.loaded
+        group = loaded.num_heads // loaded.num_kv_heads
+        return [(layer, head // group) for layer, head in self.calibration.heads]
+
+    def records(self, bodies: Sequence[str]) -> Iterator[tuple[int, EncodedRecord]]:
+        """Yield (position in `bodies`, encoded) in the order of their length, batch by batch.
+
+        A record longer than BLOCK tokens is split with OVERLAP; every token is stored once, from the block in which
+        it has more context. A body without tokens yields zero rows.
+        """
+        ids, spans = self._tokenize(bodies)
+        blocks = [(record, start) for record, tokens in enumerate(ids) for start in _block_starts(len(tokens))]
+        left = np.bincount([record for record, _ in blocks], minlength=len(bodies))
+        parts: dict[int, dict[int, Tensor]] = {}
+        lengths = [min(len(ids[record]) - start, BLOCK) for record, start in blocks]
+        wanted = Wanted(keys=frozenset(layer for layer, _ in self.pairs))
+        for batch in _batches(lengths, len(self._prefix())):
+            tokens = [ids[blocks[i][0]][blocks[i][1] : blocks[i][1] + BLOCK] for i in batch]
+            for i, keys in zip(batch, self._forward(tokens, wanted), strict=True):
+                record, start = blocks[i]
+                parts.setdefault(record, {})[start] = keys if start == 0 else keys[:, OVERLAP:]
+                left[record] -= 1
+                if left[record] == 0:
+                    done = parts.pop(record)
+                    yield record, EncodedRecord(torch.cat([done[at] for at in sorted(done)], dim=1), spans[record])
+        for record in range(len(ids)):
+            if not ids[record]:
+                empty = torch.zeros(len(self.pairs), 0, self.lens.loaded.head_dim, dtype=self.lens.loaded.dtype)
+                yield record, EncodedRecord(empty, spans[record])
+
+    def requests(self, texts: Sequence[str]) -> list[Float[Tensor, "heads rows dim"]]:
+        """Queries of every request's own tokens at the calibrated heads, in the order of `calibration.heads`.
+
+        Raises `InputError` for a request that doesn't fit the model's window.
+        """
+        prefix = len(self._prefix())
+        ids, _ = self._tokenize(texts)
+        heads = self.calibration.heads
+        wanted = Wanted(queries=frozenset(layer for layer, _ in heads))
+        window = self.lens.loaded.window
+        for tokens in ids:
+            if not tokens or prefix + len(tokens) > window:
+                raise InputError(
+                    f"the request has {len(tokens)} tokens: expected 1 to {window - prefix} for "
+                    f"{self.lens.loaded.name}; shorten it and put long material into the history"
+                )
+        out: dict[int, Tensor] = {}
+        for batch in _batches([len(tokens) for tokens in ids], prefix):
+            reading = self._read([ids[i] for i in batch], wanted)
+            stacked = torch.stack([reading.queries[layer][:, head] for layer, head in heads], dim=1)
+            for row, i in enumerate(batch):
+                out[i] = stacked[row, :, prefix : prefix + len(ids[i])].cpu()
+        return [out[i] for i in range(len(texts))]
+
+    @cached_property
+    def neutral_query(self) -> Float[Tensor, "heads 1 dim"]:
+        """Mean query over all rows of the neutral requests: one row then stands for all of them (measured: as good)."""
+        rows = torch.cat(self.requests(self.calibration.neutral), dim=1)
+        return rows.float().mean(dim=1, keepdim=True).to(rows.dtype)
+
+    @cached_property
+    def scaling(self) -> float:
+        """What the model multiplies query . key by."""
+        attention = attention_module(decoder_layers(self.lens.loaded.model)[self.calibration.last_layer])
+        return float(getattr(attention, "scaling", None) or self.lens.loaded.head_dim**-0.5)
+
+    def _forward(self, batch: list[list[int]], wanted: Wanted) -> Iterator[Tensor]:
+        prefix = len(self._prefix())
+        reading = self._read(batch, wanted)
+        stacked = torch.stack([reading.keys[layer][:, head] for layer, head in self.pairs], dim=1)
+        for row, tokens in enumerate(batch):
+            yield stacked[row, :, prefix : prefix + len(tokens)].cpu().clone()
+
+    def _read(self, batch: list[list[int]], wanted: Wanted) -> Reading:
+        prefix = self._prefix()
+        longest = max(len(tokens) for tokens in batch)
+        # Padding goes to the right, where a causal model can't see it: no mask is needed, SDPA takes its fast path.
+        input_ids = torch.zeros(len(batch), len(prefix) + longest, dtype=torch.long)
+        for row, tokens in enumerate(batch):
+            input_ids[row, : len(prefix) + len(tokens)] = torch.tensor(prefix + tokens)
+        return self.lens.read(input_ids, wanted)
+
+    def _prefix(self) -> list[int]:
+        # With the tokenizer's own first token. The prefix takes the attention sink: no record's token becomes it.
+        return list(self.lens.loaded.tokenizer(self.calibration.prefix)["input_ids"])
+
+    def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[npt.NDArray[np.int32]]]:
+        if not texts:
+            return [], []
+        encoded: BatchEncoding = self.lens.loaded.tokenizer(
+            list(texts),
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+        spans = [np.asarray(offsets, dtype=np.int32).reshape(-1, 2) for offsets in encoded["offset_mapping"]]
+        return encoded["input_ids"], spans
+
+
+def _block_starts(length: int) -> list[int]:
+    if length <= BLOCK:
+        return [0] if length else []
+    return list(range(0, length - OVERLAP, BLOCK - OVERLAP))
+
+
+def _batches(lengths: Sequence[int], prefix: int) -> Iterator[list[int]]:
+    """Positions sorted by length, cut so that a padded batch holds at most BATCH_TOKENS."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
+        if batch and (len(batch) + 1) * (prefix + lengths[i]) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch

@@ -1,0 +1,127 @@
+"""An index on disk: immutable chunks (safetensors, memory-mapped) and a manifest that is replaced in one step.
+
+A crash between the two leaves chunks that no manifest names; they are removed at the next write.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from penchant.index.table import Chunk
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+class CorruptIndexError(Exception):
+    """The files of an index contradict each other or themselves."""
+
+
+class IndexFiles:
+    """The directory of one index. `identity` names model, calibration and storage; another one is another index."""
+
+    def __init__(self, directory: Path, identity: str) -> None:
+        self.directory, self.identity = directory, identity
+        self._names: dict[int, str] = {}
+        self._checksums: dict[str, int] = {}
+
+    def load(self) -> list[Chunk]:
+        """The stored chunks, memory-mapped. Raises `CorruptIndexError`; an empty directory is an empty index."""
+        try:
+            manifest: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
+            if manifest["format"] != FORMAT or manifest["identity"] != self.identity:
+                raise CorruptIndexError("it belongs to another model or calibration")
+            chunks = [self._read(entry) for entry in manifest["chunks"]]
+        except FileNotFoundError as error:
+            if error.filename and Path(error.filename).name == MANIFEST:
+                return []
+            raise CorruptIndexError(f"a chunk is missing ({error})") from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise CorruptIndexError(str(error)) from error
+        return chunks
+
+    def save(self, chunks: Sequence[Chunk]) -> None:
+        """Make exactly these chunks the content. Chunks loaded or saved before aren't written again.
+
+        Raises `OSError` (a full disk); what was there before is then still there.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.directory / ".lock"):
+            entries = [self._entry(chunk) for chunk in chunks]
+            document = {"format": FORMAT, "identity": self.identity, "chunks": entries}
+            _write_atomically(self.directory / MANIFEST, json.dumps(document).encode())
+            named = {entry["file"] for entry in entries}
+            for stale in self.directory.glob("*.safetensors*"):
+                if stale.name not in named:
+                    stale.unlink(missing_ok=True)
+        self._names = {id(chunk): entry["file"] for chunk, entry in zip(chunks, entries, strict=True)}
+
+    def _entry(self, chunk: Chunk) -> dict[str, Any]:
+        name = self._names.get(id(chunk))
+        if name is None or not (self.directory / name).exists():
+            name = f"{uuid.uuid4().hex}.safetensors"
+            tensors = {"keys": chunk.keys.contiguous(), "spans": torch.from_numpy(chunk.spans.copy())}
+            if chunk.scale is not None:
+                tensors["scale"] = chunk.scale.contiguous()
+            partial = self.directory / f"{name}.partial"
+            try:
+                save_file(tensors, partial)
+                self._checksums[name] = _checksum(partial)
+                _sync(partial)
+                partial.replace(self.directory / name)
+            except (OSError, SafetensorError) as error:
+                partial.unlink(missing_ok=True)
+                raise OSError(f"can't write the attention index: {error}") from error
+        records = [[key[0], key[1], rows] for key, rows in chunk.records]
+        return {"file": name, "crc32": self._checksums[name], "records": records}
+
+    def _read(self, entry: dict[str, Any]) -> Chunk:
+        path = self.directory / str(entry["file"])
+        if _checksum(path) != entry["crc32"]:
+            raise CorruptIndexError(f"{path.name} isn't what was written")
+        tensors = load_file(path)
+        records = tuple(((str(i), str(digest)), int(rows)) for i, digest, rows in entry["records"])
+        chunk = Chunk(tensors["keys"], tensors.get("scale"), tensors["spans"].numpy(), records)
+        if chunk.rows != sum(rows for _, rows in records) or chunk.rows != len(chunk.spans):
+            raise CorruptIndexError(f"{path.name} has {chunk.rows} rows, its records have others")
+        self._names[id(chunk)] = path.name
+        self._checksums[path.name] = int(entry["crc32"])
+        return chunk
+
+
+def _checksum(path: Path) -> int:
+    value = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):
+            value = zlib.crc32(part, value)
+    return value
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        _sync(partial)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,144 @@
+"""One blocked product of a request's queries with the stored keys, and what is made of it: a score per segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.history.records import History, Segment
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+#: Stored tokens per block: the logits of a block stay in the processor's cache.
+TOKENS_A_BLOCK = 8192
+_FLOOR = 1e-30
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each segment's tokens lie in the stored rows: `low` to `high` (exclusive), int64 [segments].
+
+    An empty range is a segment without tokens. `order` sorts the segments by `low`.
+    """
+
+    low: IntArray
+    high: IntArray
+    order: IntArray
+
+
+def lay_out(
+    history: History, segments: Sequence[Segment], first_row: IntArray, spans: npt.NDArray[np.int32], counts: IntArray
+) -> Layout:
+    """Find the rows of every segment in one search over all tokens.
+
+    first_row, counts: int64 [records], where the rows of each record of the history start, and how many.
+    spans: int32 [rows, 2], character offsets of each row's token into its record's body.
+    """
+    stride = 1 + max((len(record.body) for record in history), default=0)
+    rows = len(spans)
+    record_of_row = np.zeros(rows, dtype=np.int64)
+    by_row = np.argsort(first_row, kind="stable")
+    record_of_row[: counts.sum()] = np.repeat(np.arange(len(counts)), counts[by_row])
+    rank = np.empty_like(by_row)
+    rank[by_row] = np.arange(len(by_row))
+    starts = record_of_row * stride + spans[:, 0]
+    ends = record_of_row * stride + spans[:, 1]
+    record = np.fromiter((segment.record for segment in segments), np.int64, len(segments))
+    at = rank[record] * stride
+    begins = np.fromiter((segment.start for segment in segments), np.int64, len(segments))
+    stops = np.fromiter((segment.end for segment in segments), np.int64, len(segments))
+    low = np.searchsorted(ends, at + begins, "right")
+    high = np.maximum(low, np.searchsorted(starts, at + stops, "left"))
+    return Layout(low, high, np.argsort(low, kind="stable"))
+
+
+def segment_log_mass(
+    keys: Iterator[tuple[int, Float[Tensor, "pairs tokens dim"]]],
+    queries: Float[Tensor, "heads rows dim"],
+    pair_of: Sequence[int],
+    layout: Layout,
+    scaling: float,
+) -> FloatArray:
+    """log of the sum over a segment's tokens of exp(scaling * query . key): float32 [heads, rows, segments].
+
+    keys: blocks of stored keys with the row each starts at, in order. The history's softmax is the same numbers
+    minus their logsumexp over segments, so nothing of size (rows x tokens) outlives a block.
+    """
+    heads, rows, _ = queries.shape
+    pairs = sorted(set(pair_of))
+    stacked = {pair: torch.cat([queries[head] for head in range(heads) if pair_of[head] == pair]) for pair in pairs}
+    columns = {pair: [head for head in range(heads) if pair_of[head] == pair] for pair in pairs}
+    total = np.full((len(layout.low), heads, rows), -np.inf, dtype=np.float32)
+    low, high = layout.low[layout.order], layout.high[layout.order]
+    for first, block in keys:
+        size = block.shape[1]
+        begin = int(np.searchsorted(np.maximum.accumulate(high), first, "right"))
+        stop = int(np.searchsorted(low, first + size, "left"))
+        inside = np.clip(np.stack([low[begin:stop], high[begin:stop]], axis=1) - first, 0, size)
+        some = inside[:, 1] > inside[:, 0]
+        which = layout.order[begin:stop][some]
+        if not len(which):
+            continue
+        edges = inside[some].reshape(-1)
+        for pair in pairs:
+            part = _block_log_mass(block[pair], stacked[pair], edges, scaling)
+            part = part.reshape(len(which), len(columns[pair]), rows)
+            for column, head in enumerate(columns[pair]):
+                total[which, head] = np.logaddexp(total[which, head], part[:, column])
+    return np.ascontiguousarray(total.transpose(1, 2, 0))
+
+
+def _block_log_mass(
+    keys: Float[Tensor, "tokens dim"], queries: Float[Tensor, "rows dim"], edges: IntArray, scaling: float
+) -> FloatArray:
+    logits = (keys @ queries.to(keys.dtype).T).float().mul_(scaling)
+    peak = logits.amax(0)
+    # A last row of zeros lets an edge lie at the end of the block.
+    mass = torch.nn.functional.pad(logits.sub_(peak).exp_(), (0, 0, 0, 1)).numpy()
+    sums = np.add.reduceat(mass, edges, axis=0)[::2]
+    log_mass: FloatArray = np.log(sums + _FLOOR) + peak.numpy()
+    return log_mass
+
+
+def head_scores(log_mass: FloatArray, neutral_rows: int, baseline: float) -> FloatArray:
+    """Standardised scores, float32 [heads, segments], from the log masses of request rows followed by neutral rows.
+
+    Softmax over the history for each row, mean over the request's rows, log, minus `baseline` times the same of the
+    neutral rows: what a segment attracts whatever is asked doesn't count in full.
+    """
+    rows = log_mass.shape[1] - neutral_rows
+    log_share = log_mass - _logsumexp(log_mass, axis=2)[:, :, None]
+    relevance = _logsumexp(log_share[:, :rows], axis=1) - np.log(rows)
+    salience = _logsumexp(log_share[:, rows:], axis=1) - np.log(neutral_rows)
+    # A segment without tokens, or far below the rest: finite, and last.
+    return standardise(np.maximum(relevance, -80.0) - baseline * np.maximum(salience, -80.0))
+
+
+def standardise(scores: FloatArray) -> FloatArray:
+    """Zero mean and unit variance along the last axis; a constant row becomes zeros."""
+    deviation = scores.std(axis=-1, keepdims=True)
+    centred = scores - scores.mean(axis=-1, keepdims=True)
+    out: FloatArray = (centred / np.where(deviation > 1e-6, deviation, 1.0)).astype(np.float32)
+    return out
+
+
+def with_neighbours(scores: FloatArray, previous: float, following: float) -> FloatArray:
+    """Add to each segment a share of the score of the one before and the one after it in time."""
+    out = scores.copy()
+    out[1:] += previous * scores[:-1]
+    out[:-1] += following * scores[1:]
+    return out
+
+
+def _logsumexp(values: FloatArray, axis: int) -> FloatArray:
+    peak = np.max(values, axis=axis, keepdims=True)
+    peak = np.where(np.isfinite(peak), peak, 0.0)
+    total: FloatArray = np.log(np.exp(values - peak).sum(axis=axis) + _FLOOR) + np.squeeze(peak, axis=axis)
+    return total

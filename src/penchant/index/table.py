@@ -1,0 +1,93 @@
+"""The stored keys of a history: chunks of rows, each with the records they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.history.records import Record
+from penchant.index.encode import EncodedRecord
+
+Storage = Literal["native", "int8"]
+RecordKey = tuple[str, str]
+
+
+def record_key(record: Record) -> RecordKey:
+    """What a stored record is known by: its id, and a digest of the text that was encoded."""
+    return record.id, hashlib.sha256(record.body.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` float32 [pairs, rows].
+
+    spans: int32 [rows, 2]. records: key and number of rows of each record, in the order of the rows.
+    """
+
+    keys: Tensor
+    scale: Tensor | None
+    spans: npt.NDArray[np.int32]
+    records: tuple[tuple[RecordKey, int], ...]
+
+    @property
+    def rows(self) -> int:
+        return self.keys.shape[1]
+
+    @property
+    def nbytes(self) -> int:
+        scale = 0 if self.scale is None else self.scale.nbytes
+        return self.keys.nbytes + scale + self.spans.nbytes
+
+    def block(self, start: int, stop: int) -> Float[Tensor, "pairs tokens dim"]:
+        keys = self.keys[:, start:stop]
+        return keys if self.scale is None else keys * self.scale[:, start:stop, None]
+
+
+def make_chunk(encoded: Sequence[tuple[RecordKey, EncodedRecord]], storage: Storage) -> Chunk:
+    """Concatenate encoded records; int8: symmetric, one scale per row and pair."""
+    keys = torch.cat([record.keys for _, record in encoded], dim=1).cpu().contiguous()
+    spans = np.concatenate([record.spans for _, record in encoded])
+    records = tuple((key, len(record.spans)) for key, record in encoded)
+    if storage == "native":
+        return Chunk(keys, None, spans, records)
+    scale = keys.float().abs().amax(-1).clamp_min(1e-8) / 127
+    return Chunk((keys.float() / scale[..., None]).round_().to(torch.int8), scale, spans, records)
+
+
+def keep_records(chunk: Chunk, kept: frozenset[RecordKey]) -> Chunk | None:
+    """The chunk without the rows of any other record; None when nothing is left."""
+    records = tuple((key, rows) for key, rows in chunk.records if key in kept)
+    if not records:
+        return None
+    mask = np.repeat([key in kept for key, _ in chunk.records], [rows for _, rows in chunk.records])
+    rows = torch.from_numpy(mask)
+    scale = None if chunk.scale is None else chunk.scale[:, rows]
+    return Chunk(chunk.keys[:, rows], scale, chunk.spans[mask], records)
+
+
+def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
+    """Several chunks of one storage as one."""
+    scales = [chunk.scale for chunk in chunks if chunk.scale is not None]
+    return Chunk(
+        torch.cat([chunk.keys for chunk in chunks], dim=1),
+        torch.cat(scales, dim=1) if scales else None,
+        np.concatenate([chunk.spans for chunk in chunks]),
+        tuple(record for chunk in chunks for record in chunk.records),
+    )
+
+
+def blocks(chunks: Sequence[Chunk], size: int) -> Iterator[tuple[int, Float[Tensor, "pairs tokens dim"]]]:
+    """Rows in order, at most `size` at a time, with the row each block starts at."""
+    first = 0
+    for chunk in chunks:
+        for start in range(0, chunk.rows, size):
+            yield first + start, chunk.block(start, min(start + size, chunk.rows))
+        first += chunk.rows

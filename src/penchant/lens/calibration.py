@@ -1,0 +1,148 @@
+"""Which heads of a model mark best, and how their attention is read: a small JSON file per model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import ModelError
+from penchant.models.cache import models_directory
+from penchant.models.loading import LoadedModel
+
+SHIPPED = Path(__file__).parent / "calibrations"
+FORMAT = 1
+
+#: Requests that ask for nothing in particular. What they attend to is salience, not relevance, and is removed.
+NEUTRAL = (
+    "Hello.",
+    "What?",
+    "Who are you?",
+    "What is it?",
+    "When did it happen?",
+    "Where did they go?",
+    "Who is he?",
+    "What does she like?",
+    "What did he buy?",
+    "How many are there?",
+    "Why did she do that?",
+    "Which one is the favorite?",
+    "What are they planning to do?",
+    "How did it go?",
+    "What happened last week?",
+    "When is the event?",
+    "What kind of thing is it?",
+    "Where does he live?",
+    "What is her job?",
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How the attention index of one model is built and read.
+
+    heads: (layer, query head) pairs, with one weight each. prefix: text in front of every record and request (its
+    keys are never scored). neutral, baseline: the neutral requests, and how much of what they attend to is taken
+    off. previous, following: how much of a record's score its neighbours in time add. fusion: weights of the markers
+    that are combined, by the names that take part ("attention+bm25"). scores: what was measured when the file was
+    made, on what.
+    """
+
+    model_name: str
+    model_fingerprint: str
+    heads: tuple[tuple[int, int], ...]
+    weights: tuple[float, ...]
+    prefix: str = ""
+    neutral: tuple[str, ...] = NEUTRAL
+    baseline: float = 0.6
+    previous: float = 0.2
+    following: float = 0.2
+    fusion: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.heads or len(self.heads) != len(self.weights):
+            raise ModelError(
+                f"calibration of {self.model_name}: {len(self.heads)} heads and {len(self.weights)} weights; expected "
+                "at least one head and a weight for each; run `penchant heads discover` again"
+            )
+
+    @property
+    def last_layer(self) -> int:
+        return max(layer for layer, _ in self.heads)
+
+    @property
+    def name(self) -> str:
+        return f"{self.model_name}-{self.encoding_digest[:8]}"
+
+    @property
+    def encoding_digest(self) -> str:
+        """SHA-256 of what decides the stored keys: a change of weights or smoothing leaves an index usable."""
+        stored = [FORMAT, sorted(self.heads), self.prefix]
+        return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
+
+    def check(self, loaded: LoadedModel) -> None:
+        """Raise `ModelError` unless every head exists in the model."""
+        for layer, head in self.heads:
+            if layer >= loaded.num_layers or head >= loaded.num_heads:
+                raise ModelError(
+                    f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
+                    f"layers of {loaded.num_heads} heads; run `penchant heads discover --model {loaded.name}`"
+                )
+
+
+def user_calibrations() -> Path:
+    """Where `heads discover` writes, and where calibrations are looked for before the shipped ones."""
+    return models_directory().parent / "calibrations"
+
+
+def save_calibration(calibration: Calibration, path: Path) -> None:
+    """Write the JSON file, atomically."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {"format": FORMAT, **asdict(calibration)}
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def read_calibration(path: Path) -> Calibration:
+    """Read a calibration file. Raises `ModelError` naming the file and what is wrong with it."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document.pop("format") != FORMAT:
+            raise ModelError(f"{path}: expected calibration format {FORMAT}; run `penchant heads discover` again")
+        return Calibration(
+            **{
+                **document,
+                "heads": tuple((int(layer), int(head)) for layer, head in document["heads"]),
+                "weights": tuple(float(weight) for weight in document["weights"]),
+                "neutral": tuple(document["neutral"]),
+            }
+        )
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{path} isn't a calibration file ({error}); run `penchant heads discover` to write one"
+        ) from error
+
+
+def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calibration:
+    """The calibration of a model: from `directory` (where `heads discover` wrote it), else from the shipped ones.
+
+    Matched by fingerprint. Raises `ModelError` when there is none.
+    """
+    for folder in (directory, SHIPPED):
+        for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+            calibration = read_calibration(path)
+            if calibration.model_fingerprint == loaded.fingerprint:
+                calibration.check(loaded)
+                return calibration
+    raise ModelError(
+        f"no calibration for {loaded.name}: nobody has looked which of its heads retrieve; run "
+        f"`penchant heads discover --model {loaded.name}` once (minutes), or use the bm25 marker"
+    )

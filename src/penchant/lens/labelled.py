@@ -1,0 +1,28 @@
+"""Histories of which is known where the answers stand: what heads are discovered with and markers are measured by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penchant.history.records import History, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request, the answer that is right, and the ids of the records that hold it (at least one, each once).
+
+    category: the data set's own number for the kind of question; 0 where it has none.
+    """
+
+    request: Request
+    answer: str
+    evidence: tuple[str, ...]
+    category: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledHistory:
+    """One history and the questions asked about it."""
+
+    history: History
+    questions: tuple[Question, ...]

@@ -1,0 +1,142 @@
+"""Reading a causal LM: queries, keys and attention rows beside SDPA, with an early exit. Nothing is ever written.
+
+No tensor of size (tokens x tokens) is allocated by a read: rows are computed only where they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from penchant.errors import ModelError
+from penchant.lens.seam import install, probing
+from penchant.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a read should bring back: layers whose queries, keys or attention rows are wanted.
+
+    rows: positions within the tokens of this read whose attention distribution is wanted at `row_layers`
+    (None: all of them; negative positions count from the end).
+    """
+
+    queries: frozenset[int] = frozenset()
+    keys: frozenset[int] = frozenset()
+    row_layers: frozenset[int] = frozenset()
+    rows: tuple[int, ...] | None = None
+
+    @property
+    def last_layer(self) -> int:
+        return max(self.queries | self.keys | self.row_layers)
+
+
+@dataclass
+class Reading:
+    """Layer -> what was read there, in the model's dtype.
+
+    queries [batch, heads, new tokens, head_dim] and keys [batch, kv heads, new tokens, head_dim] are rotated and
+    normalised as the model uses them; rows [batch, heads, rows, cached + new tokens] are float32 probabilities.
+    """
+
+    queries: dict[int, Float[Tensor, "batch heads tokens dim"]] = field(default_factory=dict)
+    keys: dict[int, Float[Tensor, "batch kv_heads tokens dim"]] = field(default_factory=dict)
+    rows: dict[int, Float[Tensor, "batch heads rows context"]] = field(default_factory=dict)
+
+
+class _ReachedError(Exception):
+    """Ends a forward pass at the last layer that is needed."""
+
+
+class _Reader:
+    def __init__(self, wanted: Wanted, new_tokens: int) -> None:
+        self.wanted, self.new_tokens, self.reading = wanted, new_tokens, Reading()
+
+    def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None:
+        wanted = self.wanted
+        if layer in wanted.queries:
+            self.reading.queries[layer] = query
+        if layer in wanted.keys:
+            self.reading.keys[layer] = key[:, :, -self.new_tokens :]
+        if layer in wanted.row_layers:
+            self.reading.rows[layer] = attention_rows(query, key, mask, scaling, wanted.rows)
+        if layer == wanted.last_layer:
+            raise _ReachedError
+
+
+def attention_rows(
+    query: Float[Tensor, "batch heads tokens dim"],
+    key: Float[Tensor, "batch kv_heads context dim"],
+    mask: Tensor | None,
+    scaling: float,
+    rows: Sequence[int] | None,
+) -> Float[Tensor, "batch heads rows context"]:
+    """Attention probabilities (float32) of the given rows. `mask` is what SDPA gets: boolean, additive, or None for
+    causal with the last row at the last key."""
+    new, context = query.shape[2], key.shape[2]
+    at = torch.arange(new, device=query.device) if rows is None else torch.tensor(rows, device=query.device) % new
+    picked = query[:, :, at]
+    batch, heads, count, dim = picked.shape
+    grouped = picked.reshape(batch, key.shape[1], heads // key.shape[1], count, dim)
+    logits = torch.einsum("bkgrd,bktd->bkgrt", grouped.float(), key.float()).reshape(batch, heads, count, context)
+    logits.mul_(scaling)
+    if mask is None:
+        visible = torch.arange(context, device=query.device)[None, :] <= (at + context - new)[:, None]
+        logits.masked_fill_(~visible, float("-inf"))
+    elif mask.dtype == torch.bool:
+        logits.masked_fill_(~mask[:, :, at, :context], float("-inf"))
+    else:
+        logits.add_(mask[:, :, at, :context].float())
+    return logits.softmax(-1)
+
+
+class Lens:
+    """Reads one loaded model. Safe to use from several threads at once (nothing but the weights is shared)."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        install(loaded.model)
+        self.loaded = loaded
+
+    @torch.no_grad()
+    def read(
+        self,
+        input_ids: Int[Tensor, "batch tokens"],
+        wanted: Wanted,
+        *,
+        attention_mask: Bool[Tensor, "batch context"] | None = None,
+        position_ids: Int[Tensor, "batch tokens"] | None = None,
+        cache: DynamicCache | None = None,
+    ) -> Reading:
+        """Run the decoder up to the last layer that is wanted (never the LM head) and return what was read.
+
+        input_ids: new tokens; `attention_mask` covers cached and new tokens (False: padding). `cache` is extended in
+        place by the new tokens at the layers that ran; give a copy to keep it.
+
+        Raises `ModelError` when a wanted layer doesn't exist or the model passed its attention outside the registry.
+        """
+        if wanted.last_layer >= self.loaded.num_layers:
+            raise ModelError(
+                f"layer {wanted.last_layer} was asked of {self.loaded.name}, which has {self.loaded.num_layers} layers "
+                "(counted from 0); use a calibration made for this model"
+            )
+        device = self.loaded.device
+        reader = _Reader(wanted, input_ids.shape[1])
+        with probing(reader):
+            try:
+                self.loaded.base(
+                    input_ids=input_ids.to(device),
+                    attention_mask=None if attention_mask is None else attention_mask.to(device),
+                    position_ids=None if position_ids is None else position_ids.to(device),
+                    past_key_values=cache,
+                    use_cache=cache is not None,
+                )
+            except _ReachedError:
+                return reader.reading
+        raise ModelError(
+            f"{self.loaded.name}: the forward pass never reached layer {wanted.last_layer} in the attention registry"
+        )

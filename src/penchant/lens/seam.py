@@ -1,0 +1,74 @@
+"""The seam through which a decoder is read: one attention function and its mask function, registered with transformers.
+
+Every decoder of the library looks its attention up by name at each call. `install` points a model at a function that
+shows queries and keys (rotated, normalised, after the cache was updated) to the probe of the current context, and then
+computes plain SDPA. The mask function is registered under the same name: without it a cached prefill would get no
+mask and SDPA's `is_causal` would align it to the wrong corner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from penchant.errors import ModelError
+
+SEAM = "penchant"
+
+
+class Probe(Protocol):
+    """Looks at one attention call. May raise to end the forward pass."""
+
+    def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None: ...
+
+
+_probe: ContextVar[Probe | None] = ContextVar("penchant_probe", default=None)
+
+
+def _attention(
+    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+) -> tuple[Tensor, Tensor | None]:
+    probe = _probe.get()
+    if probe is not None:
+        scaling = kwargs.get("scaling")
+        layer = int(module.layer_idx)  # type: ignore[arg-type]  # set by every decoder of the library
+        probe.see(layer, query, key, attention_mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
+    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+
+
+ALL_ATTENTION_FUNCTIONS.register(SEAM, _attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(SEAM, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+
+
+def install(model: PreTrainedModel) -> None:
+    """Point `model` at the seam; idempotent. Without a probe the model computes exactly what SDPA computes.
+
+    Raises `ModelError` for a model that doesn't look its attention up in the library's registry.
+    """
+    if model.config._attn_implementation == SEAM:
+        return
+    if not getattr(model, "_supports_attention_backend", False):
+        raise ModelError(
+            f"{type(model).__name__} doesn't use the attention registry of transformers, so its attention can't be "
+            "read: expected a decoder such as Llama, Qwen, Gemma, Phi, Mistral or GPT-NeoX; use another model"
+        )
+    model.set_attn_implementation(SEAM)
+
+
+@contextmanager
+def probing(probe: Probe) -> Iterator[None]:
+    """Show every attention call made in this context (this thread or task only) to `probe`."""
+    token = _probe.set(probe)
+    try:
+        yield
+    finally:
+        _probe.reset(token)

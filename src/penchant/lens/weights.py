@@ -1,0 +1,91 @@
+"""Weights of several scores from labelled evidence: a softmax over the segments of a history (conditional logit)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Example:
+    """features: float32 [scores, segments], standardised; evidence: positions of the segments that matter."""
+
+    features: FloatArray
+    evidence: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """weights: one per score; previous, following: the share a segment gets from its neighbours in time."""
+
+    weights: tuple[float, ...]
+    previous: float
+    following: float
+
+    def __call__(self, features: FloatArray) -> FloatArray:
+        scores = np.asarray(self.weights, dtype=np.float32) @ features
+        out: FloatArray = scores.copy()
+        out[1:] += self.previous * scores[:-1]
+        out[:-1] += self.following * scores[1:]
+        return out
+
+
+def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int = 80) -> Fit:
+    """Maximise the mean log-probability of the evidence segments under a softmax over weighted scores.
+
+    Convex but for the two neighbour shares; L-BFGS from equal weights, deterministic. ridge: L2 penalty.
+    """
+    count = examples[0].features.shape[0]
+    weights = torch.full((count,), 1.0 / count, requires_grad=True)
+    shares = torch.tensor([0.2, 0.1], requires_grad=True)
+    data = [(torch.from_numpy(example.features), torch.tensor(example.evidence)) for example in examples]
+    optimiser = torch.optim.LBFGS([weights, shares], max_iter=steps, line_search_fn="strong_wolfe")
+
+    def loss() -> Float[Tensor, ""]:
+        optimiser.zero_grad()
+        total = torch.zeros(())
+        for features, evidence in data:
+            scores = weights @ features
+            before = torch.nn.functional.pad(scores[:-1], (1, 0))
+            after = torch.nn.functional.pad(scores[1:], (0, 1))
+            smoothed = scores + shares[0] * before + shares[1] * after
+            total = total - smoothed.log_softmax(-1)[evidence].mean()
+        value = total / len(data) + ridge * weights.square().sum()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    with torch.enable_grad():
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+    previous, following = (float(share) for share in shares)
+    return Fit(tuple(float(weight) for weight in weights), previous, following)
+
+
+def held_out(examples: Sequence[Sequence[Example]], *, ridge: float = 0.05) -> list[list[FloatArray]]:
+    """Scores of every example by weights fitted on the other groups (histories): what the weights are worth unseen."""
+    if len(examples) < 2:
+        fitted = fit_weights(examples[0], ridge=ridge)
+        return [[fitted(example.features) for example in examples[0]]]
+    out = []
+    for left_out, group in enumerate(examples):
+        fitted = fit_weights([e for i, g in enumerate(examples) if i != left_out for e in g], ridge=ridge)
+        out.append([fitted(example.features) for example in group])
+    return out
+
+
+def area_under_curve(scores: FloatArray, evidence: Sequence[int]) -> float:
+    """Probability that an evidence segment outscores another one (ties count half)."""
+    positive = scores[list(evidence)]
+    others = np.sort(np.delete(scores, list(evidence)))
+    if not len(others):
+        return 1.0
+    below = np.searchsorted(others, positive, "left")
+    upto = np.searchsorted(others, positive, "right")
+    return float(((below + upto) / 2 / len(others)).mean())

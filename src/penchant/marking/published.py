@@ -1,0 +1,84 @@
+"""Attn-GS as published (arXiv 2602.07778): one joint pass, the final token, heads averaged at a middle layer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.history.records import History, Request, Segment
+from penchant.lens.lens import Lens, Wanted
+from penchant.lens.prefix import PrefixCache
+from penchant.marking.marks import FloatArray, Marker, Marks
+
+#: The paper reads layer 6 of 16 (1B) and 12 of 32 (8B).
+DEPTH = 0.375
+INSTRUCTION = "Here is what a person wrote and did in the past.\n"
+
+
+def attn_gs(
+    lens: Lens, *, layer: int | None = None, instruction: str = INSTRUCTION, block: int | None = None
+) -> Marker:
+    """The published marker: [instruction | history | request], attention of the last token to each history token at
+    one layer, mean over heads, mean over a segment's tokens.
+
+    layer: default the paper's, 0.375 of the depth. A history that doesn't fit the window beside the request is read
+    in several joint passes of at most `block` tokens (default: the window), each normalised on its own. Marks are
+    kept in probability; the paper marks what exceeds alpha * max, which the rewriting compressor does.
+    """
+    loaded = lens.loaded
+    read_layer = round(DEPTH * loaded.num_layers) if layer is None else layer
+    wanted = Wanted(row_layers=frozenset({read_layer}), rows=(-1,))
+
+    def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
+        began = time.perf_counter()
+        start = list(loaded.tokenizer(instruction)["input_ids"])
+        asked = request.query if request.task is None else f"{request.task}\n{request.query}"
+        end = list(loaded.tokenizer(f"\n{asked}", add_special_tokens=False)["input_ids"])
+        room = (loaded.window if block is None else min(block, loaded.window)) - len(start) - len(end)
+        if room < 1:
+            raise InputError(
+                f"the request has {len(end)} tokens, which leaves no room for the history in a window of "
+                f"{loaded.window}; shorten it or use the attention marker"
+            )
+        texts = [f"{segment.text}\n" for segment in segments]
+        ids = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
+        scores: list[FloatArray] = []
+        fed = 0
+        for group in _groups([len(tokens) for tokens in ids], room):
+            cache = PrefixCache(lens, read_layer)
+            cache.append(start)
+            cache.append([token for i in group for token in ids[i][:room]])
+            row = cache.read(end, wanted).rows[read_layer][0, :, 0].mean(0).cpu().numpy()[len(start) :]
+            edges = np.cumsum([0] + [min(len(ids[i]), room) for i in group])
+            means = [row[low:high].mean() if high > low else 0.0 for low, high in pairwise(edges)]
+            scores.append(np.array(means, dtype=np.float32))
+            fed += cache.length + len(end)
+        return Marks(
+            tuple(segments),
+            np.concatenate(scores) if scores else np.zeros(0, np.float32),
+            "attn-gs",
+            heads=tuple((read_layer, head) for head in range(loaded.num_heads)),
+            layers_run=read_layer + 1,
+            history_tokens=sum(len(tokens) for tokens in ids),
+            tokens_fed=fed,
+            seconds={"mark": time.perf_counter() - began},
+        )
+
+    return mark
+
+
+def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Segments in order, cut into passes of at most `room` tokens."""
+    groups: list[list[int]] = []
+    used = 0
+    for i, length in enumerate(lengths):
+        if not groups or used + length > room:
+            groups.append([])
+            used = 0
+        groups[-1].append(i)
+        used += length
+    return groups

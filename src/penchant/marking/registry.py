@@ -1,0 +1,111 @@
+"""Markers by name, and the toolbox they are made from. Adding one is one line in MARKERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError, ModelError
+from penchant.index.attention import Progress
+from penchant.index.encode import Encoder
+from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool
+from penchant.index.table import Storage
+from penchant.lens.calibration import Calibration, calibration_for, user_calibrations
+from penchant.lens.lens import Lens
+from penchant.marking.attention import attention
+from penchant.marking.dense import dense
+from penchant.marking.fusion import fusion
+from penchant.marking.lexical import bm25
+from penchant.marking.marks import Marker
+from penchant.marking.published import attn_gs
+from penchant.marking.random import random_marker
+from penchant.marking.recency import recency
+from penchant.marking.surprisal import surprisal
+from penchant.models.loading import LoadedModel, load_model
+
+DEFAULT_MARKER = "fusion"
+
+
+class Toolbox:
+    """What markers are made from; the model is loaded when the first marker that needs it is made.
+
+    model: a loaded model, or what `load_model` takes. calibration: default the one `calibration_for` finds.
+    directory, storage, limit, progress: see `IndexPool`.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel | str | Path = "smollm2",
+        *,
+        calibration: Calibration | None = None,
+        directory: Directory = lambda user: None,
+        storage: Storage = "native",
+        limit: int = DEFAULT_LIMIT,
+        progress: Progress | None = None,
+    ) -> None:
+        self._model, self._calibration = model, calibration
+        self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
+
+    @cached_property
+    def loaded(self) -> LoadedModel:
+        return self._model if isinstance(self._model, LoadedModel) else load_model(self._model)
+
+    @cached_property
+    def lens(self) -> Lens:
+        return Lens(self.loaded)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        chosen = self._calibration or calibration_for(self.loaded, user_calibrations())
+        chosen.check(self.loaded)
+        return chosen
+
+    @cached_property
+    def indexes(self) -> IndexPool:
+        return IndexPool(Encoder(self.lens, self.calibration), **self._pool)
+
+
+def fused(toolbox: Toolbox) -> Marker:
+    """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
+    model's calibration (learned on labelled evidence)."""
+    parts: dict[str, Callable[[], Marker]] = {
+        "attention": partial(attention, toolbox.indexes, neighbours=False),
+        "bm25": bm25,
+        "dense": dense,
+    }
+    made = {}
+    for name, make in parts.items():
+        try:
+            made[name] = make()
+        except ModelError:
+            if name != "dense":
+                raise
+    fitted = toolbox.calibration.fusion["+".join(made)]
+    return fusion(
+        [(marker, fitted[name]) for name, marker in made.items()],
+        previous=fitted["previous"],
+        following=fitted["following"],
+    )
+
+
+MARKERS: dict[str, Callable[[Toolbox], Marker]] = {
+    "fusion": fused,
+    "attention": lambda toolbox: attention(toolbox.indexes),
+    "attn-gs": lambda toolbox: attn_gs(toolbox.lens),
+    "bm25": lambda toolbox: bm25(),
+    "dense": lambda toolbox: dense(),
+    "surprisal": lambda toolbox: surprisal(toolbox.loaded),
+    "recency": lambda toolbox: recency(),
+    "random": lambda toolbox: random_marker(),
+}
+
+
+def make_marker(name: str, toolbox: Toolbox) -> Marker:
+    """The marker `name`. Raises `InputError` for an unknown name, `ModelError` for what the model lacks."""
+    try:
+        make = MARKERS[name]
+    except KeyError:
+        raise InputError(f"no marker {name!r}: expected one of {', '.join(MARKERS)}") from None
+    return make(toolbox)
