@@ -1,0 +1,1 @@
+"""Measuring: data sets, metrics, and the protocol that runs markers over them."""
