@@ -21,6 +21,8 @@ def test_threshold_is_a_share_of_the_highest_mark_after_shifting() -> None:
     marks = marks_of(whole_records(history), [-1.0, 0.5, 1.1, 4.0])
     assert important_segments(marks, 0.4).tolist() == [False, False, True, True]
     assert important_segments(marks, 0.0).tolist() == [False, True, True, True]
+    low = marks_of(whole_records(history), [-4.0, 0.5, 1.1, 4.0])
+    assert important_segments(low, 0.6).tolist() == [False, False, True, True]
     assert important_segments(marks_of((), []), 0.3).tolist() == []
     for alpha in (-0.1, 1.0):
         with pytest.raises(InputError, match="alpha"):

@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -134,10 +135,14 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     if best is None or (len(kept) < len(taken) and budget - int(costs[kept].sum()) >= WORTH_CUTTING):
         for p in (left_out,) if best else range(min(len(candidates), SPARE)):
             for days in (True, False) if dates and budget >= 2 * WORTH_CUTTING else (False,):
-                # a lambda for each p and days: both are bound when it is made
-                made = _cut(lambda s, p=p, days=days: draft([p, *kept], days=days, cut=s), chosen[p], budget)  # type: ignore[misc]
+
+                def begun(cut: Segment, more: Sequence[int] = kept, p: int = p, days: bool = days) -> _Draft:
+                    return draft([p, *(q for q in more if q != p)], days=days, cut=cut)
+
+                made = _cut(begun, chosen[p], budget)
                 if made is not None:
-                    return made
+                    cut = made.segments[made.positions.index(int(candidates[p]))]
+                    return _topped_up(partial(begun, cut), made, {p, *kept}, costs, budget)
     return best or _Draft("", 0, (), ())
 
 
