@@ -6,15 +6,15 @@ from penchant.errors import InputError
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.planted import LONGEST, SHORTEST, material, planted_histories
 
-_STOP = set(
-    "a an and are at by can did do does for from get had has have her his how i in is it like make me most must my of on "
-    "one or over she should that the them they to up was what when where which who whom whose with would day date".split()
+_STOP = re.compile(
+    r"a|an|and|are|at|by|can|did|do|does|for|from|get|had|has|have|her|his|how|i|in|is|it|like|make|me|most|must|my|of|"
+    r"on|one|or|over|she|should|that|the|them|they|to|up|was|what|when|where|which|who|whom|whose|with|would|day|date"
 )
 
 
 def _stems(text: str) -> set[str]:
     words = re.findall(r"[a-z]+", text.lower())
-    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if word not in _STOP}
+    return {re.sub(r"(ing|ed|es|s)$", "", word) for word in words if not _STOP.fullmatch(word)}
 
 
 def _holds(text: str, value: str) -> bool:

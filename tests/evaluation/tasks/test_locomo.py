@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from penchant.errors import InputError
-from penchant.evaluation.tasks.locomo import evidence_ids, load
+from penchant.evaluation.tasks.locomo import chosen, evidence_ids, load
 
 
 def _conversation(**changes: Any) -> dict[str, Any]:
@@ -67,6 +67,14 @@ def test_order_of_the_file_and_the_file_itself(tmp_path: Path) -> None:
     folder = _write(tmp_path, _conversation(sample_id="z"), _conversation(sample_id="a"))
     assert [labelled.history.user for labelled in load(folder)] == ["z", "a"]
     assert len(load(folder / "locomo.json")) == 2
+
+
+def test_chosen_conversations(tmp_path: Path) -> None:
+    folder = _write(tmp_path, *(_conversation(sample_id=name) for name in "xyz"))
+    assert [labelled.history.user for labelled in chosen(folder, "2, 0")] == ["z", "x"]
+    for wrong in ("3", "-1", "0,0", "", "1;2", "one"):
+        with pytest.raises(InputError, match="from 0 to 2"):
+            chosen(folder, wrong)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
