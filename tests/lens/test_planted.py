@@ -4,7 +4,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.lens.labelled import LabelledHistory
-from penchant.lens.planted import LONGEST, SHORTEST, material, planted_histories
+from penchant.lens.planted import LONGEST, SHORTEST, _Person, _render, material, planted_histories
 
 _STOP = re.compile(
     r"a|an|and|are|at|by|can|did|do|does|for|from|get|had|has|have|her|his|how|i|in|is|it|like|make|me|most|must|my|of|"
@@ -76,6 +76,24 @@ def test_others_have_something_of_the_same_kind(many: list[LabelledHistory]) -> 
                 asked += 1
                 rivals += sum(_holds(text, value) for value, other in by_value.items() if other == kind) > 1
     assert rivals / asked > 0.95
+
+
+def test_nothing_of_the_same_kind_is_told_of_the_person_asked_about(many: list[LabelledHistory]) -> None:
+    everybody = [_Person(name, pronoun) for name, pronoun in material()["people"]]
+    for labelled in many:
+        texts = [record.text for record in labelled.history]
+        asked = {q.answer: q.request.query for q in labelled.questions}
+        for kind in material()["attributes"]:
+            for answer in asked.keys() & set(kind["values"]):
+                subjects = [None, *(person for person in everybody if person.name in asked[answer])]
+                rivals = {
+                    _render(told, who, value)
+                    for told in kind["told"]
+                    for who in subjects
+                    for value in kind["values"]
+                    if value != answer
+                }
+                assert not [text for text in texts if any(rival in text for rival in rivals)], asked[answer]
 
 
 def test_three_styles() -> None:
