@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.history.records import History, Segment
-from penchant.index.encode import Encoder
+from penchant.index.encode import BLOCK, OVERLAP, Encoder
 from penchant.index.files import CorruptIndexError, IndexFiles
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
 from penchant.index.table import Chunk, Storage, blocks, keep_records, make_chunk, merge_chunks, record_key
@@ -43,16 +44,19 @@ class AttentionIndex:
     """The index of one user's history for one model and calibration; in memory only when `directory` is None.
 
     An unreadable file on disk is rebuilt, and a disk that can't be written costs persistence, not the answer; both
-    are logged as warnings.
+    are logged as warnings. Safe to use from several threads at once.
     """
 
     def __init__(self, encoder: Encoder, directory: Path | None = None, storage: Storage = "native") -> None:
         self.encoder, self.storage = encoder, storage
         loaded = encoder.lens.loaded
         parts = [loaded.fingerprint, str(loaded.dtype), encoder.calibration.encoding_digest, storage]
+        parts += [str(BLOCK), str(OVERLAP)]
         self.identity = hashlib.sha256("|".join(parts).encode()).hexdigest()
         self._files = IndexFiles(directory / self.identity[:16], self.identity) if directory is not None else None
-        self._chunks: list[Chunk] = []
+        self._lock = threading.RLock()
+        self._chunks: list[Chunk] = []  # replaced, never changed in place: a score may be reading it
+        self._synced: History | None = None
         self._layout: tuple[History, Sequence[Segment], Layout] | None = None
         if self._files is not None:
             try:
@@ -75,6 +79,13 @@ class AttentionIndex:
         Rows of the other records aren't touched. What is encoded is written every RECORDS_A_CHUNK records, so an
         interruption loses at most those.
         """
+        with self._lock:
+            self._synced = None
+            change = self._sync(history, progress)
+            self._synced = history
+            return change
+
+    def _sync(self, history: History, progress: Progress | None) -> Change:
         wanted = {record_key(record): record for record in history}
         stored = {key for chunk in self._chunks for key, _ in chunk.records}
         gone = stored - wanted.keys()
@@ -86,7 +97,7 @@ class AttentionIndex:
             kept = frozenset(stored - gone)
             pruned = [(chunk, keep_records(chunk, kept) if _touches(chunk, gone) else chunk) for chunk in self._chunks]
             self._chunks = [after for _, after in pruned if after is not None]
-            self._save()
+            self._save(dropped=True)
         encoded = 0
         for start in range(0, len(new), RECORDS_A_CHUNK):
             part = new[start : start + RECORDS_A_CHUNK]
@@ -95,8 +106,9 @@ class AttentionIndex:
                 results.append((part[position], record))
                 if progress is not None:
                     progress(start + len(results), len(new))
-            self._chunks.append(make_chunk(results, self.storage))
-            encoded += self._chunks[-1].rows
+            chunk = make_chunk(results, self.storage)
+            encoded += chunk.rows
+            self._chunks = [*self._chunks, chunk]
             if len(self._chunks) > MAX_CHUNKS:
                 self._chunks = [merge_chunks(self._chunks)]
             self._save()
@@ -105,30 +117,35 @@ class AttentionIndex:
     def score(self, history: History, segments: Sequence[Segment], request: str) -> tuple[FloatArray, int]:
         """Scores of the segments for a request, float32 [segments], and how many tokens went through the model.
 
-        `history` must be the one last synced. Cost: the request's own tokens, and one read of the index.
+        Cost: the request's own tokens, and one read of the index; a `history` other than the one last synced is synced
+        first.
         """
         queries = self.encoder.requests([request])[0]
-        heads = self._head_scores(history, segments, queries)
-        return np.asarray(self.encoder.calibration.weights, dtype=np.float32) @ heads, queries.shape[1]
+        heads, synced = self._head_scores(history, segments, queries)
+        scores = np.asarray(self.encoder.calibration.weights, dtype=np.float32) @ heads
+        return scores, queries.shape[1] + synced
 
     def head_scores(self, history: History, segments: Sequence[Segment], request: str) -> FloatArray:
         """Standardised scores of every calibrated head on its own, float32 [heads, segments]."""
-        return self._head_scores(history, segments, self.encoder.requests([request])[0])
+        return self._head_scores(history, segments, self.encoder.requests([request])[0])[0]
 
     def _head_scores(
         self, history: History, segments: Sequence[Segment], queries: Float[Tensor, "heads rows dim"]
-    ) -> FloatArray:
+    ) -> tuple[FloatArray, int]:
         if not len(segments):
-            return np.zeros((queries.shape[0], 0), dtype=np.float32)
+            return np.zeros((queries.shape[0], 0), dtype=np.float32), 0
         neutral = self.encoder.neutral_query
+        with self._lock:  # another thread may have synced another state of the history since
+            encoded = 0 if self._synced is history else self.sync(history).tokens_encoded
+            chunks, layout = self._chunks, self._lay_out(history, segments)
         log_mass = segment_log_mass(
-            blocks(self._chunks, TOKENS_A_BLOCK),
+            blocks(chunks, TOKENS_A_BLOCK),
             torch.cat([queries, neutral], dim=1),
             self.encoder.pair_of,
-            self._lay_out(history, segments),
+            layout,
             self.encoder.scaling,
         )
-        return head_scores(log_mass, neutral.shape[1], self.encoder.calibration.baseline)
+        return head_scores(log_mass, neutral.shape[1], self.encoder.calibration.baseline), encoded
 
     def _lay_out(self, history: History, segments: Sequence[Segment]) -> Layout:
         cached = self._layout
@@ -146,13 +163,21 @@ class AttentionIndex:
         self._layout = (history, segments, layout)
         return layout
 
-    def _save(self) -> None:
+    def _save(self, dropped: bool = False) -> None:
         if self._files is None:
             return
         try:
             self._files.save(self._chunks)
         except OSError as error:
             log.warning("%s; going on in memory, the next run will encode again", error)
+            if dropped:  # what was forgotten must not stay on disk because the rest couldn't be written
+                self._forget_files(self._files)
+
+    def _forget_files(self, files: IndexFiles) -> None:
+        try:
+            files.remove()
+        except OSError as error:
+            log.warning("%s still holds keys of records that are gone: %s; delete it", files.directory, error)
 
 
 def _touches(chunk: Chunk, keys: set[tuple[str, str]]) -> bool:

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import BatchEncoding
 
-from penchant.errors import InputError
+from penchant.errors import InputError, ModelError
 from penchant.lens.calibration import Calibration
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.models.anatomy import attention_module, decoder_layers
@@ -141,8 +141,14 @@ class Encoder:
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[npt.NDArray[np.int32]]]:
         if not texts:
             return [], []
+        if not self.lens.loaded.tokenizer.is_fast:
+            raise ModelError(
+                f"the tokenizer of {self.lens.loaded.name} gives no character offsets: expected one with a "
+                "tokenizer.json; convert it with `tokenizers`, or use another model"
+            )
         encoded: BatchEncoding = self.lens.loaded.tokenizer(
-            list(texts),
+            # A lone surrogate is no text for the tokenizer; "?" keeps the offsets.
+            [text.encode("utf-8", "replace").decode() for text in texts],
             add_special_tokens=False,
             return_offsets_mapping=True,
             return_attention_mask=False,

@@ -33,23 +33,38 @@ class IndexFiles:
 
     def __init__(self, directory: Path, identity: str) -> None:
         self.directory, self.identity = directory, identity
-        self._names: dict[int, str] = {}
-        self._checksums: dict[str, int] = {}
+        # With the chunks themselves: the id of one that is gone would be given to another.
+        self._written: list[tuple[Chunk, dict[str, Any]]] = []
 
     def load(self) -> list[Chunk]:
         """The stored chunks, memory-mapped. Raises `CorruptIndexError`; an empty directory is an empty index."""
         try:
-            manifest: dict[str, Any] = json.loads((self.directory / MANIFEST).read_text(encoding="utf-8"))
-            if manifest["format"] != FORMAT or manifest["identity"] != self.identity:
-                raise CorruptIndexError("it belongs to another model or calibration")
-            chunks = [self._read(entry) for entry in manifest["chunks"]]
-        except FileNotFoundError as error:
-            if error.filename and Path(error.filename).name == MANIFEST:
-                return []
-            raise CorruptIndexError(f"a chunk is missing ({error})") from error
+            text = self._manifest()
+            while text is not None:
+                try:
+                    return self._load(text)
+                except FileNotFoundError:
+                    # Another process may have replaced manifest and chunks meanwhile.
+                    before, text = text, self._manifest()
+                    if text == before:
+                        raise
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CorruptIndexError(str(error)) from error
-        return chunks
+            raise CorruptIndexError(f"{type(error).__name__}: {error}") from error
+        return []
+
+    def _manifest(self) -> bytes | None:
+        try:
+            return (self.directory / MANIFEST).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _load(self, text: bytes) -> list[Chunk]:
+        manifest: dict[str, Any] = json.loads(text)
+        if manifest["format"] != FORMAT or manifest["identity"] != self.identity:
+            raise CorruptIndexError("it belongs to another model or calibration")
+        read = [(self._read(entry), dict(entry)) for entry in manifest["chunks"]]
+        self._written = read
+        return [chunk for chunk, _ in read]
 
     def save(self, chunks: Sequence[Chunk]) -> None:
         """Make exactly these chunks the content. Chunks loaded or saved before aren't written again.
@@ -65,26 +80,34 @@ class IndexFiles:
             for stale in self.directory.glob("*.safetensors*"):
                 if stale.name not in named:
                     stale.unlink(missing_ok=True)
-        self._names = {id(chunk): entry["file"] for chunk, entry in zip(chunks, entries, strict=True)}
+        self._written = list(zip(chunks, entries, strict=True))
+
+    def remove(self) -> None:
+        """Take the files away (that works on a full disk). Raises `OSError` where it isn't allowed."""
+        for path in (self.directory / MANIFEST, *self.directory.glob("*.safetensors*")):
+            path.unlink(missing_ok=True)
+        self._written = []
 
     def _entry(self, chunk: Chunk) -> dict[str, Any]:
-        name = self._names.get(id(chunk))
-        if name is None or not (self.directory / name).exists():
-            name = f"{uuid.uuid4().hex}.safetensors"
-            tensors = {"keys": chunk.keys.contiguous(), "spans": torch.from_numpy(chunk.spans.copy())}
-            if chunk.scale is not None:
-                tensors["scale"] = chunk.scale.contiguous()
-            partial = self.directory / f"{name}.partial"
-            try:
-                save_file(tensors, partial)
-                self._checksums[name] = _checksum(partial)
-                _sync(partial)
-                partial.replace(self.directory / name)
-            except (OSError, SafetensorError) as error:
-                partial.unlink(missing_ok=True)
-                raise OSError(f"can't write the attention index: {error}") from error
+        for written, entry in self._written:
+            if written is chunk and (self.directory / entry["file"]).exists():
+                return entry
+        name = f"{uuid.uuid4().hex}.safetensors"
+        tensors = {"keys": chunk.keys.contiguous(), "spans": torch.from_numpy(chunk.spans.copy())}
+        if chunk.scale is not None:
+            tensors["scale"] = chunk.scale.contiguous()
+        partial = self.directory / f"{name}.partial"
+        try:
+            save_file(tensors, partial)
+            checksum = _checksum(partial)
+            _sync(partial)
+            partial.replace(self.directory / name)
+        except SafetensorError as error:
+            raise OSError(f"can't write the attention index: {error}") from error
+        finally:
+            partial.unlink(missing_ok=True)
         records = [[key[0], key[1], rows] for key, rows in chunk.records]
-        return {"file": name, "crc32": self._checksums[name], "records": records}
+        return {"file": name, "crc32": checksum, "records": records}
 
     def _read(self, entry: dict[str, Any]) -> Chunk:
         path = self.directory / str(entry["file"])
@@ -95,8 +118,6 @@ class IndexFiles:
         chunk = Chunk(tensors["keys"], tensors.get("scale"), tensors["spans"].numpy(), records)
         if chunk.rows != sum(rows for _, rows in records) or chunk.rows != len(chunk.spans):
             raise CorruptIndexError(f"{path.name} has {chunk.rows} rows, its records have others")
-        self._names[id(chunk)] = path.name
-        self._checksums[path.name] = int(entry["crc32"])
         return chunk
 
 
@@ -114,9 +135,8 @@ def _write_atomically(path: Path, content: bytes) -> None:
         partial.write_bytes(content)
         _sync(partial)
         partial.replace(path)
-    except OSError:
+    finally:
         partial.unlink(missing_ok=True)
-        raise
 
 
 def _sync(path: Path) -> None:

@@ -54,10 +54,11 @@ class IndexPool:
                 where = self.directory(history.user) if history.user else None
                 index = AttentionIndex(self.encoder, where, self.storage)
             self._open[key] = index
-            change = index.sync(history, self.progress)
+        change = index.sync(history, self.progress)  # outside of the lock: one user's new history delays nobody else
+        with self._lock:
             while len(self._open) > 1 and self.nbytes > self.limit:
                 self._open.popitem(last=False)
-            return index, change
+        return index, change
 
     def close(self, user: str) -> None:
         """Let go of a user's index in memory (the store erases the files)."""
@@ -67,4 +68,5 @@ class IndexPool:
     @property
     def nbytes(self) -> int:
         """Bytes of all open indexes."""
-        return sum(index.nbytes for index in self._open.values())
+        with self._lock:
+            return sum(index.nbytes for index in self._open.values())

@@ -18,7 +18,10 @@ IntArray = npt.NDArray[np.int64]
 
 #: Stored tokens per block: the logits of a block stay in the processor's cache.
 TOKENS_A_BLOCK = 8192
-_FLOOR = 1e-30
+#: Log shares below this are all as good as nothing (a float32 ends at -87 below the peak).
+_FLOOR = -80.0
+#: What a standardised score below a head's average is multiplied by.
+LEAK = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,20 +41,18 @@ def lay_out(
 ) -> Layout:
     """Find the rows of every segment in one search over all tokens.
 
-    first_row, counts: int64 [records], where the rows of each record of the history start, and how many.
+    first_row, counts: int64 [records], where the rows of each record of the history start, and how many; together
+    they are all rows, and equal records may share theirs.
     spans: int32 [rows, 2], character offsets of each row's token into its record's body.
     """
     stride = 1 + max((len(record.body) for record in history), default=0)
-    rows = len(spans)
-    record_of_row = np.zeros(rows, dtype=np.int64)
-    by_row = np.argsort(first_row, kind="stable")
-    record_of_row[: counts.sum()] = np.repeat(np.arange(len(counts)), counts[by_row])
-    rank = np.empty_like(by_row)
-    rank[by_row] = np.arange(len(by_row))
-    starts = record_of_row * stride + spans[:, 0]
-    ends = record_of_row * stride + spans[:, 1]
+    places, place_of_record = np.unique(np.stack([first_row, counts], axis=1), axis=0, return_inverse=True)
+    place_of_row = np.repeat(np.arange(len(places)), places[:, 1])
+    # Byte-level tokens of one character can share it; a running maximum keeps both ends sorted for the search.
+    starts = np.maximum.accumulate(place_of_row * stride + spans[:, 0])
+    ends = np.maximum.accumulate(place_of_row * stride + spans[:, 1])
     record = np.fromiter((segment.record for segment in segments), np.int64, len(segments))
-    at = rank[record] * stride
+    at = place_of_record.reshape(-1)[record] * stride
     begins = np.fromiter((segment.start for segment in segments), np.int64, len(segments))
     stops = np.fromiter((segment.end for segment in segments), np.int64, len(segments))
     low = np.searchsorted(ends, at + begins, "right")
@@ -103,29 +104,44 @@ def _block_log_mass(
     # A last row of zeros lets an edge lie at the end of the block.
     mass = torch.nn.functional.pad(logits.sub_(peak).exp_(), (0, 0, 0, 1)).numpy()
     sums = np.add.reduceat(mass, edges, axis=0)[::2]
-    log_mass: FloatArray = np.log(sums + _FLOOR) + peak.numpy()
+    with np.errstate(divide="ignore"):  # too far below the peak for a float32: no mass
+        log_mass: FloatArray = np.log(sums) + peak.numpy()
     return log_mass
 
 
 def head_scores(log_mass: FloatArray, neutral_rows: int, baseline: float) -> FloatArray:
-    """Standardised scores, float32 [heads, segments], from the log masses of request rows followed by neutral rows.
+    """Scores of each head, float32 [heads, segments], from the log masses of request rows followed by neutral rows.
 
     Softmax over the history for each row, mean over the request's rows, log, minus `baseline` times the same of the
-    neutral rows: what a segment attracts whatever is asked doesn't count in full.
+    neutral rows (what a segment attracts whatever is asked), standardised. What lies below a head's average counts
+    only a tenth: a retrieval head that doesn't look at a segment says little against it (measured: recall +0.02).
+    A segment without tokens gets the lowest score of the others.
     """
     rows = log_mass.shape[1] - neutral_rows
-    log_share = log_mass - _logsumexp(log_mass, axis=2)[:, :, None]
+    reached = np.isfinite(log_mass).any(axis=(0, 1))
+    out = np.zeros((log_mass.shape[0], log_mass.shape[2]), dtype=np.float32)
+    if not reached.any():
+        return out
+    log_share = log_mass[:, :, reached]
+    total = _logsumexp(log_share, axis=2)
+    log_share -= np.where(np.isfinite(total), total, 0.0)[:, :, None]
     relevance = _logsumexp(log_share[:, :rows], axis=1) - np.log(rows)
     salience = _logsumexp(log_share[:, rows:], axis=1) - np.log(neutral_rows)
-    # A segment without tokens, or far below the rest: finite, and last.
-    return standardise(np.maximum(relevance, -80.0) - baseline * np.maximum(salience, -80.0))
+    scores = standardise(np.maximum(relevance, _FLOOR) - baseline * np.maximum(salience, _FLOOR))
+    out[:, reached] = np.maximum(scores, LEAK * scores)
+    out[:, ~reached] = out[:, reached].min(axis=1, keepdims=True)
+    return out
 
 
 def standardise(scores: FloatArray) -> FloatArray:
     """Zero mean and unit variance along the last axis; a constant row becomes zeros."""
-    deviation = scores.std(axis=-1, keepdims=True)
-    centred = scores - scores.mean(axis=-1, keepdims=True)
-    out: FloatArray = (centred / np.where(deviation > 1e-6, deviation, 1.0)).astype(np.float32)
+    if not scores.shape[-1]:
+        return scores.astype(np.float32)
+    exact = scores.astype(np.float64)
+    centred = exact - exact.mean(axis=-1, keepdims=True)
+    deviation = exact.std(axis=-1, keepdims=True)
+    constant = deviation <= 1e-6 * np.maximum(1.0, np.abs(exact).max(axis=-1, keepdims=True))
+    out: FloatArray = np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation)).astype(np.float32)
     return out
 
 
@@ -140,5 +156,6 @@ def with_neighbours(scores: FloatArray, previous: float, following: float) -> Fl
 def _logsumexp(values: FloatArray, axis: int) -> FloatArray:
     peak = np.max(values, axis=axis, keepdims=True)
     peak = np.where(np.isfinite(peak), peak, 0.0)
-    total: FloatArray = np.log(np.exp(values - peak).sum(axis=axis) + _FLOOR) + np.squeeze(peak, axis=axis)
+    with np.errstate(divide="ignore"):
+        total: FloatArray = np.log(np.exp(values - peak).sum(axis=axis)) + np.squeeze(peak, axis=axis)
     return total

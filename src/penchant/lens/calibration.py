@@ -70,6 +70,11 @@ class Calibration:
                 f"calibration of {self.model_name}: {len(self.heads)} heads and {len(self.weights)} weights; expected "
                 "at least one head and a weight for each; run `penchant heads discover` again"
             )
+        if not self.neutral:
+            raise ModelError(
+                f"calibration of {self.model_name}: no neutral requests; expected at least one (a baseline of 0 turns "
+                "them off); run `penchant heads discover` again"
+            )
 
     @property
     def last_layer(self) -> int:
@@ -77,7 +82,8 @@ class Calibration:
 
     @property
     def name(self) -> str:
-        return f"{self.model_name}-{self.encoding_digest[:8]}"
+        """The model's name (a hub id's slash replaced, so that it can name a file) and what decides the keys."""
+        return f"{self.model_name.replace('/', '--')}-{self.encoding_digest[:8]}"
 
     @property
     def encoding_digest(self) -> str:
@@ -88,7 +94,7 @@ class Calibration:
     def check(self, loaded: LoadedModel) -> None:
         """Raise `ModelError` unless every head exists in the model."""
         for layer, head in self.heads:
-            if layer >= loaded.num_layers or head >= loaded.num_heads:
+            if not (0 <= layer < loaded.num_layers and 0 <= head < loaded.num_heads):
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
                     f"layers of {loaded.num_heads} heads; run `penchant heads discover --model {loaded.name}`"
@@ -105,8 +111,11 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, **asdict(calibration)}
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_calibration(path: Path) -> Calibration:
@@ -120,7 +129,12 @@ def read_calibration(path: Path) -> Calibration:
                 **document,
                 "heads": tuple((int(layer), int(head)) for layer, head in document["heads"]),
                 "weights": tuple(float(weight) for weight in document["weights"]),
-                "neutral": tuple(document["neutral"]),
+                "neutral": tuple(str(request) for request in document["neutral"]),
+                **{share: float(document[share]) for share in ("baseline", "previous", "following")},
+                "fusion": {
+                    parts: {name: float(weight) for name, weight in weights.items()}
+                    for parts, weights in document["fusion"].items()
+                },
             }
         )
     except ModelError:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from penchant.errors import ModelError
+from penchant.errors import InputError, ModelError
 from penchant.lens.seam import install, probing
 from penchant.models.loading import LoadedModel
 
@@ -77,8 +77,14 @@ def attention_rows(
     rows: Sequence[int] | None,
 ) -> Float[Tensor, "batch heads rows context"]:
     """Attention probabilities (float32) of the given rows. `mask` is what SDPA gets: boolean, additive, or None for
-    causal with the last row at the last key."""
+    causal with the last row at the last key. The row of a padding token, which sees nothing, is zeros.
+
+    Raises `InputError` for a row beyond the new tokens.
+    """
     new, context = query.shape[2], key.shape[2]
+    beyond = [row for row in rows or () if not -new <= row < new]
+    if beyond:
+        raise InputError(f"row {beyond[0]} was asked of a read of {new} tokens: expected {-new} to {new - 1}")
     at = torch.arange(new, device=query.device) if rows is None else torch.tensor(rows, device=query.device) % new
     picked = query[:, :, at]
     batch, heads, count, dim = picked.shape
@@ -89,7 +95,8 @@ def attention_rows(
         visible = torch.arange(context, device=query.device)[None, :] <= (at + context - new)[:, None]
         logits.masked_fill_(~visible, float("-inf"))
     elif mask.dtype == torch.bool:
-        logits.masked_fill_(~mask[:, :, at, :context], float("-inf"))
+        hidden = ~mask[:, :, at, :context]
+        return logits.masked_fill_(hidden, float("-inf")).softmax(-1).masked_fill_(hidden.all(-1, keepdim=True), 0.0)
     else:
         logits.add_(mask[:, :, at, :context].float())
     return logits.softmax(-1)

@@ -32,8 +32,11 @@ class PrefixCache:
         wanted = Wanted(keys=frozenset({self.last_layer}))
         for start in range(0, len(ids), self.block):
             block = torch.tensor([ids[start : start + self.block]])
-            self.lens.read(block, wanted, cache=self._cache)
-            self.length += block.shape[1]
+            try:
+                self.lens.read(block, wanted, cache=self._cache)
+                self.length += block.shape[1]
+            finally:
+                self._cut()  # an interrupted block has reached some of the layers
 
     def read(self, ids: Sequence[int], wanted: Wanted) -> Reading:
         """Read `ids` as the continuation of the prefix; the prefix stays as it was. Row positions count within `ids`.

@@ -52,16 +52,19 @@ ALL_MASK_ATTENTION_FUNCTIONS.register(SEAM, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
 def install(model: PreTrainedModel) -> None:
     """Point `model` at the seam; idempotent. Without a probe the model computes exactly what SDPA computes.
 
-    Raises `ModelError` for a model that doesn't look its attention up in the library's registry.
+    Raises `ModelError` for a model that doesn't look its attention up in the library's registry, or that SDPA doesn't
+    serve.
     """
     if model.config._attn_implementation == SEAM:
         return
-    if not getattr(model, "_supports_attention_backend", False):
+    # Without SDPA support a family adds something (soft caps, sinks) that the seam would refuse or, worse, leave out.
+    if getattr(model, "_supports_attention_backend", False) and getattr(model, "_supports_sdpa", False):
+        model.set_attn_implementation(SEAM)
+    if model.config._attn_implementation != SEAM:
         raise ModelError(
-            f"{type(model).__name__} doesn't use the attention registry of transformers, so its attention can't be "
-            "read: expected a decoder such as Llama, Qwen, Gemma, Phi, Mistral or GPT-NeoX; use another model"
+            f"the attention of {type(model).__name__} isn't plain SDPA from the registry of transformers, so it can't "
+            "be read: expected a decoder such as Llama, Qwen, Gemma 3, Phi, Mistral or GPT-NeoX; use another model"
         )
-    model.set_attn_implementation(SEAM)
 
 
 @contextmanager

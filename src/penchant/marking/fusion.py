@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise, with_neighbours
 from penchant.marking.marks import Marker, Marks
@@ -19,7 +20,11 @@ def fusion(
 
     previous, following: the share of the sum that a segment gets from the one before and the one after it. What the
     parts report (heads, tokens, seconds) is taken from whoever has it, tokens fed and seconds are added up.
+
+    Raises `InputError` without parts.
     """
+    if not parts:
+        raise InputError("nothing to fuse: expected at least one marker with its weight")
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         marked = [(part(history, request, segments), weight) for part, weight in parts]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
-from penchant.marking.marks import FloatArray, Marker, Marks
+from penchant.marking.marks import Marker, Marks
 
 #: The paper reads layer 6 of 16 (1B) and 12 of 32 (8B).
 DEPTH = 0.375
@@ -26,8 +25,11 @@ def attn_gs(
     one layer, mean over heads, mean over a segment's tokens.
 
     layer: default the paper's, 0.375 of the depth. A history that doesn't fit the window beside the request is read
-    in several joint passes of at most `block` tokens (default: the window), each normalised on its own. Marks are
-    kept in probability; the paper marks what exceeds alpha * max, which the rewriting compressor does.
+    in several joint passes of at most `block` tokens (default: the window), each normalised on its own; a segment is
+    only cut where it alone doesn't fit. Marks are kept in probability; the paper marks what exceeds alpha * max, which
+    the rewriting compressor does.
+
+    The marker raises `InputError` for a request that leaves no room for a history.
     """
     loaded = lens.loaded
     read_layer = round(DEPTH * loaded.num_layers) if layer is None else layer
@@ -37,29 +39,34 @@ def attn_gs(
         began = time.perf_counter()
         start = list(loaded.tokenizer(instruction)["input_ids"])
         asked = request.query if request.task is None else f"{request.task}\n{request.query}"
-        end = list(loaded.tokenizer(f"\n{asked}", add_special_tokens=False)["input_ids"])
+        end = list(loaded.tokenizer(f"\n{_clean(asked)}", add_special_tokens=False, verbose=False)["input_ids"])
         room = (loaded.window if block is None else min(block, loaded.window)) - len(start) - len(end)
         if room < 1:
             raise InputError(
                 f"the request has {len(end)} tokens, which leaves no room for the history in a window of "
                 f"{loaded.window}; shorten it or use the attention marker"
             )
-        texts = [f"{segment.text}\n" for segment in segments]
-        ids = loaded.tokenizer(texts, add_special_tokens=False)["input_ids"] if texts else []
-        scores: list[FloatArray] = []
+        texts = [f"{_clean(segment.text)}\n" for segment in segments]
+        ids = loaded.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        pieces = [
+            (i, tokens[at : at + room]) for i, tokens in enumerate(ids) for at in range(0, max(len(tokens), 1), room)
+        ]
+        mass = np.zeros(len(ids))
         fed = 0
-        for group in _groups([len(tokens) for tokens in ids], room):
+        for group in _groups([len(tokens) for _, tokens in pieces], room):
             cache = PrefixCache(lens, read_layer)
             cache.append(start)
-            cache.append([token for i in group for token in ids[i][:room]])
+            cache.append([token for piece in group for token in pieces[piece][1]])
             row = cache.read(end, wanted).rows[read_layer][0, :, 0].mean(0).cpu().numpy()[len(start) :]
-            edges = np.cumsum([0] + [min(len(ids[i]), room) for i in group])
-            means = [row[low:high].mean() if high > low else 0.0 for low, high in pairwise(edges)]
-            scores.append(np.array(means, dtype=np.float32))
+            at = 0
+            for i, tokens in (pieces[piece] for piece in group):
+                mass[i] += row[at : at + len(tokens)].sum(dtype=np.float64)
+                at += len(tokens)
             fed += cache.length + len(end)
+        counts = np.array([len(tokens) for tokens in ids])
         return Marks(
             tuple(segments),
-            np.concatenate(scores) if scores else np.zeros(0, np.float32),
+            (mass / np.maximum(counts, 1)).astype(np.float32),
             "attn-gs",
             heads=tuple((read_layer, head) for head in range(loaded.num_heads)),
             layers_run=read_layer + 1,
@@ -72,7 +79,7 @@ def attn_gs(
 
 
 def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Segments in order, cut into passes of at most `room` tokens."""
+    """Pieces in order, cut into passes of at most `room` tokens."""
     groups: list[list[int]] = []
     used = 0
     for i, length in enumerate(lengths):
@@ -82,3 +89,8 @@ def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:
         groups[-1].append(i)
         used += length
     return groups
+
+
+def _clean(text: str) -> str:
+    """A lone surrogate is no text for the tokenizer."""
+    return text.encode("utf-8", "replace").decode()

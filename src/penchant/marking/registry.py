@@ -26,6 +26,8 @@ from penchant.marking.surprisal import surprisal
 from penchant.models.loading import LoadedModel, load_model
 
 DEFAULT_MARKER = "fusion"
+#: For a calibration that was fitted without some of the markers at hand: chosen on LoCoMo with the embedded model.
+UNFITTED = {"attention": 1.0, "bm25": 0.5, "dense": 1.0}
 
 
 class Toolbox:
@@ -69,7 +71,7 @@ class Toolbox:
 
 def fused(toolbox: Toolbox) -> Marker:
     """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
-    model's calibration (learned on labelled evidence)."""
+    model's calibration (learned on labelled evidence), or UNFITTED."""
     parts: dict[str, Callable[[], Marker]] = {
         "attention": partial(attention, toolbox.indexes, neighbours=False),
         "bm25": bm25,
@@ -82,7 +84,15 @@ def fused(toolbox: Toolbox) -> Marker:
         except ModelError:
             if name != "dense":
                 raise
-    fitted = toolbox.calibration.fusion["+".join(made)]
+    calibration = toolbox.calibration
+    shares = {"previous": calibration.previous, "following": calibration.following}
+    fitted = {**shares, **calibration.fusion.get("+".join(made), UNFITTED)}
+    absent = [name for name in made if name not in fitted]
+    if absent:
+        raise ModelError(
+            f"calibration {calibration.name} has no fusion weight for {absent[0]}: expected one for each of "
+            f"{', '.join(made)}; run `penchant heads discover --model {toolbox.loaded.name}` again"
+        )
     return fusion(
         [(marker, fitted[name]) for name, marker in made.items()],
         previous=fitted["previous"],
