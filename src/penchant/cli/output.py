@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -38,6 +39,14 @@ _INTERRUPTED = 130
 def open_store(named: str | None) -> Store:
     """The store that `--store` names, or the default one."""
     return Store(named or default_store())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that the user named. Raises `InputError` when that isn't possible."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't write {path} ({error.strerror}): expected a file in a folder that exists") from error
 
 
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:

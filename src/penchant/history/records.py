@@ -33,7 +33,9 @@ class Record:
 
     def __post_init__(self) -> None:
         if not self.text.strip() and not (self.reply or "").strip():
-            raise InputError("a record has no text: expected a non-empty 'text' (or 'reply'); drop the record or fill it")
+            raise InputError(
+                "a record has no text: expected a non-empty 'text' (or 'reply'); drop the record or fill it"
+            )
         if self.when is not None:
             when = self.when if self.when.tzinfo else self.when.replace(tzinfo=UTC)
             object.__setattr__(self, "when", when.astimezone(UTC))
@@ -52,7 +54,9 @@ class Record:
         """SHA-256 (hex) of everything but the id."""
         when = self.when.isoformat() if self.when else None
         parts = [self.text, self.reply, self.label, when, self.kind, dict(self.meta)]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(
+            json.dumps(parts, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
+        ).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

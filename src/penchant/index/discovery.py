@@ -20,6 +20,8 @@ from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
 from penchant.lens.weights import Example, area_under_curve, fit_weights, held_out
+from penchant.models.chat import render_chat
+from penchant.models.loading import LoadedModel
 
 #: Heads that get a weight before the weak ones are dropped.
 CANDIDATES = 16
@@ -35,6 +37,21 @@ class Discovery:
     auc: FloatArray
 
 
+def prefix_of(loaded: LoadedModel) -> str:
+    """How the model's own chat template opens a user's turn; for a model without one, a short line of text.
+
+    Measured on SmolLM2: as good as "Here is a conversation between two friends.", at a third of the tokens; a lone
+    first token is much worse (AUC 0.93 against 0.95).
+    """
+    if not loaded.tokenizer.chat_template:
+        return "Here is a conversation between two friends.\n"
+    roles = ("user", "assistant", "user")
+    said = [{"role": role, "content": f"zq{i}"} for i, role in enumerate(roles)]
+    between = render_chat(loaded, said, add_generation_prompt=False).partition("zq1")[2]
+    opened, _, closed = between.partition("zq2")
+    return opened.removeprefix(closed) or opened
+
+
 def whole_records(labelled: LabelledHistory) -> tuple[Segment, ...]:
     """Every record as one segment."""
     history = labelled.history
@@ -48,7 +65,7 @@ def discover(
     prefix: str,
     baseline: float = 0.6,
     max_layer: int | None = None,
-    max_heads: int = 8,
+    max_heads: int = 6,
     source: str = "",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Discovery:

@@ -64,8 +64,8 @@ def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int 
 
     with torch.enable_grad():
         optimiser.step(loss)  # type: ignore[no-untyped-call]
-    previous, following = (float(share) for share in shares)
-    return Fit(tuple(float(weight) for weight in weights), previous, following)
+    previous, following = (float(share) for share in shares.detach())
+    return Fit(tuple(float(weight) for weight in weights.detach()), previous, following)
 
 
 def held_out(examples: Sequence[Sequence[Example]], *, ridge: float = 0.05) -> list[list[FloatArray]]:

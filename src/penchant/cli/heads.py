@@ -1,0 +1,105 @@
+"""`penchant heads discover`: which heads of a model retrieve, written to its calibration file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, TimeRemainingColumn
+from rich.table import Table
+
+from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.request import ModelOption
+from penchant.evaluation.tasks import locomo
+from penchant.index.discovery import discover, prefix_of
+from penchant.lens.calibration import save_calibration, user_calibrations
+from penchant.lens.labelled import LabelledHistory
+from penchant.lens.lens import Lens
+from penchant.lens.planted import planted_histories
+from penchant.marking.fitting import fit_fusion
+from penchant.models.loading import load_model
+
+heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
+
+
+@heads_app.callback()
+def heads() -> None:
+    """Retrieval heads of a model."""
+
+
+@heads_app.command("discover")
+def discover_command(
+    *,
+    model: ModelOption = "smollm2",
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FILE", help="Labelled evidence: a LoCoMo file. Default: planted facts."),
+    ] = None,
+    conversations: Annotated[
+        str,
+        typer.Option("--conversations", help="Which histories of --data to use, by position: keep some for testing."),
+    ] = "0,1,2",
+    histories: Annotated[int, typer.Option("--histories", min=1, help="How many histories to plant.")] = 4,
+    records: Annotated[int, typer.Option("--records", min=20, help="Records of a planted history.")] = 240,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Text before each record and request. Default: start of a user turn.")
+    ] = None,
+    max_layer: Annotated[
+        int | None, typer.Option("--max-layer", min=0, help="Deepest layer to try: a shallower index is cheaper.")
+    ] = None,
+    max_heads: Annotated[int, typer.Option("--max-heads", min=1, help="Most heads to keep.")] = 6,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the planted histories.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Where to write. Default: Penchant's cache.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture of which heads retrieve (PNG, SVG).")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find the heads of a model whose attention marks evidence, weigh them, and write the calibration file."""
+    labelled: list[LabelledHistory] = (
+        planted_histories(histories, records, seed) if data is None else locomo.chosen(data, conversations)
+    )
+    loaded = load_model(model)
+    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn(), console=stderr, transient=True) as bar:
+        task = bar.add_task("Trying heads", total=None)
+        lens = Lens(loaded)
+        found = discover(
+            lens,
+            labelled,
+            prefix=prefix_of(loaded) if prefix is None else prefix,
+            max_layer=max_layer,
+            max_heads=max_heads,
+            source=f"planted facts, seed {seed}" if data is None else f"{data.name}, {conversations}",
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+        bar.reset(task, description="Weighing markers", total=None)
+        calibration = fit_fusion(
+            lens, found.calibration, labelled, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    path = out or user_calibrations() / f"{calibration.name}.json"
+    save_calibration(calibration, path)
+    if plot is not None:
+        from penchant.lens.plot import plot_heads
+
+        plot_heads(found.auc, calibration, plot)
+    document = {
+        "calibration": str(path),
+        "heads": [list(head) for head in calibration.heads],
+        "weights": list(calibration.weights),
+        "fusion": {name: dict(weights) for name, weights in calibration.fusion.items()},
+        "scores": dict(calibration.scores),
+        "plot": None if plot is None else str(plot),
+    }
+
+    def show() -> None:
+        table = Table("head", "weight", "AUC alone", box=None, header_style="dim")
+        for (layer, head), weight in zip(calibration.heads, calibration.weights, strict=True):
+            table.add_row(f"{layer}.{head}", f"{weight:.2f}", f"{found.auc[layer, head]:.3f}")
+        Console().print(table)
+        stderr.print(f"[dim]AUC together, on histories left out: {calibration.scores['auc_left_out']}; {path}[/]")
+
+    emit(document, as_json, show)

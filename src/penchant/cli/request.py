@@ -1,0 +1,293 @@
+"""`penchant mark`, `compress` and `ask`: what is done for one request."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+from rich.table import Table
+
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, write_text
+from penchant.compression.profile import Profile
+from penchant.compression.registry import COMPRESSORS
+from penchant.errors import InputError
+from penchant.history.jsonl import load_history
+from penchant.history.records import History, Request, Segment
+from penchant.history.segmentation import Unit
+from penchant.marking.heatmap import heatmap_html
+from penchant.marking.marks import Marks
+from penchant.marking.registry import DEFAULT_MARKER, MARKERS
+from penchant.models.cache import models_directory
+from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
+
+UserOption = Annotated[
+    str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)
+]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
+]
+RequestOption = Annotated[str, typer.Option("--request", metavar="TEXT", help="What is asked.", show_default=False)]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", metavar="TEXT", help="What kind of answer is wanted.", show_default=False)
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
+]
+MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
+CompressorOption = Annotated[
+    str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
+]
+UnitOption = Annotated[Unit, typer.Option("--unit", help="What is marked; auto: whole records, long ones by sentence.")]
+BudgetOption = Annotated[
+    str, typer.Option("--budget", metavar="N", help="Most tokens of the profile: a number, or a share such as 2%.")
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="URL", help="OpenAI-compatible base URL (compressor remote).", show_default=False
+    ),
+]
+EndpointModelOption = Annotated[
+    str | None,
+    typer.Option("--endpoint-model", metavar="NAME", help="The model to ask for there.", show_default=False),
+]
+_TOP = 12
+
+
+def mark(
+    *,
+    request: RequestOption,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    task: TaskOption = None,
+    model: ModelOption = "smollm2",
+    marker: MarkerOption = DEFAULT_MARKER,
+    unit: UnitOption = "auto",
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a heat map of the history.", show_default=False)
+    ] = None,
+    budget: BudgetOption = DEFAULT_BUDGET,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score what matters in a history for a request; --html writes a page to look at."""
+    asked = Request(request, task)
+    with _prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
+        marks = personalizer.mark(who, asked)
+        if html is not None:
+            profile = personalizer.compress(who, asked, budget)
+            write_text(html, heatmap_html(personalizer.history(who), asked, marks, profile))
+    document = {
+        "segments": [
+            _segment(segment, score) for segment, score in zip(marks.segments, marks.scores.tolist(), strict=True)
+        ],
+        "marker": marks.marker,
+        "heads": [list(head) for head in marks.heads],
+        "layers_run": marks.layers_run,
+        "calibration": marks.calibration,
+        "history_tokens": marks.history_tokens,
+        "tokens_fed": marks.tokens_fed,
+        "seconds": marks.seconds,
+        "html": None if html is None else str(html),
+    }
+    emit(document, as_json, lambda: _show_marks(marks, html))
+
+
+def compress(
+    *,
+    request: RequestOption,
+    budget: BudgetOption = DEFAULT_BUDGET,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    task: TaskOption = None,
+    model: ModelOption = "smollm2",
+    marker: MarkerOption = DEFAULT_MARKER,
+    compressor: CompressorOption = "extractive",
+    unit: UnitOption = "auto",
+    endpoint: EndpointOption = None,
+    endpoint_model: EndpointModelOption = None,
+    faithful: Annotated[
+        bool, typer.Option("--faithfulness", help="Compare the answer's distribution with the full history's (slow).")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a profile of at most --budget tokens for a request."""
+    asked = Request(request, task)
+    options = _endpoint(endpoint, endpoint_model) | {"compressor": compressor}
+    with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+        profile = personalizer.compress(who, asked, budget)
+        document = _profile(profile)
+        if faithful:
+            from penchant.compression.faithfulness import faithfulness
+
+            report = faithfulness(personalizer.loaded, personalizer.history(who), asked, profile, answer_tokens=8)
+            document["faithfulness"] = asdict(report)
+
+    def show() -> None:
+        Console().print(escape(profile.text), highlight=False)
+        stderr.print(f"[dim]{_summary(profile)}[/]")
+        if profile.fallback:
+            stderr.print(f"[yellow]extracted instead of rewritten: {escape(profile.reason or '')}[/]")
+        if faithful:
+            stderr.print(escape(str(report)), highlight=False)
+
+    emit(document, as_json, show)
+
+
+def ask(
+    *,
+    request: RequestOption,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    task: TaskOption = None,
+    model: ModelOption = "smollm2",
+    marker: MarkerOption = DEFAULT_MARKER,
+    compressor: CompressorOption = "extractive",
+    unit: UnitOption = "auto",
+    budget: BudgetOption = DEFAULT_BUDGET,
+    no_profile: Annotated[bool, typer.Option("--no-profile", help="Answer without knowing the user.")] = False,
+    full_history: Annotated[
+        bool, typer.Option("--full-history", help="Answer from as much of the history as the window takes.")
+    ] = False,
+    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
+    endpoint: EndpointOption = None,
+    endpoint_model: EndpointModelOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a request personally, and say what the answer stands on."""
+    if no_profile and full_history:
+        raise InputError("--no-profile and --full-history exclude each other: choose one")
+    knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
+    options = _endpoint(endpoint, endpoint_model) | {"compressor": compressor}
+    asked = Request(request, task)
+    with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+        stream = personalizer.stream(who, asked, knowledge=knowledge, budget=budget, max_new_tokens=max_tokens)
+        answer = spoken(stream, aloud=not as_json)
+    document = {
+        "answer": answer.text,
+        "profile": None if answer.profile is None else _profile(answer.profile),
+        "knowledge": knowledge,
+        "prompt_tokens": answer.prompt_tokens,
+        "dropped_records": answer.dropped_records,
+        "steering": None,
+        "seconds": answer.seconds,
+    }
+    emit(document, as_json, lambda: _show_sources(answer))
+
+
+@contextmanager
+def _prepared(
+    user: str | None, history: Path | None, store: str | None, **options: Any
+) -> Iterator[tuple[Personalizer, History | str]]:
+    if (user is None) == (history is None):
+        raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
+    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        task = progress.add_task("Encoding records", total=None, visible=False)
+
+        def encoded(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total, visible=done < total)
+
+        if history is not None:
+            # The index of a file is kept in the cache, under the file's name: a second request is warm.
+            who = load_history(history, user=f"file:{history.resolve()}")
+            yield Personalizer(directory=_file_index, progress=encoded, **options), who
+            return
+        with open_store(store) as opened:
+            known = opened.history(str(user))
+            yield Personalizer(store=opened, progress=encoded, **options), known
+
+
+def _file_index(user: str) -> Path:
+    return models_directory().parent / "indexes" / hashlib.sha256(user.encode()).hexdigest()
+
+
+def _endpoint(url: str | None, name: str | None) -> dict[str, str]:
+    given = {"base_url": url, "model": name}
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _segment(segment: Segment, score: float) -> dict[str, Any]:
+    return {
+        "record": segment.record_id,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "score": score,
+    }
+
+
+def _profile(profile: Profile) -> dict[str, Any]:
+    return {
+        "profile": profile.text,
+        "tokens": profile.tokens,
+        "budget": profile.budget,
+        "history_tokens": profile.history_tokens,
+        "ratio": round(profile.ratio, 2) if profile.tokens else None,
+        "segments": [_segment(segment, score) for segment, score in zip(profile.segments, profile.scores, strict=True)],
+        "marker": profile.marker,
+        "compressor": profile.compressor,
+        "fallback": profile.fallback,
+        "reason": profile.reason,
+        "mass_kept": profile.mass_kept,
+        "seconds": profile.seconds,
+    }
+
+
+def _summary(profile: Profile) -> str:
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
+    return (
+        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.ratio:.0f}x shorter), "
+        f"{len(profile.segments)} segments, marker {profile.marker}; {seconds}"
+    )
+
+
+def _show_marks(marks: Marks, html: Path | None) -> None:
+    table = Table("score", "record", "text", box=None, header_style="dim")
+    for i in marks.ranked()[:_TOP]:
+        segment = marks.segments[i]
+        table.add_row(f"{marks.scores[i]:.2f}", escape(segment.record_id), escape(segment.text))
+    Console().print(table)
+    heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
+    stderr.print(
+        f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
+        f"{f', heads {heads}' if heads else ''}; {marks.tokens_fed:,} tokens fed[/]"
+    )
+    if html is not None:
+        stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
+
+
+def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
+    """The answer a stream ends with; `aloud` prints its pieces as they come."""
+    for piece in stream:
+        if isinstance(piece, Answer):
+            return piece
+        if aloud:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    raise RuntimeError("a stream of pieces ended without its answer")
+
+
+def _show_sources(answer: Answer) -> None:
+    sys.stdout.write("\n")
+    if answer.dropped_records:
+        stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
+    if answer.profile is None:
+        stderr.print(f"[dim]{answer.prompt_tokens:,} prompt tokens, no profile[/]")
+        return
+    stderr.print(f"[dim]stands on {_summary(answer.profile)}[/]")
+    table = Table(box=None, show_header=False)
+    for segment, score in zip(answer.profile.segments, answer.profile.scores, strict=True):
+        table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{escape(segment.record_id)}[/]", escape(segment.text))
+    stderr.print(table)

@@ -1,0 +1,61 @@
+"""The whole way on the sample histories: what a new user sees first, and what the tests check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from penchant.compression.profile import Profile
+from penchant.demo.samples import SampleRequest, sample_users
+from penchant.history.records import History
+from penchant.personalizer import Personalizer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One request: answered without and with a profile.
+
+    cold: seconds until the profile when the history wasn't indexed; warm: when it was. None where not measured.
+    evidence_kept: whether the profile holds a segment of a record that answers the request.
+    """
+
+    user: str
+    request: SampleRequest
+    without: str
+    answer: str
+    profile: Profile
+    cold: float | None
+    warm: float
+    evidence_kept: bool
+
+    @property
+    def right(self) -> bool:
+        return self.request.answered_by(self.answer)
+
+    @property
+    def right_without(self) -> bool:
+        return self.request.answered_by(self.without)
+
+
+def run_demo(
+    personalizer: Personalizer, *, budget: int | str = "2%", max_new_tokens: int = 48, requests: int | None = None
+) -> Iterator[tuple[History, Outcome]]:
+    """Answer the sample requests, without and with a profile; `requests` limits how many of each user's.
+
+    The first request of a user is timed cold, then again warm; the others are warm.
+    """
+    for history, asked in sample_users():
+        for position, request in enumerate(asked[:requests]):
+            cold = None
+            if position == 0:
+                began = time.perf_counter()
+                personalizer.compress(history, request.query, budget)
+                cold = time.perf_counter() - began
+            began = time.perf_counter()
+            profile = personalizer.compress(history, request.query, budget)
+            warm = time.perf_counter() - began
+            answer = personalizer.ask(history, request.query, budget=budget, max_new_tokens=max_new_tokens)
+            without = personalizer.ask(history, request.query, knowledge="none", max_new_tokens=max_new_tokens)
+            kept = any(segment.record_id in request.evidence for segment in profile.segments)
+            yield history, Outcome(history.user, request, without.text, answer.text, profile, cold, warm, kept)

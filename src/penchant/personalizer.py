@@ -1,0 +1,196 @@
+"""The main job on one page: a history goes in, a request is marked, compressed and answered."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from penchant.compression.budget import history_counter, resolve_budget
+from penchant.compression.layout import lay_out
+from penchant.compression.profile import Compressor, Profile
+from penchant.compression.prompt import answer_messages
+from penchant.compression.registry import compressor as make_compressor
+from penchant.errors import InputError
+from penchant.history.records import History, Request, Segment
+from penchant.history.segmentation import Unit, segment
+from penchant.history.store import Store
+from penchant.index.attention import Progress
+from penchant.index.pool import DEFAULT_LIMIT, Directory
+from penchant.index.table import Storage
+from penchant.lens.calibration import Calibration
+from penchant.marking.marks import Marker, Marks
+from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
+from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.models.loading import LoadedModel
+
+DEFAULT_BUDGET = "2%"
+#: Histories whose segments are remembered between requests.
+_REMEMBERED = 64
+
+Knowledge = Literal["profile", "full", "none"]
+"""What an answer may stand on: the profile, as much of the history as the window takes, or nothing."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """text: what the model said. profile: what it stood on (None without one). prompt_tokens: what was read.
+
+    dropped_records: oldest records that didn't fit the window (knowledge "full" only). seconds: wall time by phase.
+    """
+
+    text: str
+    profile: Profile | None
+    prompt_tokens: int
+    dropped_records: int
+    seconds: dict[str, float]
+
+
+class Personalizer:
+    """Marks, compresses and answers for many users with one model.
+
+    model: a loaded model, or what `load_model` takes. store: where users' records are; without one, histories are
+    passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
+    directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
+    keys are kept and how many bytes of them in memory. options: passed on to the compressor (base_url, dates, ...).
+
+    Raises `InputError` or `ModelError` for a name or model that can't be used.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel | str | Path = "smollm2",
+        *,
+        store: Store | None = None,
+        marker: str = DEFAULT_MARKER,
+        compressor: str = "extractive",
+        unit: Unit = "auto",
+        calibration: Calibration | None = None,
+        directory: Directory | None = None,
+        storage: Storage = "native",
+        index_limit: int = DEFAULT_LIMIT,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> None:
+        self.store, self.unit = store, unit
+        self.toolbox = Toolbox(
+            model,
+            calibration=calibration,
+            directory=directory or (store.index_dir if store is not None else lambda user: None),
+            storage=storage,
+            limit=index_limit,
+            progress=progress,
+        )
+        self.marker: Marker = make_marker(marker, self.toolbox)
+        self._count = history_counter(self.loaded.tokenizer)
+        self.compressor: Compressor = make_compressor(
+            compressor,
+            loaded=self.loaded,
+            **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._count, **options},
+        )
+        self._cut: OrderedDict[int, tuple[History, tuple[Segment, ...]]] = OrderedDict()
+
+    @property
+    def loaded(self) -> LoadedModel:
+        return self.toolbox.loaded
+
+    def mark(self, who: History | str, request: Request | str) -> Marks:
+        """Score every segment of a history (or of a stored user's) for a request.
+
+        Raises `UnknownUserError`, or `InputError` for an empty history.
+        """
+        history = self.history(who)
+        return self.marker(history, _request(request), self.segments(history))
+
+    def compress(self, who: History | str, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
+        """Mark and compress: a profile of at most `budget` tokens (a number, or "2%" of the history).
+
+        `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
+        `InputError` for a budget below one token.
+        """
+        history, asked = self.history(who), _request(request)
+        tokens = resolve_budget(budget, self._count(history))
+        return self.compressor(history, asked, self.mark(history, asked), tokens)
+
+    def ask(
+        self,
+        who: History | str,
+        request: Request | str,
+        *,
+        knowledge: Knowledge = "profile",
+        budget: int | str = DEFAULT_BUDGET,
+        max_new_tokens: int = 256,
+    ) -> Answer:
+        """Answer a request from the user's profile, the full history, or nothing; greedy decoding."""
+        *_, answer = self.stream(who, request, knowledge=knowledge, budget=budget, max_new_tokens=max_new_tokens)
+        assert isinstance(answer, Answer)  # what every stream ends with
+        return answer
+
+    def stream(
+        self,
+        who: History | str,
+        request: Request | str,
+        *,
+        knowledge: Knowledge = "profile",
+        budget: int | str = DEFAULT_BUDGET,
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+        seed: int | None = None,
+    ) -> Iterator[str | Answer]:
+        """`ask`, piece by piece: pieces of text as they are made, and at the end the whole `Answer`."""
+        asked = _request(request)
+        profile, notes, dropped = None, None, 0
+        if knowledge == "profile":
+            profile = self.compress(who, asked, budget)
+            notes = profile.text
+        elif knowledge == "full":
+            notes, dropped = self._full(self.history(who), asked, max_new_tokens)
+        began = time.perf_counter()
+        prompt = render_chat(self.loaded, answer_messages(notes, asked))
+        pieces = []
+        for piece in generate_stream(
+            self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+        ):
+            pieces.append(piece)
+            yield piece
+        seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - began}
+        yield Answer("".join(pieces).strip(), profile, len(prompt_ids(self.loaded, prompt)), dropped, seconds)
+
+    def history(self, who: History | str) -> History:
+        """The history itself, or a stored user's. Raises `InputError` when it is empty or there is no store."""
+        if isinstance(who, str):
+            if self.store is None:
+                raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
+            who = self.store.history(who)
+        if not len(who):
+            raise InputError("the history is empty: expected at least one record; import some first")
+        return who
+
+    def segments(self, history: History) -> tuple[Segment, ...]:
+        """The units of a history that are marked; remembered, so that a second request doesn't cut again."""
+        known = self._cut.pop(id(history), None)
+        if known is None or known[0] is not history:
+            known = (history, segment(history, self.unit))
+        self._cut[id(history)] = known
+        while len(self._cut) > _REMEMBERED:
+            self._cut.popitem(last=False)
+        return known[1]
+
+    def _full(self, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:
+        # The newest records that fit: bisection on how many of the oldest to leave out.
+        segments = segment(history, "record")
+        low, high = 0, len(history)
+        while low < high:
+            middle = (low + high) // 2
+            text = lay_out(history, [one for one in segments if one.record >= middle])
+            prompt = render_chat(self.loaded, answer_messages(text, request))
+            size = len(self.loaded.tokenizer(prompt, add_special_tokens=True)["input_ids"])
+            low, high = (low, middle) if size + answer_tokens <= self.loaded.window else (middle + 1, high)
+        return lay_out(history, [one for one in segments if one.record >= low]), low
+
+
+def _request(request: Request | str) -> Request:
+    return request if isinstance(request, Request) else Request(request)
