@@ -1,0 +1,68 @@
+"""What every part of the speed benchmark is given."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.index.encode import Encoder
+from penchant.index.pool import IndexPool
+from penchant.index.table import Storage
+from penchant.lens.calibration import Calibration, read_calibration
+from penchant.marking.registry import Toolbox
+from penchant.models.loading import LoadedModel, load_model
+
+Say = Callable[[str], None]
+Save = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """threads: of torch. quick: fewer runs and sizes, to see that everything works. calibration: a file, or None for
+    the model's own. memory: bytes that one measurement may need at most. say: progress on stderr."""
+
+    threads: int
+    quick: bool
+    calibration: Path | None
+    memory: int
+    say: Say
+    model: str = "smollm2"
+    dtype: str = "bfloat16"
+
+    def payload(self) -> dict[str, Any]:
+        """The part of it that a process of its own needs."""
+        calibration = None if self.calibration is None else str(self.calibration.resolve())
+        return {"model": self.model, "dtype": self.dtype, "calibration": calibration}
+
+    def load(self) -> LoadedModel:
+        return load_model(self.model, device="cpu", dtype=self.dtype)
+
+
+def toolbox(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Toolbox:
+    """A toolbox without an index."""
+    read: Calibration | None = None if calibration is None else read_calibration(Path(calibration))
+    return Toolbox(loaded, calibration=read, storage=storage)
+
+
+def fresh_pool(encoder: Encoder, storage: Storage = "native") -> IndexPool:
+    """An empty pool of indexes for a model that is loaded and whose neutral requests were read."""
+    return IndexPool(encoder, storage=storage)
+
+
+@contextmanager
+def model_directory(loaded: LoadedModel) -> Iterator[Path]:
+    """The model as the peers read it: a directory in Hugging Face layout."""
+    with tempfile.TemporaryDirectory(prefix="penchant-bench-") as name:
+        # A lens leaves its own attention function's name in the config, which no other program knows.
+        attention = loaded.model.config._attn_implementation
+        try:
+            loaded.model.set_attn_implementation("sdpa")
+            loaded.model.save_pretrained(name)
+        finally:
+            loaded.model.set_attn_implementation(attention)
+        loaded.tokenizer.save_pretrained(name)
+        yield Path(name)
