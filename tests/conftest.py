@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from penchant.models.loading import LoadedModel, load_model
+
 # The machine may be busy: a slow example is no failing one.
 settings.register_profile("penchant", deadline=None)
 settings.load_profile("penchant")
@@ -23,3 +25,9 @@ def shared_data() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> LoadedModel:
+    """The embedded model, loaded once. For tests marked `model`; don't change it."""
+    return load_model("smollm2")

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from penchant.history.records import History
+from penchant.history.records import History, Record
 from penchant.index import attention, files
 from penchant.index.attention import AttentionIndex, Change
+from penchant.index.encode import Encoder
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
 from penchant.index.table import Storage
-from tests.index.cases import encoder_of, history_of, model_calls, scores, texts, whole
+from tests.index.cases import calibration_of, encoder_of, history_of, lens_of, model_calls, scores, texts
 
 BODIES = texts(12)
 HISTORY = history_of(BODIES)
@@ -99,9 +100,6 @@ def test_what_another_model_or_calibration_stored_is_not_used(
     elif change == "block":
         monkeypatch.setattr(attention, "BLOCK", 128)
     if change == "model":
-        from penchant.index.encode import Encoder
-        from tests.index.cases import calibration_of, lens_of
-
         lens = lens_of("llama", seed=1)
         other = AttentionIndex(Encoder(lens, calibration_of(lens)), tmp_path)
     else:
@@ -377,30 +375,36 @@ import torch
 torch.set_num_threads(1)
 from penchant.index import attention
 attention.RECORDS_A_CHUNK = 3
-from penchant.history.records import History
-from tests.index.cases import encoder_of, history_of, texts
-from penchant.index.attention import AttentionIndex
-mine = int(sys.argv[2])
-bodies = texts(24)
-for n in range(3, 25, 3):
-    kept = [b for i, b in enumerate(bodies[:n]) if n == 24 or i % 5 != mine]
-    AttentionIndex(encoder_of(), Path(sys.argv[1])).sync(history_of(kept))
+from tests.index.cases import encoder_of
+from tests.index.test_files import grow
+encoder_of()
+print("ready", flush=True)
+grow(Path(sys.argv[1]), 1)
 """
+
+
+def grow(directory: Path, mine: int) -> None:
+    """Sync ever longer histories, each process with other gaps, each time from what lies on disk; at last all."""
+    bodies = texts(36)
+    for n in range(3, 37, 3):
+        kept = [Record(body, id=f"r{i}") for i, body in enumerate(bodies[:n]) if n == 36 or i % 5 != mine]
+        opened(directory).sync(History(kept, "ann"))
 
 
 def test_two_processes_syncing_one_directory_end_in_a_readable_index(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root = Path(__file__).resolve().parents[2]
-    running = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, tmp_path, str(i)], cwd=root, stderr=subprocess.PIPE)
-        for i in range(2)
-    ]
-    for process in running:
+    command = [sys.executable, "-c", PROCESS, tmp_path]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with caplog.at_level(logging.WARNING):
+            grow(tmp_path, 0)
         _, said = process.communicate(timeout=120)
-        assert process.returncode == 0, said.decode()
-        assert b"can't be used" not in said
-    history = history_of(texts(24))
+    assert process.returncode == 0, said.decode()
+    assert b"can't be used" not in said
+    history = history_of(texts(36))
     with caplog.at_level(logging.WARNING):
         index = opened(tmp_path)
         assert index.sync(history) == Change(0, 0, 0)
@@ -411,4 +415,3 @@ def test_two_processes_syncing_one_directory_end_in_a_readable_index(
     assert {path.name for path in chunks(tmp_path)} == {
         entry["file"] for entry in json.loads((folder(tmp_path) / MANIFEST).read_text())["chunks"]
     }
-    assert len(whole(history)) == 24

@@ -12,6 +12,7 @@ from penchant.history.records import History, Request, Segment
 from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.marks import Marker, Marks
+from penchant.models.loading import LoadedModel
 
 #: The paper reads layer 6 of 16 (1B) and 12 of 32 (8B).
 DEPTH = 0.375
@@ -24,15 +25,15 @@ def attn_gs(
     """The published marker: [instruction | history | request], attention of the last token to each history token at
     one layer, mean over heads, mean over a segment's tokens.
 
-    layer: default the paper's, 0.375 of the depth. A history that doesn't fit the window beside the request is read
-    in several joint passes of at most `block` tokens (default: the window), each normalised on its own; a segment is
-    only cut where it alone doesn't fit. Marks are kept in probability; the paper marks what exceeds alpha * max, which
-    the rewriting compressor does.
+    layer: default the paper's, 0.375 of the depth, or the nearest one that isn't a sliding window. A history that
+    doesn't fit the window beside the request is read in several joint passes of at most `block` tokens (default: the
+    window), each normalised on its own; a segment is only cut where it alone doesn't fit. Marks are kept in
+    probability; the paper marks what exceeds alpha * max, which the rewriting compressor does.
 
     The marker raises `InputError` for a request that leaves no room for a history.
     """
     loaded = lens.loaded
-    read_layer = round(DEPTH * loaded.num_layers) if layer is None else layer
+    read_layer = _paper_layer(loaded) if layer is None else layer
     wanted = Wanted(row_layers=frozenset({read_layer}), rows=(-1,))
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
@@ -76,6 +77,13 @@ def attn_gs(
         )
 
     return mark
+
+
+def _paper_layer(loaded: LoadedModel) -> int:
+    kinds = getattr(loaded.model.config.get_text_config(), "layer_types", None) or []
+    # The paper's models have no sliding layers; the last token sees next to nothing of the history there.
+    full = [i for i, kind in enumerate(kinds) if kind == "full_attention"] or range(loaded.num_layers)
+    return min(full, key=lambda i: abs(i - round(DEPTH * loaded.num_layers)))
 
 
 def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:

@@ -1,0 +1,169 @@
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError, ModelError
+from penchant.history.records import Request
+from penchant.index.score import standardise, with_neighbours
+from penchant.lens.calibration import Calibration, save_calibration
+from penchant.marking import registry
+from penchant.marking.marks import Marker
+from penchant.marking.recency import recency
+from penchant.marking.registry import DEFAULT_MARKER, MARKERS, UNFITTED, Toolbox, make_marker
+from tests.families import save_tiny, tiny
+from tests.index.cases import calibration_of, lens_of
+from tests.marking.cases import history_of, whole_records
+
+HISTORY = history_of(
+    ["I like long walks by the sea.", "A sad film.", "Peanuts!", "She wrote three letters.", "Tuesday."]
+)
+ASKED = Request("Who wrote letters about the sea?")
+
+
+@pytest.fixture(autouse=True)
+def no_own_calibrations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(registry, "user_calibrations", lambda: tmp_path / "calibrations")
+    return tmp_path / "calibrations"
+
+
+def without_dense() -> Marker:
+    raise ModelError("the dense encoder isn't installed")
+
+
+def calibrated(**changes: object) -> Toolbox:
+    lens = lens_of()
+    return Toolbox(lens.loaded, calibration=calibration_of(lens, **changes))
+
+
+@pytest.mark.parametrize("name", sorted(MARKERS))
+def test_every_marker_marks_and_says_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name == "dense":
+        try:
+            registry.dense()
+        except ModelError as error:
+            pytest.skip(str(error))
+    if name == "fusion":
+        monkeypatch.setattr(registry, "dense", without_dense)
+    marks = make_marker(name, calibrated())(HISTORY, ASKED, whole_records(HISTORY))
+    assert marks.marker == name
+    assert marks.scores.shape == (5,)
+    assert np.isfinite(marks.scores).all()
+
+
+def test_the_default_is_there() -> None:
+    assert DEFAULT_MARKER in MARKERS
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(InputError, match="no marker 'atention': expected one of fusion, attention, attn-gs, bm25"):
+        make_marker("atention", Toolbox("nothing is loaded for this"))
+
+
+def test_nothing_is_loaded_for_a_marker_without_a_model() -> None:
+    toolbox = Toolbox("/no/such/model")
+    for name in ("bm25", "recency", "random"):
+        make_marker(name, toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    with pytest.raises(ModelError, match="/no/such/model does not exist"):
+        make_marker("attention", toolbox)
+
+
+def test_a_model_without_a_calibration_is_told_and_can_still_be_read_as_published() -> None:
+    toolbox = Toolbox(lens_of().loaded)
+    for name in ("attention", "fusion"):
+        with pytest.raises(ModelError, match=r"no calibration for tiny-llama.*heads discover --model tiny-llama"):
+            make_marker(name, toolbox)
+    make_marker("attn-gs", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    make_marker("surprisal", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+
+
+def test_a_discovered_calibration_is_found(no_own_calibrations: Path, tmp_path: Path) -> None:
+    lens = lens_of()
+    made = calibration_of(lens)
+    save_calibration(made, no_own_calibrations / "tiny.json")
+    assert Toolbox(lens.loaded).calibration == made
+    directory = save_tiny("llama", tmp_path / "tiny")
+    toolbox = Toolbox(directory)
+    assert toolbox.loaded.fingerprint == lens.loaded.fingerprint
+    assert toolbox.calibration == made
+
+
+def test_a_calibration_of_another_model_is_refused() -> None:
+    lens = lens_of()
+    wrong = calibration_of(lens, heads=((7, 0),), weights=(1.0,))
+    with pytest.raises(ModelError, match=r"reads head 7\.0, but tiny-llama has 4 layers"):
+        make_marker("attention", Toolbox(lens.loaded, calibration=wrong))
+
+
+def parts_of(toolbox: Toolbox) -> tuple[np.ndarray, np.ndarray]:
+    plain = dataclasses.replace(toolbox.calibration, previous=0.0, following=0.0)
+    read = make_marker("attention", Toolbox(toolbox.loaded, calibration=plain))
+    scores = [mark(HISTORY, ASKED, whole_records(HISTORY)).scores for mark in (read, make_marker("bm25", toolbox))]
+    return standardise(scores[0]), standardise(scores[1])
+
+
+FITTED = {"attention": 0.9, "bm25": 0.3, "previous": 0.4, "following": 0.15}
+WITH_DENSE = {"attention": 1.0, "bm25": 1.0, "dense": 5.0, "previous": 0.0, "following": 0.0}
+
+
+def test_fusion_without_dense_takes_the_weights_fitted_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "dense", without_dense)
+    toolbox = calibrated(fusion={"attention+bm25": FITTED, "attention+bm25+dense": WITH_DENSE}, previous=0.9)
+    marks = make_marker("fusion", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    read, lexical = parts_of(toolbox)
+    np.testing.assert_allclose(marks.scores, with_neighbours(0.9 * read + 0.3 * lexical, 0.4, 0.15), atol=1e-4)
+    assert marks.heads == toolbox.calibration.heads
+
+
+def test_fusion_with_dense_takes_the_weights_fitted_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "dense", recency)  # any third marker
+    toolbox = calibrated(fusion={"attention+bm25": FITTED, "attention+bm25+dense": WITH_DENSE})
+    marks = make_marker("fusion", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    read, lexical = parts_of(toolbox)
+    np.testing.assert_allclose(marks.scores, read + lexical + 5 * standardise(np.arange(5.0)), atol=1e-4)
+
+
+def test_a_calibration_without_fusion_weights_still_gives_the_default_marker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "dense", without_dense)
+    toolbox = calibrated(previous=0.2, following=0.1)
+    marks = make_marker("fusion", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    read, lexical = parts_of(toolbox)
+    expected = UNFITTED["attention"] * read + UNFITTED["bm25"] * lexical
+    np.testing.assert_allclose(marks.scores, with_neighbours(expected, 0.2, 0.1), atol=1e-4)
+
+
+def test_fusion_weights_that_lack_a_marker_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "dense", without_dense)
+    with pytest.raises(ModelError, match="has no fusion weight for bm25: expected one for each of attention, bm25"):
+        make_marker("fusion", calibrated(fusion={"attention+bm25": {"attention": 1.0}}))
+
+
+def test_the_toolbox_passes_on_where_and_how_indexes_are_kept(tmp_path: Path) -> None:
+    lens = lens_of()
+    said: list[tuple[int, int]] = []
+    toolbox = Toolbox(
+        lens.loaded,
+        calibration=calibration_of(lens),
+        directory=lambda user: tmp_path / user,
+        storage="int8",
+        limit=123,
+        progress=lambda done, total: said.append((done, total)),
+    )
+    pool = toolbox.indexes
+    assert pool is toolbox.indexes
+    assert (pool.storage, pool.limit) == ("int8", 123)
+    history = type(HISTORY)(HISTORY.records, "ann")
+    make_marker("attention", toolbox)(history, ASKED, whole_records(history))
+    assert said[-1] == (5, 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["ann"]
+
+
+def test_one_toolbox_keeps_one_index_for_all_its_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "dense", without_dense)
+    toolbox = calibrated()
+    first = make_marker("attention", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    second = make_marker("fusion", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
+    assert second.tokens_fed == first.tokens_fed - first.history_tokens
+    assert isinstance(toolbox.calibration, Calibration)
+    assert tiny("llama").fingerprint == toolbox.loaded.fingerprint
