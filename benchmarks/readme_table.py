@@ -1,0 +1,186 @@
+"""Puts the measured results into README.md: `python -m benchmarks.readme_table`.
+
+Reads benchmarks/results/*.json as the benchmarks wrote them and fills what stands between the two comments in the
+README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made up.
+With --check it changes nothing and exits 1 when the README says something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+NOTHING = "No results are committed yet; `benchmarks/` holds what measures them."
+
+#: The markers that are shown, by the names that take part, and what they are called. Of several variants of a rival
+#: (plain, smoothed over neighbours, with fitted weights) the one with the best recall is shown.
+SHOWN = {
+    "fusion": "**Penchant** (default: attention + BM25 + MiniLM)",
+    "attention": "**Penchant**, attention alone",
+    "bm25+dense": "BM25 + MiniLM",
+    "bm25": "BM25",
+    "dense": "MiniLM",
+    "attn-gs": "Attn-GS as published",
+    "surprisal": "surprisal",
+    "recency": "most recent",
+    "random": "random",
+}
+WAYS = {
+    "warm": "**Penchant**, history indexed",
+    "cold": "**Penchant**, first request, indexing included",
+    "sdpa_bf16": "one joint pass, nothing read",
+    "eager_bf16": "joint pass with `output_attentions`, as published",
+    "longllmlingua": "LongLLMLingua",
+    "llmlingua": "LLMLingua",
+}
+
+
+def render(results: Path) -> str:
+    """The Markdown of everything that was measured in full, in the order of the README."""
+    parts = [part for name in (_quality, _answers, _speed) for part in name(results)]
+    return "\n\n".join(parts) or NOTHING
+
+
+def fill(readme: str, results: Path) -> str:
+    """The README with its results replaced. Raises `ValueError` unless both comments stand in it, in order."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{render(results)}\n{END}{after}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    document: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return document
+
+
+def _quality(results: Path) -> Iterator[str]:
+    document = _read(results / "marking.json")
+    if document is None:
+        return
+    markers = document["markers"]
+    rows = []
+    for kind, label in SHOWN.items():
+        variants = [name for name in markers if _kind(name) == kind]
+        if variants:
+            best = markers[max(variants, key=lambda name: float(markers[name]["recall_at_budget"]["mean"]))]
+            warm = best["warm"]["seconds"]
+            figures = [_interval(best["recall_at_budget"]), f"{best['auc']['mean']:.3f}"]
+            rows.append([label, str(best["questions"]), *figures, "–" if warm is None else _seconds(warm)])
+    tokens = sum(history["tokens"] for history in document["histories"].values())
+    header = ["marker", "questions", f"evidence kept in {document['share']:.0%} of the tokens", "AUC", "s a request"]
+    yield (
+        f"Finding what answers a question in LoCoMo: {len(document['histories'])} conversations of "
+        f"{tokens / len(document['histories']):,.0f} tokens on average that no choice was made on, model "
+        f"{document['model']['name']}, 95 % intervals in brackets."
+    )
+    yield _table(header, rows)
+
+
+def _kind(spec: str) -> str:
+    """ "bm25*0.45+dense*0.77~0.34/0.14" -> "bm25+dense"."""
+    return "+".join(part.partition("*")[0] for part in spec.partition("~")[0].split("+"))
+
+
+def _answers(results: Path) -> Iterator[str]:
+    document = _read(results / "demo.json")
+    if document is None:
+        return
+    totals = document["totals"]
+    yield (
+        f"The demo: {totals['right']} of {totals['factual']} factual answers are right with a profile "
+        f"{totals['ratio']:.0f} times shorter than the history, {totals['right_without']} without."
+    )
+
+
+def _speed(results: Path) -> Iterator[str]:
+    document = _read(results / "speed.json")
+    parts = {} if document is None else {k: part for k, part in document["parts"].items() if not part["quick"]}
+    if "A" in parts:
+        sizes = parts["A"]["result"]["sizes"]
+        rows = []
+        for way, label in WAYS.items():
+            cells = [_way(size, way) for size in sizes.values()]
+            if any(cells):
+                rows.append([label, *[cell or "–" for cell in cells]])
+        yield f"Seconds a request (times the first line), {_machine(parts['A'])}."
+        yield _table(["way", *[f"{size['history_tokens']:,} tokens" for size in sizes.values()]], rows)
+    facts = [*_large(parts), *_ingestion(parts)]
+    if facts:
+        yield "\n".join(f"- {fact}" for fact in facts)
+
+
+def _way(size: Mapping[str, Any], way: str) -> str | None:
+    row = size["rows"].get(way, {})
+    if "seconds" not in row:
+        return None
+    ratio = size.get("ratios", {}).get(f"{way} / warm")
+    if ratio is None:
+        return _seconds(row["seconds"])
+    return f"{_seconds(row['seconds'])} ({ratio:,.0f}x)"
+
+
+def _large(parts: Mapping[str, Any]) -> Iterator[str]:
+    if "B" in parts:
+        for modes in parts["B"]["result"]["sizes"].values():
+            row = modes.get("mapped", {})
+            if "seconds" in row:
+                yield (
+                    f"{row['history_tokens']:,} tokens of history: {_seconds(row['seconds'])} s a request, "
+                    f"{row['index_bytes_per_token']:.0f} bytes of index a token, peak memory above the weights "
+                    f"{row['peak_over_index']:.2f} times the index."
+                )
+
+
+def _ingestion(parts: Mapping[str, Any]) -> Iterator[str]:
+    if "C" in parts:
+        row = parts["C"]["result"]["native"]
+        yield (
+            f"Indexing: {row['tokens_per_second']:,.0f} tokens a second, {row['share_of_machine']:.0%} of what the "
+            "machine's own matrix products reach."
+        )
+
+
+def _machine(part: Mapping[str, Any]) -> str:
+    machine = part["machine"]
+    return f"{machine['cpu']}, {machine['threads']} threads, {part['model']} in {part['dtype']}, {part['date']}"
+
+
+def _interval(value: Mapping[str, float]) -> str:
+    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def main(given: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.readme_table", description=__doc__)
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the README is out of date")
+    options = parser.parse_args(given)
+    old = options.readme.read_text(encoding="utf-8")
+    new = fill(old, options.results)
+    if options.check:
+        if old != new:
+            print("README.md is out of date: run python -m benchmarks.readme_table", file=sys.stderr)
+        return int(old != new)
+    options.readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
