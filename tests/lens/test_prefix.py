@@ -45,6 +45,10 @@ def test_cached_in_blocks_equals_one_pass_without_a_cache(family: str, block: in
     reading = cached(lens, TEXT, block).read(END, WANTED)
     assert reading.rows[0].shape == (1, 4, len(END), len(TEXT) + len(END))
     assert_close(reading, cut)
+    one = cached(lens, TEXT, block).read(END[:1], WANTED)  # a single token gets no mask at all
+    for layer in ALL:
+        expected = cut.rows[layer][:, :, :1, : len(TEXT) + 1]
+        torch.testing.assert_close(one.rows[layer], expected, atol=5e-5, rtol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -117,8 +121,9 @@ def test_leaving_the_window_is_said_and_changes_nothing() -> None:
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("prefix", [0, 30])
+@pytest.mark.parametrize("call", ["append", "read"])
 def test_an_interrupted_append_or_read_leaves_the_prefix_whole(
-    family: str, error: type[BaseException], prefix: int, monkeypatch: pytest.MonkeyPatch
+    call: str, prefix: int, error: type[BaseException], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lens = lens_of(family)
     cache = cached(lens, TEXT[:prefix])
@@ -127,12 +132,11 @@ def test_an_interrupted_append_or_read_leaves_the_prefix_whole(
     def breaks(*_: object, **__: object) -> None:
         raise error("in the middle of a block")
 
-    for call in (lambda: cache.append(TEXT[prefix:]), lambda: cache.read(END, WANTED)):
-        with monkeypatch.context() as patch:
-            patch.setattr(second, "forward", breaks)
-            with pytest.raises(error):
-                call()
-        assert cache.length == prefix
+    with monkeypatch.context() as patch:
+        patch.setattr(second, "forward", breaks)
+        with pytest.raises(error):
+            cache.append(TEXT[prefix:]) if call == "append" else cache.read(END, WANTED)
+    assert cache.length == prefix
     cache.append(TEXT[prefix:])
     assert_close(cache.read(END, WANTED), cached(lens, TEXT).read(END, WANTED))
 
