@@ -29,7 +29,7 @@ PARTS: dict[str, Callable[[Setting, Save], None]] = {
     "E": large.measure_int8,
 }
 #: Of the machine's memory, what one measurement may take.
-SHARE_OF_MEMORY = 0.85
+SHARE_OF_MEMORY = 0.75
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -40,7 +40,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch (default: all cores)")
     parser.add_argument("--quick", action="store_true", help="few runs, small sizes: to see that everything works")
     parser.add_argument("--calibration", type=Path, help="a calibration file (default: the model's own)")
-    parser.add_argument("--memory-gb", type=float, help="what one measurement may take (default: 85 %% of the machine)")
+    parser.add_argument("--memory-gb", type=float, help="what one measurement may take (default: 75 %% of the machine)")
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float32"))
     parsed = parser.parse_args(arguments)
     parsed.parts = [part.strip().upper() for part in parsed.parts.split(",")]
