@@ -133,6 +133,23 @@ def test_untouched_chunks_are_not_written_again(tmp_path: Path) -> None:
     )
 
 
+def test_chunks_that_another_process_replaced_are_written_again(tmp_path: Path) -> None:
+    index = written(tmp_path)
+    written(tmp_path, history_of(["something else"]))  # sweeps the files of the first
+    longer = history_of([*BODIES, "one more film"])
+    index.sync(longer)
+    again = opened(tmp_path)
+    assert again.sync(longer) == Change(0, 0, 0)
+    assert np.array_equal(scores(again, longer), scores(index, longer))
+
+
+def test_files_of_another_identity_are_refused(tmp_path: Path) -> None:
+    index = written(tmp_path)
+    other = index.identity[:16] + "0" * 48  # the folder's name is the same
+    with pytest.raises(CorruptIndexError, match="another model or calibration"):
+        IndexFiles(folder(tmp_path), other).load()
+
+
 def test_forgotten_rows_leave_the_disk(tmp_path: Path) -> None:
     index = written(tmp_path)
     rows = index._chunks[0].keys[:, : index._chunks[0].records[0][1]].contiguous()
