@@ -239,6 +239,16 @@ def test_scoring_another_history_than_the_one_synced_syncs_it_first() -> None:
     assert fed > index.tokens
 
 
+def test_a_history_that_comes_back_is_laid_out_anew() -> None:
+    first, second = history_of(texts(6)), history_of(texts(6)[3:], first=3)
+    segments = whole(first)
+    index = built(first)
+    before, _ = index.score(first, segments, REQUEST)
+    index.sync(second)
+    index.sync(first)  # its first records now lie behind the others
+    np.testing.assert_allclose(index.score(first, segments, REQUEST)[0], before, atol=2e-3)
+
+
 def test_threads_that_grow_and_read_one_index() -> None:
     bodies = texts(24)
     histories = [history_of(bodies[:n]) for n in (8, 16, 24)]
