@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Records encoded between two writes: what an interruption can cost.
 RECORDS_A_CHUNK = 2048
-#: More chunks than this are merged into one, so that a thousand small appends don't slow a read down.
+#: More chunks than this that aren't full are merged into one, so that a thousand small appends don't slow a read down.
 MAX_CHUNKS = 16
 
 Progress = Callable[[int, int], None]
@@ -80,6 +80,8 @@ class AttentionIndex:
         interruption loses at most those.
         """
         with self._lock:
+            if history is self._synced:  # a history doesn't change: no need to hash its records again
+                return Change(0, 0, 0)
             self._synced = None
             change = self._sync(history, progress)
             self._synced = history
@@ -109,8 +111,7 @@ class AttentionIndex:
             chunk = make_chunk(results, self.storage)
             encoded += chunk.rows
             self._chunks = [*self._chunks, chunk]
-            if len(self._chunks) > MAX_CHUNKS:
-                self._chunks = [merge_chunks(self._chunks)]
+            self._chunks = _merged(self._chunks)
             self._save()
         return Change(len(new), len(gone), encoded)
 
@@ -178,6 +179,14 @@ class AttentionIndex:
             files.remove()
         except OSError as error:
             log.warning("%s still holds keys of records that are gone: %s; delete it", files.directory, error)
+
+
+def _merged(chunks: list[Chunk]) -> list[Chunk]:
+    # Full chunks stay as they are: copying a large index would need its size in memory once more.
+    small = [chunk for chunk in chunks if len(chunk.records) < RECORDS_A_CHUNK]
+    if len(small) <= MAX_CHUNKS:
+        return chunks
+    return [*(chunk for chunk in chunks if len(chunk.records) >= RECORDS_A_CHUNK), merge_chunks(small)]
 
 
 def _touches(chunk: Chunk, keys: set[tuple[str, str]]) -> bool:

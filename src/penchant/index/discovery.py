@@ -19,7 +19,7 @@ from penchant.index.score import FloatArray
 from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
-from penchant.lens.weights import Example, area_under_curve, fit_weights, held_out
+from penchant.lens.weights import Example, area_under_curve, auc_left_out, fit_weights
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 
@@ -73,7 +73,8 @@ def discover(
 
     Two passes over the data, so that no more than a layer's features are held: each head alone, then the weights of
     the best ones. max_layer: the deepest layer to try (default: all; a shallower one makes encoding cheaper).
-    Scores are reported on histories left out of the fit when there are two or more.
+    "auc_left_out" is of weights fitted on the other histories (None for a single one); which heads are kept is decided
+    on all of them.
 
     Raises `InputError` without questions.
     """
@@ -112,11 +113,6 @@ def discover(
     kept = _prune(groups, max_heads)
     groups = [[replace(example, features=example.features[kept]) for example in group] for group in groups]
     fitted = fit_weights([example for group in groups for example in group])
-    unseen = [
-        area_under_curve(scores, example.evidence)
-        for group, scored in zip(groups, held_out(groups), strict=True)
-        for example, scores in zip(group, scored, strict=True)
-    ]
     auc = np.full((loaded.num_layers, loaded.num_heads), np.nan, dtype=np.float32)
     for (layer, head), value in zip(everything, alone, strict=True):
         auc[layer, head] = value
@@ -124,7 +120,7 @@ def discover(
     scores = {
         "source": source,
         "questions": questions,
-        "auc_left_out": round(float(np.mean(unseen)), 4),
+        "auc_left_out": auc_left_out(groups),
         "auc_alone": {f"{layer}.{head}": round(float(auc[layer, head]), 4) for layer, head in heads},
     }
     return Discovery(

@@ -19,7 +19,7 @@ IntArray = npt.NDArray[np.int64]
 #: Stored tokens per block: the logits of a block stay in the processor's cache.
 TOKENS_A_BLOCK = 8192
 #: Log shares below this are all as good as nothing (a float32 ends at -87 below the peak).
-_FLOOR = -80.0
+_FLOOR_SHARE = float(np.exp(np.float32(-80.0)))
 #: What a standardised score below a head's average is multiplied by.
 LEAK = 0.1
 
@@ -76,11 +76,12 @@ def segment_log_mass(
     pairs = sorted(set(pair_of))
     stacked = {pair: torch.cat([queries[head] for head in range(heads) if pair_of[head] == pair]) for pair in pairs}
     columns = {pair: [head for head in range(heads) if pair_of[head] == pair] for pair in pairs}
-    total = np.full((len(layout.low), heads, rows), -np.inf, dtype=np.float32)
+    total = np.full((heads, rows, len(layout.low)), -np.inf, dtype=np.float32)
     low, high = layout.low[layout.order], layout.high[layout.order]
+    reach = np.maximum.accumulate(high)
     for first, block in keys:
         size = block.shape[1]
-        begin = int(np.searchsorted(np.maximum.accumulate(high), first, "right"))
+        begin = int(np.searchsorted(reach, first, "right"))
         stop = int(np.searchsorted(low, first + size, "left"))
         inside = np.clip(np.stack([low[begin:stop], high[begin:stop]], axis=1) - first, 0, size)
         some = inside[:, 1] > inside[:, 0]
@@ -88,22 +89,25 @@ def segment_log_mass(
         if not len(which):
             continue
         edges = inside[some].reshape(-1)
+        # Only a segment that began in an earlier block can have mass already; they come first.
+        carried = which[: np.searchsorted(low[begin:stop][some], first)]
         for pair in pairs:
             part = _block_log_mass(block[pair], stacked[pair], edges, scaling)
-            part = part.reshape(len(which), len(columns[pair]), rows)
-            for column, head in enumerate(columns[pair]):
-                total[which, head] = np.logaddexp(total[which, head], part[:, column])
-    return np.ascontiguousarray(total.transpose(1, 2, 0))
+            for head, mass in zip(columns[pair], part.reshape(len(columns[pair]), rows, len(which)), strict=True):
+                mass[:, : len(carried)] = np.logaddexp(total[head][:, carried], mass[:, : len(carried)])
+                total[head][:, which] = mass
+    return total
 
 
 def _block_log_mass(
     keys: Float[Tensor, "tokens dim"], queries: Float[Tensor, "rows dim"], edges: IntArray, scaling: float
 ) -> FloatArray:
-    logits = (keys @ queries.to(keys.dtype).T).float().mul_(scaling)
-    peak = logits.amax(0)
-    # A last row of zeros lets an edge lie at the end of the block.
-    mass = torch.nn.functional.pad(logits.sub_(peak).exp_(), (0, 0, 0, 1)).numpy()
-    sums = np.add.reduceat(mass, edges, axis=0)[::2]
+    """[rows, segments]. Tokens along the last axis: its maxima and sums are then over memory that lies together."""
+    logits = (queries.to(keys.dtype) @ keys.T).float().mul_(scaling)
+    peak = logits.amax(1, keepdim=True)
+    # A last column of zeros lets an edge lie at the end of the block.
+    mass = torch.nn.functional.pad(logits.sub_(peak).exp_(), (0, 1)).numpy()
+    sums = np.add.reduceat(mass, edges, axis=1)[:, ::2]
     with np.errstate(divide="ignore"):  # too far below the peak for a float32: no mass
         log_mass: FloatArray = np.log(sums) + peak.numpy()
     return log_mass
@@ -122,12 +126,13 @@ def head_scores(log_mass: FloatArray, neutral_rows: int, baseline: float) -> Flo
     out = np.zeros((log_mass.shape[0], log_mass.shape[2]), dtype=np.float32)
     if not reached.any():
         return out
-    log_share = log_mass[:, :, reached]
-    total = _logsumexp(log_share, axis=2)
-    log_share -= np.where(np.isfinite(total), total, 0.0)[:, :, None]
-    relevance = _logsumexp(log_share[:, :rows], axis=1) - np.log(rows)
-    salience = _logsumexp(log_share[:, rows:], axis=1) - np.log(neutral_rows)
-    scores = standardise(np.maximum(relevance, _FLOOR) - baseline * np.maximum(salience, _FLOOR))
+    share = log_mass if reached.all() else log_mass[:, :, reached]
+    peak = share.max(axis=2, keepdims=True)
+    share = np.exp(share - np.where(np.isfinite(peak), peak, 0.0))
+    share /= np.maximum(share.sum(axis=2, keepdims=True), np.finfo(np.float32).tiny)
+    relevance = np.log(np.maximum(share[:, :rows].mean(axis=1), _FLOOR_SHARE))
+    salience = np.log(np.maximum(share[:, rows:].mean(axis=1), _FLOOR_SHARE))
+    scores = standardise(relevance - baseline * salience)
     out[:, reached] = np.maximum(scores, LEAK * scores)
     out[:, ~reached] = out[:, reached].min(axis=1, keepdims=True)
     return out

@@ -27,7 +27,7 @@ def record_key(record: Record) -> RecordKey:
 
 @dataclass(frozen=True)
 class Chunk:
-    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` float32 [pairs, rows].
+    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` [pairs, rows] in that dtype.
 
     spans: int32 [rows, 2]. records: key and number of rows of each record, in the order of the rows.
     """
@@ -48,7 +48,9 @@ class Chunk:
 
     def block(self, start: int, stop: int) -> Float[Tensor, "pairs tokens dim"]:
         keys = self.keys[:, start:stop]
-        return keys if self.scale is None else keys * self.scale[:, start:stop, None]
+        if self.scale is None:
+            return keys
+        return keys.to(self.scale.dtype).mul_(self.scale[:, start:stop, None])
 
 
 def make_chunk(encoded: Sequence[tuple[RecordKey, EncodedRecord]], storage: Storage) -> Chunk:
@@ -58,8 +60,10 @@ def make_chunk(encoded: Sequence[tuple[RecordKey, EncodedRecord]], storage: Stor
     records = tuple((key, len(record.spans)) for key, record in encoded)
     if storage == "native":
         return Chunk(keys, None, spans, records)
-    scale = keys.float().abs().amax(-1).clamp_min(1e-8) / 127
-    return Chunk((keys.float() / scale[..., None]).round_().to(torch.int8), scale, spans, records)
+    # In the model's dtype, so that the product runs at its speed; rounded first, so that the steps are what is read.
+    scale = (keys.float().abs().amax(-1).clamp_min(1e-6) / 127).to(keys.dtype)
+    steps = (keys.float() / scale.float()[..., None]).round_().clamp_(-127, 127)
+    return Chunk(steps.to(torch.int8), scale, spans, records)
 
 
 def keep_records(chunk: Chunk, kept: frozenset[RecordKey]) -> Chunk | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,6 +25,7 @@ from penchant.errors import ModelError
 SEAM = "penchant"
 
 
+@runtime_checkable
 class Probe(Protocol):
     """Looks at one attention call. May raise to end the forward pass."""
 

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from penchant.errors import InputError
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -69,15 +71,29 @@ def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int 
 
 
 def held_out(examples: Sequence[Sequence[Example]], *, ridge: float = 0.05) -> list[list[FloatArray]]:
-    """Scores of every example by weights fitted on the other groups (histories): what the weights are worth unseen."""
+    """Scores of every example by weights fitted on the other groups (histories): what the weights are worth unseen.
+
+    Raises `InputError` for fewer than two groups.
+    """
     if len(examples) < 2:
-        fitted = fit_weights(examples[0], ridge=ridge)
-        return [[fitted(example.features) for example in examples[0]]]
+        raise InputError(f"{len(examples)} histories: expected at least two, to leave one out")
     out = []
     for left_out, group in enumerate(examples):
         fitted = fit_weights([e for i, g in enumerate(examples) if i != left_out for e in g], ridge=ridge)
         out.append([fitted(example.features) for example in group])
     return out
+
+
+def auc_left_out(examples: Sequence[Sequence[Example]]) -> float | None:
+    """Mean AUC of `held_out`, rounded to four digits; None for a single group, where nothing can be left out."""
+    if len(examples) < 2:
+        return None
+    unseen = [
+        area_under_curve(scores, example.evidence)
+        for group, scored in zip(examples, held_out(examples), strict=True)
+        for example, scores in zip(group, scored, strict=True)
+    ]
+    return round(float(np.mean(unseen)), 4)
 
 
 def area_under_curve(scores: FloatArray, evidence: Sequence[int]) -> float:
