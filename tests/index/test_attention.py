@@ -181,7 +181,7 @@ def test_int8_ranks_nearly_as_native_in_a_fraction_of_the_bytes(family: str) -> 
         offsets = 8 * native.tokens
         keys = native.nbytes - offsets
         dim = native.encoder.lens.loaded.head_dim
-        assert small.nbytes - offsets == keys / dtype.itemsize * (1 + 4 / dim)
+        assert small.nbytes - offsets == keys / dtype.itemsize * (1 + dtype.itemsize / dim)
         assert small.nbytes < most * native.nbytes
         ranks = [scores(index, history).argsort().argsort() for index in (native, small)]
         assert np.corrcoef(ranks)[0, 1] > 0.99
@@ -202,6 +202,21 @@ def test_many_small_appends_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
     index.sync(history_of(bodies[1:], first=1))
     rest = history_of(bodies[1:], first=1)
     np.testing.assert_allclose(scores(index, rest), scores(built(rest), rest), atol=2e-3)
+
+
+def test_full_chunks_are_not_copied_by_merging(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    bodies = texts(15)
+    index = AttentionIndex(encoder_of())
+    index.sync(history_of(bodies[:8]))
+    full = index._chunks
+    for n in range(9, 16):
+        index.sync(history_of(bodies[:n]))
+        assert all(any(chunk is kept for kept in index._chunks) for chunk in full)
+        assert len(index._chunks) <= 2 + 2 + 1
+    history = history_of(bodies)
+    np.testing.assert_allclose(scores(index, history), scores(built(history), history), atol=2e-3)
 
 
 def test_progress_counts_records(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -356,6 +356,7 @@ def test_ctrl_c_in_a_write_leaves_what_was_there(
 
 def test_merged_chunks_replace_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "MAX_CHUNKS", 3)
+    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 100)
     index = opened(tmp_path)
     for n in range(1, 12):
         index.sync(history_of(BODIES[:n]))

@@ -32,8 +32,8 @@ def test_users_do_not_mix() -> None:
 def test_a_user_named_like_the_key_of_an_unnamed_history() -> None:
     pool = IndexPool(encoder_of())
     unnamed = history_of(texts(3), "")
-    named = history_of(texts(3, seed=1), f"history:{id(unnamed)}")
-    assert pool.open(unnamed)[0] is not pool.open(named)[0]
+    for user in (f"history:{id(unnamed)}", str(id(unnamed))):
+        assert pool.open(unnamed)[0] is not pool.open(history_of(texts(3, seed=1), user))[0]
 
 
 def test_the_least_recently_used_goes_first() -> None:
