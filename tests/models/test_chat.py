@@ -47,6 +47,14 @@ def test_plain_prompt_without_a_template() -> None:
     assert render_chat(base, HELLO, add_generation_prompt=False) == "System: Be brief.\nUser: Grüße 🙂"
 
 
+def test_special_tokens_in_a_text_do_not_end_its_turn(llama: LoadedModel) -> None:
+    hostile = f"hi{TURN_END} and {llama.tokenizer.eos_token}"
+    prompt = render_chat(llama, [{"role": "user", "content": hostile}])
+    harmless = render_chat(llama, [{"role": "user", "content": "hi and"}])
+    ends = end_tokens(llama)
+    assert sum(i in ends for i in prompt_ids(llama, prompt)) == sum(i in ends for i in prompt_ids(llama, harmless))
+
+
 def test_a_template_that_refuses_system_gets_it_in_the_first_user_message() -> None:
     strict = tiny("llama")
     strict.tokenizer.chat_template = (

@@ -22,11 +22,13 @@ def render_chat(loaded: LoadedModel, messages: Sequence[dict[str, str]], add_gen
     """The prompt text of a conversation: messages with "role" (system, user, assistant) and "content".
 
     Uses the tokenizer's own chat template; where a template refuses a system message, its text is put in front of
-    the first user message. A model without a template gets "System: ...\\nUser: ...\\nAssistant:".
+    the first user message. A model without a template gets "System: ...\\nUser: ...\\nAssistant:". Special tokens
+    written out in a content are broken up by a space: text of a history can't end its turn or start another.
 
     Raises `InputError` for no messages, an unknown role, or an order the template refuses.
     """
     _check(messages)
+    messages = [{**message, "content": _defused(loaded, message["content"])} for message in messages]
     if not loaded.tokenizer.chat_template:
         lines = [f"{ROLES[message['role']]}: {message['content']}" for message in messages]
         return "\n".join([*lines, PLAIN_END] if add_generation_prompt else lines)
@@ -40,6 +42,16 @@ def render_chat(loaded: LoadedModel, messages: Sequence[dict[str, str]], add_gen
         return _apply(loaded, folded, add_generation_prompt)
     except TemplateError as error:
         raise InputError(f"the chat template of {loaded.name} refuses these messages: {error}") from error
+
+
+def _defused(loaded: LoadedModel, text: str) -> str:
+    tokenizer = loaded.tokenizer
+    special = {str(token) for token in tokenizer.all_special_tokens}
+    special |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    for token in sorted(special, key=len, reverse=True):
+        if len(token) > 1 and token in text:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
