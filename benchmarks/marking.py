@@ -28,6 +28,7 @@ from penchant.evaluation.protocol import Measurement, Trial, make_trial, measure
 from penchant.evaluation.provenance import provenance
 from penchant.evaluation.report import by_history, differences, markdown, summarise
 from penchant.evaluation.tasks.locomo import chosen, load
+from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, read_calibration
 from penchant.marking.fusion import fusion
 from penchant.marking.marks import Marker
@@ -75,15 +76,18 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default=None)
     parser.add_argument("--dtype", default=None)
     parser.add_argument("--calibration", type=Path, default=None, help="a calibration file (default: the model's)")
+    parser.add_argument("--storage", choices=("native", "int8"), default="native", help="of keys (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the random marker and of the intervals")
     parser.add_argument("--name", default="marking", help="of the files that are written (%(default)s)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     return parser.parse_args(given)
 
 
-def make(spec: str, loaded: LoadedModel, calibration: Calibration | None, seed: int) -> Marker:
+def make(
+    spec: str, loaded: LoadedModel, calibration: Calibration | None, seed: int, storage: Storage = "native"
+) -> Marker:
     """A new marker by its name in the registry, or "A+B" and "A+B~share" as --markers describes it."""
-    toolbox = Toolbox(loaded, calibration=calibration)
+    toolbox = Toolbox(loaded, calibration=calibration, storage=storage)
     if spec == "random":
         return random_marker(seed)
     if spec in MARKERS:
@@ -109,7 +113,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     conversations = load(options.data) if given is None else chosen(options.data, given)
     loaded = load_model(options.model, device=options.device, dtype=options.dtype)
     calibration = read_calibration(options.calibration) if options.calibration else None
-    build = partial(make, loaded=loaded, calibration=calibration, seed=options.seed)
+    build = partial(make, loaded=loaded, calibration=calibration, seed=options.seed, storage=options.storage)
     # Before hours of measuring: is every marker there?
     for spec in options.markers:
         build(spec)
