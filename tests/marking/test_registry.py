@@ -6,8 +6,9 @@ import pytest
 
 from penchant.errors import InputError, ModelError
 from penchant.history.records import Request
-from penchant.index.score import standardise, with_neighbours
+from penchant.index.score import standardise
 from penchant.lens.calibration import Calibration, save_calibration
+from penchant.lens.weights import with_neighbours
 from penchant.marking import registry
 from penchant.marking.marks import Marker
 from penchant.marking.recency import recency

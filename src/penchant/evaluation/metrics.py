@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError
+from penchant.lens.weights import area_under_curve
 
 _ROUNDS_AT_ONCE = 500
 
@@ -27,12 +28,9 @@ def auc(scores: npt.ArrayLike, positives: Sequence[int]) -> float:
     scores: [segments]. positives: positions in it. Raises `InputError` unless both kinds are there.
     """
     values, positive = _checked(scores, positives)
-    wanted, others = values[positive], np.sort(values[~positive])
-    if not len(others):
+    if positive.all():
         raise InputError("every segment is evidence: expected at least one that isn't; AUC compares the two kinds")
-    below = np.searchsorted(others, wanted, "left")
-    upto = np.searchsorted(others, wanted, "right")
-    return float((below + upto).mean() / (2 * len(others)))
+    return area_under_curve(values, np.flatnonzero(positive).tolist())
 
 
 def recall_at_k(scores: npt.ArrayLike, k: int, positives: Sequence[int]) -> float:

@@ -148,19 +148,3 @@ def standardise(scores: FloatArray) -> FloatArray:
     constant = deviation <= 1e-6 * np.maximum(1.0, np.abs(exact).max(axis=-1, keepdims=True))
     out: FloatArray = np.where(constant, 0.0, centred / np.where(constant, 1.0, deviation)).astype(np.float32)
     return out
-
-
-def with_neighbours(scores: FloatArray, previous: float, following: float) -> FloatArray:
-    """Add to each segment a share of the score of the one before and the one after it in time."""
-    out = scores.copy()
-    out[1:] += previous * scores[:-1]
-    out[:-1] += following * scores[1:]
-    return out
-
-
-def _logsumexp(values: FloatArray, axis: int) -> FloatArray:
-    peak = np.max(values, axis=axis, keepdims=True)
-    peak = np.where(np.isfinite(peak), peak, 0.0)
-    with np.errstate(divide="ignore"):
-        total: FloatArray = np.log(np.exp(values - peak).sum(axis=axis)) + np.squeeze(peak, axis=axis)
-    return total

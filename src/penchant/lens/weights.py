@@ -34,10 +34,15 @@ class Fit:
 
     def __call__(self, features: FloatArray) -> FloatArray:
         scores = np.asarray(self.weights, dtype=np.float32) @ features
-        out: FloatArray = scores.copy()
-        out[1:] += self.previous * scores[:-1]
-        out[:-1] += self.following * scores[1:]
-        return out
+        return with_neighbours(scores, self.previous, self.following)
+
+
+def with_neighbours(scores: FloatArray, previous: float, following: float) -> FloatArray:
+    """Add to each segment a share of the score of the one before and the one after it in time."""
+    out = scores.copy()
+    out[1:] += previous * scores[:-1]
+    out[:-1] += following * scores[1:]
+    return out
 
 
 def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int = 80) -> Fit:
@@ -96,7 +101,7 @@ def auc_left_out(examples: Sequence[Sequence[Example]]) -> float | None:
     return round(float(np.mean(unseen)), 4)
 
 
-def area_under_curve(scores: FloatArray, evidence: Sequence[int]) -> float:
+def area_under_curve(scores: npt.NDArray[np.floating], evidence: Sequence[int]) -> float:
     """Probability that an evidence segment outscores another one (ties count half)."""
     positive = scores[list(evidence)]
     others = np.sort(np.delete(scores, list(evidence)))

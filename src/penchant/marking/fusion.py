@@ -9,7 +9,8 @@ import numpy as np
 
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
-from penchant.index.score import standardise, with_neighbours
+from penchant.index.score import standardise
+from penchant.lens.weights import with_neighbours
 from penchant.marking.marks import Marker, Marks
 
 
