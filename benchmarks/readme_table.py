@@ -31,6 +31,7 @@ SHOWN = {
     "recency": "most recent",
     "random": "random",
 }
+SHORT = {"fusion": "default", "attention": "attention alone", "bm25+dense": "(BM25 + MiniLM)", "attn-gs": "Attn-GS"}
 WAYS = {
     "warm": "**Penchant**, history indexed",
     "cold": "**Penchant**, first request, indexing included",
@@ -66,22 +67,38 @@ def _quality(results: Path) -> Iterator[str]:
     if document is None:
         return
     markers = document["markers"]
+    shown = {kind: best for kind in SHOWN if (best := _best(markers, kind))}
     rows = []
-    for kind, label in SHOWN.items():
-        variants = [name for name in markers if _kind(name) == kind]
-        if variants:
-            best = markers[max(variants, key=lambda name: float(markers[name]["recall_at_budget"]["mean"]))]
-            warm = best["warm"]["seconds"]
-            figures = [_interval(best["recall_at_budget"]), f"{best['auc']['mean']:.3f}"]
-            rows.append([label, str(best["questions"]), *figures, "–" if warm is None else _seconds(warm)])
+    for kind, name in shown.items():
+        marker = markers[name]
+        warm = marker["warm"]["seconds"]
+        figures = [_interval(marker["recall_at_budget"]), f"{marker['auc']['mean']:.3f}"]
+        rows.append([SHOWN[kind], str(marker["questions"]), *figures, "–" if warm is None else _seconds(warm)])
     tokens = sum(history["tokens"] for history in document["histories"].values())
     header = ["marker", "questions", f"evidence kept in {document['share']:.0%} of the tokens", "AUC", "s a request"]
     yield (
         f"Finding what answers a question in LoCoMo: {len(document['histories'])} conversations of "
         f"{tokens / len(document['histories']):,.0f} tokens on average that no choice was made on, model "
-        f"{document['model']['name']}, 95 % intervals in brackets."
+        f"{document['model']['name']}, 95 % intervals in brackets. Of each rival's variants (plain, smoothed over "
+        "neighbours, weights fitted like ours) the best one is shown."
     )
     yield _table(header, rows)
+    if paired := list(_paired(document["differences"], shown)):
+        yield f"Evidence kept, on the same questions: {'; '.join(paired)}."
+
+
+def _best(markers: Mapping[str, Any], kind: str) -> str | None:
+    variants = [name for name in markers if _kind(name) == kind]
+    return max(variants, key=lambda name: float(markers[name]["recall_at_budget"]["mean"]), default=None)
+
+
+def _paired(differences: list[Mapping[str, Any]], shown: Mapping[str, str]) -> Iterator[str]:
+    kinds = {name: kind for kind, name in shown.items()}
+    for difference in differences:
+        first, second = difference["of"]
+        if first in kinds and second in kinds and difference["recall_at_budget"] is not None:
+            names = [SHORT.get(kinds[name], SHOWN[kinds[name]]) for name in (first, second)]
+            yield f"{' − '.join(names)} {_interval(difference['recall_at_budget'], '+')}"
 
 
 def _kind(spec: str) -> str:
@@ -153,11 +170,13 @@ def _machine(part: Mapping[str, Any]) -> str:
     return f"{machine['cpu']}, {machine['threads']} threads, {part['model']} in {part['dtype']}, {part['date']}"
 
 
-def _interval(value: Mapping[str, float]) -> str:
-    return f"{value['mean']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+def _interval(value: Mapping[str, float], sign: str = "") -> str:
+    return f"{value['mean']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
 
 
 def _seconds(value: float) -> str:
+    if value < 0.001:
+        return "< 0.001"
     return f"{value:.3f}" if value < 1 else f"{value:.1f}"
 
 

@@ -36,7 +36,17 @@ def _marking(folder: Path) -> None:
     _write(
         folder,
         "marking.json",
-        {"markers": markers, "histories": histories, "share": 0.02, "model": {"name": "smollm2"}},
+        {
+            "markers": markers,
+            "histories": histories,
+            "share": 0.02,
+            "model": {"name": "smollm2"},
+            "differences": [
+                {"of": ["attention", "bm25"], "recall_at_budget": _figure(0.16)},
+                {"of": ["attention", "bm25~0.2"], "recall_at_budget": _figure(0.06)},
+                {"of": ["attention", "attn-gs"], "recall_at_budget": None},
+            ],
+        },
     )
 
 
@@ -75,6 +85,8 @@ def test_markers_and_the_best_variant_of_each_rival(tmp_path: Path) -> None:
     assert "0.600 [0.550, 0.650]" in lines[4]
     assert lines[5].endswith("| – |")
     assert "2 conversations of 32,000 tokens" in render(tmp_path)
+    # Of the rival that is shown, not of its weaker variant, and none that wasn't measured.
+    assert "same questions: attention alone − BM25 +0.060 [+0.010, +0.110]." in render(tmp_path)
 
 
 def test_speed(tmp_path: Path) -> None:
