@@ -49,7 +49,7 @@ def _paths(command: Any) -> Iterator[list[str]]:
 
 def results() -> str:
     """The pages of results, their headings one level down, each under the name of its file where it has no heading."""
-    pages = sorted(RESULTS.glob("*.md"))
+    pages = sorted(RESULTS.glob("*.md"), key=lambda page: page.stem)
     if not pages:
         return "No results are committed yet."
     return "\n\n".join(_demoted(page) for page in pages)
