@@ -95,7 +95,7 @@ def test_results_name_no_folder_and_hold_no_text(setting: Path, monkeypatch: pyt
     ("given", "message"),
     [
         (["--markers", "bm26"], "no marker 'bm26'"),
-        (["--markers", "bm25~much"], "a number after '~'"),
+        (["--markers", "bm25~much"], "expected numbers"),
         (["--markers", "bm25", "--conversations", "2"], "from 0 to 1"),
         (["--markers", "bm25", "--limit", "0"], "limit of 0"),
     ],
