@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from penchant.models.loading import LoadedModel, load_model
+from tests.commands import home, penchant, tiny_directory  # noqa: F401 (fixtures)
 
 # The machine may be busy: a slow example is no failing one.
 settings.register_profile("penchant", deadline=None)

@@ -1,11 +1,15 @@
 """Penchant: personal answers from any open-weight language model, at the price of a short prompt."""
 
-from penchant.compression.profile import Profile
-from penchant.errors import PenchantError
-from penchant.history import History, Record, Request, Segment, Store, load_history
-from penchant.marking.marks import Marks
-from penchant.models import LoadedModel, load_model
-from penchant.personalizer import Answer, Personalizer
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from penchant.compression.profile import Profile
+    from penchant.errors import PenchantError
+    from penchant.history import History, Record, Request, Segment, Store, load_history
+    from penchant.marking.marks import Marks
+    from penchant.models import LoadedModel, load_model
+    from penchant.personalizer import Answer, Personalizer
 
 __all__ = [
     "Answer",
@@ -22,3 +26,32 @@ __all__ = [
     "load_history",
     "load_model",
 ]
+
+_WHERE = {
+    "Answer": "personalizer",
+    "History": "history",
+    "LoadedModel": "models",
+    "Marks": "marking.marks",
+    "PenchantError": "errors",
+    "Personalizer": "personalizer",
+    "Profile": "compression.profile",
+    "Record": "history",
+    "Request": "history",
+    "Segment": "history",
+    "Store": "history",
+    "load_history": "history",
+    "load_model": "models",
+}
+
+
+def __getattr__(name: str) -> object:
+    # torch and transformers take seconds to import: whoever needs a Record or an error shouldn't wait for them.
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

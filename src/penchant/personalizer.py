@@ -5,16 +5,16 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from penchant.compression.budget import history_counter, resolve_budget
+from penchant.compression.budget import count_tokens, history_counter, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
-from penchant.errors import InputError
+from penchant.errors import InputError, UnknownUserError
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
 from penchant.history.store import Store
@@ -55,7 +55,8 @@ class Personalizer:
     model: a loaded model, or what `load_model` takes. store: where users' records are; without one, histories are
     passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
     directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
-    keys are kept and how many bytes of them in memory. options: passed on to the compressor (base_url, dates, ...).
+    keys are kept and how many bytes of them in memory. endpoint_model: the model to ask for at `base_url` (compressor
+    "remote"). options: passed on to the compressor (base_url, dates, ...).
 
     Raises `InputError` or `ModelError` for a name or model that can't be used.
     """
@@ -73,6 +74,7 @@ class Personalizer:
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress | None = None,
+        endpoint_model: str | None = None,
         **options: Any,
     ) -> None:
         self.store, self.unit = store, unit
@@ -89,9 +91,10 @@ class Personalizer:
         self.compressor: Compressor = make_compressor(
             compressor,
             loaded=self.loaded,
+            model=endpoint_model,
             **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._count, **options},
         )
-        self._cut: OrderedDict[int, tuple[History, tuple[Segment, ...]]] = OrderedDict()
+        self._cut: OrderedDict[str | int, tuple[History, tuple[Segment, ...]]] = OrderedDict()
 
     @property
     def loaded(self) -> LoadedModel:
@@ -103,7 +106,9 @@ class Personalizer:
         Raises `UnknownUserError`, or `InputError` for an empty history.
         """
         history = self.history(who)
-        return self.marker(history, _request(request), self.segments(history))
+        marks = self.marker(history, _request(request), self.segments(history))
+        # A marker that runs no model counts no tokens.
+        return marks if marks.history_tokens else replace(marks, history_tokens=self._count(history))
 
     def compress(self, who: History | str, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
         """Mark and compress: a profile of at most `budget` tokens (a number, or "2%" of the history).
@@ -141,6 +146,8 @@ class Personalizer:
         seed: int | None = None,
     ) -> Iterator[str | Answer]:
         """`ask`, piece by piece: pieces of text as they are made, and at the end the whole `Answer`."""
+        if knowledge not in get_args(Knowledge):
+            raise InputError(f"knowledge {knowledge!r}: expected one of {', '.join(get_args(Knowledge))}")
         asked = _request(request)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
@@ -164,20 +171,32 @@ class Personalizer:
         if isinstance(who, str):
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
-            who = self.store.history(who)
+            who = self._stored(self.store, who)
         if not len(who):
             raise InputError("the history is empty: expected at least one record; import some first")
         return who
 
     def segments(self, history: History) -> tuple[Segment, ...]:
         """The units of a history that are marked; remembered, so that a second request doesn't cut again."""
-        known = self._cut.pop(id(history), None)
+        key = history.user or id(history)
+        known = self._cut.pop(key, None)
         if known is None or known[0] is not history:
             known = (history, segment(history, self.unit))
-        self._cut[id(history)] = known
+        self._cut[key] = known
         while len(self._cut) > _REMEMBERED:
             self._cut.popitem(last=False)
         return known[1]
+
+    def _stored(self, store: Store, user: str) -> History:
+        try:
+            history = store.history(user)
+        except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
+            self._cut.pop(user, None)
+            self.toolbox.close(user)
+            raise
+        # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
+        known = self._cut.get(user)
+        return known[0] if known is not None and known[0].records == history.records else history
 
     def _full(self, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:
         # The newest records that fit: bisection on how many of the oldest to leave out.
@@ -187,7 +206,7 @@ class Personalizer:
             middle = (low + high) // 2
             text = lay_out(history, [one for one in segments if one.record >= middle])
             prompt = render_chat(self.loaded, answer_messages(text, request))
-            size = len(self.loaded.tokenizer(prompt, add_special_tokens=True)["input_ids"])
+            size = 1 + count_tokens(self.loaded.tokenizer, prompt)  # 1: a begin-of-text token may be added
             low, high = (low, middle) if size + answer_tokens <= self.loaded.window else (middle + 1, high)
         return lay_out(history, [one for one in segments if one.record >= low]), low
 

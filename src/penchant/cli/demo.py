@@ -52,9 +52,11 @@ def demo(
         for history, outcome in run_demo(personalizer, budget=budget, requests=requests):
             shown = history
             outcomes.append(outcome)
-            progress.update(task, description="Answering", total=None)
             if not as_json:
+                progress.stop()  # else the panel begins behind the bar, on its line
                 _show(console, outcome)
+                progress.start()
+            progress.update(task, description="Answering", completed=0, total=None)
         if html is not None and shown is not None:
             asked = Request(outcomes[-1].request.query)
             write_text(html, heatmap_html(shown, asked, personalizer.mark(shown, asked), outcomes[-1].profile))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,14 +13,16 @@ from rich.table import Table
 
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.request import ModelOption
+from penchant.errors import InputError
 from penchant.evaluation.tasks import locomo
 from penchant.index.discovery import discover, prefix_of
-from penchant.lens.calibration import save_calibration, user_calibrations
+from penchant.lens.calibration import Calibration, save_calibration, user_calibrations
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
 from penchant.lens.planted import planted_histories
+from penchant.lens.plot import check_plot, plot_heads
 from penchant.marking.fitting import fit_fusion
-from penchant.models.loading import load_model
+from penchant.models.loading import LoadedModel, load_model
 
 heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
 
@@ -63,8 +66,13 @@ def discover_command(
     labelled: list[LabelledHistory] = (
         planted_histories(histories, records, seed) if data is None else locomo.chosen(data, conversations)
     )
+    if plot is not None:
+        check_plot(plot)
     loaded = load_model(model)
-    with Progress(*Progress.get_default_columns()[:-1], TimeRemainingColumn(), console=stderr, transient=True) as bar:
+    path = out or _default_path(loaded)
+    _check_folder(path)  # now, not after minutes of work
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("Trying heads", total=None)
         lens = Lens(loaded)
         found = discover(
@@ -80,11 +88,8 @@ def discover_command(
         calibration = fit_fusion(
             lens, found.calibration, labelled, lambda done, total: bar.update(task, completed=done, total=total)
         )
-    path = out or user_calibrations() / f"{calibration.name}.json"
-    save_calibration(calibration, path)
+    _save(calibration, path)
     if plot is not None:
-        from penchant.lens.plot import plot_heads
-
         plot_heads(found.auc, calibration, plot)
     document = {
         "calibration": str(path),
@@ -103,3 +108,28 @@ def discover_command(
         stderr.print(f"[dim]AUC together, on histories left out: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)
+
+
+def _default_path(loaded: LoadedModel) -> Path:
+    # One file a model: a second discovery replaces the first, or the older of the two might be the one that is found.
+    return user_calibrations() / f"{loaded.name.replace('/', '--')}-{loaded.fingerprint[:8]}.json"
+
+
+def _check_folder(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(f"can't write {path}: expected a file in a folder that can be written; name one with --out")
+
+
+def _save(calibration: Calibration, path: Path) -> None:
+    try:
+        save_calibration(calibration, path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> InputError:
+    return InputError(f"can't write {path} ({error.strerror or error}): name a file elsewhere with --out")

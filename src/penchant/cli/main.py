@@ -46,5 +46,5 @@ def main(
 
 
 def run() -> None:
-    """Entry point of the `penchant` script."""
+    """Run the command line and exit."""
     run_app(app)

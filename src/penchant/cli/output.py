@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 
 from penchant.errors import InputError, PenchantError
 from penchant.history.store import Store, default_store
@@ -47,6 +49,26 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"can't write {path} ({error.strerror}): expected a file in a folder that exists") from error
+
+
+@contextmanager
+def encoding_bar() -> Iterator[Callable[[int, int], None]]:
+    """A bar on stderr for (records encoded, records to encode), shown only while records are being encoded: a bar that
+    is alive catches or overwrites what is printed on stdout meanwhile."""
+    bar = Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
+    task = bar.add_task("Encoding records", total=None)
+
+    def encoded(done: int, total: int) -> None:
+        if not bar.live.is_started:
+            bar.start()
+        bar.update(task, completed=done, total=total)
+        if done >= total:
+            bar.stop()
+
+    try:
+        yield encoded
+    finally:
+        bar.stop()
 
 
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:

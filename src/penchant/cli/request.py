@@ -13,10 +13,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, write_text
+from penchant.cli.output import JsonOption, StoreOption, emit, encoding_bar, open_store, stderr, write_text
+from penchant.compression.budget import harmless
 from penchant.compression.profile import Profile
 from penchant.compression.registry import COMPRESSORS
 from penchant.errors import InputError
@@ -97,7 +97,7 @@ def mark(
         "calibration": marks.calibration,
         "history_tokens": marks.history_tokens,
         "tokens_fed": marks.tokens_fed,
-        "seconds": marks.seconds,
+        "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # of a marker without an index: nothing encoded
         "html": None if html is None else str(html),
     }
     emit(document, as_json, lambda: _show_marks(marks, html))
@@ -124,7 +124,7 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     asked = Request(request, task)
-    options = _endpoint(endpoint, endpoint_model) | {"compressor": compressor}
+    options = _endpoint(compressor, endpoint, endpoint_model)
     with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
         profile = personalizer.compress(who, asked, budget)
         document = _profile(profile)
@@ -138,7 +138,7 @@ def compress(
         Console().print(escape(profile.text), highlight=False)
         stderr.print(f"[dim]{_summary(profile)}[/]")
         if profile.fallback:
-            stderr.print(f"[yellow]extracted instead of rewritten: {escape(profile.reason or '')}[/]")
+            stderr.print(f"[yellow]extracted instead of rewritten: {_shown(profile.reason or '')}[/]")
         if faithful:
             stderr.print(escape(str(report)), highlight=False)
 
@@ -170,7 +170,7 @@ def ask(
     if no_profile and full_history:
         raise InputError("--no-profile and --full-history exclude each other: choose one")
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
-    options = _endpoint(endpoint, endpoint_model) | {"compressor": compressor}
+    options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
     with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
         stream = personalizer.stream(who, asked, knowledge=knowledge, budget=budget, max_new_tokens=max_tokens)
@@ -182,7 +182,7 @@ def ask(
         "prompt_tokens": answer.prompt_tokens,
         "dropped_records": answer.dropped_records,
         "steering": None,
-        "seconds": answer.seconds,
+        "seconds": {**({} if answer.profile is None else _profile(answer.profile)["seconds"]), **answer.seconds},
     }
     emit(document, as_json, lambda: _show_sources(answer))
 
@@ -193,12 +193,7 @@ def _prepared(
 ) -> Iterator[tuple[Personalizer, History | str]]:
     if (user is None) == (history is None):
         raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
-    with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
-        task = progress.add_task("Encoding records", total=None, visible=False)
-
-        def encoded(done: int, total: int) -> None:
-            progress.update(task, completed=done, total=total, visible=done < total)
-
+    with encoding_bar() as encoded:
         if history is not None:
             # The index of a file is kept in the cache, under the file's name: a second request is warm.
             who = load_history(history, user=f"file:{history.resolve()}")
@@ -213,9 +208,11 @@ def _file_index(user: str) -> Path:
     return models_directory().parent / "indexes" / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(url: str | None, name: str | None) -> dict[str, str]:
-    given = {"base_url": url, "model": name}
-    return {key: value for key, value in given.items() if value is not None}
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+    if compressor == "remote" and not (url and name):
+        raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
+    given = {"base_url": url, "endpoint_model": name}
+    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
 
 
 def _segment(segment: Segment, score: float) -> dict[str, Any]:
@@ -241,7 +238,7 @@ def _profile(profile: Profile) -> dict[str, Any]:
         "fallback": profile.fallback,
         "reason": profile.reason,
         "mass_kept": profile.mass_kept,
-        "seconds": profile.seconds,
+        "seconds": {"encode": 0.0, "mark": 0.0, "compress": 0.0, **profile.seconds},
     }
 
 
@@ -253,11 +250,16 @@ def _summary(profile: Profile) -> str:
     )
 
 
+def _shown(text: str) -> str:
+    """Somebody's text in a rich table: no markup, and no control character reaches the terminal."""
+    return escape(harmless(text))
+
+
 def _show_marks(marks: Marks, html: Path | None) -> None:
     table = Table("score", "record", "text", box=None, header_style="dim")
     for i in marks.ranked()[:_TOP]:
         segment = marks.segments[i]
-        table.add_row(f"{marks.scores[i]:.2f}", escape(segment.record_id), escape(segment.text))
+        table.add_row(f"{marks.scores[i]:.2f}", _shown(segment.record_id), _shown(segment.text))
     Console().print(table)
     heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
     stderr.print(
@@ -274,7 +276,7 @@ def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
         if isinstance(piece, Answer):
             return piece
         if aloud:
-            sys.stdout.write(piece)
+            sys.stdout.write(harmless(piece))
             sys.stdout.flush()
     raise RuntimeError("a stream of pieces ended without its answer")
 
@@ -289,5 +291,5 @@ def _show_sources(answer: Answer) -> None:
     stderr.print(f"[dim]stands on {_summary(answer.profile)}[/]")
     table = Table(box=None, show_header=False)
     for segment, score in zip(answer.profile.segments, answer.profile.scores, strict=True):
-        table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{escape(segment.record_id)}[/]", escape(segment.text))
+        table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{_shown(segment.record_id)}[/]", _shown(segment.text))
     stderr.print(table)

@@ -23,13 +23,16 @@ def compressor(name: str, **options: Any) -> Compressor:
     """The compressor `name`, made with those of `options` that it takes.
 
     Every one takes part of the same options (tokenizer, loaded, base_url, model, dates, ...), so a caller may offer all
-    it has. Raises `InputError` for an unknown name, listing the names, and for an option that one needs and that is
-    missing.
+    it has. Raises `InputError` for an unknown name, listing the names, for an option that none of them takes, and for
+    one that this one needs and that is missing.
     """
     try:
         factory = COMPRESSORS[name]
     except KeyError:
         raise InputError(f"no compressor {name!r}: expected one of {', '.join(COMPRESSORS)}") from None
+    taken = {n for make in COMPRESSORS.values() for n in inspect.signature(make).parameters}
+    if unknown := sorted(options.keys() - taken):
+        raise InputError(f"no compressor has an option {unknown[0]!r}: expected some of {', '.join(sorted(taken))}")
     parameters = inspect.signature(factory).parameters
     missing = [n for n, p in parameters.items() if p.default is p.empty and options.get(n) is None]
     if missing:

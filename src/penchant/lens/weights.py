@@ -48,17 +48,20 @@ def with_neighbours(scores: FloatArray, previous: float, following: float) -> Fl
 def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int = 80) -> Fit:
     """Maximise the mean log-probability of the evidence segments under a softmax over weighted scores.
 
-    Convex but for the two neighbour shares; L-BFGS from equal weights, deterministic. ridge: L2 penalty.
+    Convex but for the two neighbour shares; L-BFGS from equal weights, deterministic. ridge: L2 penalty of the weights.
+    The shares stay between -1 and 1: a neighbour never counts more than the segment, and no share can grow in place of
+    weights that the penalty keeps small.
     """
     count = examples[0].features.shape[0]
     weights = torch.full((count,), 1.0 / count, requires_grad=True)
-    shares = torch.tensor([0.2, 0.1], requires_grad=True)
+    unbounded = torch.tensor([0.2, 0.1]).atanh().requires_grad_()
     data = [(torch.from_numpy(example.features), torch.tensor(example.evidence)) for example in examples]
-    optimiser = torch.optim.LBFGS([weights, shares], max_iter=steps, line_search_fn="strong_wolfe")
+    optimiser = torch.optim.LBFGS([weights, unbounded], max_iter=steps, line_search_fn="strong_wolfe")
 
     def loss() -> Float[Tensor, ""]:
         optimiser.zero_grad()
         total = torch.zeros(())
+        shares = unbounded.tanh()
         for features, evidence in data:
             scores = weights @ features
             before = torch.nn.functional.pad(scores[:-1], (1, 0))
@@ -71,7 +74,7 @@ def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int 
 
     with torch.enable_grad():
         optimiser.step(loss)  # type: ignore[no-untyped-call]
-    previous, following = (float(share) for share in shares.detach())
+    previous, following = (float(share) for share in unbounded.detach().tanh())
     return Fit(tuple(float(weight) for weight in weights.detach()), previous, following)
 
 

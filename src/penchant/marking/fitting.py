@@ -16,7 +16,7 @@ from penchant.index.score import standardise
 from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
-from penchant.lens.weights import Example, area_under_curve, fit_weights, held_out
+from penchant.lens.weights import Example, auc_left_out, fit_weights
 from penchant.marking.attention import attention
 from penchant.marking.dense import dense
 from penchant.marking.lexical import bm25
@@ -35,7 +35,7 @@ def fit_fusion(
     """The calibration with weights for attention + BM25, and with the dense encoder where it is installed.
 
     Each is fitted like the heads (`fit_weights`), neighbour shares included; the AUC on histories left out of the
-    fit is reported in `scores`.
+    fit is reported in `scores` (None for a single history).
     """
     markers: dict[str, Marker] = {
         "attention": attention(IndexPool(Encoder(lens, calibration)), neighbours=False),
@@ -64,10 +64,5 @@ def fit_fusion(
         weights = {name: round(weight, 4) for name, weight in zip(names, fitted.weights, strict=True)}
         shares = {"previous": round(fitted.previous, 4), "following": round(fitted.following, 4)}
         fusion["+".join(names)] = {**weights, **shares}
-        unseen = [
-            area_under_curve(score, example.evidence)
-            for group, scored in zip(chosen, held_out(chosen), strict=True)
-            for example, score in zip(group, scored, strict=True)
-        ]
-        scores_left_out["+".join(names)] = round(float(np.mean(unseen)), 4)
+        scores_left_out["+".join(names)] = auc_left_out(chosen)
     return replace(calibration, fusion=fusion, scores={**calibration.scores, "auc_fusion_left_out": scores_left_out})

@@ -68,6 +68,11 @@ class Toolbox:
     def indexes(self) -> IndexPool:
         return IndexPool(Encoder(self.lens, self.calibration), **self._pool)
 
+    def close(self, user: str) -> None:
+        """Let go of what is held in memory of a user's index."""
+        if "indexes" in vars(self):  # not made just for this
+            self.indexes.close(user)
+
 
 def fused(toolbox: Toolbox) -> Marker:
     """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the

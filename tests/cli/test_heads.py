@@ -1,0 +1,99 @@
+"""`penchant heads discover`, on small planted histories and a tiny model: the way, not the finding."""
+
+from pathlib import Path
+
+import pytest
+
+from penchant.index import discovery
+from penchant.lens.calibration import calibration_for, read_calibration
+from penchant.models.loading import load_model
+from tests.commands import REQUEST, Home, Invoke, write_history
+
+SMALL = ("heads", "discover", "--model", "{model}", "--histories", "2", "--records", "20")
+
+
+@pytest.fixture(autouse=True)
+def uncalibrated(home: Home) -> None:
+    for path in (home.cache / "calibrations").iterdir():
+        path.unlink()
+
+
+def test_discovered_then_used(penchant: Invoke, home: Home, tmp_path: Path) -> None:
+    asked = ("--model", "{model}", "--request", REQUEST)
+    history = write_history(tmp_path / "history.jsonl")
+    refused = penchant("mark", "--history", history, *asked).reason()
+    assert "penchant heads discover --model tiny-llama" in refused
+
+    picture = tmp_path / "heads.png"
+    ran = penchant(*SMALL, "--plot", picture, "--json")
+    document = ran.document
+    assert ran.err == ""
+    assert document.keys() == {"calibration", "heads", "weights", "fusion", "scores", "plot"}
+    assert Path(document["calibration"]).parent == home.cache / "calibrations"
+    assert document["plot"] == str(picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    calibration = calibration_for(load_model(home.model), home.cache / "calibrations")
+    assert [list(head) for head in calibration.heads] == document["heads"]
+    assert list(calibration.weights) == document["weights"]
+    assert set(document["fusion"]) >= {"attention+bm25"}
+
+    marks = penchant("mark", "--history", history, *asked, "--json").document
+    assert marks["heads"] == document["heads"]
+    assert marks["calibration"] == calibration.name
+
+
+def test_a_second_discovery_replaces_the_first(penchant: Invoke, home: Home) -> None:
+    first = penchant(*SMALL, "--seed", "1", "--max-layer", "1", "--json").document
+    second = penchant(
+        *SMALL, "--seed", "2", "--max-layer", "1", "--max-heads", "1", "--prefix", "Notes:", "--json"
+    ).document
+    assert first["heads"] != second["heads"]
+    found = calibration_for(load_model(home.model), home.cache / "calibrations")
+    assert [list(head) for head in found.heads] == second["heads"]
+    assert found.prefix == "Notes:"
+
+
+def test_the_same_seed_gives_the_same_file(penchant: Invoke, tmp_path: Path) -> None:
+    one, two = tmp_path / "new folder" / "one.json", tmp_path / "two.json"
+    for out in (one, two):
+        ran = penchant(*SMALL, "--max-layer", "1", "--max-heads", "2", "--out", out)
+        assert ran.code == 0
+        assert "AUC together" in ran.err
+        assert "AUC alone" in ran.out
+    assert one.read_bytes() == two.read_bytes()
+    calibration = read_calibration(one)
+    assert len(calibration.heads) <= 2
+    assert calibration.last_layer <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--out", "{file}/x.json"), "name a file elsewhere with --out"),
+        (("--out", "{folder}"), "expected a file in a folder that can be written"),
+        (("--plot", "{folder}/no/x.png"), "file in a folder that exists"),
+        (("--plot", "{folder}/x.bmpx"), "expected a .png, .svg, .pdf file"),
+        (("--data", "{folder}/none.json"), "none.json"),
+        (("--data", "{file}"), "file.txt"),
+        (("--records", "3"), "--records"),
+        (("--max-layer", "-1"), "--max-layer"),
+    ],
+)
+def test_bad_options_are_told_before_the_work(
+    penchant: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, str], message: str
+) -> None:
+    (tmp_path / "file.txt").write_text("text")
+
+    def worked(*_: object, **__: object) -> None:
+        raise AssertionError("the work was begun")
+
+    monkeypatch.setattr(discovery, "fit_weights", worked)
+    name, value = options
+    value = value.format(file=tmp_path / "file.txt", folder=tmp_path)
+    assert message in penchant(*SMALL, name, value).reason()
+
+
+def test_one_history_leaves_nothing_out(penchant: Invoke) -> None:
+    document = penchant(*SMALL[:5], "1", "--records", "20", "--json").document
+    assert document["scores"]["auc_left_out"] is None
+    assert set(document["scores"]["auc_fusion_left_out"].values()) == {None}

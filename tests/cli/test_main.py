@@ -1,0 +1,133 @@
+"""The command line as a whole: what there is, exit codes, the script, Ctrl-C."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
+
+COMMANDS = ("demo", "import", "users", "mark", "compress", "ask", "heads", "doctor")
+
+
+def test_the_script_is_installed_and_lists_every_command(home: Home) -> None:
+    script = Path(sys.executable).with_name("penchant")
+    done = subprocess.run([script, "--help"], capture_output=True, text=True, env=home.environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    for command in COMMANDS:
+        assert f" {command} " in done.stdout
+
+
+@pytest.mark.parametrize("command", [*((name,) for name in COMMANDS), ("heads", "discover"), ("users", "forget")])
+def test_every_command_has_help(penchant: Invoke, command: tuple[str, ...]) -> None:
+    ran = penchant(*command, "--help")
+    assert (ran.code, ran.err) == (0, "")
+    assert "Usage: " in ran.out
+
+
+def test_no_command_and_unknown_ones(penchant: Invoke) -> None:
+    assert "Usage: " in "".join((penchant().out, penchant().err))
+    assert "No such command 'remember'" in penchant("remember").reason()
+    assert "--request" in penchant("mark", "--user", "ann").reason()
+
+
+def test_verbose_goes_to_stderr(penchant: Invoke, tmp_path: Path) -> None:
+    path = write_history(tmp_path / "history.jsonl")
+    asked = ("mark", "--model", "{model}", "--history", path, "--request", REQUEST, "--json")
+    assert penchant("--verbose", *asked).document["segments"]
+
+
+@pytest.mark.parametrize("wait", [0.3, 1.5])
+def test_ctrl_c_while_it_starts_is_one_line(home: Home, wait: float, tmp_path: Path) -> None:
+    running = process(home, "mark", "--user", "ann", "--request", REQUEST)
+    time.sleep(wait)  # python is up, torch isn't
+    running.send_signal(signal.SIGINT)
+    ran = finished(running)
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err.startswith("penchant: interrupted")
+    assert ran.err.count("\n") == 1
+
+
+def test_ctrl_c_while_encoding_keeps_what_was_written_and_the_next_run_goes_on(
+    home: Home, penchant: Invoke, tmp_path: Path
+) -> None:
+    path = write_history(tmp_path / "history.jsonl", [f"{TEXTS[i % 6]} {i}" for i in range(4_500)])
+    asked = ("mark", "--model", home.model, "--history", path, "--request", REQUEST, "--marker", "attention", "--json")
+    running = process(home, *asked)
+    deadline = time.monotonic() + 120
+    while not list(home.cache.glob("indexes/*/*/manifest.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    ran = finished(running)
+    assert (ran.code, ran.out) == (130, "")
+    assert ran.err == "penchant: interrupted; what was acknowledged is kept\n"
+    resumed, warm = penchant(*asked), penchant(*asked)
+    assert resumed.err == ""
+    request = warm.document["tokens_fed"]
+    fed = resumed.document["tokens_fed"] - request
+    assert 0 < fed < resumed.document["history_tokens"]
+    untouched = write_history(tmp_path / "other.jsonl", [f"{TEXTS[i % 6]} {i}" for i in range(4_500)])
+    anew = penchant(*(untouched if part == path else part for part in asked)).document
+    assert anew["tokens_fed"] == anew["history_tokens"] + request
+    ours = [segment["score"] for segment in resumed.document["segments"]]
+    assert ours == pytest.approx([segment["score"] for segment in anew["segments"]], abs=1e-3)
+
+
+def test_the_demo_draws_no_panel_behind_its_bar(home: Home, tmp_path: Path) -> None:
+    """Both streams on one terminal, as nearly always: what is printed begins on a line of its own."""
+    program = (
+        "import sys; from tests.demo.test_run import samples; from penchant.demo import run\n"
+        "run.sample_users = samples\n"
+        f"sys.argv[1:] = ['demo', '--model', {str(home.model)!r}, '--requests', '1', '--budget', '40']\n"
+        "from penchant.__main__ import run; run()"
+    )
+    ours, theirs = pty.openpty()
+    environment = {**home.environment, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "100", "TERM": "xterm"}
+    running = subprocess.Popen([sys.executable, "-c", program], stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    seen = b""
+    try:
+        while part := os.read(ours, 4096):
+            seen += part
+    except OSError:  # the other end is closed
+        pass
+    os.close(ours)
+    assert running.wait(60) == 0, seen.decode()
+    lines = rendered(seen.decode())
+    panels = [line for line in lines if "Where do I walk?" in line]
+    assert len(panels) == 2
+    assert all(line.startswith("╭") for line in panels), lines
+    assert any("Answering" in line for line in seen.decode().splitlines())
+    assert not any("Answering" in line for line in lines)
+
+
+def rendered(stream: str) -> list[str]:
+    """What a terminal shows in the end: carriage returns, lines cleared, cursor up; colours are left out."""
+    lines, row, column, i = [""], 0, 0, 0
+    while i < len(stream):
+        character = stream[i]
+        if stream.startswith("\x1b[", i):
+            end = i + 2
+            while not stream[end].isalpha():
+                end += 1
+            if stream[end] == "K":
+                lines[row], column = "", 0
+            elif stream[end] == "A":
+                row = max(0, row - int(stream[i + 2 : end] or 1))
+            i = end
+        elif character == "\r":
+            column = 0
+        elif character == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        else:
+            line = lines[row].ljust(column)
+            lines[row] = line[:column] + character + line[column + 1 :]
+            column += 1
+        i += 1
+    return lines
