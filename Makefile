@@ -19,7 +19,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/installed-dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: test lint docs
 
