@@ -51,6 +51,7 @@ def test_a_second_discovery_replaces_the_first(penchant: Invoke, home: Home) -> 
     found = calibration_for(load_model(home.model), home.cache / "calibrations")
     assert [list(head) for head in found.heads] == second["heads"]
     assert found.prefix == "Notes:"
+    assert len(list((home.cache / "calibrations").iterdir())) == 1  # of two, the older one might be found
 
 
 def test_the_same_seed_gives_the_same_file(penchant: Invoke, tmp_path: Path) -> None:

@@ -137,6 +137,9 @@ def test_a_second_request_feeds_its_own_tokens_and_a_new_record(penchant: Invoke
     cold, warm = penchant(*asked).document, penchant(*asked).document
     assert cold["tokens_fed"] == cold["history_tokens"] + warm["tokens_fed"]
     assert [s["score"] for s in cold["segments"]] == [s["score"] for s in warm["segments"]]
+    other = write_history(tmp_path / "other.jsonl", ["Another person's history."])
+    assert penchant(*(other if part == path else part for part in asked)).document["history_tokens"] < 30
+    assert penchant(*asked).document["tokens_fed"] == warm["tokens_fed"]  # one index a file
     write_history(path, [*TEXTS, "One more walk, along the river."])
     grown = penchant(*asked).document
     new = grown["history_tokens"] - cold["history_tokens"]

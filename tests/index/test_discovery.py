@@ -124,6 +124,14 @@ def test_limits_and_progress(built: Lens) -> None:
     assert discover(built, labelled, prefix="", max_layer=99).calibration.last_layer < built.loaded.num_layers
 
 
+def test_the_best_heads_alone_are_the_candidates(built: Lens, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penchant.index.discovery.CANDIDATES", 2)
+    found = discover(built, worded(2), prefix="<|user|>")
+    best = np.argsort(-found.auc, axis=None)[:2]
+    assert set(found.calibration.heads) <= {(int(i) // 4, int(i) % 4) for i in best}
+    assert RETRIEVER in found.calibration.heads
+
+
 def test_it_is_deterministic_and_one_history_leaves_nothing_out(built: Lens) -> None:
     labelled = worded(1, 8)
     one, two = (discover(built, labelled, prefix="x", max_layer=0) for _ in range(2))
