@@ -55,6 +55,8 @@ def test_history_counter_counts_bodies_and_sees_changes() -> None:
     history = History([Record("the sea", reply="walks"), Record("peanuts")])
     assert count(history) == count(history) == sum(count_tokens(tokenizer, r.body) for r in history)
     assert count(history_of("the sea")) == count_tokens(tokenizer, "the sea")
+    short, long = (History([Record(text, id="a")], "ann") for text in ("aaaaaa", "🙂🙂🙂🙂🙂🙂"))
+    assert count(short) < count(long)  # one id, one length in characters, other text
     assert count(History([])) == 0
 
 

@@ -43,13 +43,13 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
     """A function that gives the size of a history (its records' bodies) in tokens of this tokenizer.
 
     Records are counted each on its own, as they are encoded. The last `remember` answers are kept under a digest of
-    ids and lengths; no text is held.
+    the texts; no text is held.
     """
     known: Memo[int] = Memo(remember)
 
     def count(history: History) -> int:
         bodies = [harmless(record.body) for record in history]
-        key = digest(history.user, *(f"{r.id}\0{len(b)}" for r, b in zip(history, bodies, strict=True)))
+        key = digest(*bodies)
         total = known.get(key)
         if total is None:
             total = int(count_each(tokenizer, bodies).sum())
