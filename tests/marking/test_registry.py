@@ -122,7 +122,8 @@ def test_fusion_with_dense_takes_the_weights_fitted_with_it(monkeypatch: pytest.
     toolbox = calibrated(fusion={"attention+bm25": FITTED, "attention+bm25+dense": WITH_DENSE})
     marks = make_marker("fusion", toolbox)(HISTORY, ASKED, whole_records(HISTORY))
     read, lexical = parts_of(toolbox)
-    np.testing.assert_allclose(marks.scores, read + lexical + 5 * standardise(np.arange(5, dtype=np.float32)), atol=1e-4)
+    place = standardise(np.arange(5, dtype=np.float32))
+    np.testing.assert_allclose(marks.scores, read + lexical + 5 * place, atol=1e-4)
 
 
 def test_a_calibration_without_fusion_weights_still_gives_the_default_marker(monkeypatch: pytest.MonkeyPatch) -> None:
