@@ -41,6 +41,7 @@ def _marking(folder: Path) -> None:
             "histories": histories,
             "share": 0.02,
             "model": {"name": "smollm2"},
+            "machine": {"torch_threads": 1, "load": 2.9},
             "differences": [
                 {"of": ["attention", "bm25"], "recall_at_budget": _figure(0.16)},
                 {"of": ["attention", "bm25~0.2"], "recall_at_budget": _figure(0.06)},
