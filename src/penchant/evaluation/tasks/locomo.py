@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.evaluation.items import Item, Part
+from penchant.evaluation.tasks.task import Task
 from penchant.history.importers import locomo
 from penchant.history.importers.reading import json_items
 from penchant.history.records import History, Record, Request
@@ -15,6 +17,9 @@ from penchant.lens.labelled import LabelledHistory, Question
 
 #: Adversarial questions, which the conversation doesn't answer.
 UNANSWERABLE = 5
+
+#: Choices (heads, weights, wordings) are made on the first three conversations of the file.
+TUNING = 3
 
 
 def load(path: str | Path) -> list[LabelledHistory]:
@@ -39,6 +44,29 @@ def load(path: str | Path) -> list[LabelledHistory]:
         questions = (_question(item, known, f"{where} question {at + 1}") for at, item in enumerate(_qa(sample, where)))
         loaded[user] = LabelledHistory(History(turns, user), tuple(q for q in questions if q is not None))
     return list(loaded.values())
+
+
+def items(path: Path, seed: int = 0) -> list[Item]:
+    """An item for every question of `load`; nothing is drawn."""
+    return [
+        Item(
+            f"{labelled.history.user}/{number}",
+            labelled.history,
+            question.request,
+            question.answer,
+            evidence=question.evidence,
+            category=str(question.category),
+        )
+        for labelled in load(path)
+        for number, question in enumerate(labelled.questions)
+    ]
+
+
+def split(items: list[Item], part: Part) -> list[Item]:
+    """The first three conversations are for tuning, the others for testing."""
+    order = list(dict.fromkeys(item.user for item in items))
+    chosen = {"tune": order[:TUNING], "test": order[TUNING:], "all": order}[part]
+    return [item for item in items if item.user in chosen]
 
 
 def chosen(path: str | Path, positions: str) -> list[LabelledHistory]:
@@ -86,3 +114,15 @@ def evidence_ids(entries: Iterable[str], known: Collection[str]) -> tuple[str, .
             plain = re.sub(r"(?<=\D)0+(?=\d)", "", name)
             found.update(dict.fromkeys(n for n in (name, plain) if n in known))
     return tuple(found)
+
+
+TASK = Task(
+    "locomo",
+    ("mark", "compress"),
+    items,
+    ("f1",),
+    "LoCoMo: questions over very long conversations, with their evidence (Maharana et al. 2024, arXiv 2402.17753)",
+    max_new_tokens=24,
+    unit="record",
+    split=split,
+)

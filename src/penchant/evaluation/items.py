@@ -1,0 +1,73 @@
+"""What a benchmark asks: one question to one user's history, with the true answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from penchant.errors import InputError
+from penchant.history.records import History, Request
+
+Part = Literal["tune", "test", "all"]
+"""Which users: those that choices may be made on, those that are only measured, or both."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question.
+
+    history: what the user did before; nothing of the answer may stand in it. Items of one user share the object where
+    their histories are the same, so that what is prepared for it is prepared once.
+    answer: the user's own text (a title, an answer), or one of `choices`. references: other texts that count as right.
+    choices: what may be answered; each is scored by its likelihood. values: the number each choice stands for
+    (ratings); value: the true number. evidence: ids of the records that hold the answer, where labels exist.
+    category: a group of questions to report by itself.
+
+    Raises `InputError` when the answer is none of the choices, or values don't fit the choices.
+    """
+
+    id: str
+    history: History
+    request: Request
+    answer: str
+    choices: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    value: float | None = None
+    evidence: tuple[str, ...] = ()
+    category: str = ""
+    references: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.choices and self.answer not in self.choices:
+            raise InputError(
+                f"item {self.id}: the answer {self.answer[:40]!r} is none of its {len(self.choices)} choices"
+            )
+        if self.values and len(self.values) != len(self.choices):
+            raise InputError(f"item {self.id}: {len(self.values)} values for {len(self.choices)} choices")
+
+    @property
+    def user(self) -> str:
+        return self.history.user
+
+
+def part_of(user: str) -> Part:
+    """ "tune" or "test": half of all users each, by a hash of the name, so the same on every machine and for good."""
+    return "test" if hashlib.sha256(user.encode("utf-8", "surrogatepass")).digest()[0] % 2 else "tune"
+
+
+def in_part(items: Iterable[Item], part: Part) -> list[Item]:
+    """Those items whose user belongs to the part."""
+    return [item for item in items if part in ("all", part_of(item.user))]
+
+
+def limited(items: list[Item], limit: int | None) -> list[Item]:
+    """All items, or `limit` of them at even distances. Raises `InputError` for a limit below 1."""
+    if limit is None or limit >= len(items):
+        return items
+    if limit < 1:
+        raise InputError(f"a limit of {limit} items: expected at least 1")
+    return [items[place] for place in np.linspace(0, len(items) - 1, limit).round().astype(int)]

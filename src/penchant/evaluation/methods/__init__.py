@@ -1,0 +1,1 @@
+"""What is compared: ways to bring a history into an answer."""
