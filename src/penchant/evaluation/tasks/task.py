@@ -22,6 +22,7 @@ class Task:
     metrics: names in `evaluation.scores.METRICS`, the headline first; the loss in nats is always measured.
     max_new_tokens: longest answer that is generated; 0 where choices are scored instead.
     unit: what is marked. budget: default of `--budgets`. split: users of a part, when the data set has its own split.
+    scoring: how the likelihood of a choice counts, summed over its tokens or their mean.
     about: one line with the source (paper) for --help and the report.
 
     `read` raises `InputError` for a folder or file that isn't the data set.
@@ -36,6 +37,7 @@ class Task:
     seeded: bool = False
     unit: Unit = "auto"
     budget: str = "2%"
+    scoring: Literal["sum", "mean"] = "sum"
     split: Callable[[list[Item], Part], list[Item]] = in_part
 
     def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
