@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
-from penchant.evaluation.items import Item
+from penchant.evaluation.items import Item, Part, part_of
 from penchant.history.records import Record
 
 #: A text of fewer words or characters says too little to be traced inside another one; a whole one is still compared.
@@ -18,8 +19,11 @@ IDENTIFYING_CHARACTERS = 16
 #: Two texts are the same one, slightly changed, when this share of the shorter one's shingles stands in the other.
 NEAR_DUPLICATE = 0.5
 SHINGLE_WORDS = 4
-#: Shingles below which two texts may share a share of them by chance (a form, a formula).
-FEWEST_SHINGLES = 8
+#: Shorter texts (titles of a series, formulas) share much and are yet different ones.
+FEWEST_SHINGLES = 20
+
+#: Texts that are kept prepared: the same record is looked at once for every item of its user.
+_CACHED = 4096
 
 
 def without_leaks(
@@ -54,9 +58,9 @@ def leak_finder(
             return "it is the item itself"
         if time is not None and record.when is not None and record.when >= time:
             return f"its time is {record.when.isoformat()}, not before {time.isoformat()}"
-        for part in _parts(record):
-            if (equal := whole.get(_compact(part))) is not None:
-                return f"it says {_short(equal)}"
+        parts = _parts(record.body, record.text, record.reply or "", _texts(record.meta))
+        if equal := parts & whole.keys():
+            return f"it says {_short(whole[min(equal)])}"
         body = f" {normalised(record.body)} "
         for key, text in inside.items():
             if key in body:
@@ -81,12 +85,30 @@ def leaks(item: Item, before: datetime | None = None) -> list[str]:
     return [f"{item.id}: record {record.id}: {why}" for record in item.history if (why := reason(record)) is not None]
 
 
+def split_together(items: list[Item], part: Part) -> list[Item]:
+    """The items of a part, where users who are asked the same (two authors of one paper) belong to the same part:
+    that of the first of them by name. For `Task.split`."""
+    leader: dict[str, str] = {}
+
+    def find(name: str) -> str:
+        while (above := leader.setdefault(name, name)) != name:
+            name = above
+        return name
+
+    asked: dict[str, str] = {}
+    for item in items:
+        first, second = sorted((find(item.user), find(asked.setdefault(_compact(item.request.query), item.user))))
+        leader[second] = first
+    return [item for item in items if part in ("all", part_of(find(item.user)))]
+
+
 def identifying(text: str) -> bool:
     """Whether a text is long enough for it to be no chance that it stands in another one."""
     words = normalised(text)
     return words.count(" ") + 1 >= IDENTIFYING_WORDS and len(words) >= IDENTIFYING_CHARACTERS
 
 
+@lru_cache(maxsize=_CACHED)
 def normalised(text: str) -> str:
     """Lower-case words with one space between them: without punctuation, invisible characters and differences of
     Unicode form (NFKC). A text of nothing but punctuation stays as it is."""
@@ -99,11 +121,14 @@ def _labels(item: Item) -> bool:
     return bool(item.choices) and not any(identifying(choice) for choice in item.choices)
 
 
-def _parts(record: Record) -> Iterator[str]:
-    yield from (text for text in (record.text, record.reply, record.body) if text and text.strip())
-    if "\n" in record.text:
-        yield from (line for line in record.text.splitlines() if line.strip())
-    yield from (value for value in record.meta.values() if isinstance(value, str) and value.strip())
+def _texts(meta: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(value for value in meta.values() if isinstance(value, str))
+
+
+@lru_cache(maxsize=_CACHED)
+def _parts(body: str, text: str, reply: str, meta: tuple[str, ...]) -> frozenset[str]:
+    """What of a record is compared as a whole: the texts themselves, and every line (a title above an abstract)."""
+    return frozenset(_compact(part) for part in (body, text, reply, *meta, *body.splitlines()) if part.strip())
 
 
 def _overlap(first: frozenset[int], second: frozenset[int]) -> float:
@@ -115,7 +140,7 @@ def _compact(text: str) -> str:
     return normalised(text).replace(" ", "")
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=_CACHED)
 def _shingles(text: str) -> frozenset[int]:
     words = normalised(text).split()
     return frozenset(hash(tuple(words[at : at + SHINGLE_WORDS])) for at in range(len(words) - SHINGLE_WORDS + 1))

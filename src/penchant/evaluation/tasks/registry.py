@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from penchant.errors import InputError
-from penchant.evaluation.tasks import locomo
+from penchant.evaluation.tasks import blog18f, lamp, locomo, longlamp, movielens, personafeedback, personalwab, prefeval
 from penchant.evaluation.tasks.task import Bench, Task
 
-TASKS: dict[str, Task] = {task.name: task for task in (locomo.TASK,)}
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        locomo.TASK,
+        movielens.RATING_TASK,
+        movielens.LIKE_TASK,
+        prefeval.EXPLICIT_TASK,
+        prefeval.CHOICE_TASK,
+        prefeval.PERSONA_TASK,
+        personalwab.FUNCTION_TASK,
+        personalwab.PRODUCT_TASK,
+        personalwab.REVIEW_TASK,
+        personafeedback.TASK,
+    )
+}
 
 
-def task(name: str, bench: Bench) -> Task:
+def find_task(name: str, bench: Bench) -> Task:
     """The task `name`. Raises `InputError` for an unknown one, or one of another bench, listing those of this one."""
     there = [one.name for one in TASKS.values() if bench in one.benches]
     if name not in there:

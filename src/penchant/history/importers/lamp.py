@@ -68,7 +68,22 @@ def read(path: str | Path, *, user: str | None = None, task: str | None = None) 
     outputs file beside the questions, or from how the samples look. Items without any text are passed over.
     Raises `InputError` for a file that isn't LaMP.
     """
-    file = _questions(Path(path))
+    for sample, _, records in samples(path, user=user, task=task):
+        for record in records:
+            yield owner(sample), record
+
+
+def owner(sample: Item) -> str:
+    """Whose sample it is: its `user_id`, or else its `id`."""
+    return str(sample.get("user_id") or sample["id"])
+
+
+def samples(
+    path: str | Path, *, user: str | None = None, task: str | None = None
+) -> Iterator[tuple[Item, str, list[Record]]]:
+    """Every sample as it stands in the file, the file and number for messages, and the records of its profile.
+    Arguments and errors: see `read`."""
+    file = questions_file(path)
     named = _task_name(task) if task else _task_of_outputs(file)
     for number, sample in enumerate(json_items(file), 1):
         where = f"{file.name} sample {number}"
@@ -76,9 +91,9 @@ def read(path: str | Path, *, user: str | None = None, task: str | None = None) 
             raise InputError(
                 f"{where}: expected an object with 'id', 'input' and 'profile'; is this a LaMP questions file?"
             )
-        owner = str(sample.get("user_id") or sample["id"])
-        if user is not None and owner != user:
+        if user is not None and owner(sample) != user:
             continue
+        records: list[Record] = []
         for item in sample["profile"]:
             named = named or _task_of(sample, item, where)
             try:
@@ -90,10 +105,14 @@ def read(path: str | Path, *, user: str | None = None, task: str | None = None) 
                     f"{where}: a profile item doesn't fit LaMP-{named} ({problem}); check the task"
                 ) from None
             if (fields["text"] or "").strip() or (fields.get("reply") or "").strip():
-                yield owner, Record(id=str(item.get("id", "")), when=when, meta={"task": f"LaMP_{named}"}, **fields)
+                meta = {"task": f"LaMP_{named}"}
+                records.append(Record(id=str(item.get("id", "")), when=when, meta=meta, **fields))
+        yield sample, where, records
 
 
-def _questions(path: Path) -> Path:
+def questions_file(path: str | Path) -> Path:
+    """The questions file that a path means. Raises `InputError` for a folder without one, or with several."""
+    path = Path(path)
     if not path.is_dir():
         return path
     found = sorted(path.glob("*questions.json"))
@@ -101,6 +120,11 @@ def _questions(path: Path) -> Path:
         names = ", ".join(file.name for file in found) or "none"
         raise InputError(f"{path} holds {names}: expected one questions.json; name the file instead of the folder")
     return found[0]
+
+
+def outputs_file(questions: Path) -> Path:
+    """Where the outputs of a questions file stand."""
+    return questions.with_name(questions.name.replace("questions", "outputs"))
 
 
 def _task_name(task: str) -> str:
@@ -111,7 +135,7 @@ def _task_name(task: str) -> str:
 
 
 def _task_of_outputs(questions: Path) -> str | None:
-    outputs = questions.with_name(questions.name.replace("questions", "outputs"))
+    outputs = outputs_file(questions)
     if outputs == questions or not outputs.is_file():
         return None
     named = read_json(outputs)
