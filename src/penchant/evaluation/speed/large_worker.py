@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.histories import USERS, all_samples, copies, sample_requests
-from benchmarks.measure import answering, forget_peak, repeated, resident, summary
-from benchmarks.parts.setting import toolbox
-from benchmarks.parts.where import REQUEST, profiled
+from penchant.evaluation.speed.histories import USERS, all_samples, copies, sample_requests
+from penchant.evaluation.speed.measure import forget_peak, repeated, resident, summary
+from penchant.evaluation.speed.processes import answering
+from penchant.evaluation.speed.setting import toolbox
+from penchant.evaluation.speed.where import REQUEST, profiled
 from penchant.history.records import History, Request
 from penchant.history.segmentation import segment
 from penchant.index.attention import MAX_CHUNKS, RECORDS_A_CHUNK, AttentionIndex

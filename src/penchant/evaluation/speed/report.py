@@ -7,13 +7,42 @@ import os
 from pathlib import Path
 from typing import Any
 
+from penchant.errors import InputError
+
+#: What must be the same for a part to be the same measurement.
+SETTING = ("model", "dtype", "calibration", "quick")
+MACHINE = ("cpu", "threads", "penchant", "torch", "transformers", "revision")
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The document as it is so far. Raises `InputError` for a file that isn't one."""
+    if not path.is_file():
+        return {"parts": {}}
+    try:
+        whole: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(whole["parts"], dict):
+            raise TypeError("parts")
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"{path} isn't a results file of the speed benchmark: delete it or name another folder"
+        ) from error
+    return whole
+
+
+def is_done(whole: dict[str, Any], part: str, document: dict[str, Any]) -> bool:
+    """Whether the part was measured to its end with the same setting, on the same machine and revision."""
+    entry = whole["parts"].get(part, {})
+    return bool(
+        entry.get("complete")
+        and all(entry.get(key) == document[key] for key in SETTING)
+        and all(entry["machine"].get(key) == document["machine"][key] for key in MACHINE)
+    )
+
 
 def merge(path: Path, part: str, document: dict[str, Any], measured: dict[str, Any]) -> dict[str, Any]:
     """Put one part into the JSON file, atomically, and give the whole document back. Parts measured before stay; each
     carries what it was measured on."""
-    whole: dict[str, Any] = {"parts": {}}
-    if path.is_file():
-        whole = json.loads(path.read_text(encoding="utf-8"))
+    whole = read_results(path)
     whole["parts"][part] = {**document, "result": measured}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-from benchmarks.measure import alone
-from benchmarks.parts.setting import Save, Setting
+from penchant.evaluation.speed.processes import alone
+from penchant.evaluation.speed.setting import Save, Setting
 
 SIZES = (100_000, 1_000_000)
 SECONDS = {"100000": 0.3, "1000000": 1.0}
@@ -36,7 +36,7 @@ def _measure(setting: Setting, save: Save, storage: str) -> None:
             payload = {**setting.payload(), "tokens": size, "storage": storage, "directory": directory}
             payload["runs"] = 5 if setting.quick else 24
             setting.say(f"writing an index of {size} tokens, {storage}")
-            rows["written"] = alone("parts.large_worker", {**payload, "mode": "write"}, setting.threads)
+            rows["written"] = alone("large_worker", {**payload, "mode": "write"}, setting.threads)
             if "failed" in rows["written"]:
                 save(result)
                 continue
@@ -44,5 +44,5 @@ def _measure(setting: Setting, save: Save, storage: str) -> None:
                 setting.say(f"requests against {size} tokens, {storage}, {mode}")
                 where = directory if mode == "mapped" else None
                 work = {**payload, "mode": mode, "directory": where}
-                rows[mode] = alone("parts.large_worker", work, setting.threads)
+                rows[mode] = alone("large_worker", work, setting.threads)
         save(result)

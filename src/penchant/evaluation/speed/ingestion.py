@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
-from benchmarks.histories import all_samples, count_tokens
-from benchmarks.machine import matrix_throughput
-from benchmarks.measure import counting, repeated, summary
-from benchmarks.parts.setting import Save, Setting, toolbox
+from penchant.evaluation.speed.histories import all_samples, count_tokens
+from penchant.evaluation.speed.measure import counting, repeated, summary
+from penchant.evaluation.speed.setting import Save, Setting, toolbox
+from penchant.evaluation.speed.throughput import matrix_throughput
 from penchant.index.attention import AttentionIndex
 from penchant.index.encode import Encoder
 from penchant.index.table import Storage

@@ -15,6 +15,7 @@ from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, read_calibration
 from penchant.marking.registry import Toolbox
 from penchant.models.loading import LoadedModel, load_model
+from penchant.models.progress import no_bars
 
 Say = Callable[[str], None]
 Save = Callable[[dict[str, Any]], None]
@@ -23,7 +24,8 @@ Save = Callable[[dict[str, Any]], None]
 @dataclass(frozen=True)
 class Setting:
     """threads: of torch. quick: fewer runs and sizes, to see that everything works. calibration: a file, or None for
-    the model's own. memory: bytes that one measurement may need at most. say: progress on stderr."""
+    the model's own. memory: bytes that one measurement may need at most. say: progress on stderr. model: as
+    `load_model` takes it. peers: the folder of other programs, None for the default one."""
 
     threads: int
     quick: bool
@@ -32,6 +34,7 @@ class Setting:
     say: Say
     model: str = "smollm2"
     dtype: str = "bfloat16"
+    peers: Path | None = None
 
     def payload(self) -> dict[str, Any]:
         """The part of it that a process of its own needs."""
@@ -61,7 +64,8 @@ def model_directory(loaded: LoadedModel) -> Iterator[Path]:
         attention = loaded.model.config._attn_implementation
         try:
             loaded.model.set_attn_implementation("sdpa")
-            loaded.model.save_pretrained(name)
+            with no_bars():
+                loaded.model.save_pretrained(name)
         finally:
             loaded.model.set_attn_implementation(attention)
         loaded.tokenizer.save_pretrained(name)

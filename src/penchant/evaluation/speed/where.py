@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.histories import all_samples, of_tokens, sample_requests
-from benchmarks.measure import alone
-from benchmarks.parts.setting import Save, Setting, toolbox
-from benchmarks.profiling import functions, operators, stages
+from penchant.evaluation.speed.histories import all_samples, of_tokens, sample_requests
+from penchant.evaluation.speed.processes import alone
+from penchant.evaluation.speed.profiling import functions, operators, stages
+from penchant.evaluation.speed.setting import Save, Setting, toolbox
 from penchant.history.records import Request
 from penchant.history.segmentation import segment
 from penchant.index.attention import AttentionIndex
@@ -51,7 +51,7 @@ def measure(setting: Setting, save: Save) -> None:
     size = 100_000 if setting.quick else 1_000_000
     setting.say(f"profile of a request, {size} tokens")
     payload = {**setting.payload(), "tokens": size, "storage": "native", "mode": "profile", "directory": None}
-    result[f"request, {size // 1000}k tokens"] = alone("parts.large_worker", payload, setting.threads)
+    result[f"request, {size // 1000}k tokens"] = alone("large_worker", payload, setting.threads)
     save(result)
 
 

@@ -6,11 +6,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.histories import of_tokens, sample_requests
-from benchmarks.measure import alone, counting, repeated, summary
-from benchmarks.parts.setting import Save, Setting, fresh_pool, model_directory, toolbox
-from benchmarks.peers.eager import attention_bytes
-from benchmarks.peers.llmlingua_peer import installed
+from penchant.errors import InputError
+from penchant.evaluation.speed.eager import attention_bytes
+from penchant.evaluation.speed.histories import of_tokens, sample_requests
+from penchant.evaluation.speed.llmlingua import INSTALL, llmlingua
+from penchant.evaluation.speed.measure import counting, repeated, summary
+from penchant.evaluation.speed.processes import alone
+from penchant.evaluation.speed.setting import Save, Setting, fresh_pool, model_directory, toolbox
 from penchant.history.records import History, Request
 from penchant.history.segmentation import segment
 from penchant.marking.attention import attention
@@ -19,8 +21,9 @@ from penchant.marking.published import attn_gs
 from penchant.marking.registry import Toolbox, make_marker
 from penchant.models.loading import LoadedModel
 
-#: The last one leaves room for the request in the model's window of 8,192.
+#: The last one leaves room for the request in the embedded model's window of 8,192.
 SIZES = (2048, 4096, 8000)
+ROOM = 100
 RATIO = 50
 TARGETS = {
     "eager_bf16 / warm": {"2048": 300, "4096": 1000},
@@ -39,7 +42,7 @@ def measure(setting: Setting, save: Save) -> None:
     result: dict[str, Any] = {"sizes": {}, "targets": TARGETS}
     with model_directory(loaded) as directory:
         tools = toolbox(loaded, setting.calibration)
-        for size in SIZES[:1] if setting.quick else SIZES:
+        for size in sizes(setting, loaded):
             history = of_tokens(loaded, size)
             rows = _ours(setting, loaded, tools, history, requests)
             result["sizes"][str(size)] = {"history_tokens": rows["warm"]["history_tokens"], "rows": rows}
@@ -47,6 +50,18 @@ def measure(setting: Setting, save: Save) -> None:
             rows |= _peers(setting, history, requests[0], rows["warm"]["history_tokens"], str(directory))
             result["sizes"][str(size)]["ratios"] = _ratios(rows)
             save(result)
+
+
+def sizes(setting: Setting, loaded: LoadedModel) -> tuple[int, ...]:
+    """The sizes that fit the model's window together with a request, the smallest alone for a quick run.
+
+    Raises `InputError` when none does."""
+    fitting = tuple(size for size in SIZES if size + ROOM <= loaded.window)
+    if not fitting:
+        raise InputError(
+            f"part A needs a window of {SIZES[0] + ROOM} tokens, and {loaded.name} has {loaded.window}: leave A out"
+        )
+    return fitting[:1] if setting.quick else fitting
 
 
 def _ours(
@@ -111,7 +126,7 @@ def _joint(
         setting.say(f"{name}, {len(ids)} tokens")
         runs = 1 if setting.quick else (3 if not eager else 2)
         payload = {"model": directory, "dtype": dtype, "ids": ids, "eager": eager, "runs": runs}
-        rows[name] = alone("peers.eager", payload, setting.threads)
+        rows[name] = alone("eager", payload, setting.threads)
         if eager:
             rows[name]["attention_bytes"] = kept
     return rows
@@ -120,14 +135,13 @@ def _joint(
 def _peers(
     setting: Setting, history: History, request: Request, tokens: int, directory: str
 ) -> dict[str, dict[str, Any]]:
-    if not installed():
-        return {"llmlingua": {"failed": "not installed: run benchmarks/peers/setup.sh"}}
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
     for name, long in (("llmlingua", False), ("longllmlingua", True)):
         setting.say(f"{name}, {tokens} tokens")
         payload = {
             "model": directory,
             "dtype": setting.dtype,
+            "threads": setting.threads,
             "passages": [record.body for record in history],
             "request": request.query,
             "history_tokens": tokens,
@@ -135,7 +149,10 @@ def _peers(
             "long": long,
             "runs": 1 if setting.quick else 2,
         }
-        rows[name] = alone("peers.llmlingua_peer", payload, setting.threads)
+        row = llmlingua(payload, setting.peers)
+        if row is None:
+            return {"llmlingua": {"failed": f"not installed: run `{INSTALL}`"}}
+        rows[name] = row
     return rows
 
 

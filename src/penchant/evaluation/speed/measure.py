@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +12,6 @@ from typing import Any
 
 import torch
 from torch import nn
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def repeated(call: Callable[[int], object], times: int) -> list[float]:
@@ -87,34 +81,3 @@ def resident() -> Resident:
 def forget_peak() -> None:
     """Let `resident().peak` start again from what is resident now."""
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
-
-
-def alone(module: str, payload: dict[str, Any], threads: int) -> dict[str, Any]:
-    """Run `python -m benchmarks.<module>` with `payload` on its stdin; its answer is the last line of its stdout.
-
-    A process of its own: the memory of one measurement doesn't show in another, and an out-of-memory kill ends only
-    the one. A failure comes back as {"failed": why}, so that the other measurements go on.
-    """
-    finished = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}"],
-        input=json.dumps({**payload, "threads": threads}),
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"},
-        check=False,
-    )
-    lines = finished.stdout.strip().splitlines()
-    if finished.returncode or not lines:
-        why = "killed, most likely for its memory" if finished.returncode == -9 else f"exit {finished.returncode}"
-        return {"failed": why}
-    answer: dict[str, Any] = json.loads(lines[-1])
-    return answer
-
-
-def answering(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """The other side of `alone`: read the payload, set the threads, do the work, print the answer."""
-    payload = json.loads(sys.stdin.read())
-    torch.set_num_threads(payload["threads"])
-    answer = work(payload)
-    sys.stdout.write("\n" + json.dumps(answer) + "\n")

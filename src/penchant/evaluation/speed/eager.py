@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM
 
-from benchmarks.measure import answering, counting, forget_peak, repeated, resident, summary
+from penchant.evaluation.speed.measure import counting, forget_peak, repeated, resident, summary
+from penchant.evaluation.speed.processes import answering
+from penchant.models.progress import no_bars
 
 
 def attention_bytes(layers: int, heads: int, tokens: int, dtype: torch.dtype) -> int:
@@ -20,7 +22,8 @@ def work(payload: dict[str, Any]) -> dict[str, Any]:
     """payload: model (directory), dtype, ids, eager (bool), runs. The LM head isn't run in either way."""
     dtype = getattr(torch, payload["dtype"])
     implementation = "eager" if payload["eager"] else "sdpa"
-    model = AutoModelForCausalLM.from_pretrained(payload["model"], dtype=dtype, attn_implementation=implementation)
+    with no_bars():
+        model = AutoModelForCausalLM.from_pretrained(payload["model"], dtype=dtype, attn_implementation=implementation)
     decoder = model.train(False).requires_grad_(False).get_decoder()
     ids = torch.tensor([payload["ids"]])
 
