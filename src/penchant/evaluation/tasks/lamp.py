@@ -168,8 +168,8 @@ def anthology_time(sample: Sample) -> datetime | None:
     paper = str(sample["id"]).rpartition(":")[2]
     if match := re.fullmatch(r"(\d{4})", date) or re.match(r"(\d{4})\.", paper):
         return datetime(int(match[1]) + 1, 1, 1, tzinfo=UTC)
-    if date:
-        return parse_time(date)
+    if when := parse_time(date):
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
     if match := re.match(r"[A-Z](\d\d)-", paper):
         return datetime(int(match[1]) + (1901 if int(match[1]) > 50 else 2001), 1, 1, tzinfo=UTC)
     return None

@@ -10,6 +10,9 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         locomo.TASK,
+        *lamp.TASKS,
+        blog18f.TASK,
+        *longlamp.TASKS,
         movielens.RATING_TASK,
         movielens.LIKE_TASK,
         prefeval.EXPLICIT_TASK,
