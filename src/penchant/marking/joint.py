@@ -1,0 +1,110 @@
+"""The joint passes of published markers: a history with an instruction before and the request behind it, in as many
+passes as its model's window needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from penchant.errors import InputError
+from penchant.history.records import Request, Segment
+from penchant.models.loading import LoadedModel
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One pass. pieces: (position of the segment, its tokens), in order; a segment is in pieces only where it alone
+    doesn't fit."""
+
+    pieces: tuple[tuple[int, tuple[int, ...]], ...]
+
+    @property
+    def tokens(self) -> list[int]:
+        return [token for _, piece in self.pieces for token in piece]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """start, end: tokens before and behind the history, the same in every pass. counts: int64 [segments], tokens."""
+
+    start: tuple[int, ...]
+    end: tuple[int, ...]
+    passes: tuple[Pass, ...]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def history_tokens(self) -> int:
+        return int(self.counts.sum())
+
+
+def joint_passes(
+    loaded: LoadedModel,
+    segments: Sequence[Segment],
+    *,
+    instruction: str,
+    ending: str,
+    block: int | None = None,
+    step: int = 1,
+) -> Joint:
+    """Cut a history, one segment a line, into passes of at most `block` tokens (default: the model's window).
+
+    ending: what stands behind the history, as text. step: the ending is given room for a multiple of so many tokens,
+    so that endings of about one length give the same passes.
+
+    Raises `InputError` for an ending that leaves no room for a history.
+    """
+    start = loaded.tokenizer(instruction)["input_ids"]
+    end = loaded.tokenizer(clean(ending), add_special_tokens=False, verbose=False)["input_ids"]
+    room = (loaded.window if block is None else min(block, loaded.window)) - len(start) - -(-len(end) // step) * step
+    if room < 1:
+        raise InputError(
+            f"the request has {len(end)} tokens, which leaves no room for the history in a window of "
+            f"{loaded.window}; shorten it or use the attention marker"
+        )
+    texts = [f"{clean(segment.text)}\n" for segment in segments]
+    ids = loaded.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+    pieces = [
+        (i, tuple(tokens[at : at + room])) for i, tokens in enumerate(ids) for at in range(0, max(len(tokens), 1), room)
+    ]
+    groups = _groups([len(tokens) for _, tokens in pieces], room)
+    return Joint(
+        tuple(start),
+        tuple(end),
+        tuple(Pass(tuple(pieces[i] for i in group)) for group in groups),
+        np.array([len(tokens) for tokens in ids], dtype=np.int64),
+    )
+
+
+def asked(request: Request) -> str:
+    """The task, where there is one, on a line before the query."""
+    return request.query if request.task is None else f"{request.task}\n{request.query}"
+
+
+def seeing_layers(loaded: LoadedModel) -> list[int]:
+    """Layers whose attention isn't a sliding window, ascending; all of them where every one is.
+
+    Behind a sliding window the last token sees next to nothing of a history.
+    """
+    kinds = getattr(loaded.model.config.get_text_config(), "layer_types", None) or []
+    return [i for i, kind in enumerate(kinds) if kind == "full_attention"] or list(range(loaded.num_layers))
+
+
+def clean(text: str) -> str:
+    """A lone surrogate is no text for the tokenizer."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Pieces in order, cut into passes of at most `room` tokens."""
+    groups: list[list[int]] = []
+    used = 0
+    for i, length in enumerate(lengths):
+        if not groups or used + length > room:
+            groups.append([])
+            used = 0
+        groups[-1].append(i)
+        used += length
+    return groups
