@@ -116,7 +116,9 @@ class Bench:
                 self._run(method, seed, stored)
             self.answerer.forget()
             now = _resident()
-            info: dict[str, float | None] = {"stored_bytes": sum(stored) / len(stored) if stored else None}
+            info: dict[str, object] = {"about": method.about}
+            if stored:
+                info["stored_bytes"] = sum(stored) / len(stored)
             if before and now:
                 info["peak_bytes"] = now[1] - before[0]
             self.journal.describe(method.name, info)

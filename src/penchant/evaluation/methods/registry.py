@@ -13,9 +13,9 @@ from penchant.errors import InputError
 from penchant.evaluation.methods import references
 from penchant.evaluation.methods.marked import SYNTAX, marked, parse_marker
 from penchant.evaluation.methods.method import Method
+from penchant.evaluation.tasks.task import Bench, Task
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
-from penchant.lens.labelled import LabelledHistory
 from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS, Toolbox
@@ -34,16 +34,29 @@ ABOUT = {
 }
 
 
+_MARKED = ("recency", "random", "bm25", "dense", "bm25+dense", "surprisal", "attn-gs", "attention", "fusion")
+_ANSWERED = ("none", "full", "gold", *_MARKED, "rewriting")
+DEFAULTS: dict[Bench, tuple[str, ...]] = {
+    "mark": _MARKED,
+    **dict.fromkeys(("compress", "title", "rating", "preference"), _ANSWERED),
+}
+"""Methods of each bench when none are named."""
+
+SLOW: dict[str, int | None] = dict.fromkeys(("attn-gs", "rewriting"), 40)
+"""Default number of items for methods that run the whole history, or write a profile, for every request."""
+
+
 @dataclass(frozen=True)
 class Kit:
-    """loaded: the one model that every method runs on. max_new_tokens: of an answer. tuning: labelled histories that
-    choices may be made on (a method that has to be fitted); read only when needed. peers: where their adapters are."""
+    """loaded: the one model that every method runs on. max_new_tokens: of an answer. task, data: what is measured; a
+    method that has to be fitted finds its tuning part there. peers: where the adapters of peers are."""
 
     loaded: LoadedModel
+    task: Task
+    data: Path
     max_new_tokens: int = 0
     calibration: Calibration | None = None
     storage: Storage = "native"
-    tuning: Callable[[], Sequence[LabelledHistory]] = tuple
     peers: Path | None = None
 
     def toolbox(self) -> Toolbox:
@@ -78,13 +91,23 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
 }
 
 
+def check_names(names: Sequence[str], peers: Path | None) -> None:
+    """Raises `InputError` for a name that no method has, before a model or data are read."""
+    for name in names:
+        if name not in METHODS and not _summed(name):
+            raise InputError(f"no method {name!r}: expected some of {', '.join(METHODS)}, or markers as in {SYNTAX}")
+
+
 def make_method(name: str, kit: Kit) -> Method:
     """The method `name`: one of METHODS, a sum of markers, or a peer whose adapter is there.
 
     Raises `InputError` for an unknown name, listing them, and `ModelError` for what a method lacks.
     """
-    if name in METHODS:
-        return METHODS[name](kit)
-    if any(sign in name for sign in "+*~") and name.partition("~")[0].split("+")[0].split("*")[0] in MARKERS:
-        return _marker(name, kit)
-    raise InputError(f"no method {name!r}: expected some of {', '.join(METHODS)}, or markers as in {SYNTAX}")
+    check_names([name], kit.peers)
+    return METHODS[name](kit) if name in METHODS else _marker(name, kit)
+
+
+def _summed(name: str) -> bool:
+    """Whether a name is a sum of markers."""
+    parts = [part.partition("*")[0] for part in name.partition("~")[0].split("+")]
+    return any(sign in name for sign in "+*~") and all(part in MARKERS for part in parts)

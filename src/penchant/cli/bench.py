@@ -1,0 +1,224 @@
+"""`penchant bench`: methods side by side on a data set."""
+
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast, get_args
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.request import ModelOption
+from penchant.errors import InputError, PenchantError
+from penchant.evaluation import scores
+from penchant.evaluation.bench import Bench as Runner
+from penchant.evaluation.bench import Plan
+from penchant.evaluation.items import Item, Part, limited
+from penchant.evaluation.journal import Journal, digest_of
+from penchant.evaluation.methods.registry import DEFAULTS, SLOW, Kit, check_names, make_method
+from penchant.evaluation.tasks.registry import TASKS, find_task
+from penchant.evaluation.tasks.task import Bench, Task
+from penchant.index.table import Storage
+from penchant.lens.calibration import calibration_for, read_calibration, user_calibrations
+from penchant.models.loading import LoadedModel, load_model
+
+bench_app = typer.Typer(no_args_is_help=True, help="Measure methods side by side on a data set.")
+
+HELP: dict[Bench, str] = {
+    "mark": "How well methods find the records that hold the answer.",
+    "compress": "Answers to questions about a long history, from profiles within a budget.",
+    "title": "Titles, headlines and other texts in the user's own way.",
+    "rating": "Ratings and likes.",
+    "preference": "Choices that follow what the user prefers.",
+}
+
+
+@bench_app.callback()
+def bench() -> None:
+    """Measure methods side by side on a data set: results.json, report.md and report.html in a folder."""
+
+
+def _command(kind: Bench) -> Callable[..., None]:
+    tasks = [task for task in TASKS.values() if kind in task.benches]
+
+    def run(
+        ctx: typer.Context,
+        *,
+        data: Annotated[Path, typer.Option("--data", metavar="PATH", help="The data set, in its official layout.")],
+        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results; an earlier run goes on.")],
+        task: Annotated[
+            str, typer.Option("--task", help=f"Which task: {', '.join(one.name for one in tasks)}.")
+        ] = tasks[0].name,
+        methods: Annotated[
+            str | None,
+            typer.Option(
+                "--methods", metavar="NAMES", help=f"Separated by commas. Default: {','.join(DEFAULTS[kind])}."
+            ),
+        ] = None,
+        budgets: Annotated[
+            str | None,
+            typer.Option("--budgets", metavar="LIST", help="Tokens or shares, as in 50,100,2%. Default: the task's."),
+        ] = None,
+        part: Annotated[str, typer.Option("--part", help="Users to measure on: test, tune or all.")] = "test",
+        limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many items, evenly spread.")] = None,
+        seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="For whatever is drawn at random.")] = "0",
+        cap: Annotated[
+            str, typer.Option("--cap", metavar="NAME=N,...", help="Items for slow methods (NAME=all lifts a default).")
+        ] = "",
+        versus: Annotated[
+            str | None, typer.Option("--versus", help="The method that is compared with all others. Default: fusion.")
+        ] = None,
+        model: ModelOption = "smollm2",
+        device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.")] = None,
+        dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.")] = None,
+        calibration: Annotated[
+            Path | None, typer.Option("--calibration", metavar="FILE", help="Default: the model's.")
+        ] = None,
+        storage: Annotated[str, typer.Option("--storage", help="Of the attention index: native or int8.")] = "native",
+        peers: Annotated[
+            Path | None, typer.Option("--peers", metavar="DIR", help="Adapters of peers. Default: benchmarks/peers.")
+        ] = None,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier run left in --out.")] = False,
+        as_json: JsonOption = False,
+    ) -> None:
+        chosen = find_task(task, kind)
+        scores.check(chosen.metrics if kind != "mark" else ())
+        names = _names(methods) if methods is not None else list(DEFAULTS[kind])
+        check_names(names, peers)
+        caps = SLOW | _caps(cap)
+        items = {seed: _items(chosen, data, part, seed, limit) for seed in _numbers(seeds)}
+        if methods is None and not any(item.evidence for some in items.values() for item in some):
+            names = [name for name in names if name != "gold"]
+        loaded = load_model(model, device=device, dtype=dtype)
+        kit = Kit(
+            loaded,
+            max_new_tokens=chosen.max_new_tokens,
+            calibration=read_calibration(calibration) if calibration else None,
+            storage=_one_of(storage, Storage, "--storage"),
+            task=chosen,
+            data=data,
+            peers=peers,
+        )
+        made = [make_method(name, kit) for name in names]
+        asked = _names(budgets) if budgets is not None else [chosen.budget]
+        plan = Plan(chosen, items, made, asked, {k: v for k, v in caps.items() if v is not None}, kind != "mark")
+        about = {
+            "benchmark": f"bench {kind}",
+            "command": _words(kind, ctx.params),
+            "part": part,
+            "limit": limit,
+            "data": data.name,
+            "calibration": _calibration_name(kit),
+        }
+        setting = {
+            "bench": kind,
+            "task": chosen.name,
+            "part": part,
+            "data": digest_of(chosen.items(data, cast(Part, part), 0)),
+            "model": loaded.fingerprint,
+            "dtype": str(loaded.dtype).removeprefix("torch."),
+            "device": loaded.device.type,
+            "calibration": about["calibration"],
+            "storage": storage,
+        }
+        journal = Journal(out, setting, fresh=fresh)
+        _measure(plan, loaded, journal)
+        # Only now: matplotlib and the report's other needs cost a second that --help should not.
+        from penchant.evaluation.document import make_document, write_document
+        from penchant.evaluation.reporting.markdown import markdown
+
+        document = make_document(plan, journal, loaded, about, versus)
+        write_document(document, out)
+        emit(document, as_json, lambda: Console().print(Markdown(markdown(document))))
+        failed = sum(row.error is not None for row in journal.rows.values())
+        if failed:
+            stderr.print(f"[red]{failed} rows failed; each says why in {journal.path}. Run again to try them again.[/]")
+            raise typer.Exit(1)
+
+    run.__doc__ = f"{HELP[kind]} Tasks: {', '.join(one.name for one in tasks)}."
+    return run
+
+
+for _kind in HELP:
+    bench_app.command(_kind)(_command(_kind))
+
+
+def _measure(plan: Plan, loaded: LoadedModel, journal: Journal) -> None:
+    keys = [key for method in plan.methods for key in plan.keys(method)]
+    open_keys = [key for key in keys if not journal.done(key)]
+    columns = [
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    ]  # fmt: skip
+    began, told = time.perf_counter(), {"": 0}
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("", total=len(open_keys))
+
+        def progress(method: str, count: int) -> None:
+            bar.update(task, description=method, advance=count)
+            told[method] = told.get(method, 0) + count
+            if not stderr.is_terminal:  # a log: one line a chunk, to see that it goes on
+                stderr.print(f"{time.perf_counter() - began:8.1f} s  {method}: {told[method]}", highlight=False)
+
+        runner = Runner(plan, loaded, journal, progress)
+        runner.check()
+        runner.run()
+
+
+def _items(task: Task, data: Path, part: str, seed: int, limit: int | None) -> list[Item]:
+    items = task.items(data, _one_of(part, Part, "--part"), seed)
+    if not items:
+        raise InputError(f"{data} has no items of part {part!r} for task {task.name}: try --part all")
+    return limited(items, limit)
+
+
+def _calibration_name(kit: Kit) -> str | None:
+    try:
+        return (kit.calibration or calibration_for(kit.loaded, user_calibrations())).name
+    except PenchantError:  # a model without one can still be measured with methods that need none
+        return None
+
+
+def _words(kind: Bench, params: Mapping[str, Any]) -> str:
+    """The command line, with names instead of paths: results are published."""
+    words = ["penchant", "bench", kind]
+    for name, value in params.items():
+        option = f"--{name.replace('_', '-')}"
+        if name in ("as_json", "fresh", "out") or value in (None, "", False):
+            continue
+        words += [option, Path(value).name if isinstance(value, Path) or name == "model" else str(value)]
+    return shlex.join(words)
+
+
+def _names(text: str) -> list[str]:
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise InputError(f"{text!r}: expected at least one name, several separated by commas")
+    return names
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise InputError(f"--seeds {text!r}: expected whole numbers separated by commas, as in 0,1,2") from None
+
+
+def _caps(text: str) -> dict[str, int | None]:
+    found: dict[str, int | None] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, number = part.partition("=")
+        if number != "all" and not (number.isdigit() and int(number) > 0):
+            raise InputError(f"--cap {part!r}: expected NAME=N with N from 1, or NAME=all")
+        found[name] = None if number == "all" else int(number)
+    return found
+
+
+def _one_of(text: str, kinds: Any, option: str) -> Any:
+    allowed: Sequence[str] = get_args(kinds)
+    if text not in allowed:
+        raise InputError(f"{option} {text!r}: expected one of {', '.join(allowed)}")
+    return cast(Literal["native"], text)

@@ -1,0 +1,91 @@
+"""What a bench leaves behind: results.json, and the report made of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+from penchant.evaluation.bench import Plan
+from penchant.evaluation.columns import to_columns
+from penchant.evaluation.journal import Journal
+from penchant.evaluation.provenance import provenance
+from penchant.evaluation.reporting.markdown import markdown
+from penchant.evaluation.reporting.page import page
+from penchant.evaluation.rows import Row
+from penchant.evaluation.scores import METRICS
+from penchant.evaluation.summary import summarise
+from penchant.models.loading import LoadedModel
+
+
+def make_document(
+    plan: Plan, journal: Journal, loaded: LoadedModel, about: Mapping[str, Any], versus: str | None
+) -> dict[str, Any]:
+    """The results of every row in the journal that belongs to the plan's items, whichever run measured it.
+
+    about: benchmark, command, part, limit, data, calibration, as the caller knows them. versus: the method that the
+    others are compared with. No text of the data is in it.
+    """
+    items = {(seed, item.id): item for seed, some in plan.items.items() for item in some}
+    rows = [row for row in journal.rows.values() if (row.seed, row.item) in items]
+    first = next(iter(plan.items.values()))
+    users = {item.user for item in first}
+    names = list(dict.fromkeys([*(method.name for method in plan.methods), *(row.method for row in rows)]))
+    told = {method.name: method.about for method in plan.methods}
+    return {
+        "benchmark": about["benchmark"],
+        "command": about["command"],
+        "part": about["part"],
+        "limit": about["limit"],
+        "seeds": list(plan.items),
+        **provenance(Path(__file__).parent),
+        "model": {
+            "name": loaded.name,
+            "fingerprint": loaded.fingerprint,
+            "device": loaded.device.type,
+            "dtype": str(loaded.dtype).removeprefix("torch."),
+            "window": loaded.window,
+            "calibration": about["calibration"],
+        },
+        "task": {
+            "name": plan.task.name,
+            "about": plan.task.about,
+            "metrics": {name: METRICS[name].described() for name in plan.task.metrics},
+            "items": len(first),
+            "users": len(users),
+            "data": about["data"],
+        },
+        "budgets": list(plan.budgets),
+        "methods": [
+            {
+                "name": name,
+                "about": told.get(name) or journal.infos.get(name, {}).get("about"),
+                **journal.infos.get(name, {}),
+            }
+            for name in names
+        ],
+        "rows": to_columns(_ordered(rows, names)),
+        "summary": summarise(rows, plan.task, versus=versus),
+        "notes": list(about.get("notes", ())),
+    }
+
+
+def write_document(document: Mapping[str, Any], folder: Path) -> None:
+    """results.json, report.md and report.html in a folder. Raises `InputError` when they can't be written."""
+    texts = {
+        "results.json": json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n",
+        "report.md": markdown(document),
+        "report.html": page(document),
+    }
+    for name, text in texts.items():
+        try:
+            (folder / name).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"can't write {folder / name} ({error.strerror}): name a folder with --out") from error
+
+
+def _ordered(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    place = {name: number for number, name in enumerate(names)}
+    return sorted(rows, key=lambda row: (place[row.method], row.asked, row.seed))

@@ -1,0 +1,90 @@
+"""Methods by name; sums of markers; the kit that they share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from penchant.errors import InputError
+from penchant.evaluation.items import Item
+from penchant.evaluation.methods.marked import parse_marker
+from penchant.evaluation.methods.method import Method, Notes
+from penchant.evaluation.methods.registry import DEFAULTS, METHODS, check_names, make_method
+from penchant.history.segmentation import segment
+from penchant.marking.registry import make_marker
+from tests.evaluation.cases import items, kit
+
+
+def ask(method: Method, item: Item, budget: int = 40, seed: int = 0) -> Notes:
+    with method.open(item.history, segment(item.history, "record"), seed) as session:
+        return session.notes(item, budget)
+
+
+@pytest.mark.parametrize("name", ["recency", "random", "bm25", "attention", "surprisal", "attn-gs", "bm25*2+recency~0.1"])
+def test_a_marker_becomes_a_profile_within_the_budget(name: str) -> None:
+    made = kit()
+    for budget in (25, 60):
+        notes = ask(make_method(name, made), items()[0], budget)
+        assert notes.text
+        assert notes.tokens == len(made.loaded.tokenizer(notes.text)["input_ids"]) <= budget
+        assert notes.scores is not None
+        assert len(notes.scores) == 4
+        assert notes.segments
+
+
+def test_only_what_is_random_depends_on_the_seed() -> None:
+    for name in ("random", "bm25", "attention"):
+        method = make_method(name, kit())
+        scores = [ask(method, items()[0], seed=seed).scores for seed in (0, 1, 0)]
+        assert method.seeded == (name == "random")
+        assert np.array_equal(scores[0], scores[2])
+        assert np.array_equal(scores[0], scores[1]) == (not method.seeded)
+
+
+def test_every_history_is_cold_once_and_marks_are_made_once_for_all_budgets() -> None:
+    method = make_method("attention", kit())
+    first, second, other, _ = items()
+    with method.open(first.history, segment(first.history, "record"), 0) as session:
+        cold, again, warm = session.notes(first, 40), session.notes(first, 20), session.notes(second, 40)
+        stored = session.stored_bytes()
+    assert cold.tokens_fed == again.tokens_fed > warm.tokens_fed > 0
+    assert again.seconds > 0.5 * cold.seconds  # what the marks took counts for every budget
+    assert stored > 0
+    reopened = ask(method, first)
+    assert reopened.tokens_fed == cold.tokens_fed  # nothing was kept of the history
+    assert ask(method, other).tokens_fed > warm.tokens_fed
+
+
+def test_rewriting_counts_what_it_feeds_and_says_when_it_falls_back() -> None:
+    made = kit()
+    plain = ask(make_method("attention", made), items()[0], 60)
+    rewritten = ask(METHODS["rewriting"](made), items()[0], 30)
+    assert rewritten.fallback  # a random model writes nonsense
+    assert rewritten.tokens_fed > plain.tokens_fed + 30
+    assert rewritten.tokens <= 30
+
+
+def test_a_sum_of_markers_is_what_it_says() -> None:
+    made = kit()
+    item = items()[0]
+    segments = segment(item.history, "record")
+    summed = parse_marker("bm25*2+recency~0.5/0", made.toolbox())(item.history, item.request, segments).scores
+
+    def standard(values: np.ndarray) -> np.ndarray:
+        return (values - values.mean()) / values.std()
+
+    parts = [make_marker(name, made.toolbox())(item.history, item.request, segments).scores for name in ("bm25", "recency")]
+    total = 2 * standard(parts[0]) + standard(parts[1])
+    total[1:] += 0.5 * total[:-1].copy()
+    assert np.allclose(summed, total, atol=1e-4) or np.allclose(standard(summed), standard(total), atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["bm26", "bm25+nonsense", "", "bm25*x"])
+def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
+    with pytest.raises(InputError, match="expected"):
+        make_method(name, kit())
+
+
+def test_defaults_are_known() -> None:
+    for names in DEFAULTS.values():
+        check_names(names, Path("nowhere"))
