@@ -78,7 +78,7 @@ def test_no_share_of_a_history_that_does_not_help() -> None:
     bad = [replace(row, method="full", loss=row.loss + 0.4 + NOISE[0][at]) for at, row in enumerate(NONE)]  # type: ignore[operator]
     summary = _summary(NONE, bad, FUSION)
     share = _cell(summary, "fusion")["recovered"]
-    assert share["mean"] is None and share["reason"].startswith("the full history does not help here: its gain is -0.")
+    assert share["mean"] is None and share["reason"].startswith("the full history does not help here: its gain is −0.")
     assert _cell(summary, "fusion")["share_of_gold"] is None  # there is no gold
     assert summary["references"]["full"]["helps"] == "no"
     assert any("The full history does not help here, it hurts: −0." in sentence for sentence in summary["verdict"])

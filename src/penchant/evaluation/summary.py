@@ -15,7 +15,7 @@ from penchant.evaluation.measured import EVIDENCE, REFERENCES, Measured, Run, re
 from penchant.evaluation.resampling import FEWEST, Estimate
 from penchant.evaluation.rows import Row
 from penchant.evaluation.scores import METRICS
-from penchant.evaluation.verdict import verdict
+from penchant.evaluation.verdict import figure, verdict
 
 DEFAULT = "fusion"
 
@@ -132,8 +132,7 @@ def _no_share(there: Estimate | None, what: str) -> str:
         return f"no item was answered with the {what}, without any history, and by the method"
     if there.interval is None:
         return f"too few items or users ({there.n} items) to say whether the {what} helps: it takes {FEWEST}"
-    ends = f"its gain is {there.mean:.2g} nats [{there.interval.low:.2g}, {there.interval.high:.2g}]"
-    return f"the {what} does not help here: {ends}"
+    return f"the {what} does not help here: its gain is {figure(there.interval._asdict(), '+')} nats"
 
 
 def _references(run: Run) -> dict[str, Any]:

@@ -15,7 +15,8 @@ def verdict(summary: Document) -> list[str]:
     what failed or went over its budget. summary: as `summarise` makes it, without its verdict."""
     return [
         *_history(summary),
-        *(sentence for asked in _asked(summary) for sentence in _chosen(summary, asked)),
+        *(sentence for asked in _asked(summary) for sentence in _gains(summary, asked)),
+        *_standings(summary),
         *_failures(summary),
     ]
 
@@ -23,7 +24,7 @@ def verdict(summary: Document) -> list[str]:
 def figure(estimate: Mapping[str, Any], sign: str = "", percent: bool = False) -> str:
     """A mean with its interval: "0.52 [0.48, 0.57]", "+0.31 [+0.2, +0.4]", "69 % [61, 77]"."""
     if percent:
-        mean, low, high = (None if estimate[end] is None else f"{100 * estimate[end]:.0f}" for end in _ENDS)
+        mean, low, high = (None if estimate[end] is None else _percent(estimate[end]) for end in _ENDS)
         return f"{mean} %" if low is None else f"{mean} % [{low}, {high}]"
     mean, low, high = (short(estimate[end], sign) for end in _ENDS)
     return mean if estimate["low"] is None else f"{mean} [{low}, {high}]"
@@ -39,12 +40,17 @@ def short(value: float | None, sign: str = "") -> str:
     return text.replace("-", "−") if float(text.replace(",", "")) else text.lstrip("+-")
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}".replace("-0", "0").replace("-", "−")
+
+
 _ENDS = ("mean", "low", "high")
 
 
-def at(asked: str) -> str:
-    """A budget as it reads in a sentence."""
-    return "Without a budget" if not asked else f"At {asked.replace('%', ' %')}" + ("" if "%" in asked else " tokens")
+def at(asked: Sequence[str]) -> str:
+    """Budgets as they read in a sentence: "At 1 %, 2 % and 100 tokens"; "Without a budget" for none."""
+    named = [one.replace("%", " %") if "%" in one else f"{one} tokens" for one in asked if one]
+    return f"At {_listed(named)}" if named else "Without a budget"
 
 
 def _history(summary: Document) -> list[str]:
@@ -72,25 +78,34 @@ def _history(summary: Document) -> list[str]:
     return said
 
 
-def _chosen(summary: Document, asked: str) -> list[str]:
+def _gains(summary: Document, asked: str) -> list[str]:
     chosen = summary["chosen"]
     cell = next(one for one in summary["cells"] if one["method"] == chosen and one["asked"] == asked)
+    if cell["gain"] is None:
+        return []
+    parts = [f"gains {figure(cell['gain'], '+')} nats over no history"]
+    if cell["share_of_gold"] and cell["share_of_gold"]["mean"] is not None:
+        parts.append(f"which is {figure(cell['share_of_gold'], percent=True)} of the gold evidence's gain")
+    if cell["over_full"] is not None:
+        parts.append(f"and {figure(cell['over_full'], '+')} nats over the full history")
+    return [f"{at([asked])}, {chosen} {', '.join(parts)}."]
+
+
+def _standings(summary: Document) -> list[str]:
+    """Where the chosen method wins, ties and loses; budgets at which that is the same share a sentence."""
     said = []
-    if cell["gain"] is not None:
-        parts = [f"gains {figure(cell['gain'], '+')} nats over no history"]
-        if cell["share_of_gold"] and cell["share_of_gold"]["mean"] is not None:
-            parts.append(f"which is {figure(cell['share_of_gold'], percent=True)} of the gold evidence's gain")
-        if cell["over_full"] is not None:
-            parts.append(f"and {figure(cell['over_full'], '+')} nats over the full history")
-        said.append(f"{at(asked)}, {chosen} {', '.join(parts)}.")
     for name in dict.fromkeys(("loss", summary["headline"])):
-        judged = [
-            (difference["of"][1], difference["values"][name])
-            for difference in summary["differences"]
-            if difference["asked"] == asked and name in difference["values"]
-        ]
-        if judged:
-            said.append(f"{at(asked)}, by {summary['names'][name]['title']}, {chosen} is {_standing(judged)}.")
+        same: dict[str, list[str]] = {}
+        for asked in _asked(summary):
+            judged = [
+                (difference["of"][1], difference["values"][name])
+                for difference in summary["differences"]
+                if difference["asked"] == asked and name in difference["values"]
+            ]
+            if judged:
+                same.setdefault(_standing(judged), []).append(asked)
+        by = summary["names"][name]["title"] if same else ""
+        said += [f"{at(budgets)}, by {by}, {summary['chosen']} is {standing}." for standing, budgets in same.items()]
     return said
 
 

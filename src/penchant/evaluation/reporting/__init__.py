@@ -1,0 +1,1 @@
+"""What a bench measured, as a page to read."""
