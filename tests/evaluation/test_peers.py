@@ -12,7 +12,9 @@ import pytest
 from penchant.errors import InputError, ModelError
 from penchant.evaluation.peers import STAMP, Peer, PeerFolder, find_peers
 
-PEER_TOML = 'about = "A peer for tests."\nkind = "text"\n[methods.{name}]\nabout = "Repeats."\noptions = {{ twice = true }}\n'
+PEER_TOML = (
+    'about = "A peer for tests."\nkind = "text"\n[methods.{name}]\nabout = "Repeats."\noptions = {{ twice = true }}\n'
+)
 WORKER = """
 import json, os, sys, time
 for line in sys.stdin:
@@ -78,7 +80,7 @@ def test_peers_are_looked_for_where_the_environment_says_else_beside_the_caller(
 
 
 def test_a_named_folder_that_is_not_there_and_a_broken_description_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no folder .*missing"):
+    with pytest.raises(InputError, match=r"no folder .*missing"):
         find_peers(tmp_path / "missing")
     toml = write_peer(tmp_path).path / "peer.toml"
     for text in ("kind = ", 'about = "x"\nkind = "text"\n', toml.read_text("utf-8").replace('"text"', '"sound"')):
