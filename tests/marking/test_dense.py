@@ -12,7 +12,7 @@ from transformers import BertConfig, BertModel
 from penchant.errors import ModelError
 from penchant.history.records import History, Request
 from penchant.marking import dense as module
-from penchant.marking.dense import PACKAGE, dense
+from penchant.marking.dense import PACKAGE, dense, embedder
 from tests.marking.cases import history_of, whole_records
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -66,6 +66,13 @@ def test_what_is_known_is_not_run_again(encoder: Path) -> None:
     again = marker(longer, Request("e"), whole_records(longer))
     assert again.tokens_fed == 3
     np.testing.assert_array_equal(again.scores[:2], first.scores)
+
+
+def test_an_embedder_gives_the_vectors_themselves(encoder: Path) -> None:
+    vectors, fed = embedder(encoder)(["a b c", "d"])
+    np.testing.assert_allclose(vectors, [embed(encoder, "abc"), embed(encoder, "d")], atol=1e-5)
+    assert fed == 3 + 1 + 2 * 2
+    assert embedder(encoder)([])[1] == 0
 
 
 def test_a_long_text_is_pooled_over_windows(encoder: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,6 +83,27 @@ def dense(path: str | Path | None = None, *, keep: int = 50_000) -> Marker:
         )
 
     return mark
+
+
+def embedder(path: str | Path | None = None) -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
+    """A function that gives the embeddings of texts, float32 [texts, width] of length 1, and how many tokens it ran.
+
+    path and `ModelError`: as in `dense`. Nothing is kept but the weights, which are read at the first call.
+    """
+    directory = _directory(path)
+    encoder: list[_Encoder] = []
+    lock = Lock()
+
+    def embed(texts: Sequence[str]) -> tuple[FloatArray, int]:
+        if not texts:
+            return np.zeros((0, 0), dtype=np.float32), 0
+        with lock:
+            if not encoder:
+                encoder.append(_Encoder(directory))
+            rows = encoder[0].encode(texts)
+        return np.stack([row.vector for row in rows]), sum(row.fed for row in rows)
+
+    return embed
 
 
 @dataclass(frozen=True, slots=True)
