@@ -27,7 +27,7 @@ def _left(record: Record, *texts: str, **more: object) -> bool:
         "cafe\u0301 tables how waiters remember orders",
         "CAFÉ  TABLES - how waiters\tremember orders!",
         "Café Ta\u00adbles: How Waiters Re-member Orders",
-        "Café Tables： How Waiters Remember Orders",
+        "Ｃafé Tables： How Waiters Remember Orders",
     ],
 )
 def test_the_same_title_in_any_dress(title: str) -> None:
@@ -53,9 +53,10 @@ def test_an_answer_inside_another_text() -> None:
     quoted = Record(f"As we wrote in “Café tables: how waiters remember orders”, {OTHER}")
     assert not _left(quoted, TITLE)
     assert _left(Record("Neural networks remember orders of café tables."), TITLE)
-    # Words only as a whole: not "cat" in "catalogue".
-    assert _left(Record("the cataloguer keeps a cat indoors always"), "the catalogue keeps a cat")
-    assert _left(Record("They catalogue keeps of castles"), "the catalogue keeps of castles")
+    assert not _left(Record(f"See Café Ta\u00adbles: How Waiters Remember Orders, and {OTHER}"), TITLE)
+    # Words only as a whole.
+    assert _left(Record("Now the catalogue keeps a cathedral warm."), "the catalogue keeps a cat")
+    assert _left(Record("Breathe catalogue keeps a cat warm."), "the catalogue keeps a cat")
 
 
 def test_nearly_the_same_abstract() -> None:
