@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from penchant.cli.bench_speed import speed
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.request import ModelOption
 from penchant.errors import InputError, PenchantError
@@ -145,6 +146,7 @@ def _command(kind: Bench) -> Callable[..., None]:
 
 for _kind in HELP:
     bench_app.command(_kind)(_command(_kind))
+bench_app.command("speed")(speed)
 
 
 def _measure(plan: Plan, loaded: LoadedModel, journal: Journal) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
+from penchant.cli.bench import bench_app
 from penchant.cli.data import import_command, users_app
 from penchant.cli.demo import demo
 from penchant.cli.doctor import doctor
@@ -31,6 +32,7 @@ app.command("mark")(mark)
 app.command("compress")(compress)
 app.command("ask")(ask)
 app.add_typer(heads_app, name="heads")
+app.add_typer(bench_app, name="bench")
 app.command("doctor")(doctor)
 
 

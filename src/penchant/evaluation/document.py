@@ -67,7 +67,7 @@ def make_document(
             for name in names
         ],
         "rows": to_columns(_ordered(rows, names)),
-        "summary": summarise(rows, plan.task, versus=versus),
+        "summary": summarise(rows, plan.task.metrics, versus),
         "notes": list(about.get("notes", ())),
     }
 

@@ -20,7 +20,9 @@ def ask(method: Method, item: Item, budget: int = 40, seed: int = 0) -> Notes:
         return session.notes(item, budget)
 
 
-@pytest.mark.parametrize("name", ["recency", "random", "bm25", "attention", "surprisal", "attn-gs", "bm25*2+recency~0.1"])
+@pytest.mark.parametrize(
+    "name", ["recency", "random", "bm25", "attention", "surprisal", "attn-gs", "bm25*2+recency~0.1"]
+)
 def test_a_marker_becomes_a_profile_within_the_budget(name: str) -> None:
     made = kit()
     for budget in (25, 60):
@@ -73,7 +75,9 @@ def test_a_sum_of_markers_is_what_it_says() -> None:
     def standard(values: np.ndarray) -> np.ndarray:
         return (values - values.mean()) / values.std()
 
-    parts = [make_marker(name, made.toolbox())(item.history, item.request, segments).scores for name in ("bm25", "recency")]
+    parts = [
+        make_marker(name, made.toolbox())(item.history, item.request, segments).scores for name in ("bm25", "recency")
+    ]
     total = 2 * standard(parts[0]) + standard(parts[1])
     total[1:] += 0.5 * total[:-1].copy()
     assert np.allclose(summed, total, atol=1e-4) or np.allclose(standard(summed), standard(total), atol=1e-4)

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from penchant.compression.extractive import extractive
 from penchant.compression.rewriting import rewriting
 from penchant.errors import InputError
+from penchant.evaluation.items import Item
 from penchant.evaluation.methods import references
+from penchant.evaluation.methods.facts import mem0
 from penchant.evaluation.methods.marked import SYNTAX, marked, parse_marker
 from penchant.evaluation.methods.method import Method
+from penchant.evaluation.methods.peer import Peers, check_peers, peer_names
 from penchant.evaluation.tasks.task import Bench, Task
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
+from penchant.lens.labelled import LabelledHistory, Question
+from penchant.lens.planted import planted_histories
 from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS, Toolbox
+from penchant.marking.sentinel import fitted_probe, sentinel
 from penchant.models.loading import LoadedModel
 
 #: One line each, for --help and the report.
@@ -42,8 +48,17 @@ DEFAULTS: dict[Bench, tuple[str, ...]] = {
 }
 """Methods of each bench when none are named."""
 
-SLOW: dict[str, int | None] = dict.fromkeys(("attn-gs", "rewriting"), 40)
+SLOW: dict[str, int | None] = dict.fromkeys(
+    ("attn-gs", "sentinel", "rewriting", "llmlingua", "longllmlingua", "snapkv+question", "tova+question"), 40
+)
 """Default number of items for methods that run the whole history, or write a profile, for every request."""
+
+PROBE_QUESTIONS = 40
+"""Of each history that Sentinel's probe is fitted on."""
+FEWEST_QUESTIONS = 3
+"""A history with fewer is left out of fitting: reading it costs the same."""
+PLANTED = 4, 240
+"""Histories and records to plant where a task has no labelled evidence, as `penchant heads discover` does."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,24 @@ class Kit:
     calibration: Calibration | None = None
     storage: Storage = "native"
     peers: Path | None = None
+
+    @cached_property
+    def others(self) -> Peers:
+        """The peers' methods; each peer has one worker for all that ask it."""
+        return Peers(self.loaded, self.max_new_tokens, self.peers)
+
+    def tuning(self) -> list[LabelledHistory]:
+        """Histories with labelled evidence to fit a method on: of the task's tuning part, else planted facts."""
+        items = [item for item in self.task.items(self.data, "tune") if item.evidence]
+        grouped: dict[int, list[Item]] = {}
+        for item in items:
+            grouped.setdefault(id(item.history), []).append(item)
+        labelled = [
+            LabelledHistory(some[0].history, tuple(Question(i.request, i.answer, i.evidence) for i in some))
+            for some in grouped.values()
+            if len(some) >= FEWEST_QUESTIONS
+        ]
+        return labelled or planted_histories(*PLANTED)
 
     def toolbox(self) -> Toolbox:
         """Its own for every method: nothing that one prepares serves another."""
@@ -82,29 +115,45 @@ def _rewriting(kit: Kit) -> Method:
     return marked("rewriting", lambda seed: marker, toolbox, rewriting(kit.loaded), about)
 
 
+def _sentinel(kit: Kit) -> Method:
+    toolbox = kit.toolbox()
+    marker = sentinel(toolbox.lens, fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS))
+    about = "Sentinel-style: every head's last row of a joint pass, logistic regression (arXiv 2505.23277)"
+    return marked("sentinel", lambda seed: marker, toolbox, extractive(kit.loaded.tokenizer), about)
+
+
 METHODS: dict[str, Callable[[Kit], Method]] = {
     "none": lambda kit: references.none(),
     "full": lambda kit: references.full(kit.loaded, kit.max_new_tokens),
     "gold": lambda kit: references.gold(kit.loaded),
     **{name: partial(_marker, name) for name in MARKERS},
     "rewriting": _rewriting,
+    "sentinel": _sentinel,
+    "mem0": lambda kit: mem0(kit.loaded),
 }
+"""Beside them there are sums of markers, and what the adapters in benchmarks/peers bring."""
 
 
 def check_names(names: Sequence[str], peers: Path | None) -> None:
-    """Raises `InputError` for a name that no method has, before a model or data are read."""
+    """Before a model or data are read. Raises `InputError` for a name that no method has, and `ModelError` for a peer
+    whose environment isn't made."""
+    others = peer_names(peers)
     for name in names:
-        if name not in METHODS and not _summed(name):
-            raise InputError(f"no method {name!r}: expected some of {', '.join(METHODS)}, or markers as in {SYNTAX}")
+        if name not in METHODS and name not in others and not _summed(name):
+            known = ", ".join([*METHODS, *others])
+            raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}")
+    check_peers(names, peers)
 
 
 def make_method(name: str, kit: Kit) -> Method:
-    """The method `name`: one of METHODS, a sum of markers, or a peer whose adapter is there.
+    """The method `name`: one of METHODS, a sum of markers, or a peer's.
 
-    Raises `InputError` for an unknown name, listing them, and `ModelError` for what a method lacks.
+    Raises as `check_names`, and `ModelError` for what a method lacks.
     """
     check_names([name], kit.peers)
-    return METHODS[name](kit) if name in METHODS else _marker(name, kit)
+    if name in METHODS:
+        return METHODS[name](kit)
+    return _marker(name, kit) if _summed(name) else kit.others.methods[name]
 
 
 def _summed(name: str) -> bool:
