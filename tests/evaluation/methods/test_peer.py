@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from penchant.compression.layout import lay_out
 from penchant.compression.prompt import answer_messages
@@ -301,6 +302,38 @@ def test_tokens_behind_a_cut_cache_see_the_same_together_as_one_by_one(family: s
             assert early["nlls"][0] - rest["nlls"][0] == pytest.approx(sum(singly), abs=1e-3)
         with pytest.raises(ModelError, match="no press 'knorm': expected one of snapkv"):
             peer.ask("read", after=after, continuations=[], press="knorm", **given)
+
+
+@torch.inference_mode()
+def _tova(model: LoadedModel, context: list[int], rest: list[int], budget: int) -> float:
+    """NLL of all of `rest` but its first token behind a cache cut by TOVA's rule (the last token's attention, the same
+    for every head, and itself), written anew from the paper, with each token at its own place."""
+    model.model.set_attn_implementation("eager")
+    cache = DynamicCache()
+    out = model.model(input_ids=torch.tensor([context]), past_key_values=cache, output_attentions=True)
+    for layer, attention in zip(cache.layers, out.attentions, strict=True):
+        best = attention[0, :, -1, :-1].mean(0).topk(budget - 1).indices.sort().values
+        kept = torch.cat([best, torch.tensor([len(context) - 1])])
+        layer.keys, layer.values = layer.keys[:, :, kept], layer.values[:, :, kept]
+    places = torch.arange(len(context), len(context) + len(rest) - 1)[None]
+    logits = model.model(input_ids=torch.tensor([rest[:-1]]), past_key_values=cache, position_ids=places).logits[0]
+    return -float(logits.log_softmax(-1).gather(1, torch.tensor(rest[1:])[:, None]).sum())
+
+
+def test_what_is_read_behind_a_cut_cache_is_what_the_paper_says(tmp_path: Path) -> None:
+    if not ready("kvpress"):
+        return
+    save_plain(tiny("llama"), tmp_path)
+    ids = torch.randint(6, 300, (70,), generator=torch.Generator().manual_seed(1)).tolist()
+    load = {"model": str(tmp_path), "dtype": "float32", "threads": 1}
+    given = {"max_new_tokens": 0, "end": [], "press": "tova"}
+    with Peer(find_peers(REAL)["kvpress"], load) as peer:
+        for budget in (5, 30):
+            answer = peer.ask(
+                "read", context=ids[:50], after=ids[50:51], continuations=[ids[51:]], budget=budget, **given
+            )
+            assert answer["kept_pairs"] == budget
+            assert answer["nlls"][0] == pytest.approx(_tova(tiny("llama"), ids[:50], ids[50:], budget), abs=1e-3)
 
 
 def test_llmlingua_makes_a_shorter_text_without_the_question(loaded: LoadedModel) -> None:
