@@ -1,4 +1,5 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ HISTORY = {
     "U2": [_bought(f"pot{number}", NOW - number * MINUTE) for number in range(1, 15)]
     + [_bought(f"lamp{number}", NOW - number * MINUTE, "Lights") for number in range(1, 15)],
 }
+HISTORY["U1"][2]["product_info"]["title"] = "Barrow, first edition"  # the number says that it is the same one
 INSTRUCTIONS = {
     "train": [_instruction("U1", "search", "pot1")],
     "test": [
@@ -84,6 +86,7 @@ def test_only_what_the_user_did_before_is_known(folder: Path) -> None:
     assert recommend.history is review.history
     hose, _, rake = recommend.history
     assert (rake.text, rake.reply, rake.label) == ("The rake of the house. Garden", "I bought rake.", 4.0)
+    assert rake.when == datetime(2020, 9, 13, 12, 23, 40, tzinfo=UTC)
     assert (hose.reply, hose.label) == (None, None)
     assert not any(leaks(item) for read in (functions, products, reviews) for item in read(folder))
 
