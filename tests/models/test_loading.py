@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import ModelError
 from penchant.models import loading
-from penchant.models.loading import load_model
+from penchant.models.loading import load_model, wrap_model
 from tests.families import FAMILIES, save_tiny, tiny
 
 FACTS = {
@@ -155,3 +155,18 @@ def test_a_hub_id_is_asked_for_with_its_revision(monkeypatch: pytest.MonkeyPatch
     assert asked == [("someone/model", "v2", False)] * 3
     assert loaded.name == "someone/model"
     assert loaded.fingerprint == tiny("llama").fingerprint
+
+
+def test_the_head_multiplies_rows_of_its_own() -> None:
+    # A view of the last row makes a bfloat16 product on the CPU many times slower (see loading).
+    loaded = tiny("llama", dtype=torch.bfloat16)
+    wrap_model(loaded.model, loaded.tokenizer, "again")  # wrapped twice: copied once
+    head = loaded.model.get_output_embeddings()
+    assert len(head._forward_pre_hooks) == 1
+    seen: list[torch.Tensor] = []
+    handle = head.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    with torch.no_grad():
+        loaded.model(input_ids=torch.arange(6, 16)[None], logits_to_keep=1)
+    handle.remove()
+    assert seen[0].shape == (1, 1, 64)
+    assert seen[0].untyped_storage().nbytes() == seen[0].nbytes

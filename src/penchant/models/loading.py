@@ -117,8 +117,22 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name:
     Puts the model in eval mode and freezes it, in place. The fingerprint is of the weights as they are now.
     """
     model.train(False).requires_grad_(False)
+    _give_plain_rows_to_head(model)
     first = next(model.parameters())
     return LoadedModel(model, tokenizer, name, model_fingerprint(model, tokenizer), first.device, first.dtype)
+
+
+def _give_plain_rows_to_head(model: PreTrainedModel) -> None:
+    """Let the LM head copy the rows that it is given. It usually gets the last rows of a longer tensor; on a CPU in
+    bfloat16 a product with such a view takes 20 to 280 times as long as with a copy (2.4 s instead of 8 ms for 16 rows
+    of SmolLM2), even where the view counts as contiguous because it has one row."""
+
+    def copied(head: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
+
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    if head is not None and copied.__name__ not in {hook.__name__ for hook in head._forward_pre_hooks.values()}:
+        head.register_forward_pre_hook(copied)
 
 
 def check_directory(path: Path) -> None:
