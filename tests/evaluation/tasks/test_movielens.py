@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from penchant.errors import InputError
 from penchant.evaluation.items import Item
 from penchant.evaluation.leaks import leaks
-from penchant.evaluation.tasks.movielens import FEWEST, LIKE_TASK, RATING_TASK, likes, ratings
+from penchant.evaluation.tasks.movielens import CHOICES, FEWEST, LIKE_TASK, RATING_TASK, likes, ratings
 from penchant.evaluation.tasks.registry import TASKS
 
 DAY = 86_400
@@ -34,31 +35,35 @@ def test_the_newest_rating_is_asked_and_what_was_before_is_the_history(tmp_path:
     (item,) = ratings(_folder(tmp_path, [last, *_earlier("7")]))
     assert (item.id, item.user) == ("7/40", "7")
     assert item.request.query == "Film 40 (1950). Comedy, Drama."
-    assert item.request.task and "star" in item.request.task
-    assert (item.answer, item.value) == ("2", 2.0)
-    assert item.choices == ("1", "2", "3", "4", "5")
+    assert item.request.task and "Rate" in item.request.task
+    assert (item.answer, item.value) == ("Rated 2 of 5 stars.", 2.0)
+    assert item.choices == CHOICES == tuple(f"Rated {star} of 5 stars." for star in (1, 2, 3, 4, 5))
+    assert item.history[0].text.endswith(CHOICES[3])  # worded as the history words it
     assert item.values == (1.0, 2.0, 3.0, 4.0, 5.0)
     assert [record.id for record in item.history] == [str(number) for number in range(1, FEWEST + 1)]
 
 
 @pytest.mark.parametrize(
-    ("stars", "answer", "liked"),
+    ("stars", "nearest", "whole", "liked"),
     [
-        ("0.5", "1", "No"),
-        ("1.0", "1", "No"),
-        ("2.5", "3", "No"),
-        ("3.5", "4", "No"),
-        ("4.0", "4", "Yes"),
-        ("4.5", "5", "Yes"),
+        ("0.5", 1, 1, False),
+        ("1.0", 1, 1, False),
+        ("2.5", 3, 2, False),
+        ("3.5", 4, 3, False),
+        ("4.0", 4, 4, True),
+        ("4.5", 5, 4, True),
     ],
 )
-def test_half_stars_stay_halves_and_four_is_a_like(tmp_path: Path, stars: str, answer: str, liked: str) -> None:
+def test_half_stars_stay_halves_and_four_is_a_like(
+    tmp_path: Path, stars: str, nearest: int, whole: int, liked: bool
+) -> None:
     folder = _folder(tmp_path, [*_earlier("7"), ("7", "40", stars, 100 * DAY)])
     (rating,), (like,) = ratings(folder), likes(folder)
-    assert (rating.answer, rating.value) == (answer, float(stars))
-    assert (like.answer, like.value) == (liked, float(liked == "Yes"))
-    assert like.values[like.choices.index("Yes")] == 1.0
-    assert like.values[like.choices.index("No")] == 0.0
+    assert (rating.answer, rating.value, rating.references) == (CHOICES[nearest - 1], float(stars), ())
+    assert (like.answer, like.value) == (CHOICES[whole - 1], float(liked))
+    assert like.values == (0.0, 0.0, 0.0, 1.0, 1.0)
+    assert {like.answer, *like.references} == set(CHOICES[3:] if liked else CHOICES[:3])
+    assert like.choices == CHOICES
     assert like.history.records == rating.history.records
     assert stars not in rating.request.query
 
@@ -135,5 +140,7 @@ def test_every_user_of_movielens_has_an_item_without_a_leak(shared_data: Path) -
         assert item.id.split("/")[1] not in {record.id for record in item.history}
         assert not any(record.text.startswith(item.request.query) for record in item.history)
     for item in found[::10]:
-        assert not leaks(item, before=_second(item, folder))
+        # The choices stand in every history by right: it is ratings.
+        asked = replace(item, choices=("yes", "no"), values=(), answer="yes")
+        assert not leaks(asked, before=_second(item, folder))
     assert 0.5 < sum(item.value or 0.0 for item in likes(folder)) / 610 < 0.7

@@ -25,11 +25,12 @@ FEWEST = 10
 #: read off the history and would make the same star a like of one user and none of another.
 LIKED = 4.0
 
-RATING = "How many stars would I give this film? Answer with a number from 1 to 5."
-STARS = ("1", "2", "3", "4", "5")
-
-LIKE = "Would I like this film? Answer with Yes or No."
-LIKES = ("Yes", "No")
+# Wordings were compared on 60 tuning users with the ten last ratings as notes, under SmolLM2-135M. AUC of a like:
+# answers worded as the history words them 0.77 by the share of four and five stars (MAE of the stars 0.72); numbers "1"
+# to "5" 0.59 (MAE 2.29); Yes and No, in two wordings, 0.47 and 0.45; like and dislike 0.46. For comparison, the mean of
+# those ten ratings: 0.70 (MAE 0.74); of all earlier ones: 0.61 (0.76).
+ASK = "Rate this film as I would."
+CHOICES = tuple(f"Rated {star} of 5 stars." for star in range(1, 6))
 
 
 def last_ratings(path: str | Path) -> list[tuple[History, Record]]:
@@ -59,16 +60,16 @@ def last_ratings(path: str | Path) -> list[tuple[History, Record]]:
 def ratings(path: Path, seed: int = 0) -> list[Item]:
     """An item a user: the stars of the newest rating. Nothing is drawn.
 
-    The answer is the nearest whole star (halves upwards, at least 1), `value` the true one.
+    The answer is the nearest whole star (halves upwards), `value` the true one.
     """
     return [
         Item(
             f"{history.user}/{last.id}",
             history,
-            Request(film(last), RATING),
-            STARS[min(max(int(stars(last) + 0.5), 1), 5) - 1],
-            choices=STARS,
-            values=tuple(float(star) for star in STARS),
+            Request(film(last), ASK),
+            _choice(stars(last) + 0.5),
+            choices=CHOICES,
+            values=(1.0, 2.0, 3.0, 4.0, 5.0),
             value=stars(last),
         )
         for history, last in last_ratings(path)
@@ -76,19 +77,34 @@ def ratings(path: Path, seed: int = 0) -> list[Item]:
 
 
 def likes(path: Path, seed: int = 0) -> list[Item]:
-    """An item a user: whether the newest rating is at least `LIKED` stars. Nothing is drawn."""
-    return [
-        Item(
-            f"{history.user}/{last.id}",
-            history,
-            Request(film(last), LIKE),
-            LIKES[0] if stars(last) >= LIKED else LIKES[1],
-            choices=LIKES,
-            values=(1.0, 0.0),
-            value=float(stars(last) >= LIKED),
+    """An item a user: whether the newest rating is at least `LIKED` stars. Nothing is drawn.
+
+    The choices are the stars, each worth 1 from `LIKED` on and 0 below, so that their expectation is the probability of
+    a like. The answer is the true star (halves downwards), and every star on the same side counts as right.
+    """
+    values = tuple(float(star >= LIKED) for star in range(1, 6))
+    found = []
+    for history, last in last_ratings(path):
+        liked = float(stars(last) >= LIKED)
+        answer = _choice(stars(last))
+        same = tuple(choice for choice, value in zip(CHOICES, values, strict=True) if value == liked)
+        found.append(
+            Item(
+                f"{history.user}/{last.id}",
+                history,
+                Request(film(last), ASK),
+                answer,
+                choices=CHOICES,
+                values=values,
+                value=liked,
+                references=tuple(choice for choice in same if choice != answer),
+            )
         )
-        for history, last in last_ratings(path)
-    ]
+    return found
+
+
+def _choice(star: float) -> str:
+    return CHOICES[min(max(int(star), 1), 5) - 1]
 
 
 def film(record: Record) -> str:
