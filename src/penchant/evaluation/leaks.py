@@ -20,7 +20,7 @@ IDENTIFYING_CHARACTERS = 16
 NEAR_DUPLICATE = 0.5
 SHINGLE_WORDS = 4
 #: Shorter texts (titles of a series, formulas) share much and are yet different ones.
-FEWEST_SHINGLES = 16
+FEWEST_SHINGLES = 20
 
 #: Texts that are kept prepared: the same record is looked at once for every item of its user.
 _CACHED = 4096

@@ -231,10 +231,11 @@ def test_when_a_paper_came_out(sample: dict[str, str], year: int) -> None:
 def test_newer_papers_are_left_out(tmp_path: Path) -> None:
     dates = ["2021", "2023-02-01", "", "2022", "2023"]
     profile = [{"id": f"p{n}", "title": f"T{n}", "abstract": f"A{n}", "date": d} for n, d in enumerate(dates)]
+    profile.append({"id": "2022.x-1.1", "title": "Itself", "abstract": "Revised.", "date": "2022"})
     folder = _write(tmp_path, "5", _sample("5", "Ada:2022.x-1.1", user_id="Ada", profile=profile))
     (item,) = TASKS["acl-titles"].read(folder, 0)
     assert [record.id for record in item.history] == ["p0", "p2", "p3"]
-    assert len(_task("5").read(folder, 0)[0].history) == 5
+    assert len(_task("5").read(folder, 0)[0].history) == 5  # without itself
 
 
 @pytest.mark.data
