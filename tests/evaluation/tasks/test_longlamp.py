@@ -11,7 +11,10 @@ from penchant.evaluation.leaks import leaks
 from penchant.evaluation.tasks.longlamp import LAYOUTS
 from penchant.evaluation.tasks.registry import TASKS
 
-GOLD = "We count the bees of one orchard at night and find that most of them are asleep, but that some keep flying until the sun comes up."
+GOLD = (
+    "We count the bees of one orchard at night and find that most of them are asleep, "
+    "but that some keep flying until the sun comes up."
+)
 REVIEW = "The lid of this pan doesn't close, yet I use it every evening because nothing burns in it any more."
 DESCRIPTION = "An iron pan of 28 cm with a lid of glass, for every stove"
 
