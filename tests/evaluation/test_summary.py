@@ -155,6 +155,25 @@ def test_seeds_of_an_item_are_averaged_first() -> None:
     assert loss["mean"] == pytest.approx((sum(range(7)) + 8) / 8) and loss["n"] == 8
 
 
+def test_seeds_of_an_item_count_once_in_figures_of_all() -> None:
+    rows = [Row("m", f"i{at}", "u", 0, "2%", predicted=0.0, true=float(at)) for at in range(8)]
+    rows += [replace(rows[7], seed=seed) for seed in (1, 2, 3)]
+    mae = _cell(_summary(rows, metrics=["mae"]), "m")["values"]["mae"]
+    assert mae["mean"] == pytest.approx(sum(range(8)) / 8) and mae["n"] == 8
+
+
+def test_a_share_takes_the_items_of_the_method() -> None:
+    """The full history helps on all items together, but not on those that the capped method met."""
+    full = [
+        replace(row, loss=row.loss + (1 if at < 10 else -2) + NOISE[0][at])
+        for at, row in enumerate(_rows("full", HARD))
+    ]
+    summary = _summary(NONE, full, _rows("capped", HARD - 0.1, "2%")[:10])
+    assert summary["references"]["full"]["helps"] == "yes"
+    share = _cell(summary, "capped")["recovered"]
+    assert share["mean"] is None and share["n"] == 10 and "its gain is −" in share["reason"]
+
+
 def test_users_are_resampled_where_there_are_ten() -> None:
     summary = _summary(synthetic(60, 12, methods=["none", "bm25"]))
     assert (summary["resampled"], summary["users"], summary["items"]) == ("users", 12, 60)

@@ -41,7 +41,7 @@ def to_columns(rows: Sequence[Row]) -> dict[str, Any]:
             columns |= {_METRIC + name: rounded([row.metrics.get(name) for row in rows]) for name in names}
             continue
         values = rounded([getattr(row, field) for row in rows])
-        if default is not MISSING and all(value == default and type(value) is type(default) for value in values):
+        if default is not MISSING and all(value == default for value in values):
             continue
         columns[field] = _coded(values) if any(isinstance(value, str) for value in values) else values
     return {"count": len(rows), "columns": columns}

@@ -177,7 +177,6 @@ def _bars(document: Document) -> Figure | None:
                 fmt="none",
                 ecolor=INK,
                 elinewidth=1.1,
-                capsize=2,
                 zorder=3,
             )
         for cell in (one for one in cells if one["method"] in REFERENCES):
