@@ -336,9 +336,11 @@ def test_what_is_read_behind_a_cut_cache_is_what_the_paper_says(tmp_path: Path) 
             assert answer["nlls"][0] == pytest.approx(_tova(tiny("llama"), ids[:50], ids[50:], budget), abs=1e-3)
 
 
-def test_llmlingua_makes_a_shorter_text_without_the_question(loaded: LoadedModel) -> None:
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_llmlingua_makes_a_shorter_text_without_the_question(family: str) -> None:
     if not ready("llmlingua"):
         return
+    loaded = tiny(family)
     # Its windows are 200 tokens: of less it drops next to nothing.
     long = History([Record(f"{record.text} It was day {day}.") for day in range(9) for record in HISTORY], "ines")
     text = lay_out(long, segment(long, "record"))
