@@ -101,7 +101,7 @@ def test_marking_measures_evidence_alone(penchant: Invoke, data: Path, tmp_path:
     given = ("bench", "mark", "--data", data, "--out", tmp_path / "out", "--model", "{model}", "--json")
     document = penchant(*given, "--methods", "recency,bm25,attention", "--budgets", "10%").document
     cells = {cell["method"]: cell for cell in document["summary"]["cells"]}
-    assert cells["bm25"]["values"]["auc"]["mean"] == 1.0
+    assert cells["bm25"]["values"]["evidence_auc"]["mean"] == 1.0
     assert cells["bm25"]["values"]["recall"]["mean"] == 1.0
     assert cells["recency"]["values"]["recall"]["mean"] == 0.0
     assert cells["bm25"]["values"].get("loss") is None

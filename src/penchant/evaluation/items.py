@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from penchant.errors import InputError
+from penchant.evaluation.protocol import spread
 from penchant.history.records import History, Request
 
 Part = Literal["tune", "test", "all"]
@@ -64,10 +63,6 @@ def in_part(items: Iterable[Item], part: Part) -> list[Item]:
     return [item for item in items if part in ("all", part_of(item.user))]
 
 
-def limited(items: list[Item], limit: int | None) -> list[Item]:
+def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
     """All items, or `limit` of them at even distances. Raises `InputError` for a limit below 1."""
-    if limit is None or limit >= len(items):
-        return items
-    if limit < 1:
-        raise InputError(f"a limit of {limit} items: expected at least 1")
-    return [items[place] for place in np.linspace(0, len(items) - 1, limit).round().astype(int)]
+    return [items[place] for place in spread(range(len(items)), limit)]
