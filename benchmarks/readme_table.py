@@ -1,7 +1,7 @@
 """Puts the measured results into README.md: `python -m benchmarks.readme_table`.
 
-Reads benchmarks/results/*.json as the benchmarks wrote them and fills what stands between the two comments in the
-README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made up.
+Reads the JSON files in benchmarks/results as the benchmarks wrote them and fills what stands between the two comments
+in the README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made up.
 With --check it changes nothing and exits 1 when the README says something else.
 """
 
@@ -18,20 +18,29 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NOTHING = "No results are committed yet; `benchmarks/` holds what measures them."
 
-#: The markers that are shown, by the names that take part, and what they are called. Of several variants of a rival
-#: (plain, smoothed over neighbours, with fitted weights) the one with the best recall is shown.
+#: The methods that are shown, by the markers that take part, and what they are called. Of several variants of a rival
+#: (plain, smoothed over neighbours, with fitted weights) the best one is shown.
 SHOWN = {
     "fusion": "**Penchant** (default: attention + BM25 + MiniLM)",
     "attention": "**Penchant**, attention alone",
     "bm25+dense": "BM25 + MiniLM",
     "bm25": "BM25",
     "dense": "MiniLM",
+    "sentinel": "Sentinel-style (all heads, fitted)",
     "attn-gs": "Attn-GS as published",
+    "mem0": "mem0-style facts",
+    "llmlingua": "LLMLingua",
+    "longllmlingua": "LongLLMLingua",
+    "snapkv": "SnapKV (kvpress)",
+    "snapkv+question": "SnapKV that sees the question",
+    "expected-attention": "ExpectedAttention (kvpress)",
     "surprisal": "surprisal",
     "recency": "most recent",
     "random": "random",
+    "gold": "the evidence itself, perfectly marked",
+    "full": "the full history, as much as the window takes",
+    "none": "no history",
 }
-SHORT = {"fusion": "default", "attention": "attention alone", "bm25+dense": "(BM25 + MiniLM)", "attn-gs": "Attn-GS"}
 WAYS = {
     "warm": "**Penchant**, history indexed",
     "cold": "**Penchant**, first request, indexing included",
@@ -44,7 +53,7 @@ WAYS = {
 
 def render(results: Path) -> str:
     """The Markdown of everything that was measured in full, in the order of the README."""
-    parts = [part for name in (_quality, _answers, _speed) for part in name(results)]
+    parts = [part for name in (_quality, _gains, _answers, _speed) for part in name(results)]
     return "\n\n".join(parts) or NOTHING
 
 
@@ -63,48 +72,71 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _quality(results: Path) -> Iterator[str]:
-    document = _read(results / "marking.json")
+    document = _read(results / "mark-locomo-smollm2" / "results.json")
     if document is None:
         return
-    markers = document["markers"]
-    shown = {kind: best for kind in SHOWN if (best := _best(markers, kind))}
-    rows = []
-    for kind, name in shown.items():
-        marker = markers[name]
-        warm = marker["warm"]["seconds"]
-        figures = [_interval(marker["recall_at_budget"]), f"{marker['auc']['mean']:.3f}"]
-        rows.append([SHOWN[kind], str(marker["questions"]), *figures, "–" if warm is None else _seconds(warm)])
-    tokens = sum(history["tokens"] for history in document["histories"].values())
-    header = ["marker", "questions", f"evidence kept in {document['share']:.0%} of the tokens", "AUC", "s a request"]
+    cells = _shown(document, "recall")
+    rows = [
+        [
+            SHOWN[kind],
+            str(cell["items"]),
+            _interval(cell["values"]["recall"]),
+            f"{cell['values']['evidence_auc']['mean']:.3f}",
+            _cost(cell["seconds"]["warm"]),
+        ]
+        for kind, cell in cells.items()
+    ]
     yield (
-        f"Finding what answers a question in LoCoMo: {len(document['histories'])} conversations of "
-        f"{tokens / len(document['histories']):,.0f} tokens on average that no choice was made on, model "
+        f"Finding what answers a question in LoCoMo: {document['task']['users']} conversations of "
+        f"{next(iter(cells.values()))['tokens']['history']:,.0f} tokens that no choice was made on, model "
         f"{document['model']['name']}, 95 % intervals in brackets. Of each rival's variants (plain, smoothed over "
-        "neighbours, weights fitted like ours) the best one is shown. Seconds: "
-        f"{document['machine']['torch_threads']} thread, load {document['machine']['load']} at the start."
+        "neighbours, weights fitted like ours) the best one is shown."
     )
-    yield _table(header, rows)
-    if paired := list(_paired(document["differences"], shown)):
-        yield f"Evidence kept, on the same questions: {'; '.join(paired)}."
+    budget = document["budgets"][0]
+    yield _table(["marker", "questions", f"evidence kept in {budget} of the tokens", "AUC", "s a request"], rows)
 
 
-def _best(markers: Mapping[str, Any], kind: str) -> str | None:
-    variants = [name for name in markers if _kind(name) == kind]
-    return max(variants, key=lambda name: float(markers[name]["recall_at_budget"]["mean"]), default=None)
+def _gains(results: Path) -> Iterator[str]:
+    document = _read(results / "compress-locomo-smollm2" / "results.json")
+    if document is None:
+        return
+    cells = _shown(document, "loss")
+    rows = []
+    for kind, cell in cells.items():
+        share = cell["share_of_gold"]
+        rows.append(
+            [
+                SHOWN[kind],
+                str(cell["items"]),
+                f"{cell['prompt_tokens']:,.0f}",
+                _interval(cell["gain"], "+") if cell["gain"] else "–",
+                f"{share['mean']:.0%}" if share and share["mean"] is not None else "–",
+            ]
+        )
+    yield (
+        "Answering these questions: what notes of "
+        f"{document['budgets'][0]} of the history are worth, in nats a token of the true answer gained over no history."
+    )
+    yield _table(["what the prompt holds", "questions", "prompt tokens", "gain", "share of the evidence's gain"], rows)
 
 
-def _paired(differences: list[Mapping[str, Any]], shown: Mapping[str, str]) -> Iterator[str]:
-    kinds = {name: kind for kind, name in shown.items()}
-    for difference in differences:
-        first, second = difference["of"]
-        if first in kinds and second in kinds and difference["recall_at_budget"] is not None:
-            names = [SHORT.get(kinds[name], SHOWN[kinds[name]]) for name in (first, second)]
-            yield f"{' − '.join(names)} {_interval(difference['recall_at_budget'], '+')}"
+def _shown(document: Mapping[str, Any], by: str) -> dict[str, Mapping[str, Any]]:
+    """Of each kind of method, in the order of SHOWN, the variant that is best (highest recall, lowest loss)."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in document["summary"]["cells"]:
+        if cell["values"].get(by) is not None:
+            kinds.setdefault(_kind(cell["method"]), []).append(cell)
+    sign = 1 if by == "recall" else -1
+    return {k: max(kinds[k], key=lambda cell: sign * float(cell["values"][by]["mean"])) for k in SHOWN if k in kinds}
 
 
 def _kind(spec: str) -> str:
     """ "bm25*0.45+dense*0.77~0.34/0.14" -> "bm25+dense"."""
     return "+".join(part.partition("*")[0] for part in spec.partition("~")[0].split("+"))
+
+
+def _cost(seconds: float | None) -> str:
+    return "–" if seconds is None else _seconds(seconds)
 
 
 def _answers(results: Path) -> Iterator[str]:

@@ -198,6 +198,10 @@ def test_results_go_one_heading_down(generated: ModuleType, tmp_path: Path, monk
     assert "No results" in generated.results()
     (tmp_path / "marking.md").write_text("`python x.py`\n\n| a |\n", encoding="utf-8")
     (tmp_path / "speed.md").write_text("# Speed\n\n## A. One\n", encoding="utf-8")
+    (tmp_path / "one").mkdir()
+    assert "No report" in generated.bench()
+    (tmp_path / "one" / "report.md").write_text("# Bench\n\n| b |\n", encoding="utf-8")
+    assert generated.bench() == "## Bench\n\n| b |"
     assert generated.results() == "## marking\n\n`python x.py`\n\n| a |\n\n## Speed\n\n### A. One"
 
 

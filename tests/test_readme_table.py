@@ -15,40 +15,35 @@ def _figure(mean: float) -> dict[str, float]:
     return {"mean": mean, "low": mean - 0.05, "high": mean + 0.05}
 
 
-def _marker(recall: float, seconds: float | None = 0.05) -> dict[str, object]:
-    costs = {"seconds": seconds, "tokens_fed": 20}
-    return {"questions": 10, "recall_at_budget": _figure(recall), "auc": _figure(0.9), "cold": costs, "warm": costs}
-
-
 def _write(folder: Path, name: str, document: object) -> None:
     (folder / name).write_text(json.dumps(document), encoding="utf-8")
 
 
-def _marking(folder: Path) -> None:
-    markers = {
-        "bm25": _marker(0.5),
-        "bm25~0.2": _marker(0.6),
-        "bm25*0.4+dense*0.7~0.3/0.1": _marker(0.65),
-        "attention": _marker(0.66),
-        "attn-gs": _marker(0.05, None),
+def _bench(folder: Path, name: str, cells: list[dict[str, object]]) -> None:
+    document = {
+        "summary": {"cells": cells},
+        "budgets": ["2%"],
+        "model": {"name": "smollm2"},
+        "task": {"users": 2},
     }
-    histories = {"a": {"tokens": 30000}, "b": {"tokens": 34000}}
-    _write(
-        folder,
-        "marking.json",
-        {
-            "markers": markers,
-            "histories": histories,
-            "share": 0.02,
-            "model": {"name": "smollm2"},
-            "machine": {"torch_threads": 1, "load": 2.9},
-            "differences": [
-                {"of": ["attention", "bm25"], "recall_at_budget": _figure(0.16)},
-                {"of": ["attention", "bm25~0.2"], "recall_at_budget": _figure(0.06)},
-                {"of": ["attention", "attn-gs"], "recall_at_budget": None},
-            ],
-        },
-    )
+    (folder / name).mkdir()
+    _write(folder / name, "results.json", document)
+
+
+def _marker(name: str, recall: float, seconds: float | None = 0.05) -> dict[str, object]:
+    values = {"recall": _figure(recall), "evidence_auc": _figure(0.9)}
+    return {"method": name, "items": 10, "values": values, "seconds": {"warm": seconds}, "tokens": {"history": 32000}}
+
+
+def _marking(folder: Path) -> None:
+    cells = [
+        _marker("bm25", 0.5),
+        _marker("bm25~0.2", 0.6),
+        _marker("bm25*0.4+dense*0.7~0.3/0.1", 0.65),
+        _marker("attention", 0.66),
+        _marker("attn-gs", 0.05, None),
+    ]
+    _bench(folder, "mark-locomo-smollm2", cells)
 
 
 def _speed(folder: Path, *, quick: bool) -> None:
@@ -86,8 +81,32 @@ def test_markers_and_the_best_variant_of_each_rival(tmp_path: Path) -> None:
     assert "0.600 [0.550, 0.650]" in lines[4]
     assert lines[5].endswith("| – |")
     assert "2 conversations of 32,000 tokens" in render(tmp_path)
-    # Of the rival that is shown, not of its weaker variant, and none that wasn't measured.
-    assert "same questions: attention alone − BM25 +0.060 [+0.010, +0.110]." in render(tmp_path)
+
+
+def test_what_notes_are_worth(tmp_path: Path) -> None:
+    def cell(name: str, loss: float, gain: float | None, share: float | None) -> dict[str, object]:
+        values = {"loss": _figure(loss)}
+        found = {"gain": None if gain is None else _figure(gain), "share_of_gold": {"mean": share}}
+        return {"method": name, "items": 10, "values": values, "prompt_tokens": 1234.4, **found}
+
+    cells = [
+        cell("none", 5.0, None, None),
+        cell("gold", 3.0, 2.0, None),
+        cell("bm25", 4.0, 1.0, 0.5),
+        cell("bm25~0.2", 3.8, 1.2, 0.6),
+        cell("fusion", 3.5, 1.5, 0.75),
+    ]
+    _bench(tmp_path, "compress-locomo-smollm2", cells)
+    lines = [line for line in render(tmp_path).splitlines() if line.startswith("| ")]
+    assert [line.split(" | ")[0] for line in lines[2:]] == [
+        "| **Penchant** (default: attention + BM25 + MiniLM)",
+        "| BM25",
+        "| the evidence itself, perfectly marked",
+        "| no history",
+    ]
+    assert lines[2].endswith("| 10 | 1,234 | +1.500 [+1.450, +1.550] | 75% |")
+    assert lines[3].endswith("| +1.200 [+1.150, +1.250] | 60% |")  # the better variant
+    assert lines[5].endswith("| – | – |")
 
 
 def test_speed(tmp_path: Path) -> None:

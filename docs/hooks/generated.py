@@ -1,6 +1,6 @@
 """What MkDocs fills in when it builds: the command line's help, and the results that the benchmarks wrote.
 
-A page names its place with a comment, `<!-- generated: cli -->` or `<!-- generated: results -->`.
+A page names its place with a comment, as `<!-- generated: cli -->`: "cli", "results" or "bench".
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WIDTH = 88
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """MkDocs' hook: the page with its places filled."""
-    for name, make in {"cli": cli_reference, "results": results}.items():
+    for name, make in {"cli": cli_reference, "results": results, "bench": bench}.items():
         place = f"<!-- generated: {name} -->"
         if place in markdown:
             markdown = markdown.replace(place, make())
@@ -53,6 +53,12 @@ def results() -> str:
     if not pages:
         return "No results are committed yet."
     return "\n\n".join(_demoted(page) for page in pages)
+
+
+def bench() -> str:
+    """The reports of `penchant bench`, their headings one level down."""
+    pages = sorted(RESULTS.glob("*/report.md"), key=lambda page: page.parent.name)
+    return "\n\n".join(_demoted(page) for page in pages) or "No report is committed yet."
 
 
 def _demoted(page: Path) -> str:

@@ -47,7 +47,7 @@ def test_the_whole_way(penchant: Invoke, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = penchant(*compress(data, out, "--seeds", "0,1", "--versus", "attention", "--json")).document
     assert json.loads((out / "results.json").read_text(encoding="utf-8")) == document
-    assert document["benchmark"] == "bench compress"
+    assert document["benchmark"] == "compress"
     assert document["task"]["items"] == 6
     assert document["task"]["users"] == 2
     cells = {cell["method"]: cell for cell in document["summary"]["cells"]}

@@ -108,7 +108,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         asked = _names(budgets) if budgets is not None else [chosen.budget]
         plan = Plan(chosen, items, made, asked, {k: v for k, v in caps.items() if v is not None}, kind != "mark")
         about = {
-            "benchmark": f"bench {kind}",
+            "benchmark": kind,
             "command": _words(kind, ctx.params),
             "part": part,
             "limit": limit,

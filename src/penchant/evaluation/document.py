@@ -15,7 +15,6 @@ from penchant.evaluation.provenance import provenance
 from penchant.evaluation.reporting.markdown import markdown
 from penchant.evaluation.reporting.page import page
 from penchant.evaluation.rows import Row
-from penchant.evaluation.scores import METRICS
 from penchant.evaluation.summary import summarise
 from penchant.models.loading import LoadedModel
 
@@ -52,7 +51,7 @@ def make_document(
         "task": {
             "name": plan.task.name,
             "about": plan.task.about,
-            "metrics": {name: METRICS[name].described() for name in plan.task.metrics},
+            "metrics": list(plan.task.metrics),
             "items": len(first),
             "users": len(users),
             "data": about["data"],
