@@ -1,8 +1,8 @@
 """Puts the measured results into README.md: `python -m benchmarks.readme_table`.
 
 Reads the JSON files in benchmarks/results as the benchmarks wrote them and fills what stands between the two comments
-in the README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made up.
-With --check it changes nothing and exits 1 when the README says something else.
+in the README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made
+up. With --check it changes nothing and exits 1 when the README says something else.
 """
 
 from __future__ import annotations

@@ -141,7 +141,8 @@ def check_names(names: Sequence[str], peers: Path | None) -> None:
     for name in names:
         if name not in METHODS and name not in others and not _summed(name):
             known = ", ".join([*METHODS, *others])
-            raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}")
+            hint = "" if others else "; for peers, name the folder of their adapters with --peers"
+            raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}{hint}")
     check_peers(names, peers)
 
 
