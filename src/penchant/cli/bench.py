@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from penchant.cli.bench_ablate import ablate
 from penchant.cli.bench_speed import speed
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.request import ModelOption
@@ -52,8 +53,8 @@ def _command(kind: Bench) -> Callable[..., None]:
         data: Annotated[Path, typer.Option("--data", metavar="PATH", help="The data set, in its official layout.")],
         out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results; an earlier run goes on.")],
         task: Annotated[
-            str, typer.Option("--task", help=f"Which task: {', '.join(one.name for one in tasks)}.")
-        ] = tasks[0].name,
+            str | None, typer.Option("--task", metavar="NAME", help=f"One of {', '.join(one.name for one in tasks)}.")
+        ] = tasks[0].name if len(tasks) == 1 else None,
         methods: Annotated[
             str | None,
             typer.Option(
@@ -86,6 +87,8 @@ def _command(kind: Bench) -> Callable[..., None]:
         fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier run left in --out.")] = False,
         as_json: JsonOption = False,
     ) -> None:
+        if task is None:
+            raise InputError(f"which task? Name it with --task: one of {', '.join(one.name for one in tasks)}")
         chosen = find_task(task, kind)
         scores.check(chosen.metrics if kind != "mark" else ())
         names = _names(methods) if methods is not None else list(DEFAULTS[kind])
@@ -147,6 +150,7 @@ def _command(kind: Bench) -> Callable[..., None]:
 for _kind in HELP:
     bench_app.command(_kind)(_command(_kind))
 bench_app.command("speed")(speed)
+bench_app.command("ablate")(ablate)
 
 
 def _measure(plan: Plan, loaded: LoadedModel, journal: Journal) -> None:
