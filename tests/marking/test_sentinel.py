@@ -144,6 +144,15 @@ def test_a_segment_in_several_passes_is_averaged_over_all_its_tokens() -> None:
     assert len(joint.passes) > 1
 
 
+def test_requests_of_about_one_length_see_the_same_passes() -> None:
+    lens, segments = lens_of("llama"), whole_records(history_of(["a"] * 600))
+    asked = ["Who" + "!" * more for more in range(0, 200, 8)]
+    passes = [module._joint(lens, Request(text), segments, None).passes for text in asked]
+    steps = [-(-len(end_of(text)) // 64) for text in asked]
+    assert len(set(passes)) == len(set(steps)) > 1
+    assert len(set(zip(passes, steps, strict=True))) == len(set(steps))
+
+
 def labelled() -> list[LabelledHistory]:
     """Two histories with questions of short and long wording (which get different passes)."""
     found = []

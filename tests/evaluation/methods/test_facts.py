@@ -211,6 +211,10 @@ def test_a_fact_told_again_stands_at_its_newest_day(monkeypatch: pytest.MonkeyPa
     says(monkeypatch, {"Ann": "Ann is a nurse."})
     (notes,), _ = all_notes(mem0(roomy()), HISTORY, ["nurse"], 100)
     assert notes.text == "7 January 2023:\nAnn is a nurse."
+    says(monkeypatch, {"zebra": "Ann is a nurse.", "mum": "Ann is a nurse.", "quince": SAID["quince"]})
+    loaded = roomy()
+    (found,), _ = all_notes(mem0(loaded), HISTORY, ["quince jam"], count_tokens(loaded.tokenizer, SAID["quince"]))
+    assert found.text == SAID["quince"]  # each fact has kept its own embedding
 
 
 @pytest.mark.usefixtures("letters_only")
