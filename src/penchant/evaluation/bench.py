@@ -83,6 +83,7 @@ class Bench:
         self.plan, self.loaded, self.journal, self.progress = plan, loaded, journal, progress
         self.answerer = Answerer(loaded)
         self.count = history_counter(loaded.tokenizer)
+        self._counted: tuple[Sequence[Segment], list[int]] | None = None
 
     def check(self) -> None:
         """Before any long work. Raises `InputError` for a budget that can't stand in the window beside the longest
@@ -259,7 +260,10 @@ class Bench:
     def _costs(self, one: _Pending) -> tuple[list[int], int] | None:
         if one.budget is None:
             return None
-        return count_each(self.loaded.tokenizer, [piece.text for piece in one.segments]).tolist(), one.budget
+        if self._counted is None or self._counted[0] is not one.segments:  # all items of a history ask the same
+            costs = count_each(self.loaded.tokenizer, [piece.text for piece in one.segments]).tolist()
+            self._counted = one.segments, costs
+        return self._counted[1], one.budget
 
     def _fail(self, method: Method, failed: Sequence[tuple[Item, str]], seed: int, error: Exception) -> None:
         text = " ".join(str(error).split()) or type(error).__name__

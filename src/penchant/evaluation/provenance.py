@@ -11,7 +11,18 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "numpy", "safetensors", "bm25s", "scikit-learn")
+PACKAGES = (
+    "penchant",
+    "torch",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "safetensors",
+    "bm25s",
+    "scikit-learn",
+    "nltk",
+    "rouge-score",
+)
 #: Those that decide how fast bfloat16 and int8 products are.
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16", "amx_int8")
 

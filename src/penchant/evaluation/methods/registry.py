@@ -57,6 +57,8 @@ PROBE_QUESTIONS = 40
 """Of each history that Sentinel's probe is fitted on."""
 FEWEST_QUESTIONS = 3
 """A history with fewer is left out of fitting: reading it costs the same."""
+PASS = 2048
+"""Tokens of a joint pass of Sentinel: cheaper than the window's, and what its penalty was chosen with."""
 PLANTED = 4, 240
 """Histories and records to plant where a task has no labelled evidence, as `penchant heads discover` does."""
 
@@ -117,7 +119,7 @@ def _rewriting(kit: Kit) -> Method:
 
 def _sentinel(kit: Kit) -> Method:
     toolbox = kit.toolbox()
-    marker = sentinel(toolbox.lens, fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS))
+    marker = sentinel(toolbox.lens, fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS, block=PASS))
     about = "Sentinel-style: every head's last row of a joint pass, logistic regression (arXiv 2505.23277)"
     return marked("sentinel", lambda seed: marker, toolbox, extractive(kit.loaded.tokenizer), about)
 
