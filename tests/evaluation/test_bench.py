@@ -10,7 +10,7 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError
-from penchant.evaluation.answering import continuation_ids
+from penchant.evaluation.answering import Answerer, Prompt, continuation_ids
 from penchant.evaluation.bench import Bench, Plan
 from penchant.evaluation.items import Item
 from penchant.evaluation.journal import Journal
@@ -96,6 +96,17 @@ def test_the_loss_is_that_of_the_true_answer_behind_the_notes(tmp_path: Path) ->
     row = journal.rows["gold", "ines/1", "", 0]
     assert row.loss == pytest.approx(-float(rows.gather(1, torch.tensor(answer)[:, None]).mean()), abs=1e-3)
     assert row.prompt_tokens == len(prompt)
+
+
+def test_texts_are_generated_and_choices_only_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Prompt] = []
+    read = Answerer.read
+    monkeypatch.setattr(Answerer, "read", lambda self, prompts: asked.extend(prompts) or read(self, prompts))
+    run(plan("none", items={0: items()[:1]}), tmp_path / "text")
+    one = items()[0]
+    picked = Item("a/0", one.history, one.request, "yes", ("yes", "no", "maybe"))
+    run(plan("none", items={0: [picked]}), tmp_path / "choice")
+    assert [(prompt.max_new_tokens, len(prompt.continuations)) for prompt in asked] == [(4, 1), (0, 3)]
 
 
 def test_choices_are_scored_and_values_expected(tmp_path: Path) -> None:
