@@ -127,6 +127,13 @@ def test_a_prompt_that_leaves_no_room_is_refused() -> None:
         Answerer(loaded).read([Prompt(())])
 
 
+def test_an_answer_follows_what_its_prompt_ends_with() -> None:
+    assert tiny("llama").tokenizer.decode(continuation_ids(tiny("llama"), "the sea")) == "the sea"
+    plain = tiny("llama", chat=False)  # its prompt ends with "Assistant:"
+    assert plain.tokenizer.decode(continuation_ids(plain, "the sea")) == " the sea"
+    assert cut_answer(plain, " the sea\nUser: and then?") == "the sea"
+
+
 def test_an_empty_answer_is_refused() -> None:
     with pytest.raises(InputError, match="empty"):
         continuation_ids(tiny("llama"), " ")

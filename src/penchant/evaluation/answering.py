@@ -108,7 +108,6 @@ class Answerer:
         # The last token is always read anew: its logits are what an answer starts from.
         most = min(len(one.ids) for one in prompts) - 1
         length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), most)
-        length = min(length, most)
         longest = max(len(one.ids) for one in prompts)
         if len(prompts) < 2 or length < SHARED or 2 * length < longest:
             return ()

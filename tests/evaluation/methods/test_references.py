@@ -65,7 +65,10 @@ def test_full_keeps_the_newest_records_that_fit_beside_the_answer(answer_tokens:
 
 
 def test_requests_of_different_lengths_see_the_same_cut() -> None:
-    asked = [item(long_history(60), query) for query in ("Which?", "Which of all the walks by the sea was it?")]
+    asked = [
+        item(long_history(60), query)
+        for query in ("Which?", "Which of all the " + "long " * 30 + "walks by the sea was it?")
+    ]
     method = full(LOADED, 8)
     with method.open(asked[0].history, segment(asked[0].history, "record"), 0) as session:
         first, second = (session.notes(one, 0) for one in asked)
