@@ -76,6 +76,10 @@ def test_an_interrupted_run_goes_on_and_more_methods_can_be_added(
     assert after.startswith(before)
     keys = [(r["method"], r["item"]) for r in map(json.loads, after.splitlines()[1:]) if "method" in r]
     assert len(keys) == len(set(keys)) == 18  # nothing was measured twice
+    first, _, second = document["command"].partition(" && ")
+    assert "--methods none,bm25 --limit 2" in first
+    assert "--methods none,bm25,recency" in second
+    assert penchant(*few, "none,bm25", "--json").document["command"] == document["command"]  # nothing was left to do
     assert {cell["method"]: cell["items"] for cell in document["summary"]["cells"]} == dict.fromkeys(
         ("none", "bm25", "recency"), 6
     )

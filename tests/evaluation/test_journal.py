@@ -20,7 +20,10 @@ def test_rows_and_infos_are_read_back(tmp_path: Path) -> None:
     journal.add([ROW, replace(ROW, item="ines/1", loss=None, error="why")])
     journal.describe("bm25", {"stored_bytes": 3})
     journal.describe("bm25", {"peak_bytes": 5})
+    for command in ("first", "second", "first"):
+        journal.ran(command)
     again = Journal(tmp_path / "new" / "folder", SETTING)
+    assert again.commands == ["first", "second"]
     assert again.rows == journal.rows
     assert again.infos == {"bm25": {"stored_bytes": 3, "peak_bytes": 5}}
     assert again.done(ROW.key)

@@ -112,7 +112,6 @@ def _command(kind: Bench) -> Callable[..., None]:
         plan = Plan(chosen, items, made, asked, {k: v for k, v in caps.items() if v is not None}, kind != "mark")
         about = {
             "benchmark": kind,
-            "command": _words(kind, ctx.params),
             "part": part,
             "limit": limit,
             "data": data.name,
@@ -130,7 +129,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             "storage": storage,
         }
         journal = Journal(out, setting, fresh=fresh)
-        _measure(plan, loaded, journal)
+        _measure(plan, loaded, journal, _words(kind, ctx.params))
         # Only now: matplotlib and the report's other needs cost a second that --help should not.
         from penchant.evaluation.document import make_document, write_document
         from penchant.evaluation.reporting.markdown import markdown
@@ -153,7 +152,7 @@ bench_app.command("speed")(speed)
 bench_app.command("ablate")(ablate)
 
 
-def _measure(plan: Plan, loaded: LoadedModel, journal: Journal) -> None:
+def _measure(plan: Plan, loaded: LoadedModel, journal: Journal, command: str) -> None:
     keys = [key for method in plan.methods for key in plan.keys(method)]
     open_keys = [key for key in keys if not journal.done(key)]
     columns = [
@@ -171,6 +170,8 @@ def _measure(plan: Plan, loaded: LoadedModel, journal: Journal) -> None:
 
         runner = Runner(plan, loaded, journal, progress)
         runner.check()
+        if open_keys:
+            journal.ran(command)
         runner.run()
 
 

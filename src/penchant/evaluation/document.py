@@ -24,7 +24,7 @@ def make_document(
 ) -> dict[str, Any]:
     """The results of every row in the journal that belongs to the plan's items, whichever run measured it.
 
-    about: benchmark, command, part, limit, data, calibration, as the caller knows them. versus: the method that the
+    about: benchmark, part, limit, data, calibration, as the caller knows them. versus: the method that the
     others are compared with. No text of the data is in it.
     """
     items = {(seed, item.id): item for seed, some in plan.items.items() for item in some}
@@ -35,7 +35,7 @@ def make_document(
     told = {method.name: method.about for method in plan.methods}
     return {
         "benchmark": about["benchmark"],
-        "command": about["command"],
+        "command": " && ".join(journal.commands),
         "part": about["part"],
         "limit": about["limit"],
         "seeds": list(plan.items),

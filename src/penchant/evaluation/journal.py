@@ -26,6 +26,7 @@ class Journal:
         self.path, self.setting = folder / FILE, json.loads(json.dumps(setting))
         self.rows: dict[tuple[str, str, str, int], Row] = {}
         self.infos: dict[str, dict[str, Any]] = {}
+        self.commands: list[str] = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
             if fresh or not self.path.is_file() or not self.path.stat().st_size:
@@ -45,6 +46,12 @@ class Journal:
         """Keep what is known of a method beside its rows: bytes stored, peak memory, versions."""
         self.infos[method] = {**self.infos.get(method, {}), **info}
         self._append([{"info": method, **info}])
+
+    def ran(self, command: str) -> None:
+        """Keep a command that measured something: a folder may be filled by several."""
+        if command not in self.commands:
+            self.commands.append(command)
+            self._append([{"command": command}])
 
     def done(self, key: tuple[str, str, str, int]) -> bool:
         """Whether there is a row that didn't fail: a failed one is tried again."""
@@ -75,7 +82,9 @@ class Journal:
                 "pass --fresh to drop it"
             )
         for document in documents:
-            if "info" in document:
+            if "command" in document:
+                self.commands.append(document["command"])
+            elif "info" in document:
                 name = document.pop("info")
                 self.infos[name] = {**self.infos.get(name, {}), **document}
             else:
