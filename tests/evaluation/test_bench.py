@@ -134,6 +134,13 @@ def test_a_second_run_measures_only_what_is_missing(tmp_path: Path) -> None:
     assert one.calls == 4
 
 
+def test_what_a_slow_method_made_is_written_before_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penchant.evaluation.bench.PATIENCE", 0.0)
+    made = plan(methods=[Fixed(Notes("x")).method], items={0: items(("a", "b", "c"))[::2]})  # one item a history
+    _, told = run(made, tmp_path)
+    assert told == [("fixed", 1)] * 3
+
+
 def test_a_failing_item_is_recorded_and_tried_again(tmp_path: Path) -> None:
     broken = Fixed(RuntimeError("out of luck"))
     journal, _ = run(plan(methods=[broken.method]), tmp_path)

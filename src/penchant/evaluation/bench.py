@@ -25,6 +25,8 @@ from penchant.models.chat import prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 
 CHUNK = 32
+PATIENCE = 30.0
+"""Seconds after which what waits is answered and written, however little it is."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Bench:
         self.answerer = Answerer(loaded)
         self.count = history_counter(loaded.tokenizer)
         self._counted: tuple[Sequence[Segment], list[int]] | None = None
+        self._written = time.perf_counter()
 
     def check(self) -> None:
         """Before any long work. Raises `InputError` for a budget that can't stand in the window beside the longest
@@ -138,7 +141,7 @@ class Bench:
                 with method.open(history, segments, seed) as session:
                     for number, item in enumerate(items):
                         waiting += self._notes(method, session, item, seed, segments, cold=number == 0)
-                        if len(waiting) >= CHUNK:
+                        if len(waiting) >= CHUNK or time.perf_counter() - self._written > PATIENCE:
                             self._finish(method, waiting)
                     with suppress(NotImplementedError):
                         stored.append(session.stored_bytes())
@@ -178,6 +181,7 @@ class Bench:
         """Read the answers to what waits, write the rows, and empty the list."""
         if not waiting:
             return
+        self._written = time.perf_counter()
         some, waiting[:] = list(waiting), []
         began = time.perf_counter()
         read = self._replies(some) if self.plan.answers else [(None, 0)] * len(some)
