@@ -90,7 +90,8 @@ def _quality(results: Path) -> Iterator[str]:
         f"Finding what answers a question in LoCoMo: {document['task']['users']} conversations of "
         f"{next(iter(cells.values()))['tokens']['history']:,.0f} tokens that no choice was made on, model "
         f"{document['model']['name']}, 95 % intervals in brackets. Of each rival's variants (plain, smoothed over "
-        "neighbours, weights fitted like ours) the best one is shown."
+        "neighbours, weights fitted like ours) the best one is shown. Seconds: "
+        f"{document['machine']['torch_threads']} thread, load {document['machine']['load']} when it began."
     )
     budget = document["budgets"][0]
     yield _table(["marker", "questions", f"evidence kept in {budget} of the tokens", "AUC", "s a request"], rows)
@@ -121,10 +122,11 @@ def _gains(results: Path) -> Iterator[str]:
 
 
 def _shown(document: Mapping[str, Any], by: str) -> dict[str, Mapping[str, Any]]:
-    """Of each kind of method, in the order of SHOWN, the variant that is best (highest recall, lowest loss)."""
+    """Of each kind of method, in the order of SHOWN, the variant that is best (highest recall, lowest loss). What was
+    measured on too few items for an interval is left out."""
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for cell in document["summary"]["cells"]:
-        if cell["values"].get(by) is not None:
+        if cell["values"].get(by) is not None and cell["values"][by]["low"] is not None:
             kinds.setdefault(_kind(cell["method"]), []).append(cell)
     sign = 1 if by == "recall" else -1
     return {k: max(kinds[k], key=lambda cell: sign * float(cell["values"][by]["mean"])) for k in SHOWN if k in kinds}

@@ -25,6 +25,7 @@ def _bench(folder: Path, name: str, cells: list[dict[str, object]]) -> None:
         "budgets": ["2%"],
         "model": {"name": "smollm2"},
         "task": {"users": 2},
+        "machine": {"torch_threads": 1, "load": 2.9},
     }
     (folder / name).mkdir()
     _write(folder / name, "results.json", document)
@@ -81,6 +82,7 @@ def test_markers_and_the_best_variant_of_each_rival(tmp_path: Path) -> None:
     assert "0.600 [0.550, 0.650]" in lines[4]
     assert lines[5].endswith("| – |")
     assert "2 conversations of 32,000 tokens" in render(tmp_path)
+    assert "Seconds: 1 thread, load 2.9 when it began." in render(tmp_path)
 
 
 def test_what_notes_are_worth(tmp_path: Path) -> None:
@@ -94,6 +96,7 @@ def test_what_notes_are_worth(tmp_path: Path) -> None:
         cell("gold", 3.0, 2.0, None),
         cell("bm25", 4.0, 1.0, 0.5),
         cell("bm25~0.2", 3.8, 1.2, 0.6),
+        {**cell("dense", 4.2, 0.8, 0.4), "values": {"loss": {"mean": 4.2, "low": None, "high": None}}},  # of 3 items
         cell("fusion", 3.5, 1.5, 0.75),
     ]
     _bench(tmp_path, "compress-locomo-smollm2", cells)

@@ -63,4 +63,5 @@ def bench() -> str:
 
 def _demoted(page: Path) -> str:
     text = re.sub(r"^(#+ )", r"#\1", page.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+    text = text.replace("\\~", "~")  # an escape that GitHub needs and this Markdown doesn't know
     return text if text.startswith("#") else f"## {page.stem}\n\n{text}"
