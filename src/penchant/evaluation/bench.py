@@ -143,8 +143,7 @@ class Bench:
                         waiting += self._notes(method, session, item, seed, segments, cold=number == 0)
                         if len(waiting) >= CHUNK or time.perf_counter() - self._written > PATIENCE:
                             self._finish(method, waiting)
-                    with suppress(NotImplementedError):
-                        stored.append(session.stored_bytes())
+                    stored.append(session.stored_bytes())
                     if len(items) > 1:  # prompts of one history may share their beginning
                         self._finish(method, waiting)
             except Exception as error:  # noqa: BLE001 - a method that can't be opened is recorded for each item

@@ -112,6 +112,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
             for request, queries in texts.items():
                 what = f"{priming}, {encoding}, request {request}, {trial.labelled.history.user}"
                 readouts = list(dict.fromkeys(readout_of(setting) for setting in requests[request]))
+                # `progress` is called within the read, before the loop goes on: what B023 fears can't happen.
                 if request == "alone":
                     read = alone(source, queries, readouts, shifted=encoding != "record", progress=lambda: step(what))  # noqa: B023
                 else:

@@ -104,24 +104,28 @@ def _marker(name: str, kit: Kit) -> Method:
     if name == "random":
         make: Callable[[int], Marker] = random_marker
     else:
-        marker = parse_marker(name, toolbox)  # now: a missing calibration is found before any long work
-        make = lambda seed: marker  # noqa: E731
+        make = _always(parse_marker(name, toolbox))  # now: a missing calibration is found before any long work
     about = ABOUT.get(name, f"markers summed with weights, shared with neighbours ({SYNTAX})")
     return marked(name, make, toolbox, extractive(kit.loaded.tokenizer), about, seeded=name == "random")
 
 
+def _always(marker: Marker) -> Callable[[int], Marker]:
+    """The same marker for every seed."""
+    return lambda seed: marker
+
+
 def _rewriting(kit: Kit) -> Method:
     toolbox = kit.toolbox()
-    marker = parse_marker("fusion", toolbox)
+    marker = _always(parse_marker("fusion", toolbox))
     about = "the default marker's marks, rewritten by the same model, extraction where that fails its check"
-    return marked("rewriting", lambda seed: marker, toolbox, rewriting(kit.loaded), about)
+    return marked("rewriting", marker, toolbox, rewriting(kit.loaded), about)
 
 
 def _sentinel(kit: Kit) -> Method:
     toolbox = kit.toolbox()
-    marker = sentinel(toolbox.lens, fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS, block=PASS))
+    probe = fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS, block=PASS)
     about = "Sentinel-style: every head's last row of a joint pass, logistic regression (arXiv 2505.23277)"
-    return marked("sentinel", lambda seed: marker, toolbox, extractive(kit.loaded.tokenizer), about)
+    return marked("sentinel", _always(sentinel(toolbox.lens, probe)), toolbox, extractive(kit.loaded.tokenizer), about)
 
 
 METHODS: dict[str, Callable[[Kit], Method]] = {
