@@ -1,0 +1,90 @@
+"""Reading activations at named sites, pooled over tokens while the model runs, so that nothing of the size
+(tokens x layers) is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Cache
+
+from penchant.errors import InputError
+from penchant.models.loading import LoadedModel
+from penchant.models.sites import Site, site_module
+
+
+class _ReachedError(Exception):
+    """Ends a forward pass behind the last site."""
+
+
+@torch.no_grad()
+def pooled_activations(
+    loaded: LoadedModel,
+    input_ids: Int[Tensor, "batch tokens"],
+    weights: Float[Tensor, "batch tokens"],
+    sites: Sequence[Site],
+    *,
+    attention_mask: Bool[Tensor, "batch context"] | None = None,
+    position_ids: Int[Tensor, "batch tokens"] | None = None,
+    cache: Cache | None = None,
+) -> dict[Site, Float[Tensor, "batch width"]]:
+    """Run the decoder to the last of `sites` and return each site's activations summed over tokens with `weights`
+    (a row of weights that sums to 1 gives a mean; a single 1 gives one token), in float32.
+
+    attention_mask covers cached and new tokens (False: padding). `cache` is extended in place at the layers that ran.
+    Raises `InputError` for no sites, `ModelError` for a site that the model doesn't have.
+    """
+    if not sites:
+        raise InputError("no sites to read: expected at least one, such as 15.attention")
+    found: dict[Site, Tensor] = {}
+    device = loaded.device
+    pooling = weights.to(device)
+
+    def see(site: Site, value: Tensor) -> None:
+        found[site] = torch.einsum("bt,btw->bw", pooling, value.float())
+        if len(found) == len(set(sites)):
+            raise _ReachedError
+
+    with _watching(loaded, sites, see):
+        try:
+            loaded.base(
+                input_ids=input_ids.to(device),
+                attention_mask=None if attention_mask is None else attention_mask.to(device),
+                position_ids=None if position_ids is None else position_ids.to(device),
+                past_key_values=cache,
+                use_cache=cache is not None,
+            )
+        except _ReachedError:
+            return found
+    raise InputError(f"{loaded.name}: the forward pass never reached {', '.join(map(str, set(sites) - set(found)))}")
+
+
+@contextmanager
+def _watching(loaded: LoadedModel, sites: Sequence[Site], see: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        for site in sorted(set(sites)):
+            module = site_module(loaded.model, site)
+            if site.kind == "heads":
+                handle = module.register_forward_pre_hook(_input_hook(site, see))
+            else:
+                handle = module.register_forward_hook(_output_hook(site, see))
+            stack.callback(handle.remove)
+        yield
+
+
+def _input_hook(site: Site, see: Any) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        see(site, inputs[0])
+
+    return hook
+
+
+def _output_hook(site: Site, see: Any) -> Any:
+    def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        see(site, output[0] if isinstance(output, tuple) else output)
+
+    return hook
