@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from penchant.errors import InputError
-from penchant.evaluation.tasks import blog18f, lamp, locomo, longlamp, movielens, personafeedback, personalwab, prefeval
+from penchant.evaluation.tasks import (
+    blog18f,
+    lamp,
+    locomo,
+    longlamp,
+    movielens,
+    personafeedback,
+    personalwab,
+    prefeval,
+    styles,
+)
 from penchant.evaluation.tasks.task import Bench, Task
 
 TASKS: dict[str, Task] = {
@@ -22,6 +32,7 @@ TASKS: dict[str, Task] = {
         personalwab.PRODUCT_TASK,
         personalwab.REVIEW_TASK,
         personafeedback.TASK,
+        styles.TASK,
     )
 }
 
