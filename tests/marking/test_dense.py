@@ -11,8 +11,9 @@ from transformers import BertConfig, BertModel
 
 from penchant.errors import ModelError
 from penchant.history.records import History, Request
-from penchant.marking import dense as module
-from penchant.marking.dense import PACKAGE, dense, embedder
+from penchant.marking.dense import dense
+from penchant.models import embedder as module
+from penchant.models.embedder import PACKAGE, embedder
 from tests.marking.cases import history_of, whole_records
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

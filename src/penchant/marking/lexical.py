@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from itertools import chain
 
-import bm25s
-import numpy as np
-
+from penchant.history.bm25 import TextIndex
 from penchant.history.records import History, Request, Segment
-from penchant.marking.marks import FloatArray, Marker, Marks
+from penchant.history.words import check_language
+from penchant.marking.marks import Marker, Marks
 from penchant.marking.memo import Memo, digest
-from penchant.marking.words import Terms, check_language, guess_language, split_words
 
-_K1, _B = 0.9, 0.4
 _HISTORIES_KEPT = 8
 
 
@@ -31,7 +27,7 @@ def bm25(language: str | None = None) -> Marker:
     """
     if language not in (None, "none"):
         check_language(str(language))
-    indexes: Memo[_Index] = Memo(_HISTORIES_KEPT)
+    indexes: Memo[TextIndex] = Memo(_HISTORIES_KEPT)
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -39,7 +35,7 @@ def bm25(language: str | None = None) -> Marker:
         key = digest(*texts)
         index = indexes.get(key)
         if index is None:
-            index = _Index(texts, language)
+            index = TextIndex(texts, language)
             indexes.put([(key, index)])
         encoded = time.perf_counter()
         scores = index.scores(request.query)
@@ -47,24 +43,3 @@ def bm25(language: str | None = None) -> Marker:
         return Marks(tuple(segments), scores, "bm25", seconds=seconds)
 
     return mark
-
-
-class _Index:
-    def __init__(self, texts: Sequence[str], language: str | None) -> None:
-        words = [split_words(text) for text in texts]
-        chosen = guess_language(chain.from_iterable(words)) if language is None else language
-        self._terms = Terms(None if chosen == "none" else chosen)
-        self._size = len(texts)
-        self._vocabulary: dict[str, int] = {}
-        number = self._vocabulary.setdefault
-        rows = [[number(t, len(self._vocabulary)) for t in self._terms(w)] for w in words]
-        self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
-        if self._vocabulary:
-            self._bm25.index((rows, self._vocabulary), show_progress=False)
-
-    def scores(self, query: str) -> FloatArray:
-        known = (self._vocabulary.get(t) for t in self._terms(split_words(query)))
-        ids = [i for i in known if i is not None]
-        if not ids:
-            return np.zeros(self._size, dtype=np.float32)
-        return np.asarray(self._bm25.get_scores_from_ids(ids), dtype=np.float32)

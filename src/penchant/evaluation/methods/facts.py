@@ -23,9 +23,9 @@ from penchant.evaluation.items import Item
 from penchant.evaluation.methods.method import Method, Notes, Session
 from penchant.history.records import History, Record, Segment
 from penchant.history.segmentation import segment
-from penchant.marking.dense import embedder
 from penchant.marking.marks import FloatArray, Marks
 from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.embedder import embedder
 from penchant.models.loading import LoadedModel
 
 CHUNK = 160

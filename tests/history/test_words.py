@@ -1,7 +1,7 @@
 import pytest
 
 from penchant.errors import InputError
-from penchant.marking.words import Terms, guess_language, split_words
+from penchant.history.words import Terms, guess_language, split_words
 
 
 @pytest.mark.parametrize(

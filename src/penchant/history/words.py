@@ -1,4 +1,4 @@
-"""Text to index terms for lexical marking: unicode words, lower case, stop words dropped, Snowball stems."""
+"""Text to index terms for lexical search: unicode words, lower case, stop words dropped, Snowball stems."""
 
 from __future__ import annotations
 
