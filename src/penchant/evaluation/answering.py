@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import Cache
-from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError
 from penchant.evaluation.methods.method import Reply
 from penchant.models.chat import PREFILL, ROLES, end_tokens
+from penchant.models.kv import cut, growing_cache
 from penchant.models.loading import LoadedModel
 
 ROWS = 16
@@ -28,7 +28,6 @@ BATCH_TOKENS = 8192
 LOGITS = 1 << 28
 #: A common beginning is kept when it is at least this long and most of each prompt.
 SHARED = 512
-_ROOM = 512
 
 
 @dataclass(frozen=True)
@@ -145,9 +144,9 @@ class Answerer:
             for row, nll in enumerate(self._continue(given, logits, seen, cache)):
                 if given[row]:
                     nlls[row].append(nll)
-            _cut(cache, start + width)
+            cut(cache, start + width)
         texts = self._generate([one.max_new_tokens for one in prompts], logits, seen, cache)
-        _cut(cache, start)
+        cut(cache, start)
         return [
             Reply(
                 tuple(nlls[row]),
@@ -160,10 +159,10 @@ class Answerer:
 
     def _begun(self, together: tuple[int, ...]) -> Cache:
         if not together:
-            return Cache(layer_class_to_replicate=_Growing)
+            return growing_cache()
         if together != self._shared or self._cache is None:
             self.forget()
-            cache = Cache(layer_class_to_replicate=_Growing)
+            cache = growing_cache()
             ids = torch.tensor([together])
             self._prefill(ids, torch.ones_like(ids, dtype=torch.bool), cache)
             self._shared, self._cache = together, cache
@@ -239,29 +238,3 @@ class Answerer:
             return False
         tail = str(self.loaded.tokenizer.decode(tokens[-6:]))
         return any(f"\n{role}:" in tail for role in ROLES.values())
-
-
-class _Growing(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A cache layer that can be cut back and continued without copying: it writes into a buffer with room to spare.
-    Sliding layers are kept in full as well (the mask hides what is out of their window), so that they can be cut."""
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        length, new = self.get_seq_length(), key_states.shape[-2]
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
-            self._buffers = [key_states[:, :, :0], value_states[:, :, :0]]
-        if self._buffers[0].shape[2] < length + new:
-            self._buffers = [
-                torch.cat([old[:, :, :length], fresh.new_empty(*fresh.shape[:2], new + _ROOM, fresh.shape[3])], 2)
-                for old, fresh in zip(self._buffers, (key_states, value_states), strict=True)
-            ]
-        for buffer, fresh in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, length : length + new] = fresh
-        self.keys, self.values = (buffer[:, :, : length + new] for buffer in self._buffers)
-        return self.keys, self.values
-
-
-def _cut(cache: Cache, length: int) -> None:
-    for layer in cache.layers:
-        if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
-            layer.keys, layer.values = layer.keys[:, :, :length], layer.values[:, :, :length]
