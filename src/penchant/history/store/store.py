@@ -91,7 +91,8 @@ class Store:
         return self.user_dir("indexes", user)
 
     def user_dir(self, area: str, user: str) -> Path:
-        """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user."""
+        """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
+        derived from other users' records as well is written as derived.py says."""
         return self.directory / area / user_folder(user)
 
     # Writing
@@ -174,13 +175,21 @@ class Store:
         with database.reading(self._engine) as connection:
             return connection.execute(query).scalar_one()
 
+    def holds(self, user: str, record: str) -> bool:
+        """Whether a user has a record of that id; False for a user who isn't there."""
+        query = sa.select(records.c.key).join(users, users.c.key == records.c.user)
+        with database.reading(self._engine) as connection:
+            found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
+            return found.first() is not None
+
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
-        """Erases a user: records, every folder kept for the user, what the database keeps of deleted rows (secure
-        delete, vacuum, empty log). Then every file under the store's folder is searched for each run of 8 consecutive
-        words of the user's texts (a shorter text as a whole, from 8 bytes on; store/residue.py says exactly what),
-        sparing what another user's live record holds too.
+        """Erases a user: records, every folder kept for the user, every row derived from the user's records in the
+        folders of others and every aggregate that counted them in (derived.py), what the database keeps of deleted
+        rows (secure delete, vacuum, empty log). Then every file under the store's folder is searched for each run of 8
+        consecutive words of the user's texts (a shorter text as a whole, from 8 bytes on; store/residue.py says exactly
+        what), sparing what another user's live record holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
         erasure that is cut off is finished when the store is next opened. The user id and record ids are erased but
@@ -190,7 +199,8 @@ class Store:
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
         """Erases records, by id, all of them or none; the last one takes its user along. What is left is what would be
-        there without them, and the database keeps nothing of the deleted rows. That rewrites it: name several at once.
+        there without them, in what was derived from them for any user too (derived.py), and the database keeps nothing
+        of the deleted rows. That rewrites it: name several at once.
 
         The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
         that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
