@@ -1,9 +1,9 @@
 """The seam through which a decoder is read: one attention function and its mask function, registered with transformers.
 
 Every decoder of the library looks its attention up by name at each call. `install` points a model at a function that
-shows queries and keys (rotated, normalised, after the cache was updated) to the probe of the current context, and then
-computes plain SDPA. The mask function is registered under the same name: without it a cached prefill would get no
-mask and SDPA's `is_causal` would align it to the wrong corner.
+shows queries and keys (rotated, normalised, after the cache was updated) to the probe of the current context, computes
+plain SDPA, and gives the result to the context's editor, if it has one. The mask function is registered under the same
+name: without it a cached prefill would get no mask and SDPA's `is_causal` would align it to the wrong corner.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -32,18 +33,47 @@ class Probe(Protocol):
     def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None: ...
 
 
+@dataclass(frozen=True)
+class Call:
+    """One attention call as SDPA got it, and what it gave; nothing in it may be written to.
+
+    query [batch, heads, new, dim]; key, value [batch, kv heads, context, dim]; mask: boolean, additive or None
+    [batch or 1, heads or 1, new, context or more]; None: causal from the first key on, or, for one new token,
+    everything is seen. output [batch, new, heads, value dim].
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    scaling: float
+    output: Tensor
+
+
+@runtime_checkable
+class Editor(Protocol):
+    """Changes what attention calls give: another output, or the call's own (the same object) to leave it alone."""
+
+    def edit(self, module: torch.nn.Module, call: Call) -> Tensor: ...
+
+
 _probe: ContextVar[Probe | None] = ContextVar("penchant_probe", default=None)
+_editor: ContextVar[Editor | None] = ContextVar("penchant_editor", default=None)
 
 
 def _attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, Tensor | None]:
-    probe = _probe.get()
+    probe, editor = _probe.get(), _editor.get()
+    scaling = kwargs.get("scaling")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     if probe is not None:
-        scaling = kwargs.get("scaling")
         layer = int(module.layer_idx)  # type: ignore[arg-type]  # set by every decoder of the library
-        probe.see(layer, query, key, attention_mask, query.shape[-1] ** -0.5 if scaling is None else scaling)
-    return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        probe.see(layer, query, key, attention_mask, scale)
+    output, weights = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    if editor is not None:
+        output = editor.edit(module, Call(query, key, value, attention_mask, scale, output))
+    return output, weights
 
 
 ALL_ATTENTION_FUNCTIONS.register(SEAM, _attention)
@@ -51,7 +81,8 @@ ALL_MASK_ATTENTION_FUNCTIONS.register(SEAM, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"]
 
 
 def install(model: PreTrainedModel) -> None:
-    """Point `model` at the seam; idempotent. Without a probe the model computes exactly what SDPA computes.
+    """Point `model` at the seam; idempotent. Without a probe or an editor the model computes exactly what
+    SDPA computes.
 
     Raises `ModelError` for a model that doesn't look its attention up in the library's registry, or that SDPA doesn't
     serve.
@@ -76,3 +107,16 @@ def probing(probe: Probe) -> Iterator[None]:
         yield
     finally:
         _probe.reset(token)
+
+
+@contextmanager
+def editing(editor: Editor) -> Iterator[None]:
+    """Let `editor` change what every attention call of this context (this thread or task only) gives.
+
+    It stands in for an editor that was there before; the probe sees queries and keys as ever.
+    """
+    token = _editor.set(editor)
+    try:
+        yield
+    finally:
+        _editor.reset(token)
