@@ -1,0 +1,97 @@
+"""A user's own (input, answer) pairs: what contrasts are made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from penchant.errors import InputError
+from penchant.history.records import History, Record, Request
+
+WORDS = 300
+"""Most words of an input: what is longer is cut there."""
+_WORD = re.compile(r"\S{1,32}(?!\S)|\S{8}")
+
+Spread = Literal["newest", "even"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a user was given and what the user made of it. record: its id."""
+
+    request: Request
+    answer: str
+    record: str = ""
+    when: datetime | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex, 16 characters) of input and answer: another one once the record is replaced."""
+        parts = [self.request.query, self.request.task, self.answer]
+        return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def own_pairs(
+    history: History,
+    *,
+    task: str | None = None,
+    most: int | None = None,
+    spread: Spread = "newest",
+    exclude: Collection[str] = (),
+    words: int = WORDS,
+) -> list[Pair]:
+    """The pairs of a history in time order: of each record with a text and a reply, the text (its first `words` words)
+    as the request, with `task`, and the reply as the answer.
+
+    most: at most so many, the newest ones or evenly spread over the history (`spread`). exclude: ids of records that
+    must not be used (those that are held out). Raises `InputError` for a history without a usable record.
+    """
+    if words < 1 or (most is not None and most < 1):
+        raise InputError(f"{most} pairs of {words} words: expected at least 1 of each")
+    found = [_pair(record, task, words) for record in history if is_pair(record) and record.id not in exclude]
+    if not found:
+        whose = f"of {history.user!r}" if history.user else "given"
+        raise InputError(
+            f"none of the {len(history)} records {whose} can be a contrast: expected records with a 'text' (what the "
+            f"user was given) and a 'reply' (what the user wrote for it){', not held out' if exclude else ''}; "
+            "import some"
+        )
+    if most is None or len(found) <= most:
+        return found
+    if spread == "newest":
+        return found[-most:]
+    return [found[place] for place in spaced(len(found), most)]
+
+
+def is_pair(record: Record) -> bool:
+    """Whether a record has both: a text, and a reply that isn't the same."""
+    return bool(record.text.strip() and (record.reply or "").strip() and record.text.strip() != _reply(record))
+
+
+def spaced(count: int, most: int) -> list[int]:
+    """`most` of `count` places, evenly apart; the first and, from two on, the last among them."""
+    if most == 1:
+        return [count - 1]
+    return [round(step * (count - 1) / (most - 1)) for step in range(most)]
+
+
+def first_words(text: str, most: int) -> str:
+    """The text up to its `most`-th word, as it stands. Scripts without spaces: 8 characters count as a word."""
+    for number, word in enumerate(_WORD.finditer(text), 1):
+        if number == most:
+            return text[: word.end()].strip()
+    return text.strip()
+
+
+def _pair(record: Record, task: str | None, words: int) -> Pair:
+    return Pair(Request(first_words(record.text, words), task), _reply(record), record.id, record.when)
+
+
+def _reply(record: Record) -> str:
+    return (record.reply or "").strip()
