@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from penchant.errors import InputError
-from penchant.evaluation.answering import Answerer, Prompt, continuation_ids, cut_answer
+from penchant.evaluation.answering import Answerer, Prompt, cut_answer
+from penchant.models.chat import continuation_ids
 from penchant.models.loading import LoadedModel
 from tests.families import tiny
 

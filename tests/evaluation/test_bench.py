@@ -10,7 +10,7 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError
-from penchant.evaluation.answering import Answerer, Prompt, continuation_ids
+from penchant.evaluation.answering import Answerer, Prompt
 from penchant.evaluation.bench import Bench, Plan
 from penchant.evaluation.items import Item
 from penchant.evaluation.journal import Journal
@@ -18,7 +18,7 @@ from penchant.evaluation.methods.method import Method, Notes, Reply, Session
 from penchant.evaluation.methods.registry import make_method
 from penchant.evaluation.rows import Row
 from penchant.history.records import History, Segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from tests.evaluation.cases import TASK, items, kit
 
 

@@ -45,16 +45,6 @@ class Prompt:
         return max([self.max_new_tokens, *map(len, self.continuations)])
 
 
-def continuation_ids(loaded: LoadedModel, text: str) -> tuple[int, ...]:
-    """The tokens of an answer behind a prompt that ends with the assistant's turn begun. A model without a chat
-    template answers behind "Assistant:", so a space comes first. Raises `InputError` for an empty answer."""
-    written = text if loaded.tokenizer.chat_template else f" {text}"
-    ids = tuple(loaded.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
-    if not text.strip() or not ids:
-        raise InputError("an answer is empty: expected some text; drop the item")
-    return ids
-
-
 def cut_answer(loaded: LoadedModel, text: str) -> str:
     """A generated answer as a user would see it: a model without a chat template goes on with the next turn."""
     if not loaded.tokenizer.chat_template:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from penchant.compression.budget import count_each, history_counter, resolve_budget
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
-from penchant.evaluation.answering import Answerer, Prompt, continuation_ids
+from penchant.evaluation.answering import Answerer, Prompt
 from penchant.evaluation.items import Item, limited
 from penchant.evaluation.journal import Journal
 from penchant.evaluation.judging import Answered, evidence_found, judge
@@ -21,7 +21,7 @@ from penchant.evaluation.speed.measure import forget_peak, resident
 from penchant.evaluation.tasks.task import Task
 from penchant.history.records import History, Record, Request, Segment
 from penchant.history.segmentation import segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 
 CHUNK = 32

@@ -73,6 +73,16 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
     return ids
 
 
+def continuation_ids(loaded: LoadedModel, text: str) -> tuple[int, ...]:
+    """The tokens of an answer behind a prompt that ends with the assistant's turn begun. A model without a chat
+    template answers behind "Assistant:", so a space comes first. Raises `InputError` for an empty answer."""
+    written = text if loaded.tokenizer.chat_template else f" {text}"
+    ids = tuple(loaded.tokenizer(written, add_special_tokens=False, verbose=False)["input_ids"])
+    if not text.strip() or not ids:
+        raise InputError("an answer is empty: expected some text; drop the item")
+    return ids
+
+
 def generate_stream(
     loaded: LoadedModel,
     prompt: str,

@@ -15,14 +15,14 @@ from transformers import DynamicCache
 from penchant.compression.layout import lay_out
 from penchant.compression.prompt import answer_messages
 from penchant.errors import ModelError
-from penchant.evaluation.answering import Answerer, Prompt, continuation_ids
+from penchant.evaluation.answering import Answerer, Prompt
 from penchant.evaluation.items import Item
 from penchant.evaluation.methods.method import Method, Notes
 from penchant.evaluation.methods.peer import Peers, check_peers, peer_names, save_plain, split_prompt
 from penchant.evaluation.peers import STAMP, Peer, find_peers
 from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from tests.families import tiny
 
