@@ -51,6 +51,12 @@ _WRITTEN = re.compile(r"([0-9a-f]{16})\.([0-9a-f]{16})?")
 Still = Callable[[], Sequence[bool]]
 
 
+class Digest(str):
+    """A hash in a source, told apart from an id: `source_of` refuses to hash it again, which would match nothing."""
+
+    __slots__ = ()
+
+
 class Source(NamedTuple):
     """What a row is derived from: the hash of a user, and of one of the user's records ("": of the user as a whole).
     Made by `source_of`, 16 hexadecimal digits each."""
@@ -63,18 +69,21 @@ class Source(NamedTuple):
 
 
 def source_of(user: str, record: str = "") -> Source:
-    """The source that a record is, or without one, a user."""
+    """The source that a record is, or without one, a user. Raises `TypeError` for what is a hash already."""
+    if isinstance(user, Digest) or isinstance(record, Digest):
+        raise TypeError("source_of was given a source's own hashes: expected a user id and a record id; use the source")
+    named = Digest(user_folder(user)[:_DIGITS])
     if not record:
-        return Source(user_folder(user)[:_DIGITS])
+        return Source(named)
     both = json.dumps([user, record]).encode("utf-8", "surrogatepass")
-    return Source(user_folder(user)[:_DIGITS], hashlib.sha256(both).hexdigest()[:_DIGITS])
+    return Source(named, Digest(hashlib.sha256(both).hexdigest()[:_DIGITS]))
 
 
 def parse_source(written: object) -> Source:
     """The source that `str` of one wrote. Raises `ValueError` for anything else."""
     if not isinstance(written, str) or not (parts := _WRITTEN.fullmatch(written)):
         raise ValueError(f"{written!r} is no source")
-    return Source(parts[1], parts[2] or "")
+    return Source(Digest(parts[1]), Digest(parts[2] or ""))
 
 
 def is_user_folder(name: str) -> bool:
