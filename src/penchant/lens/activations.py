@@ -42,10 +42,12 @@ def pooled_activations(
         raise InputError("no sites to read: expected at least one, such as 15.attention")
     found: dict[Site, Tensor] = {}
     device = loaded.device
-    pooling = weights.to(device)
+    pooling = weights.to(device).float()
 
     def see(site: Site, value: Tensor) -> None:
-        found[site] = torch.einsum("bt,btw->bw", pooling, value.float())
+        # Padding may be anything, and nothing times infinity isn't nothing.
+        read = value.float().masked_fill((pooling == 0)[..., None], 0.0)
+        found[site] = torch.einsum("bt,btw->bw", pooling, read)
         if len(found) == len(set(sites)):
             raise _ReachedError
 

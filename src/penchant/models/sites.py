@@ -13,7 +13,8 @@ from penchant.errors import InputError, ModelError
 from penchant.models.anatomy import attention_module, decoder_layers, mlp_module
 
 Kind = Literal["attention", "mlp", "block", "heads"]
-"""attention, mlp: what the module adds to the residual stream. block: the residual stream behind the layer.
+"""attention, mlp: the module's output, which the layer adds to the residual stream; families that normalise it first
+(Gemma 3's norms behind attention and MLP) do so after the site. block: the residual stream behind the layer.
 heads: the outputs of all heads side by side, [heads * head_dim], before the output projection mixes them."""
 
 
@@ -30,7 +31,7 @@ class Site:
     @classmethod
     def parse(cls, text: str) -> Site:
         """The site that is written so. Raises `InputError`."""
-        match = re.fullmatch(r"(\d+)\.(\w+)", text.strip())
+        match = re.fullmatch(r"([0-9]{1,6})\.(\w+)", text.strip())
         if not match or match[2] not in get_args(Kind):
             raise InputError(f"site {text!r}: expected a layer and one of {', '.join(get_args(Kind))}: 15.attention")
         return cls(int(match[1]), match[2])  # type: ignore[arg-type]  # checked by the line above

@@ -51,6 +51,9 @@ class Intervention:
 
     def __post_init__(self) -> None:
         prompt_tail(self.scope)
+        object.__setattr__(self, "edits", dict(self.edits))  # the caller's may change later
+        if odd := [list(tensor.shape) for tensor in self._tensors() if tensor.dim() != 2]:
+            raise InputError(f"a tensor of shape {odd[0]} in an intervention: expected [rows, width]")
         if len(found := {tensor.shape[0] for tensor in self._tensors()}) > 1:
             raise InputError(f"an intervention with {sorted(found)} rows: expected the same number at every site")
 
@@ -78,9 +81,9 @@ class Intervention:
 def stack(interventions: Sequence[Intervention | None]) -> Intervention | None:
     """One intervention for a batch from those of its rows (None: that row is left alone); None when all are.
 
-    Rows may differ in their sites. Raises `InputError` when they differ in scope.
+    Rows may differ in their sites. Raises `InputError` when they differ in scope, or in the width of a site.
     """
-    given = [one for one in interventions if one is not None and one.edits]
+    given = [one for one in interventions if one is not None and one.rows]
     if not given:
         return None
     if len(scopes := {one.scope for one in given}) > 1:
@@ -100,6 +103,8 @@ def _column(parts: Sequence[Tensor | None], counts: Sequence[int], neutral: floa
     known = next((part for part in parts if part is not None), None)
     if known is None:
         return None
+    if len(widths := {part.shape[1] for part in parts if part is not None}) > 1:
+        raise InputError(f"rows with {sorted(widths)} numbers at one site: expected vectors of the same model")
     empty = known.new_full((1, known.shape[1]), neutral)
     return torch.cat(
         [empty.expand(count, -1) if part is None else part for part, count in zip(parts, counts, strict=True)]

@@ -1,0 +1,91 @@
+"""Where the tokens of a forward pass stand in their own rows, as the decoder's arguments tell, without asking the
+device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from penchant.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One call of a decoder. past: tokens in its cache, a tensor for static caches. attention: the mask as it was
+    given: bool or int [batch, cached + new], a prepared one in four dimensions, or a dictionary of those."""
+
+    batch: int
+    new: int
+    past: int | Tensor
+    device: torch.device
+    attention: Any
+    positions: Tensor | None
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Pass:
+        """given: what the decoder's forward was called with, by name."""
+        tokens, cache = given.get("input_ids"), given.get("past_key_values")
+        if tokens is None:
+            tokens = given["inputs_embeds"]
+        past = 0 if cache is None else cache.get_seq_length()
+        positions = given.get("position_ids")
+        if positions is not None and positions.dim() != 2:  # those in three dimensions are of pictures
+            positions = None
+        batch, new = tokens.shape[:2]
+        return cls(batch, new, past, tokens.device, given.get("attention_mask"), positions)
+
+    @property
+    def flat(self) -> Tensor | None:
+        """The mask, if it is one of tokens."""
+        return self.attention if isinstance(self.attention, Tensor) and self.attention.dim() == 2 else None
+
+    @property
+    def end(self) -> int | None:
+        """A position that no token of this pass reaches; None where only the device knows. Not for compiled code,
+        which would be compiled for each length."""
+        counted = self.flat is not None or (self.attention is None and self.positions is None)
+        # Padding only lowers a token's position below its place in the cache.
+        return self.past + self.new if counted and isinstance(self.past, int) else None
+
+    def reached(self, begin: Tensor) -> Tensor:
+        """bool [batch or 1, new]: the tokens, padding aside, at positions from begin [batch or 1, 1] on."""
+        if self.flat is not None:
+            return self._by_mask(self.flat, begin)
+        positions = self.positions
+        if positions is None:
+            positions = (torch.arange(self.new, device=self.device) + self.past)[None]
+        mask = positions >= begin
+        there = _attending(self.attention)
+        return mask if there is None else mask & there
+
+    def _by_mask(self, mask: Tensor, begin: Tensor) -> Tensor:
+        there = mask.bool()
+        at = there.long().cumsum(1) - 1
+        if isinstance(self.past, Tensor):
+            places = torch.arange(self.new, device=self.device) + self.past
+            there, at = there.index_select(1, places), at.index_select(1, places)
+        elif mask.shape[1] < self.past + self.new:
+            raise InputError(
+                f"an attention mask of {mask.shape[1]} tokens for {self.past} cached and {self.new} new: expected one "
+                "that covers them all"
+            )
+        else:
+            # As transformers aligns it: a mask may go on behind the new tokens.
+            new = slice(self.past, self.past + self.new)
+            there, at = there[:, new], at[:, new]
+        return (at >= begin) & there
+
+
+def _attending(attention: Any) -> Tensor | None:
+    """bool [batch, new]: the tokens that attend to anything, by a prepared mask [batch, heads, new, keys]. Left padding
+    doesn't. (Prepared masks are what `generate` makes for static caches, and its padding is on the left.)"""
+    if isinstance(attention, dict):
+        attention = next((mask for mask in attention.values() if isinstance(mask, Tensor)), None)
+    if not isinstance(attention, Tensor) or attention.dim() != 4:
+        return None
+    seen = attention if attention.dtype == torch.bool else attention > torch.finfo(attention.dtype).min / 2
+    return seen[:, 0].any(-1)
