@@ -6,7 +6,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig
 
 from penchant.errors import ModelError
 from penchant.lens.lens import Lens, Wanted
-from penchant.lens.seam import SEAM, install, probing
+from penchant.lens.seam import SEAM, Call, editing, install, probing
 from tests.families import FAMILIES, tiny, tiny_network
 from tests.lens.cases import ALL, lens_of, tokens
 
@@ -163,3 +163,59 @@ def test_an_exception_in_a_read_leaves_the_model_usable(error: BaseException) ->
     assert torch.equal(after.rows[1], before.rows[1])
     with torch.no_grad():
         assert torch.equal(lens.loaded.model(ids).logits, logits)
+
+
+class Doubles:
+    """Doubles what one layer's attention gives; leaves the others alone."""
+
+    def __init__(self, layer: int) -> None:
+        self.layer, self.calls = layer, list[Call]()
+
+    def edit(self, module: torch.nn.Module, call: Call) -> torch.Tensor:
+        self.calls.append(call)
+        return call.output * 2 if module.layer_idx == self.layer else call.output
+
+
+def test_an_editor_is_shown_every_call_and_changes_what_it_gives() -> None:
+    loaded = lens_of("llama").loaded
+    ids = tokens(12, 2)
+    outputs: list[torch.Tensor] = []
+    layer = loaded.base.layers[2].self_attn.o_proj  # type: ignore[union-attr, index]
+    handle = layer.register_forward_pre_hook(lambda _, args: outputs.append(args[0].clone()))
+    editor, idle = Doubles(2), Doubles(9)
+    with torch.no_grad():
+        plain = loaded.model(ids).logits
+        with editing(editor):
+            doubled = loaded.model(ids).logits
+        with editing(idle):
+            assert torch.equal(loaded.model(ids).logits, plain)
+    handle.remove()
+    assert torch.equal(outputs[1], 2 * outputs[0])
+    assert not torch.equal(doubled, plain)
+    call = editor.calls[2]
+    assert [*call.query.shape] == [2, 4, 12, 16] and [*call.key.shape] == [*call.value.shape] == [2, 2, 12, 16]
+    assert call.scaling == 0.25 and call.mask is None and [*call.output.shape] == [2, 12, 4, 16]
+
+
+def test_an_editor_edits_its_own_context_only() -> None:
+    loaded = lens_of("llama").loaded
+    ids = tokens(5)
+    seen: list[torch.Tensor] = []
+    with torch.no_grad():
+        plain = loaded.model(ids).logits
+
+    def runs() -> None:
+        with torch.no_grad():
+            seen.append(loaded.model(ids).logits)
+
+    with torch.no_grad(), pytest.raises(KeyError), editing(Doubles(0)):
+        thread = threading.Thread(target=runs)
+        thread.start()
+        thread.join()
+        outer = loaded.model(ids).logits
+        with editing(Doubles(9)):
+            runs()
+        assert torch.equal(loaded.model(ids).logits, outer) and not torch.equal(outer, plain)
+        raise KeyError
+    runs()
+    assert len(seen) == 3 and all(torch.equal(one, plain) for one in seen)

@@ -206,7 +206,7 @@ class _Editor:
         attention, cache = kwargs.get("attention_mask"), kwargs.get("past_key_values")
         if len(args) > 1 or not (attention is None or (isinstance(attention, Tensor) and attention.dim() == 2)):
             raise InputError(
-                "emphasis needs an attention mask of [rows, tokens] by name, or none: padding is read there"
+                "emphasis reads padding from an attention mask [rows, tokens], by name: expected one, or none"
             )
         rows = len(self._begin)
         if batch % rows:
@@ -219,7 +219,7 @@ class _Editor:
         else:
             there = attention[:, :total].to(self._begin.device).bool()
             if there.shape[1] < total:
-                raise InputError(f"an attention mask of {there.shape[1]} columns: expected {total}, cached and new")
+                raise InputError(f"a mask of {there.shape[1]} columns: expected {total}, cached and new")
             at = there.long().cumsum(1) - 1
         table, begin = (t.repeat_interleave(batch // rows, 0) for t in (self._table, self._begin))
         width = table.shape[1]
