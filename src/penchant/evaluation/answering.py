@@ -21,6 +21,8 @@ from penchant.evaluation.methods.method import Reply
 from penchant.models.chat import PREFILL, ROLES, end_tokens
 from penchant.models.kv import cut, growing_cache
 from penchant.models.loading import LoadedModel
+from penchant.steering.intervention import Intervention, stack
+from penchant.steering.runtime import steered
 
 ROWS = 16
 BATCH_TOKENS = 8192
@@ -33,11 +35,13 @@ SHARED = 512
 @dataclass(frozen=True)
 class Prompt:
     """ids: the prompt's tokens. continuations: answers whose likelihood is wanted, each at least one token.
-    max_new_tokens: how much to generate; 0: nothing."""
+    max_new_tokens: how much to generate; 0: nothing. intervention: what is written into the model meanwhile, one row.
+    """
 
     ids: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...] = ()
     max_new_tokens: int = 0
+    intervention: Intervention | None = None
 
     @property
     def longest(self) -> int:
@@ -89,8 +93,8 @@ class Answerer:
 
     def _beginning(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """What the prompts share, if that is most of each; the one that is kept, if it still serves."""
-        if not prompts:
-            return ()
+        if not prompts or any(one.intervention is not None for one in prompts):
+            return ()  # what is written may reach back into the beginning, and differs by row
         if self._shared and all(one.ids[: len(self._shared)] == self._shared != one.ids for one in prompts):
             return self._shared
         first, last = min(one.ids for one in prompts), max(one.ids for one in prompts)
@@ -127,15 +131,9 @@ class Answerer:
         for row, rest in enumerate(rests):
             ids[row, width - len(rest) :] = torch.tensor(rest)
             seen[row, start + width - len(rest) :] = True
-        logits = self._prefill(ids, seen, cache)
-        nlls: list[list[float]] = [[] for _ in prompts]
-        for number in range(max(len(one.continuations) for one in prompts)):
-            given = [one.continuations[number] if number < len(one.continuations) else () for one in prompts]
-            for row, nll in enumerate(self._continue(given, logits, seen, cache)):
-                if given[row]:
-                    nlls[row].append(nll)
-            cut(cache, start + width)
-        texts = self._generate([one.max_new_tokens for one in prompts], logits, seen, cache)
+        steering = stack([one.intervention for one in prompts])
+        with steered(self.loaded.model, steering, [len(one.ids) for one in prompts]):
+            nlls, texts = self._answers(prompts, self._prefill(ids, seen, cache), seen, cache)
         cut(cache, start)
         return [
             Reply(
@@ -146,6 +144,19 @@ class Answerer:
             )
             for row, one in enumerate(prompts)
         ]
+
+    def _answers(
+        self, prompts: Sequence[Prompt], logits: Float[Tensor, "rows vocab"], seen: Tensor, cache: Cache
+    ) -> tuple[list[list[float]], list[str]]:
+        """The NLLs of every row's continuations, and what each row generates. `seen` covers what is cached."""
+        nlls: list[list[float]] = [[] for _ in prompts]
+        for number in range(max(len(one.continuations) for one in prompts)):
+            given = [one.continuations[number] if number < len(one.continuations) else () for one in prompts]
+            for row, nll in enumerate(self._continue(given, logits, seen, cache)):
+                if given[row]:
+                    nlls[row].append(nll)
+            cut(cache, seen.shape[1])
+        return nlls, self._generate([one.max_new_tokens for one in prompts], logits, seen, cache)
 
     def _begun(self, together: tuple[int, ...]) -> Cache:
         if not together:

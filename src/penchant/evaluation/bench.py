@@ -221,7 +221,8 @@ class Bench:
     def _prompt(self, item: Item, notes: Notes) -> Prompt:
         ids = prompt_ids(self.loaded, render_chat(self.loaded, answer_messages(notes.text, item.request)))
         answers = tuple(continuation_ids(self.loaded, text) for text in _said(item))
-        prompt = Prompt(tuple(ids), answers, 0 if item.choices else self.plan.task.max_new_tokens)
+        generated = 0 if item.choices else self.plan.task.max_new_tokens
+        prompt = Prompt(tuple(ids), answers, generated, notes.intervention)
         if len(ids) + prompt.longest > self.loaded.window:
             raise InputError(
                 f"a prompt of {len(ids)} tokens and an answer of up to {prompt.longest} don't fit the window of "

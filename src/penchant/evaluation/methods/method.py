@@ -10,6 +10,7 @@ from typing import Protocol
 from penchant.evaluation.items import Item
 from penchant.history.records import History, Segment
 from penchant.marking.marks import FloatArray
+from penchant.steering.intervention import Intervention
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Notes:
     kept: share of the history's tokens that are in the prompt, where a window forced some out.
     fallback: the method couldn't do it its own way (a rewriter that fell back to extraction).
     reply: the answer, where the method reads it itself (compressed key-value caches); `text` is then None.
+    intervention: what is written into the model while it answers, one row.
     """
 
     text: str | None
@@ -45,6 +47,7 @@ class Notes:
     kept: float | None = None
     fallback: bool = False
     reply: Reply | None = None
+    intervention: Intervention | None = None
 
 
 class Session(Protocol):
