@@ -142,30 +142,28 @@ class _Maker:
         self.setting = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
     def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> Made:
-        entries = self._known(pairs)
-        todo = [pair for pair in pairs if _key(pair) not in entries]
-        before, withdrawn, done = len(entries), 0, len(pairs) - len(todo)
+        known = self._known(pairs)
+        todo = [pair for pair in pairs if _key(pair) not in known]
+        done = len(pairs) - len(todo)
         progress(done, len(pairs))
         for finished in self._finish(todo, rows):
-            kept = self._write([entry for _, entry in finished], [job for job, _ in finished])
-            for (job, entry), written in zip(finished, kept, strict=True):
-                if written:
-                    entries[_key(job.pair)] = entry
-            withdrawn += kept.count(False)
+            self._write(finished)
             done += len(finished)
             progress(done, len(pairs))
+        entries = self._known(pairs)  # read again: an erasure may have taken what was there, or what was written
         found = [entries[_key(pair)] for pair in pairs if _key(pair) in entries]
         contrasts = [entry for entry in found if isinstance(entry, Contrast)]
         dropped = Counter(entry.reason for entry in found if isinstance(entry, Dropped))
-        new = sum(isinstance(entry, Contrast) for entry in list(entries.values())[before:])
-        return Made(contrasts, new, dropped, withdrawn)
+        new = sum(_key(pair) not in known for pair in pairs if isinstance(entries.get(_key(pair)), Contrast))
+        return Made(contrasts, new, dropped, len(pairs) - len(found))
 
     def _known(self, pairs: Sequence[Pair]) -> dict[tuple[str, str], Entry]:
         """What the file has of these pairs; what it has of their records' former texts is removed."""
         digests = {pair.record: pair.digest for pair in pairs}
 
         def stale(entry: Entry) -> bool:
-            return "pair" in entry.meta and digests.get(entry.record, entry.meta["pair"]) != entry.meta["pair"]
+            digest = digests.get(entry.record, "") if entry.record else ""
+            return bool(digest) and entry.meta.get("pair", digest) != digest
 
         entries = self.file.entries()
         if any(map(stale, entries)):
@@ -254,16 +252,16 @@ class _Maker:
     def _meta(self, job: _Job) -> dict[str, object]:
         return {"model": self.loaded.name, "setting": self.setting, "pair": job.pair.digest}
 
-    def _write(self, entries: Sequence[Entry], jobs: Sequence[_Job]) -> list[bool]:
+    def _write(self, finished: Sequence[tuple[_Job, Entry]]) -> None:
         def still() -> list[bool]:
             known = {
                 (entry.record, entry.meta.get("pair"))
                 for entry in self.file.entries()
                 if entry.meta.get("setting") == self.setting
             }
-            return [_key(job.pair) not in known and self._alive(job) for job in jobs]
+            return [_key(job.pair) not in known and self._alive(job) for job, _ in finished]
 
-        return self.file.append(entries, still)
+        self.file.append([entry for _, entry in finished], still)
 
     def _alive(self, job: _Job) -> bool:
         own = not job.pair.record or self.alive(self.file.user, job.pair.record)
