@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from penchant.history.store.derived import (
 
 _LENGTH = 8  # bytes in front of a safetensors header: its size, little endian
 _PART = ".part"
+_NAMES = (".jsonl", ".safetensors", f".jsonl{_PART}", f".safetensors{_PART}")
 
 
 class Erased:
@@ -72,12 +74,16 @@ def withdraw(directory: Path, erased: Erased) -> int:
 
 def derived_files(directory: Path) -> Iterator[Path]:
     """Files in users' folders, of all areas, that may hold derived rows."""
-    for area in sorted(directory.iterdir()):
-        if area.is_dir() and not area.is_symlink():
-            for folder in sorted(area.iterdir()):
-                if is_user_folder(folder.name) and folder.is_dir():
-                    names = (".jsonl", ".safetensors", ".jsonl.part", ".safetensors.part")
-                    yield from (file for file in sorted(folder.rglob("*")) if file.name.endswith(names))
+    for area in _folders(directory):
+        for folder in _folders(area):
+            if is_user_folder(os.path.basename(folder)):  # noqa: PTH119 (thousands of times)
+                for root, _, names in os.walk(folder):
+                    yield from (Path(root, name) for name in sorted(names) if name.endswith(_NAMES))
+
+
+def _folders(directory: Path | str) -> list[str]:
+    with os.scandir(directory) as entries:
+        return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
 def surviving_text(file: Path, erased: Erased) -> bytes:
