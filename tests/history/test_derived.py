@@ -146,6 +146,10 @@ def test_aggregates_stand_beside_their_contributors(tmp_path, monkeypatch):
     assert path == tmp_path / "shared" / "population" / "m.bin"
     assert path.read_bytes() == b"numbers"
     assert set(json.loads(sidecar_of(path).read_text())) == {str(source_of("ann")), str(source_of("bob"))}
+    write_shared(tmp_path, "two.bin", b"first", [BOB], still=lambda: True)
+    with pytest.raises(StoreError, match="erased meanwhile"):
+        write_shared(tmp_path, "two.bin", b"newer", [ANN], still=lambda: False)
+    assert (tmp_path / "shared" / "two.bin").read_bytes() == b"first"
     calls = []
 
     def second_fails(target, content):

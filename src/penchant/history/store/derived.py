@@ -215,14 +215,23 @@ def read_rows(path: Path) -> tuple[dict[str, Tensor], list[list[Source]], dict[s
     return tensors, sources, metadata
 
 
-def write_shared(directory: Path, name: str, content: bytes, contributors: Iterable[Source]) -> Path:
+def write_shared(
+    directory: Path,
+    name: str,
+    content: bytes,
+    contributors: Iterable[Source],
+    still: Callable[[], bool] | None = None,
+) -> Path:
     """Writes an aggregate over several users to `<store>/shared/<name>`, with its contributors beside it.
 
     directory: the store's. contributors: whole users (`source_of(user)`), or single records where only those count.
-    Returns the file's path. Raises `StoreError` when it can't be written.
+    still: asked under the lock whether all of them are still there. Returns the file's path. Raises `StoreError` when
+    one is gone (nothing is written then), or when the file can't be written.
     """
     path = directory / SHARED / name
     with locked(directory):
+        if still is not None and not still():
+            raise StoreError(f"{name} counts in what was erased meanwhile: nothing was written; make it again")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # In this order a crash leaves no aggregate beside another one's contributors.
