@@ -110,8 +110,8 @@ def probing(probe: Probe) -> Iterator[None]:
 
 
 @contextmanager
-def editing(editor: Editor) -> Iterator[None]:
-    """Let `editor` change what every attention call of this context (this thread or task only) gives.
+def editing(editor: Editor | None) -> Iterator[None]:
+    """Let `editor` change what every attention call of this context (this thread or task only) gives; None: nobody.
 
     It stands in for an editor that was there before; the probe sees queries and keys as ever.
     """

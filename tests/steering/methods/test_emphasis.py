@@ -258,6 +258,8 @@ def test_other_threads_and_other_models_are_left_alone() -> None:
         assert torch.equal(logits(other, ids), of_other)
         with emphasised(model, (None, ROWS[0], None), HEADS):
             inner = logits(model, ids)
+        with emphasised(model, (None, None, None), HEADS):
+            assert torch.equal(logits(model, ids), plain)
         assert torch.equal(logits(model, ids), emphasised_once)
     assert torch.equal(seen[0], plain)
     assert torch.equal(inner[[0, 2]], plain[[0, 2]]) and not torch.equal(inner[1], plain[1])

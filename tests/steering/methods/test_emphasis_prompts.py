@@ -5,8 +5,10 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from penchant.errors import InputError
+from penchant.lens.calibration import Calibration
 from penchant.models.chat import prompt_ids, render_chat
-from penchant.steering.methods.emphasis import emphasis_on, proportional, token_spans
+from penchant.steering.methods.emphasis import BONUS, emphasis_on, proportional, retrieval_heads
+from penchant.steering.methods.spans import find_pieces, token_spans
 from tests.families import tiny
 
 
@@ -55,3 +57,15 @@ def test_a_proportional_bonus_follows_the_marks() -> None:
     assert proportional([2.0, 1.0, 0.0, -3.0], 1.5) == [1.5, 0.75, 0.0, 0.0]
     assert proportional([-1.0, 0.0], 1.5) == [0.0, 0.0]
     assert proportional([], 1.0) == []
+
+
+def test_pieces_are_found_in_their_order() -> None:
+    assert find_pieces("b a b a", ["a", "b", "b", "z", ""]) == [(2, 3), (4, 5), (0, 1), None, None]
+
+
+def test_the_default_is_a_nat_for_the_heads_of_the_index() -> None:
+    calibration = Calibration("m", "f", ((3, 1), (2, 0), (3, 0)), (1.0, 1.0, 1.0))
+    assert retrieval_heads(calibration) == {3: [1, 0], 2: [0]}
+    assert BONUS == 1.0
+    found = emphasis_on(tiny("llama"), "some tea", ["tea"])
+    assert found is not None and found.bonus == (BONUS,)

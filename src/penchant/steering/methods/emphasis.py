@@ -32,12 +32,17 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from penchant.errors import InputError
+from penchant.lens.calibration import Calibration
 from penchant.lens.seam import Call, editing, install
 from penchant.models.anatomy import attention_module, decoder_layers
 from penchant.models.loading import LoadedModel
+from penchant.steering.methods.spans import find_pieces, token_spans
 
 Heads = Mapping[int, Sequence[int] | None]
 """Layer -> query heads; None: all heads of the layer."""
+
+BONUS = 1.0
+"""Nats; see docs/methods/emphasis.md for what was tried."""
 
 MASK = 1 << 24
 """Numbers of a mask that is made at a time."""
@@ -88,12 +93,11 @@ def emphasised(model: PreTrainedModel, emphases: Sequence[Emphasis | None], head
     An emphasis within another one of the same context stands in for it. Raises `InputError` for a layer or head that
     the model hasn't got, `ModelError` for a model that can't be read.
     """
-    editor = _Editor(model, emphases, heads)
-    if not editor.does_anything:
-        yield
-        return
-    install(model)
-    _place_clock(editor.decoder)
+    made = _Editor(model, emphases, heads)
+    editor = made if made.does_anything else None
+    if editor is not None:
+        install(model)
+        _place_clock(editor.decoder)
     token = _active.set(editor)
     try:
         with editing(editor):
@@ -106,7 +110,7 @@ def emphasis_on(
     loaded: LoadedModel,
     prompt: str,
     pieces: Sequence[str],
-    bonus: float | Sequence[float],
+    bonus: float | Sequence[float] = BONUS,
     asked: str | None = None,
 ) -> Emphasis | None:
     """Emphasis on the tokens of `pieces` in a rendered prompt; None where none of them stands in it, or all are zero.
@@ -123,12 +127,7 @@ def emphasis_on(
     begin = None if asked is None else prompt.rfind(asked)
     if begin == -1:
         raise InputError("the request isn't in the prompt: expected text of the rendered prompt")
-    found, at = [], 0
-    for piece in pieces:
-        place = prompt.find(piece, at)
-        place = prompt.find(piece) if place < 0 else place
-        found.append((place, place + len(piece)) if place >= 0 and piece else None)
-        at = place + len(piece) if place >= 0 else at
+    found = find_pieces(prompt, pieces)
     spans = token_spans(loaded, prompt, [one or (0, 0) for one in found])
     kept = [(span, nats) for span, nats in zip(spans, each, strict=True) if span is not None and nats]
     if not kept:
@@ -137,22 +136,12 @@ def emphasis_on(
     return Emphasis(tuple(s for s, _ in kept), tuple(n for _, n in kept), None if first is None else first[0])
 
 
-def token_spans(loaded: LoadedModel, prompt: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int] | None]:
-    """The tokens, as `prompt_ids` gives them, that hold any of the characters [start, end); None for no token.
-
-    Raises `InputError` for a tokenizer without offsets (a slow one).
-    """
-    if not loaded.tokenizer.is_fast:
-        raise InputError(f"the tokenizer of {loaded.name} doesn't tell where its tokens stand: expected a fast one")
-    begin = loaded.tokenizer.bos_token
-    special = not (begin and prompt.startswith(str(begin)))
-    encoded = loaded.tokenizer(prompt, add_special_tokens=special, return_offsets_mapping=True, verbose=False)
-    edges = encoded["offset_mapping"]
-    out: list[tuple[int, int] | None] = []
-    for start, end in spans:
-        held = [i for i, (left, right) in enumerate(edges) if left < end and right > start and right > left]
-        out.append((held[0], held[-1] + 1) if held and start < end else None)
-    return out
+def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
+    """The heads that the attention index reads: the default, since they look for what is asked. `BONUS` is theirs."""
+    heads: dict[int, list[int]] = {}
+    for layer, head in calibration.heads:
+        heads.setdefault(layer, []).append(head)
+    return heads
 
 
 def proportional(scores: Sequence[float], most: float) -> list[float]:

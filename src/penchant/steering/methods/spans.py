@@ -1,0 +1,42 @@
+"""Where texts stand in a prompt: in its characters, and in its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penchant.errors import InputError
+from penchant.models.loading import LoadedModel
+
+
+def find_pieces(prompt: str, pieces: Sequence[str]) -> list[tuple[int, int] | None]:
+    """The characters [start, end) of each piece: its first occurrence behind the piece before it, else its first one;
+    None where it isn't in the prompt, or empty."""
+    found: list[tuple[int, int] | None] = []
+    at = 0
+    for piece in pieces:
+        place = prompt.find(piece, at)
+        place = prompt.find(piece) if place < 0 else place
+        if place < 0 or not piece:
+            found.append(None)
+            continue
+        at = place + len(piece)
+        found.append((place, at))
+    return found
+
+
+def token_spans(loaded: LoadedModel, prompt: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int] | None]:
+    """The tokens, as `prompt_ids` gives them, that hold any of the characters [start, end); None for no token.
+
+    Raises `InputError` for a tokenizer without offsets (a slow one).
+    """
+    if not loaded.tokenizer.is_fast:
+        raise InputError(f"the tokenizer of {loaded.name} doesn't tell where its tokens stand: expected a fast one")
+    begin = loaded.tokenizer.bos_token
+    special = not (begin and prompt.startswith(str(begin)))
+    encoded = loaded.tokenizer(prompt, add_special_tokens=special, return_offsets_mapping=True, verbose=False)
+    edges = encoded["offset_mapping"]
+    out: list[tuple[int, int] | None] = []
+    for start, end in spans:
+        held = [i for i, (left, right) in enumerate(edges) if left < end and right > start and right > left]
+        out.append((held[0], held[-1] + 1) if held and start < end else None)
+    return out
