@@ -131,6 +131,8 @@ def test_scopes_and_sites_that_a_file_cannot_say(tmp_path: Path) -> None:
     intervention = adding(model, ["2.attention", "2.mlp"], "after_prompt")
     with pytest.raises(InputError, match="scope 'after_prompt' can't be expressed"):
         write_gguf(intervention, path, model)
+    with pytest.raises(InputError, match="scope 'last_1' can't be expressed"):
+        write_gguf(adding(model, ["2.block"], "last_1"), path, model)
     with pytest.raises(InputError, match=r"2.attention isn't the same"):
         write_gguf(Intervention(intervention.edits, "all"), path, model)
     assert not path.exists()

@@ -66,6 +66,9 @@ def test_another_model(path: Path) -> None:
     with pytest.raises(InputError, match=r"made with tiny-llama \(\w{8}\), not with tiny-llama .*: make it anew"):
         read_safetensors(path, other)
     assert read_safetensors(path, other, other_model=True).edits
+    mine = tiny()
+    with pytest.raises(InputError, match="make it anew"):  # one character is enough
+        read_safetensors(path, replace(mine, fingerprint=mine.fingerprint[:-1] + "x"))
 
 
 def test_too_few_layers_and_another_width(path: Path) -> None:
@@ -121,6 +124,13 @@ def test_what_is_not_written(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=message):
             write_safetensors(intervention, where, given_model)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_new_file_takes_the_place_of_the_old_one_at_once(path: Path) -> None:
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        write_safetensors(adding(tiny(), ["3.block"]), path, tiny())
+        assert reader.read() == before != path.read_bytes()
 
 
 def test_a_failed_write_leaves_the_old_file(path: Path) -> None:

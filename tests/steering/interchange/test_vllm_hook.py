@@ -113,7 +113,9 @@ def test_files_are_read_not_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds more than tensors"):
         from_vllm_hook(config)
     whole = path.read_bytes()
-    for content in (b"", b"no pickle", whole[:50], whole[:-30]):
+    torch.save({"dir": torch.ones(4)}, path)
+    tripping = path.read_bytes().replace(b"_rebuild_tensor_v2", b"_rebuild_parameter", 1)
+    for content in (b"", b"no pickle", whole[:50], whole[:-30], tripping):
         path.write_bytes(content)
         with pytest.raises(InputError, match="damaged or holds more"):
             from_vllm_hook(config)
