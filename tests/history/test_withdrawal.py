@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
-from penchant.history.store import Store, erasure
+from penchant.history.store import Store, derived, erasure
 from penchant.history.store.derived import (
     append_lines,
     derived_line,
+    locked,
     read_rows,
     save_rows,
     sidecar_of,
@@ -63,8 +64,8 @@ def store(tmp_path):
 def test_rows_of_others_go_with_their_donor_and_the_rest_stays_byte_for_byte(store):
     gone = record("ann", 1)
     kept = [row("bob", 0, [("cem", 0)], "from cem"), row("bob", 2, [], "from nobody"), row("bob", 3, [("dee", 1)])]
-    derived = row("bob", 1, [("cem", 0), ("ann", 1)], f"it says: {gone.text}")
-    append_lines(contrasts(store, "bob"), [kept[0], derived, *kept[1:]])
+    goes = row("bob", 1, [("cem", 0), ("ann", 1)], f"it says: {gone.text}")
+    append_lines(contrasts(store, "bob"), [kept[0], goes, *kept[1:]])
     append_lines(contrasts(store, "cem"), [row("cem", 0, [("dee", 0)])])
     append_lines(contrasts(store, "ann"), [row("ann", 0, [("bob", 0)], gone.text)])
     untouched = contrasts(store, "cem").stat()
@@ -97,9 +98,22 @@ def test_an_own_record_takes_its_row_and_nothing_else(store):
 def test_the_last_record_takes_everything_kept_for_the_user(store):
     append_lines(contrasts(store, "bob"), [row("bob", 0, []), derived_line({"feedback": "mine"}, [])])
     append_lines(contrasts(store, "cem"), [derived_line({}, [source_of("bob")]), row("cem", 0, [])])
+    append_lines(contrasts(store, "dee"), [row("dee", 0, [("bob", "-replaced long ago")]), row("dee", 1, [])])
     store.forget_record("bob", *[f"bob{n}" for n in range(4)])
     assert not contrasts(store, "bob").parent.exists()
     assert contrasts(store, "cem").read_text().splitlines() == [row("cem", 0, [])]
+    assert contrasts(store, "dee").read_text().splitlines() == [row("dee", 1, [])]
+
+
+def test_nothing_is_erased_while_a_writer_is_at_work(store, monkeypatch):
+    append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)])])
+    monkeypatch.setattr(derived, "BUSY_SECONDS", 0.05)
+    for erase in (lambda: store.forget("ann"), lambda: store.forget_record("ann", "ann0")):
+        with locked(store.directory), pytest.raises(StoreError, match="held by another process"):
+            erase()
+        assert store.count("ann") == 4
+    with Store(store.directory):
+        assert not contrasts(store, "bob").exists()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8, torch.bool])
@@ -162,7 +176,7 @@ def test_rows_that_cant_be_read_go(store):
     bad = ['{"sources": ["odd"], "x": 1}', '{"sources": 3}', f'{{"sources": [], "broken": {ann}']
     torn = f'{{"sources": [], "text": "{record("ann", 0).text}'
     path.write_text("\n".join([good, *bad, row("bob", 1, [("ann", 0)]), torn]))
-    (path.parent / "contrasts.jsonl.part").write_text(record("ann", 0).text)
+    (path.parent / "other.jsonl.part").write_text(record("ann", 0).text)
     store.forget_record("ann", "ann0")
     assert path.read_text() == good + "\n"
     assert [file.name for file in path.parent.iterdir()] == ["contrasts.jsonl"]

@@ -158,14 +158,12 @@ def _from_shared(folder: Path, erased: Erased) -> int:
     for file in sorted(folder.rglob("*")):
         if not file.is_file() or file.name.endswith(SIDECAR):
             continue
-        sidecar = sidecar_of(file)
         try:
-            written = json.loads(sidecar.read_bytes())
+            written = json.loads(sidecar_of(file).read_bytes())
         except (FileNotFoundError, ValueError):
             written = None
         if erased.takes_any(written):
             file.unlink(missing_ok=True)
-            sidecar.unlink(missing_ok=True)
             count += 1
     for sidecar in sorted(folder.rglob(f"*{SIDECAR}")):
         if not sidecar.with_name(sidecar.name.removesuffix(SIDECAR)).exists():
