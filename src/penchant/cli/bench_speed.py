@@ -25,7 +25,8 @@ def speed(
         str,
         typer.Option(
             "--parts",
-            help="A: a request beside other ways, B: large histories, C: ingestion, D: where time goes, E: B in int8.",
+            help="A: a request beside other ways, B: large histories, C: ingestion, D: where time goes, E: B in int8, "
+            "F: steering, distinct users in one batch.",
         ),
     ] = ",".join(PARTS),
     model: ModelOption = "smollm2",

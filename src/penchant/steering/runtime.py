@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -121,7 +121,7 @@ class Runtime:
             else:
                 self._handles.append(module.register_forward_hook(self._behind(site)))
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Runtime:
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -174,7 +174,7 @@ class Runtime:
         for name, tensor, tables in (("add", edit.add, state.add), ("scale", edit.scale, state.scale)):
             if tensor is None:
                 continue
-            values = tensor.to(device or self.model.device, self.model.dtype)
+            values = tensor.to(device or self.model.device, self.model.dtype, copy=True)
             if name == "add":
                 # Every zero becomes -0.0: x + -0.0 is x for every x, and x + 0.0 isn't for -0.0. Not by `where`, which
                 # no gradient would pass.
@@ -191,9 +191,11 @@ class Runtime:
         state = self._slot.current()
         return state if state is not None and state.runtime is self else None
 
-    def _clock(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _clock(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
+        # PyTorch leaves the keywords out for a pass that runs in one thread while another places or removes this hook.
+        # Such a pass isn't steered by this runtime.
         state = self._current()
-        if state is not None:
+        if state is not None and kwargs is not None:
             state.masks[_thread()] = _mask(state, {**dict(zip(self._names, args, strict=False)), **kwargs})
 
     def _stop(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:

@@ -1,6 +1,7 @@
 """The speed benchmark as a whole, on a tiny model: parts are measured, kept, skipped and shown. No figure counts."""
 
 import json
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import torch
 
 from penchant.errors import InputError, ModelError
 from penchant.evaluation.speed import run as speed
+from penchant.evaluation.speed import steering
 from penchant.evaluation.speed.report import markdown, read_results
 from penchant.evaluation.speed.run import SpeedOptions, described, run_speed
 from penchant.evaluation.speed.setting import Save, Setting
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
+from penchant.models.sites import Site
+from penchant.steering import runtime as steering_runtime
 from tests.families import save_tiny
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -54,6 +58,46 @@ def test_ingestion(model: Path, tmp_path: Path) -> None:
     assert said[0] == "part C"
 
 
+def test_steering(model: Path, tmp_path: Path) -> None:
+    document = run_speed(_options(model, tmp_path, parts=["F"]))
+    result = document["parts"]["F"]["result"]
+    assert result["sites"] == ["2.attention", "2.mlp"]
+    for batch, entry in result["batches"].items():
+        assert entry["vector_bytes_per_user"] == 2 * 64 * 2  # two sites of 64 numbers in bfloat16
+        assert entry["vector_bytes"] == int(batch) * entry["vector_bytes_per_user"]
+        for way in entry["ways"].values():
+            assert way["tokens_per_second"] == pytest.approx(
+                int(batch) * result["steps"] / statistics.median(way["seconds"])
+            )
+            assert len(way["seconds"]) == entry["rounds"]
+        for name in ("distinct_over_shared", "shared_over_none", "distinct_over_none", "none_over_none"):
+            assert 0 < entry[name]["low"] <= entry[name]["ratio"] <= entry[name]["high"]
+        shared, distinct = (entry["ways"][way]["seconds"] for way in ("shared", "distinct"))
+        ratios = [one / other for one, other in zip(shared, distinct, strict=True)]
+        assert entry["distinct_over_shared"]["ratio"] == pytest.approx(statistics.median(ratios))
+    assert "## F. Steering, distinct users in one batch" in markdown(document)
+
+
+def test_ways_of_steering_are_what_they_are_called(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which rows are written to, in which passes; the cache is as it was after each."""
+    loaded = load_model(model, device="cpu")
+    seen: list[tuple[int, int]] = []
+    forward = steering._forward
+
+    def watched(loaded: Any, ids: Any, cache: Any) -> None:
+        state = steering_runtime._slot(loaded.model)[1].current()
+        rows = 0 if state is None else state.begin.shape[0]
+        seen.append((rows, cache.get_seq_length()))
+        forward(loaded, ids, cache)
+
+    monkeypatch.setattr(steering, "_forward", watched)
+    steering._measured(loaded, [Site(1, "mlp")], 3, steering._Sizes((3,), 5, 2, 2))
+    assert seen[0] == (0, 0)
+    rounds = [seen[at : at + 8] for at in range(1, len(seen), 8)]
+    assert [sorted(runs) for runs in rounds] == [sorted([(rows, at) for rows in (0, 0, 1, 3) for at in (5, 6)])] * 3
+    assert rounds[0] != rounds[1]  # the ways take turns
+
+
 def test_a_part_that_is_done_is_left_alone(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[str] = []
 
@@ -90,7 +134,7 @@ def test_a_part_that_is_done_is_left_alone(model: Path, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"parts": ["A", "F"]}, "no part 'F': expected some of A, B, C, D, E"),
+        ({"parts": ["A", "G"]}, "no part 'G': expected some of A, B, C, D, E, F"),
         ({"parts": ["C"], "calibration": Path("missing.json")}, "no calibration missing.json"),
         ({"parts": ["A"], "peers": Path("missing")}, "no folder"),
         ({"parts": ["A"]}, "needs a window of 2148 tokens, and tiny has 512"),

@@ -53,13 +53,14 @@ def merge(path: Path, part: str, document: dict[str, Any], measured: dict[str, A
 
 def markdown(whole: dict[str, Any]) -> str:
     """The tables of the parts that are there."""
-    tables = {"A": _comparison, "B": _large, "C": _ingestion, "D": _where, "E": _large}
+    tables = {"A": _comparison, "B": _large, "C": _ingestion, "D": _where, "E": _large, "F": _steering}
     titles = {
         "A": "A request against a history, beside other ways",
         "B": "Large histories",
         "C": "Ingestion",
         "D": "Where the time goes",
         "E": "Large histories, int8 keys",
+        "F": "Steering, distinct users in one batch",
     }
     lines = ["# Speed and memory", ""]
     ran: list[str] = []
@@ -183,6 +184,37 @@ def _where(result: dict[str, Any]) -> list[str]:
         ]
         lines += [*_table(["view", "where", "calls", "ms", "share"], rows), ""]
     return lines
+
+
+def _steering(result: dict[str, Any]) -> list[str]:
+    rows = []
+    for batch, entry in result["batches"].items():
+        rates = [f"{entry['ways'][way]['tokens_per_second']:,.0f}" for way in ("none", "shared", "distinct")]
+        aim = result["targets"]["distinct"].get(batch)
+        rows.append(
+            [
+                batch,
+                *rates,
+                _spread(entry["distinct_over_shared"]) + (f" (target {aim})" if aim else ""),
+                f"{_spread(entry['shared_over_none'])} (target {1 / (1 + result['targets']['overhead']):.2f})",
+                _spread(entry["none_over_none"]),
+                _milliseconds({"seconds": entry["seconds_to_enter"]}, 1),
+                f"{entry['vector_bytes_per_user']:,}",
+            ]
+        )
+    header = ["rows", "tokens/s: none", "one vector", "one each", "one each / one vector", "one vector / none"]
+    header += ["none / none", "ms to begin", "bytes a user"]
+    return [
+        f"{result['steps']} tokens behind a prompt of {result['prompt_tokens']}, vectors at "
+        f"{' and '.join(result['sites'])}; throughput over throughput, the median of paired rounds and their middle "
+        "half. None / none: what the machine does by itself.",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def _spread(ratio: dict[str, float]) -> str:
+    return f"{ratio['ratio']:.3f} [{ratio['low']:.3f}, {ratio['high']:.3f}]"
 
 
 def _seconds(value: float) -> str:

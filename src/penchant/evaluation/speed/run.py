@@ -15,7 +15,7 @@ import torch
 from penchant.errors import InputError
 from penchant.evaluation.peers import find_peers
 from penchant.evaluation.provenance import machine, memory_bytes, own_revision, versions
-from penchant.evaluation.speed import comparison, ingestion, large, where
+from penchant.evaluation.speed import comparison, ingestion, large, steering, where
 from penchant.evaluation.speed.report import is_done, markdown, merge, read_results
 from penchant.evaluation.speed.setting import Save, Say, Setting, toolbox
 
@@ -25,6 +25,7 @@ PARTS: dict[str, Callable[[Setting, Save], None]] = {
     "C": ingestion.measure,
     "D": where.measure,
     "E": large.measure_int8,
+    "F": steering.measure,
 }
 #: Of the machine's memory, what one measurement may take.
 SHARE_OF_MEMORY = 0.75
