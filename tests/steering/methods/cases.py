@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -23,20 +25,21 @@ def exchanges(count: int, seed: int = 0) -> list[Exchange]:
     return [Exchange(some(3, 13), some(2, 10)) for _ in range(count)]
 
 
-def answered(
-    loaded: LoadedModel, given: list[Exchange], edits: dict[Site, Edit], scope: str, seed: int = 0
-) -> list[Exchange]:
-    """The same prompts with answers of eight tokens, sampled under `edits` of one row."""
+def answered(loaded: LoadedModel, count: int, edits: Mapping[Site, Edit], scope: str, seed: int = 0) -> list[Exchange]:
+    """Prompts of six random tokens, with answers of eight that the model samples under `edits` of one row."""
     draw = torch.Generator().manual_seed(seed)
-    made = []
-    for one in given:
-        ids = list(one.prompt)
-        with torch.no_grad(), steered(loaded.model, Intervention(edits, scope), [len(one.prompt)]):
-            for _ in range(8):
-                chances: Tensor = loaded.model(torch.tensor([ids])).logits[0, -1].float().softmax(-1)
-                ids.append(int(torch.multinomial(chances, 1, generator=draw)))
-        made.append(Exchange(one.prompt, tuple(ids[len(one.prompt) :])))
-    return made
+    ids = torch.randint(6, 300, (count, 6), generator=draw)
+    written = Intervention({site: _repeated(edit, count) for site, edit in edits.items()}, scope)
+    with torch.no_grad(), steered(loaded.model, written, [6] * count):
+        for _ in range(8):
+            chances: Tensor = loaded.model(ids).logits[:, -1].float().softmax(-1)
+            ids = torch.cat([ids, torch.multinomial(chances, 1, generator=draw)], 1)
+    return [Exchange(tuple(row[:6]), tuple(row[6:])) for row in ids.tolist()]
+
+
+def _repeated(edit: Edit, rows: int) -> Edit:
+    add, scale = (None if one is None else one.expand(rows, -1) for one in (edit.add, edit.scale))
+    return Edit(add, scale)
 
 
 def hooks(loaded: LoadedModel) -> int:

@@ -21,7 +21,8 @@ from penchant.models.sites import Site, site_module
 from penchant.steering.intervention import AFTER_PROMPT, Edit, prompt_tail
 from penchant.steering.likelihood import Exchange
 
-ROWS = 16
+ROWS = 4
+"""Exchanges in a batch: a user has few, and each batch is a step."""
 NEW_TOKENS = 1024
 """Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
 
@@ -38,6 +39,7 @@ class Lessons:
     """Exchanges whose prompts have been read, ready for their answers to be read over and over with other vectors.
 
     What a scope leaves alone of a prompt is read once, without gradients; only answers cost anything afterwards.
+    places: of each batch, which of the exchanges it holds.
     Raises `InputError` for no exchanges, an empty prompt or answer, or a scope that takes in whole prompts.
     """
 
@@ -50,9 +52,8 @@ class Lessons:
         if not exchanges or not all(one.prompt and one.answer for one in exchanges):
             raise InputError("nothing to learn from: expected exchanges, each with a prompt and an answer")
         self.loaded, self.scope, self.exchanges = loaded, scope, tuple(exchanges)
-        self.batches = [
-            _Batch(loaded, [exchanges[place] for place in places], tail) for places in _places(exchanges, rows)
-        ]
+        self.places = list(_places(exchanges, rows))
+        self.batches = [_Batch(loaded, [exchanges[place] for place in places], tail) for places in self.places]
 
     def losses(self, batch: int, edits: Mapping[Site, Edit]) -> Float[Tensor, " rows"]:
         """NLL of each answer of a batch, in nats a token, with edits of one row written to every token in the scope.
