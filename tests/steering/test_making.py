@@ -103,7 +103,7 @@ def test_a_second_try_is_sampled_and_what_stays_too_close_is_dropped(file, monke
     answers = {
         0: ("far away", "unused"),
         1: ("word1 of bob indeed", "far away"),
-        2: ("word2 of bob", "word2 of bob indeed"),
+        2: ("word2 of bob indeed yes", "word2 of bob indeed"),
         3: ("", "far away"),
         4: ("", ""),
         5: ("word5 of bob", "word5 of bob"),
@@ -116,8 +116,20 @@ def test_a_second_try_is_sampled_and_what_stays_too_close_is_dropped(file, monke
     assert made.dropped == {TOO_CLOSE: 1, EMPTY: 1, EQUAL: 1}
     assert script.batches == [6, 5]
     drop = next(entry for entry in file.entries() if isinstance(entry, Dropped) and entry.record == "bob2")
-    assert drop.meta["similarity"] == pytest.approx(6 / 7, abs=1e-4)
+    assert drop.meta["similarity"] == pytest.approx(3 / 4, abs=1e-4)  # of the better try
     assert len(drop.donors) == 2
+
+
+def test_second_tries_dont_wait_for_all_the_first(file, monkeypatch):
+    attempts = []
+
+    def answer(number, attempt):
+        attempts.append(attempt)
+        return "" if attempt == 1 else "far away"
+
+    Script(monkeypatch, answer)
+    assert make(file, rows=2).new == 6
+    assert attempts == [1, 1, 2, 2] * 3
 
 
 @pytest.mark.parametrize(("words", "limit"), [(50, 0.15), (51, 0.20)])

@@ -24,7 +24,6 @@ from penchant.history.store.derived import (
     keep_lines,
     parse_source,
     source_of,
-    whole_lines,
 )
 from penchant.steering.contrast import Contrast
 
@@ -88,12 +87,12 @@ class ContrastFile:
 
     def _lines(self) -> Iterator[tuple[int, bytes]]:
         try:
-            data = self.path.read_bytes()[: whole_lines(self.path)]
+            data = self.path.read_bytes()
         except FileNotFoundError:
             return
         except OSError as error:
             raise StoreError(f"{self.path} can't be read ({error.strerror or error}): make it readable") from error
-        yield from enumerate(data.split(b"\n")[:-1], 1)
+        yield from enumerate(data.split(b"\n")[:-1], 1)  # behind the last line end: nothing, or a torn line
 
     def _line(self, entry: Entry) -> str:
         fields: dict[str, Any] = {"record": entry.record}
