@@ -72,9 +72,7 @@ def test_written_and_read() -> None:
         Site(10, "mlp"),
     ]
     for text in ("", "attention", "1.", ".mlp", "1.norm", "-1.mlp", "1.5.mlp", "1 mlp", "٣.mlp", "1.mlp x", "9" * 5000):
-        with pytest.raises(
-            InputError, match=r"a layer and one of attention, mlp, block, heads: 15\.attention"
-        ):
+        with pytest.raises(InputError, match=r"a layer and one of attention, mlp, block, heads: 15\.attention"):
             Site.parse(text)
 
 
