@@ -14,7 +14,7 @@ from tests.families import tiny
 
 def test_spans_of_text_are_found_in_the_tokens_of_the_prompt() -> None:
     loaded = tiny("llama")
-    notes = ["I like tea.", "Yes.", "Grüße, naïve café ☕!", "Yes."]
+    notes = ["I like tea. Question: none.", "Yes.", "Grüße, naïve café ☕!", "Yes."]
     prompt = render_chat(loaded, [{"role": "user", "content": "\n".join(notes) + "\nQuestion: What? Yes."}])
     ids = prompt_ids(loaded, prompt)
     found = emphasis_on(loaded, prompt, [notes[0], notes[2], notes[3], "not there"], [1.0, 2.0, 3.0, 4.0], "Question:")

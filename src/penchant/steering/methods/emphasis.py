@@ -204,16 +204,14 @@ class _Editor:
         total = past + new
         if attention is None:
             at = torch.arange(total, device=self._begin.device).expand(batch, -1)
-            there = torch.ones_like(at, dtype=torch.bool)
+        elif attention.shape[1] < total:
+            raise InputError(f"a mask of {attention.shape[1]} columns: expected {total}, cached and new")
         else:
-            there = attention[:, :total].to(self._begin.device).bool()
-            if there.shape[1] < total:
-                raise InputError(f"a mask of {there.shape[1]} columns: expected {total}, cached and new")
-            at = there.long().cumsum(1) - 1
+            at = attention[:, :total].to(self._begin.device).bool().long().cumsum(1) - 1
         table, begin = (t.repeat_interleave(batch // rows, 0) for t in (self._table, self._begin))
         width = table.shape[1]
-        bonus = table.gather(1, at.clamp(0, width - 1)).masked_fill(~there | (at >= width), 0.0)
-        sees = (there & (at >= begin[:, None]))[:, past:]
+        bonus = table.gather(1, at.clamp(0, width - 1)).masked_fill(at >= width, 0.0)  # hidden columns: any
+        sees = (at >= begin[:, None])[:, past:]  # padding behind a row may; nothing looks at it
         # A token's own position is never beyond its column, so `first` needs no look at the padding.
         offsets = {
             layer: int(cache.get_mask_sizes(new, layer)[1]) if cache is not None else 0
