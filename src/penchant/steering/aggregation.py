@@ -40,11 +40,11 @@ class Aggregation:
 
     top: int | None = 5
     weights: Weighting = "softmax"
-    temperature: float = 0.1
-    half_life: float | None = None
-    shrinkage: float = 0.0
-    pop_share: float = 1.0
-    own_share: float = 1.0
+    temperature: float | int = 0.1
+    half_life: float | int | None = None
+    shrinkage: float | int = 0.0
+    pop_share: float | int = 1.0
+    own_share: float | int = 1.0
 
     def __post_init__(self) -> None:
         if self.weights not in ("uniform", "softmax"):
@@ -156,7 +156,7 @@ def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], setting: Aggregatio
     rank = np.arange(len(flat)) - starts[user]  # each user's rows lie together, before and after sorting
     order, at = order[rank < most], (user[rank < most], rank[rank < most])
 
-    def table(values: npt.NDArray[Any], empty: float) -> npt.NDArray[Any]:
+    def table(values: npt.NDArray[Any], empty: float | int) -> npt.NDArray[Any]:
         wide = np.full((len(banks), most), empty, dtype=values.dtype)
         wide[at] = values[order]
         return wide

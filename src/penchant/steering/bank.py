@@ -21,9 +21,10 @@ from penchant.history.store.derived import Source, source_of
 from penchant.models.sites import Site
 from penchant.steering.contrast import Contrast
 
-Reading = Literal["answer_mean", "prompt_last"]
+Reading = Literal["answer_mean", "prompt_last", "gradient"]
 """What a vector is. answer_mean: the mean over the chosen answer's tokens minus that over the rejected one's, behind
-the same prompt. prompt_last: the last token of a prompt with the user's own items minus that of one with others'."""
+the same prompt. prompt_last: the last token of a prompt with the user's own items minus that of one with others'.
+gradient: of the chosen answer's log likelihood (`likelihood_gradients`)."""
 
 Pooling = Literal["mean", "last"]
 
@@ -74,14 +75,14 @@ class Row:
 class Bank:
     """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
 
-    model: fingerprint of the model that was read. entangled: the vectors were rounded together (a low-rank basis made
+    model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`). entangled: the vectors were rounded together (a low-rank basis made
     of this very bank), so that the rest still shows what is dropped; `drop` refuses.
 
     Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.
     """
 
-    vectors: Mapping[Site, Float[Tensor, "rows _"]]
-    keys: Float[Tensor, "rows _"]
+    vectors: Mapping[Site, Float[Tensor, "_ _"]]
+    keys: Float[Tensor, "_ _"]
     rows: tuple[Row, ...]
     model: str
     reading: Reading

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from penchant.errors import InputError, StoreError
-from penchant.history.store.derived import Source, Still, read_rows, save_rows
+from penchant.history.store.derived import KEY, Source, Still, read_rows, save_rows
 from penchant.models.sites import Site
 from penchant.steering.bank import Bank, KeySite, Reading, Row
 from penchant.steering.basis import RANK, Basis, basis_of
@@ -120,11 +120,9 @@ def bank_bytes(bank: Bank, *, basis: Basis | None = None, rank: int = RANK) -> d
     sizes = {}
     for storage in get_args(Storage):
         given = (basis or basis_of([bank], rank)) if storage == "low-rank" else None
-        tensors, header = _encoded(bank, storage, given)
-        listed = {"sources": json.dumps([list(map(str, row.sources)) for row in bank.rows])}
-        sizes[storage] = len(save(tensors, {**header, **listed}))
+        sizes[storage] = _size(*_encoded(bank, storage, given), [row.sources for row in bank.rows])
         if given is not None and basis is None:
-            sizes[storage] += len(save(_axes(given), {"model": bank.model}))
+            sizes[storage] += _size(_axes(given), {"model": bank.model}, [_together(bank)])
     return sizes
 
 
@@ -135,10 +133,18 @@ def _save(
         raise InputError("the basis was made with another model than the bank: expected the same")
     tensors, about = _encoded(bank, storage, basis)
     if own and basis is not None:
-        together = sorted({source for row in bank.rows for source in row.sources})
         whole = None if still is None else lambda: [all(still())]
-        save_rows(own_basis_path(path), _axes(basis), [together], {"model": bank.model}, whole)
+        save_rows(own_basis_path(path), _axes(basis), [_together(bank)], {"model": bank.model}, whole)
     return save_rows(path, tensors, [row.sources for row in bank.rows], about, still)
+
+
+def _size(tensors: Mapping[str, Tensor], about: Mapping[str, str], sources: Sequence[Sequence[Source]]) -> int:
+    header = {**about, KEY: json.dumps([list(map(str, row)) for row in sources])}
+    return len(save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+
+
+def _together(bank: Bank) -> list[Source]:
+    return sorted({source for row in bank.rows for source in row.sources})
 
 
 def _rest(still: Still, kept: Sequence[int]) -> Still:

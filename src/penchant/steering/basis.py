@@ -64,5 +64,5 @@ def basis_of(banks: Sequence[Bank], rank: int = RANK) -> Basis:
     for site in banks[0].sites:
         rows = torch.cat([bank.vectors[site] for bank in banks])
         _, _, directions = torch.linalg.svd(rows, full_matrices=False)
-        axes[site] = directions[:rank].bfloat16().float()
+        axes[site] = directions[:rank].contiguous().bfloat16().float()
     return Basis(axes, banks[0].model)

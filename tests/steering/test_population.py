@@ -1,0 +1,125 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penchant.errors import InputError, StoreError
+from penchant.history.records import Record
+from penchant.history.store.store import Store
+from penchant.steering.bank import empty_bank
+from penchant.steering.population import Population, load_population, population_of, save_population
+from tests.steering.cases import SITES, bank_of
+
+USERS = ("ada", "bob", "eve", "mia")
+
+
+def banks() -> dict:
+    return {user: bank_of(user, rows=2 + number, seed=number) for number, user in enumerate(USERS)}
+
+
+def equal(one: Population, other: Population) -> bool:
+    tables = [(one.sums[site], other.sums[site]) for site in SITES] + [
+        (one.keys, other.keys),
+        (one.counts, other.counts),
+    ]
+    return one.users == other.users and all(torch.equal(a, b) for a, b in tables)
+
+
+def test_the_mean_is_over_users_not_over_rows() -> None:
+    given = banks()
+    mean = population_of(given).mean()
+    for site in SITES:
+        wanted = torch.stack([bank.vectors[site].mean(0) for bank in given.values()]).mean(0)
+        torch.testing.assert_close(mean[site], wanted)
+        assert mean[site].dtype == torch.float32
+
+
+@given(st.permutations(USERS), st.sampled_from(USERS))
+@settings(max_examples=20)
+def test_leaving_out_removing_and_never_seeing_are_the_same_to_the_bit(order: list[str], user: str) -> None:
+    given = {name: banks()[name] for name in order}
+    whole = population_of(given)
+    without = population_of({name: bank for name, bank in given.items() if name != user})
+    assert equal(whole.remove(user), without)
+    left, centres = whole.without([user, "zoe", user]), whole.centres_without([user, "zoe"])
+    assert torch.equal(centres[0], without.centres_without(["zoe"])[0])
+    for site in SITES:
+        assert torch.equal(left[site][0], without.mean()[site])
+        assert torch.equal(left[site][2], left[site][0])
+        assert torch.equal(left[site][1], whole.mean()[site])
+        assert not torch.equal(left[site][0], left[site][1])
+
+
+def test_a_users_own_vectors_leave_no_trace_however_large() -> None:
+    given = banks()
+    before = population_of(given).without(["eve"])
+    loud = replace(given["eve"], vectors={site: table + 1e6 for site, table in given["eve"].vectors.items()})
+    after = population_of({**given, "eve": loud}).without(["eve"])
+    assert all(torch.equal(before[site], after[site]) for site in SITES)
+
+
+def test_centres_are_means_of_keys() -> None:
+    given = banks()
+    wanted = torch.stack([given[user].keys.mean(0) for user in ("ada", "bob", "mia")]).mean(0)
+    torch.testing.assert_close(population_of(given).centres_without(["eve"])[0], wanted)
+
+
+def test_users_without_rows_and_no_others() -> None:
+    given = banks()
+    assert equal(population_of({**given, "zoe": empty_bank(given["ada"])}), population_of(given))
+    alone = population_of({"ada": given["ada"]})
+    assert all(torch.equal(rows, torch.zeros_like(rows)) for rows in alone.without(["ada"]).values())
+    nobody = population_of({"zoe": empty_bank(given["ada"])})
+    assert nobody.users == ()
+    assert nobody.mean()[SITES[1]].shape == (20,)
+    assert float(nobody.without(["ada", "bob"])[SITES[1]].abs().sum()) == 0
+
+
+def test_numbers_too_large_to_be_exact_are_refused() -> None:
+    bank = replace(bank_of(), vectors={SITES[0]: torch.full((4, 12), 2.0**30)})
+    with pytest.raises(InputError, match="too large"):
+        population_of({"a": bank, "b": replace(bank)}).mean()
+
+
+def test_unlike_banks_have_no_population() -> None:
+    with pytest.raises(InputError, match="different models"):
+        population_of({"a": bank_of(), "b": replace(bank_of(), model="x")})
+    with pytest.raises(InputError, match="at least one"):
+        population_of({})
+
+
+def test_it_is_kept_and_goes_with_any_contributor(tmp_path: Path) -> None:
+    population = population_of(banks())
+    with Store(tmp_path) as store:
+        for user in (*USERS, "zoe"):
+            store.add(
+                user, [Record(f"a longer text of {user} that is one record", "r0"), Record(f"{user} again", "r1")]
+            )
+        path = save_population(tmp_path, population)
+        assert path.parent == tmp_path / "shared"
+        found = load_population(tmp_path, bank_of().identity)
+        assert found is not None
+        assert equal(found, population)
+        assert found.identity == bank_of().identity
+        store.forget("zoe")
+        assert load_population(tmp_path, bank_of().identity) is not None
+        store.forget_record("mia", "r1")
+        assert not path.exists()
+        save_population(tmp_path, population.remove("mia"))
+        store.forget("bob")
+        assert load_population(tmp_path, bank_of().identity) is None
+
+
+def test_damage_is_told(tmp_path: Path) -> None:
+    assert load_population(tmp_path, "0" * 16) is None
+    path = save_population(tmp_path, population_of(banks()))
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(StoreError, match="damaged"):
+        load_population(tmp_path, bank_of().identity)
+    save_population(tmp_path, population_of(banks()))
+    path.rename(path.with_name(path.name.replace(bank_of().identity, "0" * 16)))
+    with pytest.raises(StoreError, match="belong together"):
+        load_population(tmp_path, "0" * 16)
