@@ -28,10 +28,12 @@ def test_vectors_of_callers_stay_as_they_are() -> None:
         assert torch.equal(bits(edit.add), bits(copies[site][0]))
     # Nor does the runtime follow what a caller does to them meanwhile.
     site, ids = SITES[0], torch.tensor(texts(5))
-    one = vectors(model, 1, "all", sites=[site])
+    one = vectors(model, 1, "all", sites=[site], scaled=[site])
     with steered(model, one, [3]):
         before = model(input_ids=ids).logits
-        one.edits[site].add.zero_()  # type: ignore[union-attr]
+        for tensor in (one.edits[site].add, one.edits[site].scale):
+            assert tensor is not None
+            tensor.zero_()
         assert torch.equal(model(input_ids=ids).logits, before)
 
 
@@ -129,7 +131,8 @@ def test_what_was_started_inside_ends_with_it() -> None:
                 barrier.wait()
                 found[scope_end, step] = model(input_ids=ids[:, :scope_end]).logits
 
-    with steered(model, vectors(model, 2), [3, 3]):
+    runtime = Runtime(model, SITES)  # stays, so that it isn't missing hooks which keep the copies from being steered
+    with runtime.steering(vectors(model, 2), [3, 3]):
         wanted = {end: model(input_ids=ids[:, :end]).logits for end in (4, 6)}
         copies = [contextvars.copy_context() for _ in range(3)]
         threads = [
@@ -148,7 +151,7 @@ def test_what_was_started_inside_ends_with_it() -> None:
 def test_a_context_that_is_closed_from_elsewhere() -> None:
     model, ids = network(), torch.tensor(texts(6))
     plain = model(input_ids=ids).logits
-    manager = steered(model, vectors(model, 1, "all"), [3])
+    manager = Runtime(model, SITES).steering(vectors(model, 1, "all"), [3])
     elsewhere = contextvars.copy_context()
     elsewhere.run(manager.__enter__)
     assert torch.equal(model(input_ids=ids).logits, plain)
