@@ -46,7 +46,7 @@ def test_donors_are_hashes_on_disk_and_in_memory(file):
     assert not [name for name in ("ann", "cem", '"a1"', '"c1"', "bob") if name in file.path.read_text()]
     assert file.sources(contrast()) == [source_of("bob", "b0"), *DONORS]
     assert file.sources(file.contrasts()[0]) == file.sources(contrast())
-    for raw in ((("ann", "a1"),), (("ann", "a1", "x"),)):
+    for raw in ((("ann", "a1"),), (source_of("ann", "a1"), ("", ""))):
         with pytest.raises(InputError, match="donors aren't hashes"):
             file.append([contrast(donors=raw)])
     assert len(file.entries()) == 1

@@ -229,9 +229,11 @@ def test_what_cant_be_asked_is_dropped_with_its_reason(file, monkeypatch):
 
 
 def test_bad_options_are_refused(file):
-    for options in ({"source": "both"}, {"k": 0}, {"tries": 0}, {"temperature": 0}, {"threshold": 0}, {"threshold": 2}):
+    for options in ({"k": 0}, {"tries": 0}, {"temperature": 0.0}, {"threshold": 0.0}, {"threshold": 2.0}):
         with pytest.raises(InputError, match="expected"):
             Recipe(**options)
+    with pytest.raises((InputError, TypeError), match="others"):  # TypeError: where signatures are checked
+        Recipe(source="both")
     with pytest.raises(InputError, match="no pairs"):
         make(file, [])
     with pytest.raises(InputError, match="pass donors, or choose source 'none'"):
