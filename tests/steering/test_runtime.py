@@ -134,11 +134,22 @@ def _with_minus_zeros(module: Any, args: Any, output: Any) -> Any:
 def test_a_zero_of_either_sign_at_the_site_itself() -> None:
     model, ids, site = network(), torch.tensor(texts(4)), Site(2, "mlp")
     handle = site_module(model, site).register_forward_hook(_with_minus_zeros)
-    nothing = Intervention({site: Edit(torch.zeros(1, 64), torch.ones(1, 64))}, "all")
-    with steered(model, nothing, [4]), reading(model, (site,)) as found:
-        model(input_ids=ids)
+    zeros, far = Edit(torch.zeros(1, 64), torch.ones(1, 64)), Edit(torch.ones(1, 64), torch.full((1, 64), 2.0))
+    for edit, prompt in ((zeros, 0), (far, 9)):
+        # Given positions, the runtime can't tell beforehand that nothing is in scope.
+        with steered(model, Intervention({site: edit}), [prompt]), reading(model, (site,)) as found:
+            model(input_ids=ids, position_ids=torch.arange(4)[None])
+        assert torch.signbit(found[site][..., ::2]).all()
     handle.remove()
-    assert torch.signbit(found[site][..., ::2]).all()
+
+
+@torch.no_grad()
+def test_a_module_that_computes_in_another_dtype_than_the_model() -> None:
+    model, ids, site = network(), torch.tensor(texts(5)), Site(1, "attention")
+    written = vectors(model, 1, "all", sites=[site])
+    with torch.autocast("cpu", torch.bfloat16), steered(model, written, [3]), reading(model, (site,)) as found:
+        model(input_ids=ids)
+    assert found[site].dtype == torch.bfloat16
 
 
 @torch.no_grad()

@@ -119,6 +119,16 @@ def test_another_thread_is_not_steered() -> None:
 
 
 @torch.no_grad()
+def test_a_pass_that_overlaps_the_placing_of_hooks() -> None:
+    """PyTorch runs the decoder's hook without keywords for a moment, in other threads."""
+    model, ids = network(), torch.tensor(texts(6))
+    plain = model(input_ids=ids).logits
+    with Runtime(model, SITES):
+        model.get_decoder()._forward_pre_hooks_with_kwargs.clear()
+        assert torch.equal(model(input_ids=ids).logits, plain)
+
+
+@torch.no_grad()
 def test_what_was_started_inside_ends_with_it() -> None:
     """A task that copied the context is steered while it lasts; two of them at once don't mix their positions."""
     model, ids = network(), torch.tensor(texts(6, 6))
@@ -142,6 +152,7 @@ def test_what_was_started_inside_ends_with_it() -> None:
             thread.start()
         for thread in threads:
             thread.join()
+    assert len(found) == 40
     for (end, _), logits in found.items():
         assert torch.equal(logits, wanted[end])
     assert torch.equal(copies[2].run(lambda: model(input_ids=ids).logits), plain)

@@ -160,7 +160,7 @@ class Runtime:
                 f"prompt lengths {list(prompt_lengths)} for {rows} rows of vectors: expected one each, 0 or more"
             )
         tail = prompt_tail(intervention.scope)
-        begin = [0 if tail is None else max(0, length - tail) for length in prompt_lengths]
+        begin = [0 if tail is None else length - tail for length in prompt_lengths]
         state = _State(self, torch.tensor(begin, device=self.model.device)[:, None], min(begin), trace=trace)
         for site, edit in intervention.edits.items():
             if site not in self.sites:
