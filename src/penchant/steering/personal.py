@@ -1,0 +1,126 @@
+"""One user's steering: the bank under a setting, checked on the user's own held-out answers, applied to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from penchant.models.loading import LoadedModel
+from penchant.steering.aggregation import Term
+from penchant.steering.bank import Bank
+from penchant.steering.fitting import left_out, over_users, picked
+from penchant.steering.intervention import Intervention
+from penchant.steering.likelihood import losses
+from penchant.steering.reading import Reader, Sample, Wording, exchange_of
+from penchant.steering.setting import Setting
+from penchant.steering.similarity import hidden_scores
+from penchant.steering.vectors import read_keys
+
+CHECKED = 12
+"""Most of a user's answers that are held out to check."""
+FEWEST = 4
+"""With fewer samples nothing can be checked, and what helps other users is trusted."""
+
+Level = Literal["own", "population", "none"]
+"""What a user is steered by."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """level: what is written for this user. own, common: gains in nats a token on held-out answers of the user, steered
+    by the user's other samples and by the population alone; answers: how many. reason: why it isn't the user's own."""
+
+    level: Level
+    own: float = 0.0
+    common: float = 0.0
+    answers: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Steered:
+    """intervention: one row; None: nothing is written. terms: the samples it stands on, heaviest first."""
+
+    intervention: Intervention | None
+    level: Level
+    terms: tuple[Term, ...] = ()
+    reason: str | None = None
+
+
+def read_user(
+    loaded: LoadedModel,
+    setting: Setting,
+    user: str,
+    samples: Sequence[Sample],
+    wording: Wording,
+    *,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Bank:
+    """A user's bank under a setting. Raises `InputError` for no samples, or such that lack what the method reads."""
+    base = setting.base_intervention()
+    reader = Reader(loaded, wording, setting.reading, setting.key, setting.scope, base, progress=progress)
+    return reader.bank(user, samples, setting.sites, setting.origin)
+
+
+def check_user(
+    loaded: LoadedModel, setting: Setting, samples: Sequence[Sample], bank: Bank, *, wording: Wording
+) -> Checked:
+    """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
+
+    samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are what is left, or
+    nothing.
+    """
+    common = setting.common() if setting.base or setting.population else None
+    if setting.strength == 0 and common is None:
+        return Checked("none", reason=f"{setting.method} helped none of the users that it was fitted on")
+    if len(bank) < FEWEST:
+        return Checked("own", reason=f"too few samples to check ({len(bank)} of {FEWEST})")
+    count = min(CHECKED, len(bank))
+    numbers = [(2 * place + 1) * len(bank) // (2 * count) for place in range(count)]
+    exchanges = [exchange_of(loaded, samples[number], wording) for number in numbers]
+    choices = [picked(left_out({"": bank}, [("", number) for number in numbers], setting))]
+    if common is not None:
+        choices.append(picked(setting.common(count)))
+    found = losses(loaded, exchanges, [lambda rows: None, *choices])
+    gains = [found[0] - row for row in found[1:]]
+    means = [float(gain.mean()) for gain in gains]
+    own, others = means[0], means[1] if common is not None else 0.0
+    # Noise of a dozen answers shouldn't take a user's own vectors away: they go when they are worse by its size.
+    difference = gains[0] - (gains[1] if common is not None else 0.0)
+    slack = over_users(difference, [str(number) for number in numbers])[1]
+    if own > 0 and own >= others - slack:
+        return Checked("own", own, others, count)
+    why = f"on {count} held-out answers the user's own vectors gain {own:+.3f} nats a token"
+    if others > 0:
+        return Checked("population", own, others, count, f"{why}, the population's {others:+.3f}")
+    return Checked("none", own, others, count, f"{why}: nothing is written")
+
+
+def steer_request(
+    loaded: LoadedModel,
+    setting: Setting,
+    bank: Bank | None,
+    query: str,
+    *,
+    checked: Checked | None = None,
+    now: datetime | None = None,
+) -> Steered:
+    """What is written for a request. bank: None or empty: of a user without samples, who gets the population's.
+
+    Raises `InputError` for a bank of another setting.
+    """
+    level: Level = checked.level if checked else "own"
+    reason = checked.reason if checked else None
+    if level == "own" and (bank is None or not len(bank)):
+        level, reason = "population", "no samples of the user"
+    if level == "population" and not (setting.base or setting.population):
+        level, reason = "none", f"{reason or 'no samples'}, and no population to fall back on"
+    if level == "none":
+        return Steered(None, level, reason=reason)
+    if level == "population" or bank is None:
+        return Steered(setting.common(), level, reason=reason)
+    key = read_keys(loaded, [query], setting.key)[0]
+    intervention, made = setting.apply([bank], [hidden_scores(bank, key, setting.centre)], now)
+    return Steered(intervention, level, tuple(made.terms(0)), reason)
