@@ -69,7 +69,7 @@ def check_user(
 ) -> Checked:
     """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
 
-    samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are what is left, or
+    samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
     nothing.
     """
     common = setting.common() if setting.base or setting.population else None
