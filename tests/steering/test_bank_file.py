@@ -232,3 +232,35 @@ def test_a_wrong_storage_is_refused(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path)
     with pytest.raises(Exception, match="storage"):  # a type error where types are checked
         save_bank(tmp_path / "b.safetensors", bank_of(), "float8")  # type: ignore[arg-type]
+
+
+def test_int8_rounds_every_row_by_itself(tmp_path: Path) -> None:
+    scales = torch.tensor([1e-4, 1.0, 1e3, 1e-2])[:, None]
+    bank = replace(bank_of(), vectors={SITES[0]: bank_of().vectors[SITES[0]] * scales})
+    found = rounded(bank, "int8", tmp_path).vectors[SITES[0]]
+    wanted = bank.vectors[SITES[0]]
+    assert bool(((found - wanted).abs().amax(1) <= wanted.abs().amax(1) / 250).all())
+
+
+def test_an_own_basis_of_what_is_erased_is_never_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "b.safetensors"
+    asked: list[int] = []
+
+    def still() -> list[bool]:
+        asked.append(1)
+        if len(asked) > 1:
+            raise KeyboardInterrupt
+        return [True, False, True, True]
+
+    with pytest.raises(KeyboardInterrupt):
+        save_bank(path, bank_of(), "low-rank", still=still)
+    assert not own_basis_path(path).exists()
+
+
+def test_another_banks_own_basis_is_not_taken(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    save_bank(path, bank_of(), "low-rank")
+    save_bank(other, bank_of(seed=1), "low-rank")
+    shutil.copy(own_basis_path(other), own_basis_path(path))
+    with pytest.raises(StaleBankError, match="is written on basis"):
+        load_bank(path, MODEL)

@@ -127,12 +127,8 @@ def aggregate(
             vectors[site] = trust * own
         else:
             base = population[site]
-            vectors[site] = torch.where(
-                # Exactly the population's where nothing is known of the user.
-                trust == 0,
-                setting.pop_share * base,
-                setting.pop_share * base + trust * (own - base),
-            )
+            # To the bit the population's where nothing is known of the user: what is added is zero.
+            vectors[site] = setting.pop_share * base + trust * (own - base)
     return Aggregate(vectors, tuple(samples.tolist()), tuple(banks), choice)
 
 
