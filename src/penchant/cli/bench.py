@@ -19,6 +19,7 @@ from penchant.errors import InputError, PenchantError
 from penchant.evaluation import scores
 from penchant.evaluation.bench import Bench as Runner
 from penchant.evaluation.bench import Plan
+from penchant.evaluation.held_out import newest_held_out
 from penchant.evaluation.items import Item, Part, limited
 from penchant.evaluation.journal import Journal, digest_of
 from penchant.evaluation.methods.registry import DEFAULTS, SLOW, Kit, check_names, make_method
@@ -36,7 +37,12 @@ HELP: dict[Bench, str] = {
     "title": "Titles, headlines and other texts in the user's own way.",
     "rating": "Ratings and likes.",
     "preference": "Choices that follow what the user prefers.",
+    "steer": "What the user wrote, under steering by vectors: the user's, everybody's, another user's, random ones.",
 }
+MAIN: dict[Bench, str] = {**dict.fromkeys(HELP, "fusion"), "steer": "ascent"}
+"""What is compared with all other methods."""
+HELD_OUT = 4
+"""Newest texts of each user that `bench steer` asks for, beside the task's own question."""
 
 
 @bench_app.callback()
@@ -50,7 +56,9 @@ def _command(kind: Bench) -> Callable[..., None]:
     def run(
         ctx: typer.Context,
         *,
-        data: Annotated[Path, typer.Option("--data", metavar="PATH", help="The data set, in its official layout.")],
+        data: Annotated[
+            Path | None, typer.Option("--data", metavar="PATH", help="The data set, in its official layout.")
+        ] = None,
         out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results; an earlier run goes on.")],
         task: Annotated[
             str | None, typer.Option("--task", metavar="NAME", help=f"One of {', '.join(one.name for one in tasks)}.")
@@ -67,12 +75,24 @@ def _command(kind: Bench) -> Callable[..., None]:
         ] = None,
         part: Annotated[str, typer.Option("--part", help="Users to measure on: test, tune or all.")] = "test",
         limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many items, evenly spread.")] = None,
-        seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="For whatever is drawn at random.")] = "0",
+        seeds: Annotated[
+            str, typer.Option("--seeds", metavar="LIST", help="For whatever is drawn at random.")
+        ] = "0,1,2" if kind == "steer" else "0",
+        held_out: Annotated[
+            int,
+            typer.Option(
+                "--held-out",
+                min=0,
+                hidden=kind != "steer",
+                help="Newest texts of each user to ask for as well.",
+            ),
+        ] = HELD_OUT if kind == "steer" else 0,
         cap: Annotated[
             str, typer.Option("--cap", metavar="NAME=N,...", help="Items for slow methods (NAME=all lifts a default).")
         ] = "",
         versus: Annotated[
-            str | None, typer.Option("--versus", help="The method that is compared with all others. Default: fusion.")
+            str | None,
+            typer.Option("--versus", help=f"The method that all others are held against. Default: {MAIN[kind]}."),
         ] = None,
         model: ModelOption = "smollm2",
         device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.")] = None,
@@ -90,11 +110,18 @@ def _command(kind: Bench) -> Callable[..., None]:
         if task is None:
             raise InputError(f"which task? Name it with --task: one of {', '.join(one.name for one in tasks)}")
         chosen = find_task(task, kind)
+        if data is None:
+            if not chosen.in_code:
+                raise InputError(f"task {chosen.name} needs its data set: name it with --data")
+            data = Path(chosen.name)
         scores.check(chosen.metrics if kind != "mark" else ())
         names = _names(methods) if methods is not None else list(DEFAULTS[kind])
         check_names(names, peers)
         caps = SLOW | _caps(cap)
-        items = {seed: _items(chosen, data, part, seed, limit) for seed in _numbers(seeds)}
+        items = {seed: _items(chosen, data, part, seed) for seed in _numbers(seeds)}
+        if held_out:
+            items = {seed: newest_held_out(some, held_out) for seed, some in items.items()}
+        items = {seed: limited(some, limit) for seed, some in items.items()}
         if methods is None and not any(item.evidence for some in items.values() for item in some):
             names = [name for name in names if name != "gold"]
         loaded = load_model(model, device=device, dtype=dtype)
@@ -106,6 +133,8 @@ def _command(kind: Bench) -> Callable[..., None]:
             task=chosen,
             data=data,
             peers=peers,
+            items=items,
+            say=lambda text: stderr.print(f"[dim]{text}[/]", highlight=False),
         )
         made = [make_method(name, kit) for name in names]
         asked = _names(budgets) if budgets is not None else [chosen.budget]
@@ -122,6 +151,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             "task": chosen.name,
             "part": part,
             "data": digest_of(chosen.items(data, cast(Part, part), 0)),
+            **({"held_out": held_out} if held_out else {}),
             "model": loaded.fingerprint,
             "dtype": str(loaded.dtype).removeprefix("torch."),
             "device": loaded.device.type,
@@ -134,7 +164,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         from penchant.evaluation.document import make_document, write_document
         from penchant.evaluation.reporting.markdown import markdown
 
-        document = make_document(plan, journal, loaded, about, versus)
+        document = make_document(plan, journal, loaded, about, versus or (MAIN[kind] if MAIN[kind] in names else None))
         write_document(document, out)
         emit(document, as_json, lambda: Console().print(Markdown(markdown(document))))
         failed = sum(row.error is not None for row in journal.rows.values())
@@ -175,11 +205,11 @@ def _measure(plan: Plan, loaded: LoadedModel, journal: Journal, command: str) ->
         runner.run()
 
 
-def _items(task: Task, data: Path, part: str, seed: int, limit: int | None) -> list[Item]:
+def _items(task: Task, data: Path, part: str, seed: int) -> list[Item]:
     items = task.items(data, _one_of(part, Part, "--part"), seed)
     if not items:
         raise InputError(f"{data} has no items of part {part!r} for task {task.name}: try --part all")
-    return limited(items, limit)
+    return items
 
 
 def _calibration_name(kit: Kit) -> str | None:

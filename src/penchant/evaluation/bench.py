@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from penchant.compression.budget import count_each, history_counter, resolve_budget
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
-from penchant.evaluation.answering import Answerer, Prompt
+from penchant.evaluation.answering import SHARED, Answerer, Prompt
 from penchant.evaluation.items import Item, limited
 from penchant.evaluation.journal import Journal
 from penchant.evaluation.judging import Answered, evidence_found, judge
@@ -144,8 +144,8 @@ class Bench:
                         if len(waiting) >= CHUNK or time.perf_counter() - self._written > PATIENCE:
                             self._finish(method, waiting)
                     stored.append(session.stored_bytes())
-                    if len(items) > 1:  # prompts of one history may share their beginning
-                        self._finish(method, waiting)
+                    if len(items) > 1 and any(one.notes.tokens >= SHARED for one in waiting):
+                        self._finish(method, waiting)  # prompts of one history may share their beginning
             except Exception as error:  # noqa: BLE001 - a method that can't be opened is recorded for each item
                 self._fail(
                     method, [(item, a) for item in items for a in self._open_budgets(method, item, seed)], seed, error

@@ -75,7 +75,8 @@ class Row:
 class Bank:
     """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
 
-    model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`). entangled: the vectors were rounded together (a low-rank basis made
+    model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`).
+    entangled: the vectors were rounded together (a low-rank basis made
     of this very bank), so that the rest still shows what is dropped; `drop` refuses.
 
     Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.

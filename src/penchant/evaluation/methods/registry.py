@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from penchant.evaluation.methods.facts import mem0
 from penchant.evaluation.methods.marked import SYNTAX, marked, parse_marker
 from penchant.evaluation.methods.method import Method
 from penchant.evaluation.methods.peer import Peers, check_peers, peer_names
+from penchant.evaluation.methods.steered import Steering, parse_steered, steered_method
 from penchant.evaluation.tasks.task import Bench, Task
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
@@ -25,7 +26,9 @@ from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS, Toolbox
 from penchant.marking.sentinel import fitted_probe, sentinel
+from penchant.models.cache import models_directory
 from penchant.models.loading import LoadedModel
+from penchant.steering.methods.registry import VECTOR_METHODS
 
 #: One line each, for --help and the report.
 ABOUT = {
@@ -45,6 +48,11 @@ _ANSWERED = ("none", "full", "gold", *_MARKED, "rewriting")
 DEFAULTS: dict[Bench, tuple[str, ...]] = {
     "mark": _MARKED,
     **dict.fromkeys(("compress", "title", "rating", "preference"), _ANSWERED),
+    "steer": (
+        *("none", "bm25", "fusion", "population", "user-mean", "caa", "fints", "ascent"),
+        *("fints@other", "fints@random", "ascent@other", "ascent@random"),
+        *("fints+bm25", "fints+fusion", "population+fusion", "ascent+bm25", "ascent+fusion"),
+    ),
 }
 """Methods of each bench when none are named."""
 
@@ -66,7 +74,8 @@ PLANTED = 4, 240
 @dataclass(frozen=True)
 class Kit:
     """loaded: the one model that every method runs on. max_new_tokens: of an answer. task, data: what is measured; a
-    method that has to be fitted finds its tuning part there. peers: where the adapters of peers are."""
+    method that has to be fitted finds its tuning part there. peers: where the adapters of peers are. items: what is
+    asked, by seed; say: told what takes long (methods that steer)."""
 
     loaded: LoadedModel
     task: Task
@@ -75,6 +84,14 @@ class Kit:
     calibration: Calibration | None = None
     storage: Storage = "native"
     peers: Path | None = None
+    items: Mapping[int, Sequence[Item]] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda text: None
+
+    @cached_property
+    def steering(self) -> Steering:
+        """What all methods that steer share."""
+        cache = models_directory().parent / "bench"
+        return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
 
     @cached_property
     def others(self) -> Peers:
@@ -145,8 +162,8 @@ def check_names(names: Sequence[str], peers: Path | None) -> None:
     whose environment isn't made."""
     others = peer_names(peers)
     for name in names:
-        if name not in METHODS and name not in others and not _summed(name):
-            known = ", ".join([*METHODS, *others])
+        if name not in METHODS and name not in others and not _summed(name) and not _steers(name):
+            known = ", ".join([*METHODS, *VECTOR_METHODS, *others])
             hint = "" if others else "; for peers, name the folder of their adapters with --peers"
             raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}{hint}")
     check_peers(names, peers)
@@ -160,7 +177,14 @@ def make_method(name: str, kit: Kit) -> Method:
     check_names([name], kit.peers)
     if name in METHODS:
         return METHODS[name](kit)
+    if parts := parse_steered(name):
+        return steered_method(parts, kit.steering, make_method(parts.notes, kit) if parts.notes else None)
     return _marker(name, kit) if _summed(name) else kit.others.methods[name]
+
+
+def _steers(name: str) -> bool:
+    parts = parse_steered(name)
+    return parts is not None and (not parts.notes or parts.notes in METHODS or _summed(parts.notes))
 
 
 def _summed(name: str) -> bool:

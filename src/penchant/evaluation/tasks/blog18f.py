@@ -10,7 +10,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.evaluation.items import Item
 from penchant.evaluation.leaks import split_together, without_leaks
-from penchant.evaluation.tasks.task import Task
+from penchant.evaluation.tasks.task import WRITTEN, Task
 from penchant.history.importers.reading import open_text, parse_time
 from penchant.history.records import History, Record, Request
 
@@ -109,7 +109,7 @@ def _post(line: str, where: str) -> tuple[Record, tuple[str, ...]]:
 
 TASK = Task(
     "18f-headlines",
-    ("title",),
+    WRITTEN,
     items,
     ("rouge1", "rougeL", "meteor"),
     "headlines of posts by authors of the 18F blog, by how they open, as in LaMP-4",

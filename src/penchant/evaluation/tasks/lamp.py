@@ -13,7 +13,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.evaluation.items import Item
 from penchant.evaluation.leaks import split_together, without_leaks
-from penchant.evaluation.tasks.task import Bench, Task
+from penchant.evaluation.tasks.task import WRITTEN, Bench, Task
 from penchant.history.importers import lamp
 from penchant.history.importers.reading import parse_time, read_json
 from penchant.history.records import History, Record, Request
@@ -197,13 +197,13 @@ TASKS = (
     _task("2", ("preference",), ("accuracy", "f1_macro"), "the tag a user gives a film"),
     _task("2N", ("preference",), ("accuracy", "f1_macro"), "the category an author gives an article"),
     _task("3", ("rating",), ("mae", "rmse"), "the stars of a review"),
-    _task("4", ("title",), _ROUGE, "headlines of an author's articles", 32),
-    _task("5", ("title",), _ROUGE, "titles of a researcher's papers", 48),
-    _task("6", ("title",), _ROUGE, "subjects of a user's emails", 32),
-    _task("7", ("title",), _ROUGE, "tweets in a user's words", 96),
+    _task("4", WRITTEN, _ROUGE, "headlines of an author's articles", 32),
+    _task("5", WRITTEN, _ROUGE, "titles of a researcher's papers", 48),
+    _task("6", WRITTEN, _ROUGE, "subjects of a user's emails", 32),
+    _task("7", WRITTEN, _ROUGE, "tweets in a user's words", 96),
     Task(
         "acl-titles",
-        ("title",),
+        WRITTEN,
         partial(items, number="5", before=anthology_time),
         _ROUGE,
         "titles of a researcher's newest paper in the ACL Anthology, by its abstract (layout of LaMP-5)",

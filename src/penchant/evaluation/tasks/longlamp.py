@@ -13,7 +13,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.evaluation.items import Item
 from penchant.evaluation.leaks import identifying, without_leaks
-from penchant.evaluation.tasks.task import Task
+from penchant.evaluation.tasks.task import WRITTEN, Task
 from penchant.history.importers.reading import open_text, parse_time, stream_items
 from penchant.history.records import History, Record, Request
 from penchant.history.surrogates import without_surrogates
@@ -204,7 +204,7 @@ def _records(row: Sample, layout: Layout, where: str, kind: str) -> list[Record]
 def _task(kind: str, what: str, max_new_tokens: int) -> Task:
     about = f"LongLaMP: {what} (Kumar et al. 2024, arXiv 2407.11016)"
     metrics = ("rouge1", "rougeL", "meteor")
-    return Task(f"longlamp-{kind}", ("title",), partial(items, kind=kind), metrics, about, max_new_tokens)
+    return Task(f"longlamp-{kind}", WRITTEN, partial(items, kind=kind), metrics, about, max_new_tokens)
 
 
 TASKS = (

@@ -14,7 +14,7 @@ from penchant.errors import InputError
 from penchant.evaluation.items import Item, Part, part_of
 from penchant.evaluation.leaks import leak_finder
 from penchant.evaluation.tasks.scenes import SCENES, SENDERS, WORDS
-from penchant.evaluation.tasks.task import Task
+from penchant.evaluation.tasks.task import WRITTEN, Task
 from penchant.history.records import History, Record, Request
 
 TASK_WORDS = "Write my reply to the following message:"
@@ -291,10 +291,11 @@ openings and closings are a few of the style's, so two users of one style are al
 
 TASK = Task(
     "styles",
-    ("title",),
+    WRITTEN,
     items,
     ("rouge1", "rougeL", "meteor"),
-    "replies of made-up users to everyday messages, each in a style of its own; --data is not read",
+    "replies of made-up users to everyday messages, each in a style of its own; no --data",
     max_new_tokens=96,
     seeded=True,
+    in_code=True,
 )

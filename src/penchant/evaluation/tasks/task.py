@@ -10,7 +10,10 @@ from typing import Literal
 from penchant.evaluation.items import Item, Part, in_part
 from penchant.history.segmentation import Unit
 
-Bench = Literal["mark", "compress", "title", "rating", "preference"]
+Bench = Literal["mark", "compress", "title", "rating", "preference", "steer"]
+
+WRITTEN: tuple[Bench, ...] = ("title", "steer")
+"""Benches of a task whose answers users wrote themselves."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Task:
     max_new_tokens: longest answer that is generated; 0 where choices are scored instead.
     unit: what is marked. budget: default of `--budgets`. split: users of a part, when the data set has its own split.
     scoring: how the likelihood of a choice counts, summed over its tokens or their mean.
+    in_code: the items are made in code, from no data.
     about: one line with the source (paper) for --help and the report.
 
     `read` raises `InputError` for a folder or file that isn't the data set.
@@ -39,6 +43,7 @@ class Task:
     budget: str = "2%"
     scoring: Literal["sum", "mean"] = "sum"
     split: Callable[[list[Item], Part], list[Item]] = in_part
+    in_code: bool = False
 
     def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
         """The items of a part."""
