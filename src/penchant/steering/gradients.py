@@ -16,13 +16,12 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site, site_width
-from penchant.steering.intervention import Edit, Intervention
-from penchant.steering.likelihood import Exchange
-from penchant.steering.methods.learning import Lessons
+from penchant.steering.intervention import AFTER_PROMPT, Edit, Intervention, prompt_tail
+from penchant.steering.likelihood import Exchange, Prefilled, batches
 from penchant.steering.runtime import steered
 
-CHUNK = 64
-"""Exchanges whose prompts are kept at a time."""
+ROWS, NEW_TOKENS = 4, 1024
+"""Exchanges in a batch, and tokens of their answers: everything that was computed on the way is kept for gradients."""
 
 
 def likelihood_gradients(
@@ -44,26 +43,22 @@ def likelihood_gradients(
     """
     if not exchanges or not sites:
         raise InputError("nothing to read gradients of: expected at least one exchange and one site")
+    tail = prompt_tail(scope)
+    if tail is None:
+        raise InputError(f"scope {scope}: gradients need one that leaves the prompt alone, such as {AFTER_PROMPT}")
     if base is not None and (base.scope != scope or base.rows != 1):
         raise InputError(f"a base of {base.rows} rows with scope {base.scope}: expected one row with scope {scope}")
     found = {site: torch.zeros(len(exchanges), site_width(loaded.model, site.kind)) for site in sites}
-    order = sorted(range(len(exchanges)), key=lambda place: (len(exchanges[place].prompt), place))
-    for start in range(0, len(order), CHUNK):
-        chunk = order[start : start + CHUNK]
-        lessons = Lessons(loaded, [exchanges[place] for place in chunk], scope=scope)
-        for number, places in enumerate(lessons.places):
-            rows = [chunk[place] for place in places]
-            for site, gradient in _of_batch(loaded, lessons, number, sites, base).items():
-                found[site][torch.tensor(rows)] = gradient
-            progress(len(rows))
+    for places in batches(exchanges, ROWS, NEW_TOKENS):
+        read = Prefilled(loaded, [exchanges[place] for place in places], tail)
+        for site, gradient in _of_batch(read, sites, scope, base).items():
+            found[site][torch.tensor(places)] = gradient
+        progress(len(places))
     return found
 
 
-def _of_batch(
-    loaded: LoadedModel, lessons: Lessons, number: int, sites: Sequence[Site], base: Intervention | None
-) -> dict[Site, Tensor]:
-    places = lessons.places[number]
-    count = len(places)
+def _of_batch(read: Prefilled, sites: Sequence[Site], scope: str, base: Intervention | None) -> dict[Site, Tensor]:
+    loaded, count = read.loaded, len(read.lengths)
     offsets = {
         site: torch.zeros(count, site_width(loaded.model, site.kind), device=loaded.device, requires_grad=True)
         for site in sorted(set(sites))
@@ -72,9 +67,8 @@ def _of_batch(
     for site, offset in offsets.items():
         there = edits.get(site, Edit())
         edits[site] = Edit(offset if there.add is None else there.add + offset, there.scale)
-    lengths = [len(lessons.exchanges[place].prompt) for place in places]
-    with torch.enable_grad(), steered(loaded.model, Intervention(edits, lessons.scope), lengths):
-        likelihood = -lessons.batches[number].losses(loaded).sum()
+    with torch.enable_grad(), steered(loaded.model, Intervention(edits, scope), read.lengths):
+        likelihood = -read.losses().sum()
     gradients = torch.autograd.grad(likelihood, list(offsets.values()))
     return {site: gradient.float().cpu() for site, gradient in zip(offsets, gradients, strict=True)}
 

@@ -10,7 +10,7 @@ from typing import Literal
 from penchant.models.loading import LoadedModel
 from penchant.steering.aggregation import Term
 from penchant.steering.bank import Bank
-from penchant.steering.fitting import left_out, over_users, picked
+from penchant.steering.held_out import left_out, over_users, picked
 from penchant.steering.intervention import Intervention
 from penchant.steering.likelihood import losses
 from penchant.steering.reading import Reader, Sample, Wording, exchange_of

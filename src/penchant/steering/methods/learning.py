@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,14 +11,12 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import Cache
-from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site, site_module
 from penchant.steering.intervention import AFTER_PROMPT, Edit, prompt_tail
-from penchant.steering.likelihood import Exchange
+from penchant.steering.likelihood import Exchange, Prefilled, batches
 
 ROWS = 4
 """Exchanges in a batch: a user has few, and each batch is a step."""
@@ -52,8 +49,8 @@ class Lessons:
         if not exchanges or not all(one.prompt and one.answer for one in exchanges):
             raise InputError("nothing to learn from: expected exchanges, each with a prompt and an answer")
         self.loaded, self.scope, self.exchanges = loaded, scope, tuple(exchanges)
-        self.places = list(_places(exchanges, rows))
-        self.batches = [_Batch(loaded, [exchanges[place] for place in places], tail) for places in self.places]
+        self.places = list(batches(exchanges, rows, NEW_TOKENS))
+        self.batches = [Prefilled(loaded, [exchanges[place] for place in places], tail) for places in self.places]
 
     def losses(self, batch: int, edits: Mapping[Site, Edit]) -> Float[Tensor, " rows"]:
         """NLL of each answer of a batch, in nats a token, with edits of one row written to every token in the scope.
@@ -62,7 +59,7 @@ class Lessons:
         written. Raises `InputError` for a site that isn't "heads".
         """
         with _writing(self.loaded, edits):
-            return self.batches[batch].losses(self.loaded)
+            return self.batches[batch].losses()
 
     @torch.no_grad()
     def mean(self, edits: Mapping[Site, Edit]) -> float:
@@ -184,74 +181,6 @@ def all_heads(loaded: LoadedModel, layers: Sequence[int] | None = None) -> list[
     return [Head(layer, head) for layer in chosen for head in range(loaded.num_heads)]
 
 
-class _Batch:
-    """Some exchanges: keys and values of their prompts, and what is read behind them."""
-
-    def __init__(self, loaded: LoadedModel, exchanges: Sequence[Exchange], tail: int) -> None:
-        heads = [one.prompt[: max(0, len(one.prompt) - tail)] for one in exchanges]
-        # With nothing of the prompt in the scope, the answer's first token is read off the unsteered prompt.
-        rests = [(*one.prompt[len(head) :], *one.answer[:-1]) for one, head in zip(exchanges, heads, strict=True)]
-        self.width, longest = max(map(len, heads)), max(map(len, rests))
-        ids = torch.zeros(len(heads), self.width + longest, dtype=torch.long)
-        seen = torch.zeros_like(ids, dtype=torch.bool)
-        for row, (head, rest) in enumerate(zip(heads, rests, strict=True)):
-            for at, tokens in ((self.width - len(head), head), (self.width, rest)):
-                ids[row, at : at + len(tokens)] = torch.tensor(tokens, dtype=torch.long)
-                seen[row, at : at + len(tokens)] = True
-        # Behind which row and which new token each token of an answer stands.
-        self.lengths = torch.tensor([len(one.answer) for one in exchanges], device=loaded.device)
-        behind = [
-            (row, len(rest) - 1 - back, one.answer[-1 - back])
-            for row, (rest, one) in enumerate(zip(rests, exchanges, strict=True))
-            for back in range(min(len(rest), len(one.answer)))
-        ]
-        self._row, self._at, self._token = torch.tensor(behind, device=loaded.device).reshape(-1, 3).unbind(1)
-        self.ids, self.seen = ids.to(loaded.device), seen.to(loaded.device)
-        self.positions = (self.seen.long().cumsum(1) - 1).clamp(min=0)
-        self._prefix: list[tuple[Tensor, Tensor]] = []
-        self._first = torch.zeros(len(heads), device=loaded.device)  # nats of tokens predicted by what stays as it is
-        with torch.no_grad():
-            if self.width:
-                cache = Cache(layer_class_to_replicate=DynamicLayer)
-                logits = self._forward(loaded, 0, self.width, cache, last=tail == 0)
-                self._prefix = [(one.keys, one.values) for one in cache.layers]  # type: ignore[union-attr,misc]
-                if tail == 0:
-                    firsts = torch.tensor([one.answer[0] for one in exchanges], device=loaded.device)
-                    self._first = nn.functional.cross_entropy(logits[:, -1].float(), firsts, reduction="none")
-
-    def losses(self, loaded: LoadedModel) -> Tensor:
-        total = self._first
-        if len(self._row):
-            logits = self._forward(loaded, self.width, self.ids.shape[1], self._cache())
-            each = nn.functional.cross_entropy(logits[self._row, self._at].float(), self._token, reduction="none")
-            total = total.index_add(0, self._row, each)
-        return total / self.lengths
-
-    def _cache(self) -> Cache:
-        """The prompts' keys and values in a cache of its own: what is read behind them leaves them as they are."""
-        layers: list[Any] = []
-        for keys, values in self._prefix:
-            layer = DynamicLayer()  # type: ignore[no-untyped-call]
-            layer.lazy_initialization(keys, values)
-            layer.keys, layer.values = keys, values
-            layers.append(layer)
-        return Cache(layers=layers) if layers else Cache(layer_class_to_replicate=DynamicLayer)
-
-    def _forward(self, loaded: LoadedModel, start: int, end: int, cache: Cache, last: bool = False) -> Tensor:
-        model = loaded.base if start == 0 and end == self.width and not last else loaded.model
-        keep = last and "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
-        out = model(
-            input_ids=self.ids[:, start:end],
-            attention_mask=self.seen[:, :end],
-            position_ids=self.positions[:, start:end],
-            past_key_values=cache,
-            use_cache=True,
-            **({"logits_to_keep": 1} if keep else {}),
-        )
-        result: Tensor = out[0]
-        return result
-
-
 _active: ContextVar[Mapping[Site, Edit] | None] = ContextVar("penchant_learning", default=None)
 
 
@@ -284,14 +213,3 @@ def _hook(edits: Mapping[Site, Edit], edit: Edit) -> Any:
         return (value.to(args[0].dtype), *args[1:])
 
     return hook
-
-
-def _places(exchanges: Sequence[Exchange], rows: int) -> Iterator[list[int]]:
-    """Batches of answers of similar length."""
-    batch: list[int] = []
-    for place in sorted(range(len(exchanges)), key=lambda place: (len(exchanges[place].answer), place)):
-        if batch and (len(batch) == rows or (len(batch) + 1) * len(exchanges[place].answer) > NEW_TOKENS):
-            yield batch
-            batch = []
-        batch.append(place)
-    yield batch

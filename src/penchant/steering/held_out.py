@@ -1,0 +1,185 @@
+"""Users to fit on, and what a choice does to answers of theirs that are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.models.loading import LoadedModel
+from penchant.models.sites import Site
+from penchant.steering.aggregation import Aggregation
+from penchant.steering.bank import Bank, drop
+from penchant.steering.intervention import Edit, Intervention
+from penchant.steering.likelihood import Choice, losses
+from penchant.steering.methods.method import VectorMethod
+from penchant.steering.population import population_of
+from penchant.steering.reading import Reader, Sample, Wording, exchange_of
+from penchant.steering.setting import Effect, Setting
+from penchant.steering.similarity import hidden_scores
+from penchant.steering.vectors import default_key
+
+SCOPE = "last_1"
+"""From the prompt's last token on, where the answer's first one is predicted: on SmolLM2 that doubles the gain of
+steering behind the prompt only, and of a cached prefix only that one token is read again."""
+CAP = 0.5
+"""Longest vector, as a share of the residual stream's length: beyond it models speak gibberish."""
+PER_USER = 3
+"""Held-out answers of each user that decide."""
+
+Progress = Callable[[str, int, int], None]
+"""(what is done, done, to do)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users to fit on: their samples, and which of them are held out in turn."""
+
+    loaded: LoadedModel
+    method: VectorMethod
+    wording: Wording
+    samples: Mapping[str, Sequence[Sample]]
+    scope: str = SCOPE
+    per_user: int = PER_USER
+    progress: Progress = lambda what, done, total: None
+
+    def reader(self, base: Intervention | None, what: str) -> Reader:
+        total = sum(map(len, self.samples.values()))
+        done = [0]
+
+        def step(count: int) -> None:
+            done[0] += count
+            self.progress(what, done[0], total)
+
+        key = default_key(self.loaded)
+        reading = self.method.reading
+        return Reader(self.loaded, self.wording, reading, key, self.scope, base, self.samples, step)
+
+    def held_out(self) -> list[tuple[str, int]]:
+        """(user, number of the sample), evenly spread over each user's."""
+        found = []
+        for user, some in self.samples.items():
+            count = min(self.per_user, len(some))
+            found += [(user, (2 * place + 1) * len(some) // (2 * count)) for place in range(count)]
+        return found
+
+    def gains(self, places: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
+        """Of each choice the mean gain over users, nats a token, and its standard error."""
+        exchanges = [exchange_of(self.loaded, self.samples[user][number], self.wording) for user, number in places]
+        done = [0]
+
+        def step(count: int) -> None:
+            done[0] += count
+            self.progress("trying", done[0], len(exchanges))
+
+        found = losses(self.loaded, exchanges, [lambda rows: None, *choices], done=step)
+        users = [user for user, _ in places]
+        return [over_users(found[0] - row, users) for row in found[1:]]
+
+
+def over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
+    """The mean over users of each one's mean, and its standard error (infinite for one user)."""
+    means = torch.stack(
+        [gains[torch.tensor([one == user for one in users])].mean() for user in dict.fromkeys(users)]
+    ).double()
+    error = float(means.std() / len(means) ** 0.5) if len(means) > 1 else float("inf")
+    return float(means.mean()), error
+
+
+def left_out(
+    banks: Mapping[str, Bank], places: Sequence[tuple[str, int]], setting: Setting, *, alone: bool = False
+) -> Intervention:
+    """For each (user, number) what the user's other samples give for that sample's input, a row each.
+
+    alone: the population of a user leaves the user out (it is worked out anew from `banks`).
+    """
+    scores, rest = [], []
+    population = population_of(banks) if alone and len(banks) > 1 else None
+    users = [user for user, _ in places]
+    centre = population.centres_without(users) if population else None
+    for place, (user, number) in enumerate(places):
+        bank = banks[user]
+        others = drop(bank, contrasts=[bank.rows[number].contrast])
+        rest.append(others)
+        scores.append(hidden_scores(others, bank.keys[number], setting.centre if centre is None else centre[place]))
+    if population is None:
+        return setting.apply(rest, scores)[0]
+    rows = []
+    for place, common in enumerate(_rows(population.without(users))):
+        rows.append(replace(setting, population=common).apply([rest[place]], [scores[place]])[0])
+    return _stacked(rows)
+
+
+def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
+    return [{site: rows[place] for site, rows in table.items()} for place in range(len(next(iter(table.values()))))]
+
+
+def _stacked(rows: Sequence[Intervention]) -> Intervention:
+    edits = {}
+    for site in rows[0].edits:
+        adds = [row.edits[site].add for row in rows]
+        edits[site] = Edit(torch.cat([add for add in adds if add is not None]))
+    return Intervention(edits, rows[0].scope)
+
+
+def picked(intervention: Intervention) -> Choice:
+    """A choice among the rows of an intervention by the number of the exchange."""
+
+    def choice(numbers: Sequence[int]) -> Intervention:
+        at = torch.tensor(list(numbers))
+        edits = {
+            site: Edit(None if edit.add is None else edit.add[at], None if edit.scale is None else edit.scale[at])
+            for site, edit in intervention.edits.items()
+        }
+        return Intervention(edits, intervention.scope)
+
+    return choice
+
+
+def untuned(group: Group, layer: int, norm: float, centre: Tensor) -> Setting:
+    """A setting for one layer that writes nothing yet. norm: length of the residual stream there."""
+    sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
+    loaded, method = group.loaded, group.method
+    return Setting(
+        method.name,
+        loaded.fingerprint,
+        loaded.name,
+        method.reading,
+        sites,
+        default_key(loaded),
+        group.scope,
+        0.0,
+        method.aggregations[0],
+        centre,
+        dict.fromkeys(sites, CAP * norm),
+        users=len(group.samples),
+        pairs=sum(map(len, group.samples.values())),
+    )
+
+
+def best_of(
+    group: Group,
+    places: Sequence[tuple[str, int]],
+    tried: Sequence[tuple[Setting, Choice, Effect]],
+    none: Setting,
+) -> Setting:
+    """The setting that gains most, with the effects of all; `none` with a strength of 0 when nothing gains."""
+    found = group.gains(places, [choice for _, choice, _ in tried])
+    effects = tuple(
+        replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
+    )
+    best = max(range(len(tried)), key=lambda number: found[number][0])
+    if found[best][0] <= 0:
+        return replace(none, strength=0.0, effects=effects)
+    return replace(tried[best][0], effects=effects)
+
+
+def described(aggregation: Aggregation) -> str:
+    """An aggregation in a few words."""
+    top = "all" if aggregation.top is None else f"top {aggregation.top}"
+    weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
+    shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
+    return f"{top}, {weights}{shrunk}"
