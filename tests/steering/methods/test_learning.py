@@ -16,7 +16,7 @@ from tests.steering.methods.cases import exchanges, hooks
 SCOPES = ("after_prompt", "last_1", "last_3")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "gpt2"])
 @pytest.mark.parametrize("scope", SCOPES)
 def test_losses_are_those_of_the_runtime(family: str, scope: str) -> None:
     loaded = tiny(family)

@@ -12,7 +12,7 @@ from tests.families import FAMILIES, tiny
 from tests.steering.methods.cases import answered, exchanges, hooks
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "gpt2"])
 def test_an_embedding_is_the_mean_at_the_last_token(family: str) -> None:
     loaded = tiny(family)
     prompts = [one.prompt for one in exchanges(5)]

@@ -26,6 +26,8 @@ from penchant.steering.methods.learning import Course, Head, Lessons, Progress, 
 SHARE = 0.03
 """Of all heads, as in the paper."""
 SPREAD = 1e-3
+LEARNING_RATE = 5e-2
+"""Of the offsets. The paper's is 2e-2, over many more steps than a user's few exchanges make."""
 _BYTES = 2  # bfloat16
 
 
@@ -115,7 +117,7 @@ def learn_offsets(
     scope: str = AFTER_PROMPT,
     passes: int = 20,
     patience: int = 3,
-    lr: float = 2e-2,
+    lr: float = LEARNING_RATE,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Offsets:
