@@ -33,6 +33,7 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
     steps = {site: _directions(banks, fold, site) for site in sites}
     effects: list[Effect] = []
     layer, base, everyone = layers[len(layers) // 2], {}, {}
+    least = 0.0
     if len(users) > 1:
         grid = [(layer, length) for layer in layers for length in BASES]
         bases = [_bases(steps, layer, length * norms[layer], group.method.kinds) for layer, length in grid]
@@ -44,26 +45,29 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
         best = max(range(len(grid)), key=lambda number: found[number][0])
         layer = grid[best][0]
         if found[best][0] > 0:
-            base = bases[best]
+            base, least = bases[best], found[best][0]
             everyone = {site: rows[2] for site, rows in base.items()}
     blank = replace(untuned(group, layer, norms[layer], centre), base=everyone)
     banks = {}
+    from_there = group.reader(None, "gradients from there")
     for number in (0, 1):
         half = {site: Edit(rows[number][None]) for site, rows in base.items()}
-        reader = group.reader(Intervention(half, group.scope) if half else None, "gradients from there")
+        reader = replace(from_there, base=Intervention(half, group.scope) if half else None)
         some = [user for user in users if fold[user] == number]
         # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
         banks |= {user: reader.bank(user, group.samples[user], blank.sites, blank.origin) for user in some}
     size = _typical(banks)
     population = population_of(banks).mean() if len(users) > 1 else {}
     blank = replace(blank, population=population)
+    # An answer is held out of the base it is tried on, too.
+    halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in places]
     tried: list[tuple[Setting, Choice, Effect]] = []
     for aggregation in group.method.aggregations:
         for length in group.method.strengths:
             setting = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
             effect = Effect(layer, length, "own", described(aggregation), 0.0, 0.0)
-            tried.append((setting, picked(left_out(banks, places, setting, alone=True)), effect))
-    chosen = best_of(group, places, tried, blank)
+            tried.append((setting, picked(left_out(banks, places, setting, alone=True, bases=halves)), effect))
+    chosen = best_of(group, places, tried, blank, least)
     return replace(chosen, effects=(*effects, *chosen.effects))
 
 

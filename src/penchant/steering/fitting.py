@@ -38,8 +38,10 @@ def fit_setting(
     samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
     that user's own samples, and there is no population. A strength of 0 is what comes out when nothing helps.
 
-    Raises `InputError` for no user with at least two samples.
+    Raises `InputError` for no user with at least two samples, or none of them to be held out.
     """
+    if per_user < 1:
+        raise InputError(f"{per_user} answers of each user held out: expected at least 1")
     usable = {user: list(some) for user, some in sorted(samples.items()) if len(some) >= 2}
     if not usable:
         raise InputError("no user with at least two samples to fit steering on: import records with a text and a reply")

@@ -69,6 +69,8 @@ def _of_batch(read: Prefilled, sites: Sequence[Site], scope: str, base: Interven
         edits[site] = Edit(offset if there.add is None else there.add + offset, there.scale)
     with torch.enable_grad(), steered(loaded.model, Intervention(edits, scope), read.lengths):
         likelihood = -read.losses().sum()
+    if not likelihood.requires_grad:  # answers of one token behind prompts that are left alone
+        return {site: torch.zeros_like(offset, device="cpu") for site, offset in offsets.items()}
     gradients = torch.autograd.grad(likelihood, list(offsets.values()))
     return {site: gradient.float().cpu() for site, gradient in zip(offsets, gradients, strict=True)}
 

@@ -90,11 +90,17 @@ def over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[
 
 
 def left_out(
-    banks: Mapping[str, Bank], places: Sequence[tuple[str, int]], setting: Setting, *, alone: bool = False
+    banks: Mapping[str, Bank],
+    places: Sequence[tuple[str, int]],
+    setting: Setting,
+    *,
+    alone: bool = False,
+    bases: Sequence[Mapping[Site, Tensor]] | None = None,
 ) -> Intervention:
     """For each (user, number) what the user's other samples give for that sample's input, a row each.
 
-    alone: the population of a user leaves the user out (it is worked out anew from `banks`).
+    alone: the population of a user leaves the user out (it is worked out anew from `banks`). bases: one for each of
+    `places`, in place of the setting's, which may be made of the user's samples.
     """
     scores, rest = [], []
     population = population_of(banks) if alone and len(banks) > 1 else None
@@ -105,11 +111,14 @@ def left_out(
         others = drop(bank, contrasts=[bank.rows[number].contrast])
         rest.append(others)
         scores.append(hidden_scores(others, bank.keys[number], setting.centre if centre is None else centre[place]))
-    if population is None:
+    if population is None and bases is None:
         return setting.apply(rest, scores)[0]
+    commons = _rows(population.without(users)) if population else [setting.population] * len(places)
     rows = []
-    for place, common in enumerate(_rows(population.without(users))):
-        rows.append(replace(setting, population=common).apply([rest[place]], [scores[place]])[0])
+    for place, common in enumerate(commons):
+        given = replace(setting, population=common)
+        vectors = given.apply([rest[place]], [scores[place]])[1].vectors
+        rows.append((given if bases is None else replace(given, base=bases[place])).around(vectors))
     return _stacked(rows)
 
 
@@ -165,14 +174,16 @@ def best_of(
     places: Sequence[tuple[str, int]],
     tried: Sequence[tuple[Setting, Choice, Effect]],
     none: Setting,
+    least: float = 0.0,
 ) -> Setting:
-    """The setting that gains most, with the effects of all; `none` with a strength of 0 when nothing gains."""
+    """The setting that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
+    `least`, which is what is gained without the users' own vectors."""
     found = group.gains(places, [choice for _, choice, _ in tried])
     effects = tuple(
         replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
     )
     best = max(range(len(tried)), key=lambda number: found[number][0])
-    if found[best][0] <= 0:
+    if not found[best][0] > least:
         return replace(none, strength=0.0, effects=effects)
     return replace(tried[best][0], effects=effects)
 

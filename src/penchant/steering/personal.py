@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
 from penchant.steering.aggregation import Term
 from penchant.steering.bank import Bank
 from penchant.steering.held_out import left_out, over_users, picked
 from penchant.steering.intervention import Intervention
 from penchant.steering.likelihood import losses
-from penchant.steering.reading import Reader, Sample, Wording, exchange_of
+from penchant.steering.reading import Reader, Sample, Wording, exchange_of, row_of
 from penchant.steering.setting import Setting
 from penchant.steering.similarity import hidden_scores
 from penchant.steering.vectors import read_keys
@@ -56,11 +57,15 @@ def read_user(
     samples: Sequence[Sample],
     wording: Wording,
     *,
+    everyone: Mapping[str, Sequence[Sample]] | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Bank:
-    """A user's bank under a setting. Raises `InputError` for no samples, or such that lack what the method reads."""
+    """A user's bank under a setting. everyone: see `Reader`. Raises `InputError` for no samples, or such that lack what
+    the method reads."""
     base = setting.base_intervention()
-    reader = Reader(loaded, wording, setting.reading, setting.key, setting.scope, base, progress=progress)
+    reader = Reader(
+        loaded, wording, setting.reading, setting.key, setting.scope, base, everyone=everyone or {}, progress=progress
+    )
     return reader.bank(user, samples, setting.sites, setting.origin)
 
 
@@ -70,13 +75,16 @@ def check_user(
     """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
 
     samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
-    nothing.
+    nothing. Raises `InputError` for other samples.
     """
+    if [row.contrast for row in bank.rows] != [row_of("", sample).contrast for sample in samples]:
+        raise InputError("samples that aren't those of the bank's rows, in order: read the bank anew")
     common = setting.common() if setting.base or setting.population else None
     if setting.strength == 0 and common is None:
         return Checked("none", reason=f"{setting.method} helped none of the users that it was fitted on")
     if len(bank) < FEWEST:
-        return Checked("own", reason=f"too few samples to check ({len(bank)} of {FEWEST})")
+        level: Level = "own" if setting.strength else "population"
+        return Checked(level, reason=f"too few samples to check ({len(bank)} of {FEWEST})")
     count = min(CHECKED, len(bank))
     numbers = [(2 * place + 1) * len(bank) // (2 * count) for place in range(count)]
     exchanges = [exchange_of(loaded, samples[number], wording) for number in numbers]
@@ -90,7 +98,7 @@ def check_user(
     # Noise of a dozen answers shouldn't take a user's own vectors away: they go when they are worse by its size.
     difference = gains[0] - (gains[1] if common is not None else 0.0)
     slack = over_users(difference, [str(number) for number in numbers])[1]
-    if own > 0 and own >= others - slack:
+    if setting.strength and own > 0 and own >= others - slack:
         return Checked("own", own, others, count)
     why = f"on {count} held-out answers the user's own vectors gain {own:+.3f} nats a token"
     if others > 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,7 +47,9 @@ def row_of(user: str, sample: Sample) -> Row:
     """Where the row of a user's sample is from."""
     if isinstance(sample, Contrast):
         return Row.of(user, sample)
-    return Row(sample.digest, sample.record, sample.when, (source_of(user, sample.record),))
+    # A user may have given the same answer twice: each record has its row.
+    name = hashlib.sha256(f"{sample.digest} {sample.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return Row(name, sample.record, sample.when, (source_of(user, sample.record),) if sample.record else ())
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from penchant.errors import InputError, StoreError
-from penchant.history.store.derived import Source, write_shared
+from penchant.history.store.derived import KEY, Source, write_shared
 from penchant.models.sites import Site
 from penchant.steering.aggregation import Aggregate, Aggregation, aggregate
 from penchant.steering.bank import Bank, KeySite, Reading
@@ -66,8 +67,9 @@ class Setting:
 
     @cached_property
     def origin(self) -> str:
-        """What a bank's rows were read from: the model, with the base where one was written meanwhile."""
-        if not self.base:
+        """What a bank's rows were read from: the model, and for gradients where they are taken: in which scope, and
+        on top of which base."""
+        if not self.base and self.reading != "gradient":
             return self.model
         state = hashlib.sha256(self.scope.encode())
         for site, vector in sorted(self.base.items()):
@@ -96,7 +98,10 @@ class Setting:
     def common(self, rows: int = 1) -> Intervention:
         """What a user without samples gets: the base and the population's vectors."""
         share = self.aggregation.pop_share
-        return self.around({site: (vector * share)[None].expand(rows, -1) for site, vector in self.population.items()})
+        vectors = {site: (vector * share)[None] for site, vector in self.population.items()}
+        edits = self.around(vectors).edits.items()
+        same = {site: Edit(edit.add.expand(rows, -1)) for site, edit in edits if edit.add is not None}
+        return Intervention(same, self.scope)
 
     def around(self, vectors: Mapping[Site, Float[Tensor, "rows _"]]) -> Intervention:
         """Vectors [rows, width] times the strength, cut to the caps, on top of the base."""
@@ -112,17 +117,22 @@ class Setting:
                 edits[site] = Edit(written * (self.caps[site] / norms).clamp(max=1.0))
         return Intervention(edits, self.scope)
 
-    def to_bytes(self) -> bytes:
-        """The setting as a safetensors file."""
-        tensors = {"centre": self.centre.contiguous()}
-        tensors |= {f"base {site}": vector.contiguous() for site, vector in self.base.items()}
-        tensors |= {f"population {site}": vector.contiguous() for site, vector in self.population.items()}
+    def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
+        """The setting as a safetensors file. sources: what it is derived from, where it lies in a user's folder: it
+        goes as a whole with any of them (history/store/derived.py)."""
+        tensors = {"centre": self.centre}
+        tensors |= {f"base {site}": vector for site, vector in self.base.items()}
+        tensors |= {f"population {site}": vector for site, vector in self.population.items()}
+        tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
         plain = ("method", "model", "model_name", "reading", "scope", "strength", "users", "pairs")
         about: dict[str, Any] = {name: getattr(self, name) for name in plain}
         about |= {"key": str(self.key), "sites": list(map(str, self.sites)), "aggregation": asdict(self.aggregation)}
         about |= {"caps": {str(site): cap for site, cap in self.caps.items()}}
         about |= {"effects": [asdict(effect) for effect in self.effects]}
-        return save(tensors, {"format": FORMAT, "setting": json.dumps(about)})
+        header = {"format": FORMAT, "setting": json.dumps(about)}
+        if written := sorted(map(str, sources)):
+            header[KEY] = json.dumps([written])
+        return save(tensors, header)
 
 
 def setting_name(method: str, model: str) -> str:
@@ -130,12 +140,15 @@ def setting_name(method: str, model: str) -> str:
     return f"steering-{method}-{model[:16]}.safetensors"
 
 
-def save_setting(directory: Path, setting: Setting, contributors: Sequence[Source]) -> Path:
+def save_setting(
+    directory: Path, setting: Setting, contributors: Sequence[Source], still: Callable[[], bool] | None = None
+) -> Path:
     """Write it under `<store>/shared/`: it is made of several users, and goes when one of them is erased.
 
-    Raises `StoreError` when it can't be written.
+    still: see `write_shared`. Raises `StoreError` when it can't be written, or a contributor is gone.
     """
-    return write_shared(directory, setting_name(setting.method, setting.model), setting.to_bytes(), contributors)
+    name = setting_name(setting.method, setting.model)
+    return write_shared(directory, name, setting.to_bytes(), contributors, still)
 
 
 def read_setting(path: Path, method: str, model: str) -> Setting | None:
@@ -147,8 +160,10 @@ def read_setting(path: Path, method: str, model: str) -> Setting | None:
         with safe_open(path, "pt") as file:
             written = dict(file.metadata() or {})
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if written["format"] != FORMAT:
+            return None
         about: dict[str, Any] = json.loads(written["setting"])
-        if written["format"] != FORMAT or (about["method"], about["model"]) != (method, model):
+        if (about["method"], about["model"]) != (method, model):
             return None
         parts: dict[str, dict[Site, Tensor]] = {"base": {}, "population": {}}
         for name, tensor in tensors.items():
@@ -161,7 +176,7 @@ def read_setting(path: Path, method: str, model: str) -> Setting | None:
         about["caps"] = {Site.parse(site): cap for site, cap in about["caps"].items()}
         about["effects"] = tuple(Effect(**effect) for effect in about["effects"])
         return Setting(**about, centre=tensors["centre"], base=parts["base"], population=parts["population"])
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"the setting {path.name} is damaged ({error}): remove it and run `penchant steer fit`"
         ) from error
