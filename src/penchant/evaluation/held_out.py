@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from penchant.errors import InputError
 from penchant.evaluation.items import Item
@@ -39,28 +40,26 @@ def newest_held_out(items: Sequence[Item], count: int, *, fewest: int = 4) -> li
 
 def without_asked(records: Iterable[Record], items: Sequence[Item]) -> list[Record]:
     """Those records of anybody that hold nothing of what is asked: what may be fitted on."""
-    texts = [text for item in items for text in (item.request.query, item.answer)]
+    texts = [text for item in items for text in (item.request.query, item.answer, *item.references)]
     reason = leak_finder(texts=texts)
     return [record for record in records if reason(record) is None]
 
 
 def _of_user(item: Item, count: int, fewest: int) -> list[Item]:
     pairs = [record for record in item.history if is_pair(record)]
-    newest = pairs[len(pairs) - count :] if count else []
+    newest = pairs[-count:] if count else []
     asked = {record.id for record in newest}
     first = next((place for place, record in enumerate(item.history) if record.id in asked), len(item.history))
-    texts = [item.request.query, item.answer, *(text for one in newest for text in (one.text, one.reply or ""))]
+    further = [(one, first_words(one.text, WORDS), (one.reply or "").strip()) for one in newest]
+    texts = [item.request.query, item.answer, *item.references]
+    texts += [text for record, query, answer in further for text in (record.text, query, answer)]
     reason = leak_finder(texts=texts, ids=asked)
     left = [record for record in item.history.records[:first] if reason(record) is None]
     if sum(map(is_pair, left)) < fewest:
         return []
     history = History(left, item.user)
-    further = [
-        Item(f"{item.id}#{record.id}", history, _request(record, item.request), (record.reply or "").strip())
-        for record in newest
-    ]
-    return [Item(item.id, history, item.request, item.answer), *further]
-
-
-def _request(record: Record, like: Request) -> Request:
-    return Request(first_words(record.text, WORDS), like.task)
+    made = [replace(item, history=history)]
+    for record, query, answer in further:
+        request = Request(query, item.request.task)
+        made.append(Item(f"{item.id}#{record.id}", history, request, answer, category=item.category))
+    return made

@@ -114,7 +114,7 @@ def test_metrics_and_benches() -> None:
     assert {n: (_task(n).metrics[0], _task(n).benches) for n in INPUTS} == {
         **dict.fromkeys(("1", "2", "2N"), ("accuracy", ("preference",))),
         "3": ("mae", ("rating",)),
-        **dict.fromkeys("4567", ("rouge1", ("title",))),
+        **dict.fromkeys("4567", ("rouge1", ("title", "steer"))),
     }
     assert _task("2").metrics == ("accuracy", "f1_macro") and _task("3").metrics == ("mae", "rmse")
     assert all(bool(_task(n).max_new_tokens) == (n in "4567") for n in INPUTS)
