@@ -1,5 +1,7 @@
 """Batched reading equals one forward pass after the other, for every family."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,9 @@ from penchant.errors import InputError
 from penchant.evaluation.answering import Answerer, Prompt, cut_answer
 from penchant.models.chat import continuation_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.sites import Site
+from penchant.steering.intervention import Edit, Intervention
+from penchant.steering.runtime import steered
 from tests.families import tiny
 
 FAMILIES = ("llama", "qwen3", "gemma3", "gpt_neox")
@@ -138,3 +143,77 @@ def test_an_answer_follows_what_its_prompt_ends_with() -> None:
 def test_an_empty_answer_is_refused() -> None:
     with pytest.raises(InputError, match="empty"):
         continuation_ids(tiny("llama"), " ")
+
+
+def written(loaded: LoadedModel, seed: int, scope: str = "last_1", layer: int = 1) -> Intervention:
+    add = torch.randn(1, 64, generator=torch.Generator().manual_seed(seed))
+    return Intervention({Site(layer, "block"): Edit(2 * add)}, scope)
+
+
+@torch.no_grad()
+def plain_steered(loaded: LoadedModel, prompt: Prompt) -> tuple[list[float], str]:
+    """One forward pass after the other, without a cache, in the same context."""
+    with steered(loaded.model, prompt.intervention, [len(prompt.ids)]):
+        nlls = [plain_nll(loaded, prompt.ids, one) for one in prompt.continuations]
+        made = plain_greedy(loaded, prompt.ids, prompt.max_new_tokens)
+    return nlls, cut_answer(loaded, loaded.tokenizer.decode(made, skip_special_tokens=True))
+
+
+@pytest.mark.parametrize("scope", ["last_1", "after_prompt", "all"])
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_each_row_of_a_batch_is_steered_by_its_own(family: str, scope: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = tiny(family)
+    prompts = [
+        Prompt(tokens(1, 40), (tokens(2, 5), tokens(3, 2)), 6, written(loaded, 0, scope)),
+        Prompt(tokens(1, 40), (tokens(2, 5), tokens(3, 2)), 6),
+        Prompt(tokens(4, 9), (tokens(5, 7),), 6, written(loaded, 1, scope, layer=2)),
+        Prompt(tokens(6, 23), (tokens(7, 3),), 6, Intervention()),
+        Prompt(tokens(1, 40), (tokens(2, 5),), 6, written(loaded, 2, scope)),
+    ]
+    answerer, sizes = Answerer(loaded), list[int]()
+    monkeypatch.setattr(answerer, "_ends", set())
+    replies = answerer.read(prompts, sizes.append)
+    assert sizes == [len(prompts)]
+    for prompt, reply in zip(prompts, replies, strict=True):
+        nlls, text = plain_steered(loaded, prompt)
+        assert reply.nlls == pytest.approx(nlls, abs=2e-3)
+        assert reply.text == text
+    assert len({reply.nlls[0] for reply in (replies[0], replies[1], replies[4])}) == 3
+    assert len({reply.text for reply in (replies[0], replies[1], replies[4])}) > 1
+
+
+def test_nothing_is_written_once_a_batch_is_read() -> None:
+    loaded = tiny("llama")
+    answerer, bare = Answerer(loaded), Prompt(tokens(1, 12), (tokens(2, 5),), 4)
+    before = answerer.read([bare])
+    steered_ones = [replace(bare, intervention=written(loaded, seed)) for seed in (0, 1)]
+    assert answerer.read(steered_ones)[0] != before[0]
+    assert answerer.read([bare]) == before
+
+
+def test_a_beginning_is_not_shared_by_prompts_that_are_steered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("penchant.evaluation.answering.SHARED", 64)
+    loaded = tiny("llama")
+    bare = [Prompt(tokens(9, 200) + tokens(n, 4 + n), (tokens(50 + n, 6),), 3) for n in range(3)]
+    answerer = Answerer(loaded)
+    monkeypatch.setattr(answerer, "_ends", set())
+    kept = answerer.read(bare)  # now there is a beginning that would serve
+    some = [bare[0], *(replace(one, intervention=written(loaded, n, "all")) for n, one in enumerate(bare[1:]))]
+    replies = answerer.read(some)
+    for prompt, reply in zip(some, replies, strict=True):
+        nlls, text = plain_steered(loaded, prompt)
+        assert reply.nlls == pytest.approx(nlls, abs=2e-3)
+        assert reply.text == text
+        assert reply.tokens_fed == len(prompt.ids) + sum(reply.lengths)  # read in full
+    again = answerer.read(bare)  # and what was kept is as it was
+    assert [one.nlls for one in again] == [one.nlls for one in kept]
+
+
+def test_rows_of_different_scopes_are_refused() -> None:
+    loaded = tiny("llama")
+    prompts = [
+        Prompt(tokens(n, 12), (tokens(9, 5),), 0, written(loaded, n, scope))
+        for n, scope in enumerate(("last_1", "all"))
+    ]
+    with pytest.raises(InputError, match="different scopes"):
+        Answerer(loaded).read(prompts)

@@ -12,7 +12,7 @@ from penchant.evaluation.items import Item
 from penchant.evaluation.leaks import leaks
 from penchant.history.records import History, Record, Request
 
-THINGS = "kite lamp boat drum cake rope bell coat fork harp desk vase".split()
+THINGS = ["kite", "lamp", "boat", "drum", "cake", "rope", "bell", "coat", "fork", "harp", "desk", "vase"]
 TASK = "Write a title:"
 
 
