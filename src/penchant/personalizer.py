@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +27,12 @@ from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
+from penchant.steering.intervention import Intervention
+from penchant.steering.keeping import Report, fit_user
+from penchant.steering.kept import Place, apply_kept, find_kept, in_folder, in_store, steered
+from penchant.steering.methods.registry import DEFAULT_METHOD
+from penchant.steering.personal import Steered
+from penchant.steering.request import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
 
 DEFAULT_BUDGET = "2%"
 #: Histories whose segments are remembered between requests.
@@ -33,6 +40,8 @@ _REMEMBERED = 64
 
 Knowledge = Literal["profile", "full", "none"]
 """What an answer may stand on: the profile, as much of the history as the window takes, or nothing."""
+Steer = str | Intervention
+"""A method's name, or what is written itself."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,7 @@ class Answer:
     """text: what the model said. profile: what it stood on (None without one). prompt_tokens: what was read.
 
     dropped_records: oldest records that didn't fit the window (knowledge "full" only). seconds: wall time by phase.
+    steering: what was written into the model meanwhile (None where none was asked for).
     """
 
     text: str
@@ -47,6 +57,7 @@ class Answer:
     prompt_tokens: int
     dropped_records: int
     seconds: dict[str, float]
+    steering: Steering | None = None
 
 
 class Personalizer:
@@ -55,8 +66,9 @@ class Personalizer:
     model: a loaded model, or what `load_model` takes. store: where users' records are; without one, histories are
     passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
     directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
-    keys are kept and how many bytes of them in memory. endpoint_model: the model to ask for at `base_url` (compressor
-    "remote"). options: passed on to the compressor (base_url, dates, ...).
+    keys are kept and how many bytes of them in memory. steering_directory: where steering of a user is kept (default:
+    in the store). endpoint_model: the model to ask for at `base_url` (compressor "remote"). options: passed on to the
+    compressor (base_url, dates, ...).
 
     Raises `InputError` or `ModelError` for a name or model that can't be used.
     """
@@ -71,13 +83,14 @@ class Personalizer:
         unit: Unit = "auto",
         calibration: Calibration | None = None,
         directory: Directory | None = None,
+        steering_directory: Directory | None = None,
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress | None = None,
         endpoint_model: str | None = None,
         **options: Any,
     ) -> None:
-        self.store, self.unit = store, unit
+        self.store, self.unit, self._steering_directory = store, unit, steering_directory
         self.toolbox = Toolbox(
             model,
             calibration=calibration,
@@ -126,11 +139,17 @@ class Personalizer:
         request: Request | str,
         *,
         knowledge: Knowledge = "profile",
+        steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
         max_new_tokens: int = 256,
     ) -> Answer:
-        """Answer a request from the user's profile, the full history, or nothing; greedy decoding."""
-        *_, answer = self.stream(who, request, knowledge=knowledge, budget=budget, max_new_tokens=max_new_tokens)
+        """Answer a request from the user's profile, the full history, or nothing; greedy decoding.
+
+        steer: a method that `fit_steering` was run with, "emphasis" (more attention for what the profile stands on), or
+        an intervention. Raises as `compress`, and `InputError` for steering that wasn't fitted or doesn't fit.
+        """
+        options: dict[str, Any] = {"knowledge": knowledge, "steer": steer, "budget": budget}
+        *_, answer = self.stream(who, request, max_new_tokens=max_new_tokens, **options)
         assert isinstance(answer, Answer)  # what every stream ends with
         return answer
 
@@ -140,12 +159,14 @@ class Personalizer:
         request: Request | str,
         *,
         knowledge: Knowledge = "profile",
+        steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
         max_new_tokens: int = 256,
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Iterator[str | Answer]:
-        """`ask`, piece by piece: pieces of text as they are made, and at the end the whole `Answer`."""
+        """`ask`, piece by piece: pieces of text as they are made, and at the end the whole `Answer`. Between pieces the
+        caller isn't steered."""
         if knowledge not in get_args(Knowledge):
             raise InputError(f"knowledge {knowledge!r}: expected one of {', '.join(get_args(Knowledge))}")
         asked = _request(request)
@@ -155,16 +176,72 @@ class Personalizer:
             notes = profile.text
         elif knowledge == "full":
             notes, dropped = self._full(self.history(who), asked, max_new_tokens)
+        prompt = self.wording(notes, asked)
         began = time.perf_counter()
-        prompt = render_chat(self.loaded, answer_messages(notes, asked))
-        pieces = []
-        for piece in generate_stream(
-            self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-        ):
-            pieces.append(piece)
-            yield piece
-        seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - began}
-        yield Answer("".join(pieces).strip(), profile, len(prompt_ids(self.loaded, prompt)), dropped, seconds)
+        with self._steps(steer, who, asked, prompt, profile) as (step, steering):
+            started = time.perf_counter()
+            made = generate_stream(
+                self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
+            )
+            pieces = []
+            for piece in in_steps(made, step):
+                pieces.append(piece)
+                yield piece
+        seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - started}
+        if steering is not None:
+            seconds["steer"] = started - began
+        tokens = len(prompt_ids(self.loaded, prompt))
+        yield Answer("".join(pieces).strip(), profile, tokens, dropped, seconds, steering)
+
+    # Steering
+
+    def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> Report:
+        """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.keeping.fit_user` for the
+        options and what is raised."""
+        history = self.history(who)
+        return fit_user(self.place(history), history, self.loaded, self.wording, method, **options)
+
+    def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steered:
+        """What would be written for a request. Raises `InputError` where nothing was fitted."""
+        return steered(self.place(who), self.loaded, method, _request(request).query)
+
+    def place(self, who: History | str) -> Place:
+        """Where a user's steering is kept. Raises `InputError` for nowhere."""
+        user = who if isinstance(who, str) else who.user
+        folder = self._steering_directory(user) if self._steering_directory else None
+        if folder is not None:
+            return in_folder(folder, user)
+        if self.store is None or not user:
+            raise InputError("nowhere to keep steering: pass Personalizer(store=...) or steering_directory")
+        return in_store(self.store, user)
+
+    def wording(self, notes: str | None, request: Request) -> str:
+        """The prompt of a request."""
+        return render_chat(self.loaded, answer_messages(notes, request))
+
+    @contextmanager
+    def _steps(
+        self, steer: Steer | None, who: History | str, request: Request, prompt: str, profile: Profile | None
+    ) -> Iterator[tuple[Step, Steering | None]]:
+        """What to make each piece in, and what it is."""
+        if steer is None:
+            yield nullcontext, None
+        elif steer == EMPHASIS:
+            if profile is None:
+                raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
+            pairs = zip(profile.segments, profile.scores, strict=True)
+            marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
+            yield emphasising(self.loaded, self.toolbox.calibration, prompt, marked, request)
+        elif isinstance(steer, Intervention):
+            with writing(self.loaded, steer, prompt) as step:
+                yield step, told_given(steer)
+        else:
+            kept = find_kept(self.place(who), self.loaded, steer)
+            found = apply_kept(kept, self.loaded, request.query)
+            with writing(self.loaded, found.intervention, prompt) as step:
+                yield step, told(kept.setting, found)
+
+    # Histories
 
     def history(self, who: History | str) -> History:
         """The history itself, or a stored user's. Raises `InputError` when it is empty or there is no store."""

@@ -16,6 +16,7 @@ from penchant.cli.heads import heads_app
 from penchant.cli.output import run as run_app
 from penchant.cli.output import stderr
 from penchant.cli.request import ask, compress, mark
+from penchant.cli.steer import steer_app
 
 app = typer.Typer(
     name="penchant",
@@ -31,6 +32,7 @@ app.add_typer(users_app, name="users")
 app.command("mark")(mark)
 app.command("compress")(compress)
 app.command("ask")(ask)
+app.add_typer(steer_app, name="steer")
 app.add_typer(heads_app, name="heads")
 app.add_typer(bench_app, name="bench")
 app.command("doctor")(doctor)

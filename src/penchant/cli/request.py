@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +28,9 @@ from penchant.marking.marks import Marks
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.models.cache import models_directory
 from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
+from penchant.steering.interchange import read
+from penchant.steering.methods.registry import VECTOR_METHODS
+from penchant.steering.request import EMPHASIS
 
 UserOption = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)
@@ -82,7 +85,7 @@ def mark(
 ) -> None:
     """Score what matters in a history for a request; --html writes a page to look at."""
     asked = Request(request, task)
-    with _prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
         marks = personalizer.mark(who, asked)
         if html is not None:
             profile = personalizer.compress(who, asked, budget)
@@ -125,7 +128,7 @@ def compress(
     """Write a profile of at most --budget tokens for a request."""
     asked = Request(request, task)
     options = _endpoint(compressor, endpoint, endpoint_model)
-    with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
         profile = personalizer.compress(who, asked, budget)
         document = _profile(profile)
         if faithful:
@@ -160,6 +163,19 @@ def ask(
     full_history: Annotated[
         bool, typer.Option("--full-history", help="Answer from as much of the history as the window takes.")
     ] = False,
+    steer: Annotated[
+        str | None,
+        typer.Option(
+            "--steer",
+            metavar="METHOD",
+            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need `penchant steer fit`.",
+            show_default=False,
+        ),
+    ] = None,
+    steer_file: Annotated[
+        Path | None,
+        typer.Option("--steer-file", metavar="FILE", help="Steer by vectors from a file.", show_default=False),
+    ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
@@ -169,11 +185,16 @@ def ask(
     """Answer a request personally, and say what the answer stands on."""
     if no_profile and full_history:
         raise InputError("--no-profile and --full-history exclude each other: choose one")
+    if steer is not None and steer_file is not None:
+        raise InputError("--steer and --steer-file exclude each other: choose one")
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
-    with _prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
-        stream = personalizer.stream(who, asked, knowledge=knowledge, budget=budget, max_new_tokens=max_tokens)
+    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+        written = steer if steer_file is None else read(steer_file, model=personalizer.loaded)
+        stream = personalizer.stream(
+            who, asked, knowledge=knowledge, steer=written, budget=budget, max_new_tokens=max_tokens
+        )
         answer = spoken(stream, aloud=not as_json)
     document = {
         "answer": answer.text,
@@ -181,23 +202,25 @@ def ask(
         "knowledge": knowledge,
         "prompt_tokens": answer.prompt_tokens,
         "dropped_records": answer.dropped_records,
-        "steering": None,
+        "steering": None if answer.steering is None else answer.steering.as_dict(),
         "seconds": {**({} if answer.profile is None else _profile(answer.profile)["seconds"]), **answer.seconds},
     }
     emit(document, as_json, lambda: _show_sources(answer))
 
 
 @contextmanager
-def _prepared(
+def prepared(
     user: str | None, history: Path | None, store: str | None, **options: Any
-) -> Iterator[tuple[Personalizer, History | str]]:
+) -> Iterator[tuple[Personalizer, History]]:
+    """A personalizer, and the history of a stored user or of a file. Raises `InputError` for neither or both."""
     if (user is None) == (history is None):
         raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
     with encoding_bar() as encoded:
         if history is not None:
             # The index of a file is kept in the cache, under the file's name: a second request is warm.
             who = load_history(history, user=_file_user(history))
-            yield Personalizer(directory=_file_index, progress=encoded, **options), who
+            places: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
+            yield Personalizer(**places, progress=encoded, **options), who
             return
         with open_store(store) as opened:
             known = opened.history(str(user))
@@ -209,8 +232,8 @@ def _file_user(path: Path) -> str:
     return f"{path.name} ({hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]})"
 
 
-def _file_index(user: str) -> Path:
-    return models_directory().parent / "indexes" / hashlib.sha256(user.encode()).hexdigest()
+def _cached(area: str) -> Callable[[str], Path]:
+    return lambda user: models_directory().parent / area / hashlib.sha256(user.encode()).hexdigest()
 
 
 def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
@@ -290,6 +313,8 @@ def _show_sources(answer: Answer) -> None:
     sys.stdout.write("\n")
     if answer.dropped_records:
         stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
+    if answer.steering is not None:
+        stderr.print(f"[dim]{_shown(str(answer.steering))}[/]")
     if answer.profile is None:
         stderr.print(f"[dim]{answer.prompt_tokens:,} prompt tokens, no profile[/]")
         return

@@ -1,0 +1,227 @@
+"""`penchant steer`: fit steering for a user, see what is kept, add feedback, hand vectors on to other engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.cli.request import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption, prepared
+from penchant.errors import InputError
+from penchant.history.records import Request
+from penchant.lens.plot import check_plot
+from penchant.steering.contrast_file import ContrastFile
+from penchant.steering.feedback import add_feedback
+from penchant.steering.interchange import export as write_export
+from penchant.steering.interchange import formats
+from penchant.steering.keeping import PAIRS, Report
+from penchant.steering.kept import in_store, summaries
+from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
+from penchant.steering.plot import plot_effects
+
+steer_app = typer.Typer(no_args_is_help=True, help="Steering of the model by a user's own answers.")
+
+MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help=f"One of {', '.join(VECTOR_METHODS)}.")]
+StoredUser = Annotated[str, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)]
+_MARKER = "recency"
+"""Nothing is marked here: the one that needs no calibration."""
+
+
+@steer_app.callback()
+def steer() -> None:
+    """Steering of the model by a user's own answers."""
+
+
+@steer_app.command("fit")
+def fit_command(
+    *,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    method: MethodOption = DEFAULT_METHOD,
+    task: TaskOption = None,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read, the newest.")] = PAIRS,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Choose layer, strength and weights anew: in a store, for all its users.")
+    ] = False,
+    storage: Annotated[
+        Literal["bfloat16", "int8"], typer.Option("--storage", help="How vectors are kept; int8 halves them.")
+    ] = "bfloat16",
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Write a picture of what was tried (PNG, SVG).", show_default=False
+        ),
+    ] = None,
+    model: ModelOption = "smollm2",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Learn how a user answers: choose a setting on other users, read the user's answers, check whether it helps.
+
+    What is there already isn't made again: run it again after an import.
+    """
+    vector_method(method)
+    if plot is not None:
+        check_plot(plot)
+    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who), _bar() as progress:
+        report = personalizer.fit_steering(
+            who, method, pairs=pairs, refit=refit, storage=storage, task=task, progress=progress
+        )
+    if plot is not None:
+        plot_effects(report.setting, plot)
+    document = {**report.as_dict(), "plot": None if plot is None else str(plot)}
+    emit(document, as_json, lambda: _show_report(report))
+
+
+@steer_app.command("show")
+def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOption = False) -> None:
+    """What is kept of a user's steering, and what is written for the user."""
+    with open_store(store) as opened:
+        opened.count(user)  # there is such a user
+        found = summaries(in_store(opened, user))
+        feedback = len(_contrasts(opened, user).contrasts(["feedback"]))
+
+    def show() -> None:
+        table = Table("method", "model", "samples", "level", "own", "population", "bytes", "why", box=None)
+        table.header_style = "dim"
+        for one in found:
+            gains = [_nats(one[name]) if one[name] is not None else "" for name in ("own", "common")]
+            about = [one["method"], one["model"] or one["fingerprint"], str(one["rows"]), one["level"] or ""]
+            table.add_row(*map(escape, [*about, *gains, f"{one['bytes']:,}", one["reason"] or ""]))
+        Console().print(table)
+        stderr.print(f"[dim]feedback: {feedback}[/]")
+
+    emit({"user": user, "steering": found, "feedback": feedback}, as_json, show)
+
+
+@steer_app.command("feedback")
+def feedback_command(
+    *,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help='JSON Lines: {"query": ..., "up": ..., "down": ..., "task"?}.', show_default=False
+        ),
+    ],
+    user: StoredUser,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a user's thumbs up and down; `steer fit` then reads them along with the user's own answers."""
+    with open_store(store) as opened:
+        opened.count(user)  # there is such a user
+        added, known = add_feedback(_contrasts(opened, user), file)
+    document = {"user": user, "added": added, "unchanged": known}
+    emit(document, as_json, lambda: Console().print(f"{added} added, {known} there already"))
+
+
+@steer_app.command("export")
+def export_command(
+    *,
+    user: UserOption = None,
+    history: HistoryOption = None,
+    request: RequestOption,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="NAME",
+            help="; ".join(f"{name}: {about}" for name, about in formats().items()),
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.", show_default=False)],
+    method: MethodOption = DEFAULT_METHOD,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Write what the format can't express as near as it gets.")
+    ] = False,
+    model: ModelOption = "smollm2",
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the vectors of one request for another engine, or for `penchant ask --steer-file`."""
+    asked = Request(request)
+    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who):
+        found = personalizer.steered(who, asked, method)
+        if found.intervention is None:
+            raise InputError(f"nothing is written for this request ({found.reason}): there is nothing to export")
+        made = write_export(found.intervention, format, out, model=personalizer.loaded, approximate=approximate)
+    document = {
+        "format": made.format,
+        "path": None if made.path is None else str(made.path),
+        "body": dict(made.body),
+        "notes": list(made.notes),
+        "level": found.level,
+    }
+
+    def show() -> None:
+        Console().print(f"{made.path}", highlight=False, markup=False)
+        for note in made.notes:
+            stderr.print(f"[yellow]{escape(note)}[/]")
+
+    emit(document, as_json, show)
+
+
+def _contrasts(store: Any, user: str) -> ContrastFile:
+    return ContrastFile(in_store(store, user).contrasts, user)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on stderr for (what is done, done, to do)."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("Starting", total=None)
+        current = [""]
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what != current[0]:
+                current[0] = what
+                bar.reset(task, description=what.capitalize(), total=total)
+            bar.update(task, completed=done, total=total)
+
+        yield progress
+
+
+def _nats(gain: float | None) -> str:
+    return "none" if gain is None else f"{gain:+.3f} nats a token"
+
+
+def _show_report(report: Report) -> None:
+    setting, checked = report.setting, report.checked
+    layers = " ".join(dict.fromkeys(str(site.layer) for site in setting.sites))
+    kinds = ", ".join(dict.fromkeys(site.kind for site in setting.sites))
+    whom = f"{setting.users} other users" if report.shared else "the user's own answers"
+    written = {"own": "the user's own vectors", "population": "what helps everyone", "none": "nothing"}
+    rows = [
+        ("method", setting.method),
+        ("layer", f"{layers} ({kinds})"),
+        ("strength", f"{setting.strength:.3g}"),
+        (f"gain on {whom}", _nats(report.gain)),
+    ]
+    if checked.answers:
+        rows += [
+            (f"gain on {checked.answers} held-out answers of the user", _nats(checked.own)),
+            ("gain there by what helps everyone", _nats(checked.common)),
+        ]
+    rows += [
+        ("samples", f"{report.samples} ({report.read} read now)"),
+        ("bytes", f"{report.bytes:,} ({report.storage})"),
+        ("written for this user", written[checked.level] + (f": {checked.reason}" if checked.reason else "")),
+    ]
+    table = Table(box=None, show_header=False)
+    for name, value in rows:
+        table.add_row(f"[dim]{escape(name)}[/]", escape(value))
+    Console().print(table)
+    for reason, count in report.skipped.items():
+        stderr.print(f"[dim]{count} pairs left out: {escape(reason)}[/]")
+    if not report.shared:
+        stderr.print("[yellow]chosen on this user's own answers: there are no two other users with four pairs[/]")
