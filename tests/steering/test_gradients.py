@@ -26,9 +26,7 @@ def test_gradients_are_finite_differences(family: str, scope: str, based: bool) 
         sites[0]: Edit(torch.randn(1, 64, generator=draw), torch.rand(1, 64, generator=draw) + 0.5),
         Site(2, "block"): Edit(torch.randn(1, 64, generator=draw)),
     }
-    found = likelihood_gradients(
-        loaded, GIVEN, sites, scope=scope, base=Intervention(edits, scope) if based else None
-    )
+    found = likelihood_gradients(loaded, GIVEN, sites, scope=scope, base=Intervention(edits, scope) if based else None)
     assert list(found) == sites and {site: table.shape for site, table in found.items()} == {
         site: (len(GIVEN), widths[site]) for site in sites
     }

@@ -37,9 +37,7 @@ def test_losses_are_those_of_plain_forward_passes(family: str, scope: str) -> No
     together = losses(loaded, given, choices)
     with torch.no_grad():
         for number, one in enumerate(given):
-            wanted = [
-                plain_nll(loaded, one, of and rows(of, [number])) for of in (None, written, few, None, written)
-            ]
+            wanted = [plain_nll(loaded, one, of and rows(of, [number])) for of in (None, written, few, None, written)]
             assert together[:, number] == pytest.approx(torch.stack(wanted), abs=2e-5)
     assert float((together[0] - together[1]).abs().max()) > 0.1 < float((together[2] - together[1]).abs().max())
     assert losses(loaded, given, choices, rows=1) == pytest.approx(together, abs=2e-5)

@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import pytest
+
+from penchant.errors import InputError
+from penchant.models.sites import Site
+from penchant.steering.fitting import fit_setting
+from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
+from penchant.steering.personal import check_user, read_user, steer_request
+from penchant.steering.reading import Sample
+from tests.families import tiny
+from tests.steering.users import contrasts, pairs, wording
+
+
+def test_methods_are_found_by_name() -> None:
+    assert list(VECTOR_METHODS) == ["ascent", "fints", "fints-prompt", "caa", "user-mean"]
+    assert all(vector_method(name).name == name for name in VECTOR_METHODS)
+    assert vector_method(DEFAULT_METHOD).name == "ascent"
+    with pytest.raises(InputError, match="no steering method 'lofit': expected one of ascent, fints"):
+        vector_method("lofit")
+
+
+def test_methods_can_be_told_apart_and_tried() -> None:
+    assert len({method.about for method in VECTOR_METHODS.values()}) == len(VECTOR_METHODS)
+    for method in VECTOR_METHODS.values():
+        assert method.aggregations and method.kinds and min(method.strengths) > 0
+        assert list(method.strengths) == sorted(method.strengths)
+        assert all(0 < share < 1 for share in method.layers)
+
+
+@pytest.mark.parametrize("name", list(VECTOR_METHODS))
+def test_every_method_goes_from_samples_to_a_request(name: str) -> None:
+    loaded = tiny("qwen3")
+    method = replace(vector_method(name), layers=(0.5,))
+    make = pairs if method.reading == "gradient" else contrasts
+    users: dict[str, list[Sample]] = {user: list(make(f"zq {user}", 4)) for user in ("ada", "bo")}  # type: ignore[operator]
+    setting = fit_setting(loaded, method, users, wording(loaded), per_user=1)
+    assert (setting.method, setting.reading) == (name, method.reading)
+    assert setting.sites == tuple(sorted(Site(2, kind) for kind in method.kinds))
+    own = [effect for effect in setting.effects if effect.part == "own"]
+    assert len(own) == len(method.aggregations) * len(method.strengths)
+    bank = read_user(loaded, setting, "ada", users["ada"], wording(loaded), everyone=users)
+    checked = check_user(loaded, setting, users["ada"], bank, wording=wording(loaded))
+    found = steer_request(loaded, setting, bank, "the sea", checked=checked)
+    assert found.level == checked.level
+    assert (found.intervention is None) == (found.level == "none") == (checked.level == "none")

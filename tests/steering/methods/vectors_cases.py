@@ -1,0 +1,34 @@
+"""What a method of steering by vectors writes for a bank of made-up numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from penchant.models.sites import Site
+from penchant.steering.aggregation import Aggregation
+from penchant.steering.bank import Bank, KeySite, Row
+from penchant.steering.methods.method import VectorMethod
+from penchant.steering.setting import Setting
+
+ROWS = 9
+
+
+def setting_for(method: VectorMethod, aggregation: Aggregation, strength: float = 2.0) -> Setting:
+    sites = tuple(sorted(Site(1, kind) for kind in method.kinds))
+    key = KeySite(Site(2, "block"))
+    caps = dict.fromkeys(sites, 1e9)
+    return Setting(
+        method.name, "m", "m", method.reading, sites, key, "last_1", strength, aggregation, torch.zeros(8), caps
+    )
+
+
+def written(method: VectorMethod, aggregation: Aggregation, scores: Tensor) -> tuple[dict[Site, Tensor], Bank]:
+    """What is added at each site, and the bank that it is made of."""
+    setting = setting_for(method, aggregation)
+    draw = torch.Generator().manual_seed(0)
+    vectors = {site: torch.randn(ROWS, 8, generator=draw) for site in setting.sites}
+    rows = tuple(Row(f"c{n}") for n in range(ROWS))
+    bank = Bank(vectors, torch.randn(ROWS, 8, generator=draw), rows, setting.origin, method.reading, setting.key)
+    edits = setting.apply([bank], [scores])[0].edits
+    return {site: edit.add[0] for site, edit in edits.items() if edit.add is not None}, bank
