@@ -179,7 +179,8 @@ def test_each_row_of_a_batch_is_steered_by_its_own(family: str, scope: str, monk
         assert reply.nlls == pytest.approx(nlls, abs=2e-3)
         assert reply.text == text
     assert len({reply.nlls[0] for reply in (replies[0], replies[1], replies[4])}) == 3
-    assert len({reply.text for reply in (replies[0], replies[1], replies[4])}) > 1
+    if family == "llama":  # the other's random tokens are no text
+        assert len({reply.text for reply in (replies[0], replies[1], replies[4])}) == 3
 
 
 def test_nothing_is_written_once_a_batch_is_read() -> None:

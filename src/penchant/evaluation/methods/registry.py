@@ -13,10 +13,12 @@ from penchant.errors import InputError
 from penchant.evaluation.items import Item
 from penchant.evaluation.methods import references
 from penchant.evaluation.methods.facts import mem0
+from penchant.evaluation.methods.learned import Learning, learned_method
 from penchant.evaluation.methods.marked import SYNTAX, marked, parse_marker
 from penchant.evaluation.methods.method import Method
 from penchant.evaluation.methods.peer import Peers, check_peers, peer_names
-from penchant.evaluation.methods.steered import Steering, parse_steered, steered_method
+from penchant.evaluation.methods.steered import Steering, steered_method
+from penchant.evaluation.methods.writing import LEARNED, parse_steered
 from penchant.evaluation.tasks.task import Bench, Task
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
@@ -94,6 +96,11 @@ class Kit:
         return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
 
     @cached_property
+    def learning(self) -> Learning:
+        """What all methods that learn to steer share."""
+        return Learning(self.steering)
+
+    @cached_property
     def others(self) -> Peers:
         """The peers' methods; each peer has one worker for all that ask it."""
         return Peers(self.loaded, self.max_new_tokens, self.peers)
@@ -163,7 +170,7 @@ def check_names(names: Sequence[str], peers: Path | None) -> None:
     others = peer_names(peers)
     for name in names:
         if name not in METHODS and name not in others and not _summed(name) and not _steers(name):
-            known = ", ".join([*METHODS, *VECTOR_METHODS, *others])
+            known = ", ".join([*METHODS, *VECTOR_METHODS, "population", *LEARNED, *others])
             hint = "" if others else "; for peers, name the folder of their adapters with --peers"
             raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}{hint}")
     check_peers(names, peers)
@@ -178,7 +185,10 @@ def make_method(name: str, kit: Kit) -> Method:
     if name in METHODS:
         return METHODS[name](kit)
     if parts := parse_steered(name):
-        return steered_method(parts, kit.steering, make_method(parts.notes, kit) if parts.notes else None)
+        notes = make_method(parts.notes, kit) if parts.notes else None
+        if parts.method in LEARNED:
+            return learned_method(parts, kit.learning, notes)
+        return steered_method(parts, kit.steering, notes)
     return _marker(name, kit) if _summed(name) else kit.others.methods[name]
 
 

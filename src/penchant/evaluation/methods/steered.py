@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -20,9 +18,10 @@ from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.evaluation.held_out import WORDS, newest_held_out, without_asked
 from penchant.evaluation.items import Item
-from penchant.evaluation.methods.method import Method, Notes, Session
+from penchant.evaluation.methods.method import Method
+from penchant.evaluation.methods.writing import Name, Writer, writing_method
 from penchant.evaluation.tasks.task import Task
-from penchant.history.records import History, Record, Request, Segment
+from penchant.history.records import History, Record, Request
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.bank import Bank
@@ -43,28 +42,6 @@ PAIRS = 16
 FIT_USERS = 40
 """Users of the tuning part that settings are chosen on."""
 DONOR_WORDS = 40
-
-CONTROLS = ("other", "random")
-SYNTAX = "METHOD[@other|@random][+MARKER]"
-"""@other: another user's bank. @random: random vectors of the same lengths. +MARKER: with that marker's notes."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """A method's name, taken apart."""
-
-    method: str
-    control: str = ""
-    notes: str = ""
-
-
-def parse_steered(name: str) -> Name | None:
-    """The parts of a name as in `SYNTAX`; None for another method's. "population" is steering without a user."""
-    steering, _, notes = name.partition("+")
-    method, sign, control = steering.partition("@")
-    if method not in (*VECTOR_METHODS, "population") or (sign and control not in CONTROLS):
-        return None
-    return None if method == "population" and sign else Name(method, control, notes)
 
 
 @dataclass
@@ -102,6 +79,8 @@ class Steering:
             if item.user not in found and item.user not in users:
                 found[item.user] = [one for one in without_asked(item.history, asked) if is_pair(one)]
         named = sorted(user for user, records in found.items() if len(records) >= 4)
+        if not named:
+            raise InputError("no user of the tuning part is left to fit steering on: measure on --part test")
         chosen = random.Random(0).sample(named, min(FIT_USERS, len(named)))
         return {user: found[user] for user in sorted(chosen)}
 
@@ -109,16 +88,39 @@ class Steering:
         """User -> the history that is asked."""
         return {item.user: item.history for item in self.items[seed]}
 
+    def state(self) -> str:
+        """What is fitted on, as 12 hex digits: in the names of files that keep what was fitted."""
+        users = [(user, [one.id + one.content_hash() for one in some]) for user, some in sorted(self.tuning.items())]
+        return hashlib.sha256(repr((self.task.name, users)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+    def another(self, user: str, seed: int) -> History:
+        """Some other user's history, with nothing in it that this one is asked. Raises `InputError` without any."""
+        histories = self.histories(seed)
+        asked = [item for item in self.items[seed] if item.user == user]
+        others = sorted(other for other in histories if other != user)
+        draw = random.Random(f"{seed} {user}")
+        while others:
+            chosen = draw.choice(others)
+            if len(without_asked(histories[chosen], asked)) == len(histories[chosen]):
+                return histories[chosen]
+            others.remove(chosen)
+        raise InputError("@other needs a second user, whose history holds nothing that is asked: measure more users")
+
     def pairs(self, history: History) -> list[Pair]:
+        """Evenly spread over the history; [] for one without any."""
+        if not any(map(is_pair, history)):
+            return []
         return own_pairs(history, task=self.asked_as, most=PAIRS, spread="even", words=WORDS)
 
     def samples(self, method: str, history: History, seed: int) -> Sequence[Sample]:
         """What a method reads of a user: pairs, or contrasts with answers that the model wrote with others' items."""
         pairs = self.pairs(history)
-        if VECTOR_METHODS[method].reading == "gradient":
+        if VECTOR_METHODS[method].reading == "gradient" or not pairs:
             return pairs
-        name = hashlib.sha256(history.user.encode()).hexdigest()[:16]
-        file = ContrastFile(self.cache / "contrasts" / name, history.user)
+        # Of another task, or another seed of a task that draws its texts, a user of the same name is another one.
+        whose = f"{history.user} {seed}" if self.task.seeded else history.user
+        name = hashlib.sha256(whose.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        file = ContrastFile(self.cache / "contrasts" / self.task.name / name, history.user)
         donors = Donors({user: records for user, records in self.tuning.items() if user != history.user})
         recipe = Recipe(seed=seed, item_words=DONOR_WORDS)
         return make_contrasts(self.loaded, pairs, file, self.wording, donors=donors, recipe=recipe).contrasts
@@ -126,10 +128,7 @@ class Steering:
     def setting(self, method: str) -> Setting:
         """Chosen on the tuning part, once."""
         if method not in self._settings:
-            state = hashlib.sha256(
-                repr((self.task.name, sorted((u, [r.id for r in some]) for u, some in self.tuning.items()))).encode()
-            )
-            path = self.cache / f"setting-{method}-{state.hexdigest()[:12]}.safetensors"
+            path = self.cache / f"setting-{method}-{self.state()}.safetensors"
             known = read_setting(path, method, self.loaded.fingerprint)
             if known is None:
                 histories = {user: History(records, user) for user, records in self.tuning.items()}
@@ -143,8 +142,8 @@ class Steering:
 
     def bank(self, method: str, history: History, seed: int) -> tuple[Bank | None, Checked]:
         """A user's bank, and whether it helps the user."""
-        seed = 0 if VECTOR_METHODS[method].reading == "gradient" else seed
-        key = (method, history.user, seed)
+        drawn = self.task.seeded or VECTOR_METHODS[method].reading != "gradient"
+        key = (method, history.user, seed if drawn else 0)
         if key not in self._banks:
             samples = self.samples(method, history, seed)
             if not samples:
@@ -156,72 +155,53 @@ class Steering:
 
 
 def steered_method(name: Name, steering: Steering, notes: Method | None) -> Method:
-    """A method of the bench. notes: the method that writes what stands in the prompt; None: nothing does."""
-    control = {"other": ", another user's", "random": ", random vectors of the same lengths"}.get(name.control, "")
-    about = "the population's vectors alone" if name.method == "population" else VECTOR_METHODS[name.method].about
-    full = f"{name.method}{f'@{name.control}' if name.control else ''}{f'+{name.notes}' if name.notes else ''}"
+    """Steering by vectors. notes: see `writing_method`."""
+    if name.method == "population":
+        about, seeded = "the population's vectors alone", False
+    else:
+        method = VECTOR_METHODS[name.method]
+        about, seeded = method.about, method.reading != "gradient"
+    about += ", random vectors of the same lengths" if name.control == "random" else ""
+    model = steering.loaded.model
 
-    @contextmanager
-    def open_(history: History, segments: Sequence[Segment], seed: int) -> Iterator[Session]:
-        if notes is None:
-            yield _Session(name, steering, history, seed, None)
-        else:
-            with notes.open(history, segments, seed) as below:
-                yield _Session(name, steering, history, seed, below)
+    def writer(history: History, seed: int) -> Writer:
+        return _Vectors(name, steering, history, seed)
 
-    reads_contrasts = name.method != "population" and VECTOR_METHODS[name.method].reading != "gradient"
-    seeded = bool(name.control) or reads_contrasts or (notes is not None and notes.seeded)
-    return Method(
-        full, open_, f"{about}{control}{f'; notes by {name.notes}' if name.notes else ''}", seeded, notes is not None
-    )
+    return writing_method(name, about, model, writer, notes, seeded=seeded)
 
 
 @dataclass
-class _Session:
+class _Vectors:
     name: Name
     steering: Steering
     history: History
     seed: int
-    below: Session | None
 
-    def notes(self, item: Item, budget: int) -> Notes:
-        began = time.perf_counter()
-        written, fallback = self._intervention(item)
-        seconds = time.perf_counter() - began
-        if self.below is None:
-            return Notes(None, seconds=seconds, fallback=fallback, intervention=written)
-        notes = self.below.notes(item, budget)
-        return replace(notes, seconds=notes.seconds + seconds, fallback=fallback, intervention=written)
+    def prepare(self) -> None:
+        self._setting()
 
-    def stored_bytes(self) -> int:
-        if self.name.method == "population":
-            return 0
-        bank = self.steering.bank(self.name.method, self.history, self.seed)[0]
-        below = 0 if self.below is None else self.below.stored_bytes()
-        return below + (0 if bank is None else bank_bytes(bank)["bfloat16"])
-
-    def _intervention(self, item: Item) -> tuple[Intervention | None, bool]:
-        if self.name.method == "population":
-            return self.steering.setting("ascent").common(), False
-        steering, method = self.steering, self.name.method
-        bank, checked = steering.bank(method, self._whose(), self.seed)
+    def write(self, item: Item) -> tuple[Intervention | None, bool]:
+        setting, steering, method = self._setting(), self.steering, self.name.method
+        if method == "population":
+            return setting.common(), False
+        bank, checked = steering.bank(method, self.history, self.seed)
         if self.name.control == "other":
             # As if they were the user's own: what is held against is the user, not the check.
-            checked = steering.bank(method, self.history, self.seed)[1]
-        steered = steer_request(steering.loaded, steering.setting(method), bank, item.request.query, checked=checked)
+            bank = steering.bank(method, steering.another(self.history.user, self.seed), self.seed)[0]
+        steered = steer_request(steering.loaded, setting, bank, item.request.query, checked=checked)
         written = steered.intervention
         if written is not None and self.name.control == "random":
             written = _random_like(written, f"{self.seed} {item.id}")
         return written, steered.level != "own"
 
-    def _whose(self) -> History:
-        if self.name.control != "other":
-            return self.history
-        histories = self.steering.histories(self.seed)
-        others = sorted(user for user in histories if user != self.history.user)
-        if not others:
-            raise InputError("@other needs a second user: measure more users")
-        return histories[random.Random(f"{self.seed} {self.history.user}").choice(others)]
+    def stored_bytes(self) -> int:
+        if self.name.method == "population":
+            return 0
+        bank = self.steering.bank(self.name.method, self.history, self.seed)[0]
+        return 0 if bank is None else bank_bytes(bank)["bfloat16"]
+
+    def _setting(self) -> Setting:
+        return self.steering.setting("ascent" if self.name.method == "population" else self.name.method)
 
 
 def _random_like(intervention: Intervention, seed: str) -> Intervention:
