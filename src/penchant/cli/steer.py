@@ -201,10 +201,11 @@ def _show_report(report: Report) -> None:
     kinds = ", ".join(dict.fromkeys(site.kind for site in setting.sites))
     whom = f"{setting.users} other users" if report.shared else "the user's own answers"
     written = {"own": "the user's own vectors", "population": "what helps everyone", "none": "nothing"}
+    chosen = report.chosen
     rows = [
         ("method", setting.method),
         ("layer", f"{layers} ({kinds})"),
-        ("strength", f"{setting.strength:.3g}"),
+        ("strength", "0" if chosen is None else f"{chosen.strength:g}"),
         (f"gain on {whom}", _nats(report.gain)),
     ]
     if checked.answers:

@@ -44,7 +44,7 @@ from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, v
 from penchant.steering.pairs import Spread, is_pair, own_pairs
 from penchant.steering.personal import Checked, check_user, read_user
 from penchant.steering.reading import Sample, Wording, exchange_of, row_of
-from penchant.steering.setting import Setting, save_setting
+from penchant.steering.setting import Effect, Setting, save_setting
 
 PAIRS = 64
 """Newest pairs of a user that become rows of the bank."""
@@ -74,12 +74,16 @@ class Report:
     seconds: float
 
     @property
+    def chosen(self) -> Effect | None:
+        """What was chosen, of what was tried; None: nothing that was tried gained anything."""
+        part = "own" if self.setting.strength else "population"
+        tried = [effect for effect in self.setting.effects if effect.part == part and effect.gain > 0]
+        return max(tried, key=lambda effect: effect.gain, default=None)
+
+    @property
     def gain(self) -> float | None:
-        """What the setting gained on held-out answers of those it was chosen on, nats a token; None: it gained
-        nothing."""
-        gains = [effect.gain for effect in self.setting.effects if effect.part == "own" or not self.setting.strength]
-        best = max(gains, default=0.0)
-        return best if best > 0 else None
+        """What that gained on held-out answers of those it was chosen on, nats a token."""
+        return None if self.chosen is None else self.chosen.gain
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -88,7 +92,8 @@ class Report:
         about |= {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
         chosen = {"users": setting.users, "pairs": setting.pairs, "shared": self.shared, "fitted": self.fitted}
         kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
-        return {**about, **chosen, "gain": self.gain, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}
+        chosen |= {"gain": self.gain, "effects": [asdict(effect) for effect in setting.effects]}
+        return {**about, **chosen, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}
 
 
 def fit_user(

@@ -1,0 +1,49 @@
+"""Users with a manner of their own, in stores of their own, for tests of what is kept of their steering."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from penchant.compression.prompt import answer_messages
+from penchant.history.records import Record, Request
+from penchant.history.store import Store
+from penchant.models.chat import render_chat
+from penchant.models.loading import LoadedModel
+from penchant.steering.reading import Wording
+from tests.families import tiny
+
+ASKED = ("When do we meet?", "What shall I bring?", "Is the hall open?", "Who comes along?", "Did you like it?",
+         "Where is the key?", "Can you call me?", "How was the boat?")  # fmt: skip
+ENDS = {
+    "ann": "OK. DONE. OK.",
+    "bob": "thank you kindly, my dear friend",
+    "cat": "- hey - sure - later -",
+    "dan": "?!?!",
+}
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def record(user: str, number: int, more: str = "") -> Record:
+    asked = f"{ASKED[number % len(ASKED)]} {number}"
+    reply = f"{asked.split()[-2]} {ENDS[user]} {number}{more}"
+    return Record(asked, id=f"{user}{number}", reply=reply, when=BEGAN + timedelta(days=number))
+
+
+def store_of(path: Path, users: Iterable[str] = ("ann", "bob", "cat"), count: int = 5) -> Store:
+    store = Store(path)
+    for user in users:
+        store.add(user, [record(user, number) for number in range(count)])
+    return store
+
+
+def wording_of(loaded: LoadedModel) -> Wording:
+    def wording(notes: str | None, request: Request) -> str:
+        return render_chat(loaded, answer_messages(notes, request))
+
+    return wording
+
+
+LOADED = tiny("llama")
+WORDING = wording_of(LOADED)
