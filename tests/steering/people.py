@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from penchant.compression.prompt import answer_messages
 from penchant.history.records import Record, Request
 from penchant.history.store import Store
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.steering.methods.ascent import ASCENT
+from penchant.steering.methods.caa import CAA
+from penchant.steering.methods.fints import FINTS
+from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.reading import Wording
 from tests.families import tiny
 
@@ -43,6 +50,13 @@ def wording_of(loaded: LoadedModel) -> Wording:
         return render_chat(loaded, answer_messages(notes, request))
 
     return wording
+
+
+def choose_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little to choose from: for tests of what is kept, not of what is chosen."""
+    for method in (ASCENT, CAA, FINTS):
+        few = replace(method, aggregations=method.aggregations[:1], strengths=method.strengths[:1], layers=(0.5,))
+        monkeypatch.setitem(VECTOR_METHODS, method.name, few)
 
 
 LOADED = tiny("llama")

@@ -19,11 +19,8 @@ from penchant.steering.contrast_file import ContrastFile
 from penchant.steering.keeping import Report, fit_user
 from penchant.steering.kept import find_kept, in_folder, in_store, steered
 from penchant.steering.methods.ascent import ASCENT
-from penchant.steering.methods.caa import CAA
-from penchant.steering.methods.fints import FINTS
-from penchant.steering.methods.registry import VECTOR_METHODS
 from tests.steering.cases import same
-from tests.steering.people import LOADED, WORDING, record, store_of
+from tests.steering.people import LOADED, WORDING, choose_little, record, store_of
 
 
 @pytest.fixture
@@ -34,10 +31,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Little to choose from: what is kept is tested here, not what is chosen."""
-    for method in (ASCENT, CAA, FINTS):
-        few = replace(method, aggregations=method.aggregations[:1], strengths=method.strengths[:1], layers=(0.5,))
-        monkeypatch.setitem(VECTOR_METHODS, method.name, few)
+    choose_little(monkeypatch)
 
 
 def fit(store: Store, user: str = "ann", method: str = "ascent", **options: Any) -> Report:
