@@ -276,6 +276,15 @@ def test_a_bank_is_of_the_users_own_history(tmp_path: Path, monkeypatch: pytest.
         assert notes.intervention.rows == 1
 
 
+@pytest.mark.parametrize("name", ["fints", "fints-prompt", "user-mean"])
+def test_methods_of_contrasts_write(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steered, "FIT_USERS", 2)
+    with trusting(monkeypatch):
+        steering = shared(tmp_path)
+        notes = ask(method(name, steering), steering.items[0][0])
+    assert notes.intervention is not None and not notes.fallback
+
+
 @pytest.mark.usefixtures("trusted")
 def test_other_is_always_another_users_bank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used = traced(monkeypatch)

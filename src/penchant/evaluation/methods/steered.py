@@ -125,6 +125,11 @@ class Steering:
         recipe = Recipe(seed=seed, item_words=DONOR_WORDS)
         return make_contrasts(self.loaded, pairs, file, self.wording, donors=donors, recipe=recipe).contrasts
 
+    @cached_property
+    def contexts(self) -> dict[str, Sequence[Sample]]:
+        """Samples of the tuning users: other users' items in prompts that are read with and without them."""
+        return {user: self.pairs(History(records, user)) for user, records in self.tuning.items()}
+
     def setting(self, method: str) -> Setting:
         """Chosen on the tuning part, once."""
         if method not in self._settings:
@@ -149,7 +154,8 @@ class Steering:
             if not samples:
                 return None, Checked("own")
             setting = self.setting(method)
-            bank = read_user(self.loaded, setting, history.user, samples, self.wording)
+            everyone = self.contexts if setting.reading == "prompt_last" else None
+            bank = read_user(self.loaded, setting, history.user, samples, self.wording, everyone=everyone)
             self._banks[key] = bank, check_user(self.loaded, setting, samples, bank, wording=self.wording)
         return self._banks[key]
 
