@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import isfinite
 from typing import Any
 
 import torch
@@ -90,9 +91,18 @@ class Report:
         setting = self.setting
         about: dict[str, Any] = {"user": self.user, "method": setting.method, "model": setting.model_name}
         about |= {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
-        chosen = {"users": setting.users, "pairs": setting.pairs, "shared": self.shared, "fitted": self.fitted}
+        chosen: dict[str, Any] = {
+            "users": setting.users,
+            "pairs": setting.pairs,
+            "shared": self.shared,
+            "fitted": self.fitted,
+        }
         kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
-        chosen |= {"gain": self.gain, "effects": [asdict(effect) for effect in setting.effects]}
+        # Of one user there is no standard error.
+        effects: list[dict[str, Any]] = [
+            {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in setting.effects
+        ]
+        chosen |= {"gain": self.gain, "effects": effects}
         return {**about, **chosen, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}
 
 
