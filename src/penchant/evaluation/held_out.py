@@ -45,6 +45,17 @@ def without_asked(records: Iterable[Record], items: Sequence[Item]) -> list[Reco
     return [record for record in records if reason(record) is None]
 
 
+def distinct(records: Sequence[Record]) -> list[Record]:
+    """Those records that don't hold what a later one does: of a paper and its journal version the newer. Where answers
+    are held out in turn, the others mustn't give them away."""
+    kept: list[Record] = []
+    for record in reversed(records):
+        reason = leak_finder(texts=[record.text, record.reply or ""])
+        if all(reason(one) is None for one in kept):
+            kept.append(record)
+    return kept[::-1]
+
+
 def _of_user(item: Item, count: int, fewest: int) -> list[Item]:
     pairs = [record for record in item.history if is_pair(record)]
     newest = pairs[-count:] if count else []

@@ -193,4 +193,5 @@ def described(aggregation: Aggregation) -> str:
     top = "all" if aggregation.top is None else f"top {aggregation.top}"
     weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
     shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
-    return f"{top}, {weights}{shrunk}"
+    share = f", own share {aggregation.own_share:g}" if aggregation.own_share != 1 else ""
+    return f"{top}, {weights}{shrunk}{share}"

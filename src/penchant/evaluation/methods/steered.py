@@ -16,7 +16,7 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
-from penchant.evaluation.held_out import WORDS, newest_held_out, without_asked
+from penchant.evaluation.held_out import newest_held_out, without_asked
 from penchant.evaluation.items import Item
 from penchant.evaluation.methods.method import Method
 from penchant.evaluation.methods.writing import Name, Writer, writing_method
@@ -37,9 +37,11 @@ from penchant.steering.personal import Checked, check_user, read_user, steer_req
 from penchant.steering.reading import Sample
 from penchant.steering.setting import Setting, read_setting
 
-PAIRS = 16
-"""Of a user, evenly spread over the history."""
-FIT_USERS = 40
+PAIRS, CONTRASTS = 32, 16
+"""A user's newest pairs that are read; and of these the newest that get a rejected answer, which has to be written."""
+PAIR_WORDS = 100
+"""Most words of a pair's input: a gradient on the first hundred of an abstract costs half."""
+FIT_USERS = 24
 """Users of the tuning part that settings are chosen on."""
 DONOR_WORDS = 40
 
@@ -82,16 +84,17 @@ class Steering:
         if not named:
             raise InputError("no user of the tuning part is left to fit steering on: measure on --part test")
         chosen = random.Random(0).sample(named, min(FIT_USERS, len(named)))
-        return {user: found[user] for user in sorted(chosen)}
+        return {user: distinct(found[user]) for user in sorted(chosen)}
 
     def histories(self, seed: int) -> dict[str, History]:
         """User -> the history that is asked."""
         return {item.user: item.history for item in self.items[seed]}
 
-    def state(self) -> str:
-        """What is fitted on, as 12 hex digits: in the names of files that keep what was fitted."""
+    def state(self, method: str = "") -> str:
+        """What is fitted, and on what, as 12 hex digits: in the names of files that keep it."""
         users = [(user, [one.id + one.content_hash() for one in some]) for user, some in sorted(self.tuning.items())]
-        return hashlib.sha256(repr((self.task.name, users)).encode("utf-8", "surrogatepass")).hexdigest()[:12]
+        what = (self.task.name, users, VECTOR_METHODS.get(method), PAIRS, CONTRASTS, PAIR_WORDS)
+        return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def another(self, user: str, seed: int) -> History:
         """Some other user's history, with nothing in it that this one is asked. Raises `InputError` without any."""
@@ -107,10 +110,10 @@ class Steering:
         raise InputError("@other needs a second user, whose history holds nothing that is asked: measure more users")
 
     def pairs(self, history: History) -> list[Pair]:
-        """Evenly spread over the history; [] for one without any."""
+        """The newest; [] for a history without any."""
         if not any(map(is_pair, history)):
             return []
-        return own_pairs(history, task=self.asked_as, most=PAIRS, spread="even", words=WORDS)
+        return own_pairs(history, task=self.asked_as, most=PAIRS, words=PAIR_WORDS)
 
     def samples(self, method: str, history: History, seed: int) -> Sequence[Sample]:
         """What a method reads of a user: pairs, or contrasts with answers that the model wrote with others' items."""
@@ -123,7 +126,8 @@ class Steering:
         file = ContrastFile(self.cache / "contrasts" / self.task.name / name, history.user)
         donors = Donors({user: records for user, records in self.tuning.items() if user != history.user})
         recipe = Recipe(seed=seed, item_words=DONOR_WORDS)
-        return make_contrasts(self.loaded, pairs, file, self.wording, donors=donors, recipe=recipe).contrasts
+        newest = pairs[-CONTRASTS:]
+        return make_contrasts(self.loaded, newest, file, self.wording, donors=donors, recipe=recipe).contrasts
 
     @cached_property
     def contexts(self) -> dict[str, Sequence[Sample]]:
@@ -133,7 +137,7 @@ class Steering:
     def setting(self, method: str) -> Setting:
         """Chosen on the tuning part, once."""
         if method not in self._settings:
-            path = self.cache / f"setting-{method}-{self.state()}.safetensors"
+            path = self.cache / f"setting-{method}-{self.state(method)}.safetensors"
             known = read_setting(path, method, self.loaded.fingerprint)
             if known is None:
                 histories = {user: History(records, user) for user, records in self.tuning.items()}

@@ -8,13 +8,14 @@ ASCENT = VectorMethod(
     ("block",),
     "gradient",
     (
-        Aggregation(top=None, weights="softmax", temperature=0.1),
-        Aggregation(top=None, weights="softmax", temperature=0.3),
+        Aggregation(top=None, weights="softmax", temperature=0.15, own_share=0.3),
+        Aggregation(top=None, weights="softmax", temperature=0.3, own_share=0.3),
         Aggregation(top=None, weights="softmax", temperature=0.3, shrinkage=8.0),
-        Aggregation(top=None, weights="uniform"),
+        Aggregation(top=None, weights="uniform", own_share=0.3),
         Aggregation(top=None, weights="uniform", shrinkage=8.0),
+        Aggregation(top=None, weights="uniform"),
     ),
-    (0.03, 0.06, 0.12),
+    (0.03, 0.06, 0.1),
     "Penchant: gradients of the likelihood of the user's own answers, weighed by likeness to the request",
     population=True,
 )
