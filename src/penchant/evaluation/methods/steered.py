@@ -16,7 +16,7 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
-from penchant.evaluation.held_out import newest_held_out, without_asked
+from penchant.evaluation.held_out import distinct, newest_held_out, without_asked
 from penchant.evaluation.items import Item
 from penchant.evaluation.methods.method import Method
 from penchant.evaluation.methods.writing import Name, Writer, writing_method
