@@ -302,7 +302,7 @@ def test_the_embedded_model_writes_contrasts(smollm2, tmp_path):
 
     pairs = own_pairs(History(histories["bob"], "bob"), task="Write a title.")
     donors = Donors({"ann": histories["ann"]})
-    recipe = Recipe(max_new_tokens=12, threshold=1)
+    recipe = Recipe(max_new_tokens=12, threshold=1.0)
     made = make_contrasts(smollm2, pairs, ContrastFile(tmp_path, "bob"), render, donors=donors, recipe=recipe)
     assert made.new == 2
     assert all(contrast.rejected.isprintable() and len(contrast.rejected) > 3 for contrast in made.contrasts)

@@ -146,7 +146,8 @@ def test_own_steps_help_and_anothers_hurt(user: str, other: str, world: World, a
 
 def test_steps_of_like_inputs_serve_a_user_of_two_modes_better(world: World, ascent: Served) -> None:
     setting, banks = ascent
-    soft = replace(setting, aggregation=ASCENT.aggregations[0]), banks
+    # Weights alone: with the share that the uniform mean has.
+    soft = replace(setting, aggregation=replace(ASCENT.aggregations[0], own_share=1.0)), banks
     uniform, weighed = world.changes("modes", [world.by(served, "modes", "modes") for served in (ascent, soft)])
     assert weighed < uniform - 0.01 and weighed < -0.05
 

@@ -26,6 +26,7 @@ from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
 from penchant.steering.bank import Bank
 from penchant.steering.bank_file import bank_bytes
+from penchant.steering.donors import Donors
 from penchant.steering.intervention import Intervention
 from penchant.steering.methods.registry import VECTOR_METHODS
 from tests.families import tiny

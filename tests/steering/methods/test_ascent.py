@@ -18,7 +18,7 @@ def test_gradients_are_weighed_by_likeness_or_all_alike() -> None:
         weights = torch.full((9,), 1 / 9) if uniform else (scores / aggregation.temperature).softmax(0)
         samples = 1 / float(weights.square().sum())
         trust = samples / (samples + aggregation.shrinkage)
-        assert vector == pytest.approx(2.0 * trust * (weights @ bank.vectors[site]), abs=1e-5)
+        assert vector == pytest.approx(2.0 * aggregation.own_share * trust * (weights @ bank.vectors[site]), abs=1e-5)
         seen.append((aggregation.weights, aggregation.shrinkage > 0))
     # Plain means are among what is tried, so that likeness has to earn its place; shrunk and not.
     assert {("uniform", False), ("uniform", True), ("softmax", False), ("softmax", True)} == set(seen)
