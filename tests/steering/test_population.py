@@ -1,16 +1,13 @@
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.errors import InputError, StoreError
-from penchant.history.records import Record
-from penchant.history.store.store import Store
+from penchant.errors import InputError
 from penchant.steering.bank import empty_bank
-from penchant.steering.population import Population, load_population, population_of, save_population
+from penchant.steering.population import Population, population_of
 from tests.steering.cases import SITES, bank_of
 
 USERS = ("ada", "bob", "eve", "mia")
@@ -89,37 +86,3 @@ def test_unlike_banks_have_no_population() -> None:
         population_of({"a": bank_of(), "b": replace(bank_of(), model="x")})
     with pytest.raises(InputError, match="at least one"):
         population_of({})
-
-
-def test_it_is_kept_and_goes_with_any_contributor(tmp_path: Path) -> None:
-    population = population_of(banks())
-    with Store(tmp_path) as store:
-        for user in (*USERS, "zoe"):
-            store.add(
-                user, [Record(f"a longer text of {user} that is one record", "r0"), Record(f"{user} again", "r1")]
-            )
-        path = save_population(tmp_path, population)
-        assert path.parent == tmp_path / "shared"
-        found = load_population(tmp_path, bank_of().identity)
-        assert found is not None
-        assert equal(found, population)
-        assert found.identity == bank_of().identity
-        store.forget("zoe")
-        assert load_population(tmp_path, bank_of().identity) is not None
-        store.forget_record("mia", "r1")
-        assert not path.exists()
-        save_population(tmp_path, population.remove("mia"))
-        store.forget("bob")
-        assert load_population(tmp_path, bank_of().identity) is None
-
-
-def test_damage_is_told(tmp_path: Path) -> None:
-    assert load_population(tmp_path, "0" * 16) is None
-    path = save_population(tmp_path, population_of(banks()))
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(StoreError, match="damaged"):
-        load_population(tmp_path, bank_of().identity)
-    save_population(tmp_path, population_of(banks()))
-    path.rename(path.with_name(path.name.replace(bank_of().identity, "0" * 16)))
-    with pytest.raises(StoreError, match="belong together"):
-        load_population(tmp_path, "0" * 16)

@@ -6,24 +6,19 @@ never having seen one give the same vectors, bit for bit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
-from penchant.errors import InputError, StoreError
-from penchant.history.store.derived import SHARED, Source, source_of, write_shared
+from penchant.errors import InputError
+from penchant.history.store.derived import source_of
 from penchant.models.sites import Site
 from penchant.steering.bank import Bank, KeySite, Reading, identity
 
-FORMAT = "1"
 _UNIT = 2.0**32
 _LARGEST = 2.0**62
 _KEYS = "keys"
@@ -121,49 +116,5 @@ def population_of(banks: Mapping[str, Bank]) -> Population:
     )
 
 
-def save_population(directory: Path, population: Population) -> Path:
-    """Write it under `<store>/shared/`, from where any contributor's erasure takes it away. directory: the store's.
-
-    Raises `StoreError` when it can't be written.
-    """
-    tensors = {str(site): sums.contiguous() for site, sums in population.sums.items()}
-    tensors |= {_KEYS: population.keys.contiguous(), "counts": population.counts}
-    about = {
-        "format": FORMAT,
-        "users": json.dumps(population.users),
-        "model": population.model,
-        "reading": population.reading,
-        "key": str(population.key),
-    }
-    contributors = [Source(user) for user in population.users]
-    return write_shared(directory, _file_name(population.identity), save(tensors, about), contributors)
-
-
-def load_population(directory: Path, identity: str) -> Population | None:
-    """The population of banks of this identity, None where there is none (any more). Raises `StoreError` for damage."""
-    path = directory / SHARED / _file_name(identity)
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as file:
-            about = dict(file.metadata() or {})
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if about["format"] != FORMAT:
-            return None
-        counts, keys = tensors.pop("counts"), tensors.pop(_KEYS)
-        users = tuple(map(str, json.loads(about["users"])))
-        sums = {Site.parse(name): table for name, table in tensors.items()}
-        found = Population(users, counts, sums, keys, about["model"], about["reading"], KeySite.parse(about["key"]))
-        if found.identity != identity or any(len(table) != len(users) for table in (counts, keys, *sums.values())):
-            raise ValueError("its parts don't belong together")
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"the population {path.name} is damaged ({error}): remove it, it is made anew") from error
-    return found
-
-
 def _sums(tables: Iterable[Tensor], width: int) -> Tensor:
     return torch.stack([torch.zeros(width, dtype=torch.float64), *(table.double().sum(0) for table in tables)])[1:]
-
-
-def _file_name(identity: str) -> str:
-    return f"population-{identity}.safetensors"

@@ -7,7 +7,7 @@ from tokenizers.processors import TemplateProcessing
 from penchant.errors import InputError
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import prompt_ids, render_chat
-from penchant.steering.methods.emphasis import BONUS, emphasis_on, proportional, retrieval_heads
+from penchant.steering.methods.emphasis import BONUS, emphasis_on, retrieval_heads
 from penchant.steering.methods.spans import find_pieces, token_spans
 from tests.families import tiny
 
@@ -51,12 +51,6 @@ def test_special_tokens_in_front_are_counted() -> None:
         ids = prompt_ids(loaded, prompt)
         assert ids[0] == loaded.tokenizer.bos_token_id != ids[1]
         assert span is not None and str(loaded.tokenizer.decode(ids[slice(*span)])).strip() == "tea"
-
-
-def test_a_proportional_bonus_follows_the_marks() -> None:
-    assert proportional([2.0, 1.0, 0.0, -3.0], 1.5) == [1.5, 0.75, 0.0, 0.0]
-    assert proportional([-1.0, 0.0], 1.5) == [0.0, 0.0]
-    assert proportional([], 1.0) == []
 
 
 def test_pieces_are_found_in_their_order() -> None:

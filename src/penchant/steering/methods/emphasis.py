@@ -116,7 +116,7 @@ def emphasis_on(
     """Emphasis on the tokens of `pieces` in a rendered prompt; None where none of them stands in it, or all are zero.
 
     pieces: texts of marked segments, in the prompt's order; each is looked for behind the one before, then anywhere.
-    bonus: nats, the same for all or one each (`proportional`). asked: the beginning of the request; from its last
+    bonus: nats, the same for all or one each. asked: the beginning of the request; from its last
     occurrence on tokens see the bonus (None: from the last piece on).
 
     Raises `InputError` as `Emphasis`, and where `asked` isn't in the prompt.
@@ -142,12 +142,6 @@ def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
     for layer, head in calibration.heads:
         heads.setdefault(layer, []).append(head)
     return heads
-
-
-def proportional(scores: Sequence[float], most: float) -> list[float]:
-    """A bonus in proportion to each mark: `most` nats for the highest, none for zero and below."""
-    highest = max([*scores, 0.0])
-    return [most * max(score, 0.0) / highest if highest > 0 else 0.0 for score in scores]
 
 
 @dataclass
