@@ -8,9 +8,9 @@ from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site, site_width
 from penchant.steering import vectors
-from penchant.steering.bank import KeySite, Row, append, drop
+from penchant.steering.bank import Bank, KeySite, Row, append, drop
 from penchant.steering.contrast import Contrast
-from penchant.steering.vectors import default_key, read_bank, read_keys, read_vectors
+from penchant.steering.vectors import default_key, read_keys, read_vectors
 from tests.families import FAMILIES, tiny
 from tests.steering.cases import same
 
@@ -19,6 +19,15 @@ CONTRASTS = [
     Contrast(Request("walks " * n), "I like " + "sea " * (n % 4 + 1), "the report " * (5 - n % 4), "none", f"r{n}")
     for n in (1, 9, 3, 30, 4)
 ]
+
+
+def read_bank(loaded, user, contrasts, sites, prompt):
+    """The rows of contrasts as a bank."""
+    vectors = read_vectors(loaded, contrasts, sites, "answer_mean", prompt)
+    key = default_key(loaded)
+    keys = read_keys(loaded, [contrast.request.query for contrast in contrasts], key)
+    rows = tuple(Row.of(user, contrast) for contrast in contrasts)
+    return Bank(vectors, keys, rows, loaded.fingerprint, "answer_mean", key)
 
 
 def prompt(contrast: Contrast, context: str) -> str:

@@ -16,7 +16,7 @@ from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.kv import cut, growing_cache
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site
-from penchant.steering.bank import Bank, KeySite, Reading, Row
+from penchant.steering.bank import KeySite, Reading
 from penchant.steering.contrast import Contrast
 
 BATCH_TOKENS = 2048
@@ -31,25 +31,6 @@ PromptOf = Callable[[Contrast, Context], str]
 """The rendered prompt of a contrast's input."""
 Progress = Callable[[int, int], None]
 """Called with (contrasts read so far, contrasts to read)."""
-
-
-def read_bank(
-    loaded: LoadedModel,
-    user: str,
-    contrasts: Sequence[Contrast],
-    sites: Sequence[Site],
-    prompt_of: PromptOf,
-    *,
-    reading: Reading = "answer_mean",
-    key: KeySite | None = None,
-    progress: Progress = lambda done, all: None,
-) -> Bank:
-    """A user's bank: `read_vectors` of the contrasts and `read_keys` of their inputs."""
-    key = key or default_key(loaded)
-    vectors = read_vectors(loaded, contrasts, sites, reading, prompt_of, progress=progress)
-    keys = read_keys(loaded, [contrast.request.query for contrast in contrasts], key)
-    rows = tuple(Row.of(user, contrast) for contrast in contrasts)
-    return Bank(vectors, keys, rows, loaded.fingerprint, reading, key)
 
 
 def read_vectors(
