@@ -1,0 +1,83 @@
+"""What is said in a conversation (`Turn`, `Exchange`), and the instructions that stand in it (`Instruction`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from penchant.errors import InputError
+
+Role = Literal["user", "assistant"]
+Scope = Literal["conversation", "always", "until"]
+"""How long an instruction stands: in its conversation, in all of the user's, or in its conversation until something
+that `Instruction.until` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One side's turn. number: its place in the conversation, from 0. when: UTC. stopped: the answer was cut off.
+
+    Raises `InputError` for a turn without text.
+    """
+
+    number: int
+    role: Role
+    text: str
+    when: datetime | None = None
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InputError("a turn is empty: expected some text; say something")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A user's turn with its answer. number: its place among the exchanges, from 0. assistant: None where the answer
+    is missing (a crash, or an answer that wasn't kept)."""
+
+    number: int
+    user: Turn
+    assistant: Turn | None = None
+
+
+def exchanges(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
+    """The exchanges of a conversation, in order. Several turns of one side in a row: each user's turn begins an
+    exchange, and of an assistant's turns behind it the last one counts. Turns of the assistant before the first user
+    turn belong to none."""
+    found: list[Exchange] = []
+    for turn in turns:
+        if turn.role == "user":
+            found.append(Exchange(len(found), turn))
+        elif found:
+            found[-1] = Exchange(found[-1].number, found[-1].user, turn)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A standing instruction, word for word.
+
+    id: unique among a user's. conversation: where it was given ("" for none: the user wrote it down directly). turn:
+    number of the user turn it stands in (None: the system prompt, or written down directly). until: what ends it, word
+    for word as said (scope "until" only). slot: what it is about ("language", "length", ...; None: nothing that an
+    other instruction could contradict by itself). ended: when it stopped standing; ended_by: the id of the instruction
+    that took its place, or "user", or "until".
+    """
+
+    id: str
+    text: str
+    conversation: str = ""
+    turn: int | None = None
+    scope: Scope = "conversation"
+    until: str | None = None
+    slot: str | None = None
+    added: datetime | None = None
+    ended: datetime | None = None
+    ended_by: str | None = None
+
+    @property
+    def stands(self) -> bool:
+        return self.ended is None
