@@ -7,8 +7,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from penchant.compression.budget import count_tokens, history_counter, resolve_budget
 from penchant.compression.layout import lay_out
@@ -33,6 +34,10 @@ from penchant.steering.kept import Place, apply_kept, find_kept, in_folder, in_s
 from penchant.steering.methods.registry import DEFAULT_METHOD
 from penchant.steering.personal import Steered
 from penchant.steering.request import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
+
+if TYPE_CHECKING:
+    from penchant.memory.conversation import Conversation
+    from penchant.memory.talk import Talk
 
 DEFAULT_BUDGET = "2%"
 #: Histories whose segments are remembered between requests.
@@ -240,6 +245,22 @@ class Personalizer:
             found = apply_kept(kept, self.loaded, request.query)
             with writing(self.loaded, found.intervention, prompt) as step:
                 yield step, told(kept.setting, found)
+
+    # Conversations
+
+    def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
+        """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
+        `memory.talk.Talk.open` for the options and what is raised."""
+        return self._talk.open(user, name, **options)
+
+    @cached_property
+    def _talk(self) -> Talk:
+        from penchant.memory.talk import Talk
+
+        def mark(history: History, request: Request) -> Marks:
+            return self.marker(history, request, self.segments(history))
+
+        return Talk(self.toolbox, self.store, self.history, mark, self.compressor)
 
     # Histories
 

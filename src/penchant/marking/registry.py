@@ -68,6 +68,10 @@ class Toolbox:
     def indexes(self) -> IndexPool:
         return IndexPool(Encoder(self.lens, self.calibration), **self._pool)
 
+    def beside(self, directory: Directory) -> Toolbox:
+        """A toolbox of the same model and calibration whose indexes are others, kept elsewhere."""
+        return Toolbox(self.loaded, calibration=self._calibration, **{**self._pool, "directory": directory})
+
     def close(self, user: str) -> None:
         """Let go of what is held in memory of a user's index."""
         if "indexes" in vars(self):  # not made just for this
