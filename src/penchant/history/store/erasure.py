@@ -1,21 +1,15 @@
-"""Erases a user: rows, files, what the database keeps of deleted rows, and then looks whether anything is left.
-
-Two users may share a sentence. After the erasure its bytes are rightly still there, so a find counts as left behind
-only when no live row of the database holds the same words: live rows are read (once, and only when something was
-found) and what they explain is set aside. What they explain tells nothing about the erased user that the other
-user's own record doesn't say. Live are also rows of derived data that name their sources, none of them erased: a
-model may well have written "thank you very much" without having read it here.
-"""
+"""Erases a user: rows, files, what the database keeps of deleted rows, and then looks whether anything is left."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 import os
+import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +19,15 @@ import sqlalchemy as sa
 from penchant.errors import InputError, StoreError
 from penchant.history.store import engine as database
 from penchant.history.store.derived import Source, locked, parse_source, source_of
-from penchant.history.store.location import DATABASE, user_folder
-from penchant.history.store.residue import Needles, live_block, texts_in
-from penchant.history.store.tables import records, to_record, users
-from penchant.history.store.withdrawal import Erased, surviving_text, withdraw
+from penchant.history.store.keys import drop_if_empty
+from penchant.history.store.location import EPISODES, INDEXES, user_folder
+from penchant.history.store.proof import collect, files, verify
+from penchant.history.store.tables import conversations, instructions, records, turns, users
+from penchant.history.store.withdrawal import Erased, withdraw
 
-_PAGE = 5_000
-_MARKER = "erasing-"
+MARKER = "erasing-"
 _NAME = 64  # characters of a user's folder name
-_INDEXES = "indexes"
+_FOLDER = re.compile(rf"{EPISODES}/[0-9a-f]{{64}}/[0-9a-f]{{16}}")
 _log = logging.getLogger(__name__)
 
 
@@ -41,7 +35,8 @@ _log = logging.getLogger(__name__)
 class ErasureReceipt:
     """What `Store.forget` erased, and what it then looked for.
 
-    records, files: how many were erased; bytes: their UTF-8 text and the files' sizes together. derived: rows of other
+    records, conversations, turns, instructions, files: how many were erased; bytes: the UTF-8 text of all and the
+    files' sizes together. derived: rows of other
     users' data that were derived from the user's records, and aggregates over several users that counted them in.
     searched: runs of 8 words (or short whole texts) that were looked for in `scanned_files` files of `scanned_bytes`
     bytes; shared: those found because another user's live record holds them too; too_short: different texts of under
@@ -50,6 +45,9 @@ class ErasureReceipt:
 
     user: str
     records: int
+    conversations: int
+    turns: int
+    instructions: int
     files: int
     bytes: int
     derived: int
@@ -67,21 +65,24 @@ class ErasureReceipt:
 def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureReceipt:
     """See `Store.forget`. `key` is the user's row."""
     started = time.perf_counter()
-    needles, count, size = _collect(engine, key)
-    marker = directory / (_MARKER + user_folder(user))
+    kept = collect(engine, key)
+    marker = directory / (MARKER + user_folder(user))
     erased = Erased([source_of(user)])
     try:
         # Stays until nothing is left, so that an erasure that is cut off is finished when the store is next opened.
-        _write_marker(marker, [source_of(user)])
-        files, file_bytes = remove_folders(directory, user_folder(user))
+        write_marker(marker, [source_of(user)])
+        count, size = remove_folders(directory, user_folder(user))
         with locked(directory):
             with database.writing(engine) as connection:
-                connection.execute(sa.delete(records).where(records.c.user == key))
+                said = sa.select(conversations.c.key).where(conversations.c.user == key)
+                connection.execute(sa.delete(turns).where(turns.c.conversation.in_(said)))
+                for table in (instructions, conversations, records):
+                    connection.execute(sa.delete(table).where(table.c.user == key))
                 connection.execute(sa.delete(users).where(users.c.key == key))
-            more_files, more_bytes = remove_folders(directory, user_folder(user))  # written in the meantime
+            more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
             derived = withdraw(directory, erased)
         compact(engine)
-        shared, scanned_files, scanned_bytes = _verify(engine, directory, needles, erased)
+        shared, scanned_files, scanned_bytes = verify(engine, directory, kept.needles, erased)
         marker.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
@@ -90,13 +91,16 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
         ) from error
     return ErasureReceipt(
         user=user,
-        records=count,
-        files=files + more_files,
-        bytes=size + file_bytes + more_bytes,
+        records=kept.records,
+        conversations=kept.conversations,
+        turns=kept.turns,
+        instructions=kept.instructions,
+        files=count + more,
+        bytes=kept.bytes + size + more_size,
         derived=derived,
-        searched=len(needles),
+        searched=len(kept.needles),
         shared=shared,
-        too_short=needles.skipped,
+        too_short=kept.needles.skipped,
         scanned_files=scanned_files,
         scanned_bytes=scanned_bytes,
         seconds=round(time.perf_counter() - started, 3),
@@ -108,20 +112,20 @@ def forget_records(
 ) -> None:
     """See `Store.forget_record`. `index`: a folder to remove with them."""
     sources = [source_of(user, name) for name in names]
-    marker = directory / f"{_MARKER}records-{uuid.uuid4().hex[:16]}"
+    marker = directory / f"{MARKER}records-{uuid.uuid4().hex[:16]}"
     try:
-        _write_marker(marker, sources)
+        write_marker(marker, sources)
         with locked(directory):
             try:
-                last = _delete_records(engine, user, key, names)
+                last, gone = _delete_records(engine, user, key, names)
             except InputError:
                 marker.unlink(missing_ok=True)  # nothing was erased, and nothing is to be finished
                 raise
             withdraw(directory, Erased([source_of(user)] if last else sources))
             if last:
-                remove_folders(directory, user_folder(user), keep=_INDEXES)
-        if index is not None and index.exists():
-            shutil.rmtree(index)
+                remove_folders(directory, user_folder(user), keep=(INDEXES,) if gone else (INDEXES, EPISODES))
+        if index is not None:
+            remove_folder(index)
         # Overwriting what is deleted isn't enough: SQLite leaves copies of rows behind when it re-arranges its pages.
         compact(engine)
         marker.unlink(missing_ok=True)
@@ -131,25 +135,28 @@ def forget_records(
         ) from error
 
 
-def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]) -> bool:
-    """Deletes rows, all of them or none. Returns whether that was the last of the user's."""
+def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]) -> tuple[bool, bool]:
+    """Deletes rows, all of them or none. Returns whether that was the last of the user's records, and whether the user
+    went with it, of whom nothing else was kept."""
     with database.writing(engine) as connection:
         for name in names:
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
                 raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
-        empty = ~sa.exists().where(records.c.user == key)
-        return bool(connection.execute(sa.delete(users).where(users.c.key == key, empty)).rowcount)
+        last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None
+        return last, last and drop_if_empty(connection, key)
 
 
 def finish_erasures(engine: sa.Engine, directory: Path) -> None:
     """Finishes what an interrupted `forget` or `forget_record` left undone: files, rows derived from what was erased,
     and what the database keeps of deleted rows."""
-    for marker in sorted(directory.glob(_MARKER + "*")):
+    for marker in sorted(directory.glob(MARKER + "*")):
         try:
-            sources = _read_marker(marker)
-            if len(name := marker.name.removeprefix(_MARKER)) == _NAME:
+            sources, folders = _read_marker(marker)
+            if len(name := marker.name.removeprefix(MARKER)) == _NAME:
                 remove_folders(directory, name)
+            for folder in folders:
+                remove_folder(directory / folder)
             if sources:
                 with locked(directory):
                     withdraw(directory, Erased(sources))
@@ -159,33 +166,46 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
             _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
 
 
-def _write_marker(marker: Path, sources: Sequence[Source]) -> None:
+def write_marker(marker: Path, sources: Iterable[Source], folder: Path | None = None) -> None:
+    """Notes down, on disk when this returns, what an erasure is about to take, so that it can be finished if it is cut
+    off. folder: a conversation's. Raises `OSError`."""
+    lines = [*map(str, sources)] + ([] if folder is None else ["/".join(folder.parts[-3:])])
     with marker.open("w", encoding="ascii") as file:
-        file.write("".join(f"{source}\n" for source in sources))
+        file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read_marker(marker: Path) -> list[Source]:
-    """What was being erased. A line that a crash cut short is passed over: nothing was erased yet then."""
-    found = []
+def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
+    """What was being erased, and folders of conversations. A line that a crash cut short is passed over: nothing was
+    erased yet then."""
+    found, folders = [], []
     for line in marker.read_text(encoding="ascii", errors="replace").splitlines():
+        if _FOLDER.fullmatch(line):
+            folders.append(line)
         with contextlib.suppress(ValueError):
             found.append(parse_source(line))
-    return found
+    return found, folders
 
 
-def remove_folders(directory: Path, name: str, keep: str | None = None) -> tuple[int, int]:
-    """Removes a user's folder from every area of the store but `keep`. Returns how many files and bytes went."""
+def remove_folders(directory: Path, name: str, keep: Sequence[str] = ()) -> tuple[int, int]:
+    """Removes a user's folder from every area of the store but those of `keep`. Returns how many files and bytes
+    went."""
     count = size = 0
     for folder in directory.glob(f"*/{name}"):
-        if folder.parent.name == keep:
+        if folder.parent.name in keep:
             continue
-        for file in _files(folder):
+        for file in files(folder):
             count += 1
             size += file.stat().st_size
         shutil.rmtree(folder)
     return count, size
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, if it is there. Raises `OSError`."""
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def compact(engine: sa.Engine) -> None:
@@ -211,78 +231,3 @@ def truncate_log(engine: sa.Engine) -> None:
                     "its log: the rows are erased; stop that process and open the store again, which empties the log"
                 )
             time.sleep(0.05)
-
-
-def _collect(engine: sa.Engine, key: int) -> tuple[Needles, int, int]:
-    count = size = 0
-
-    def texts() -> Iterator[str]:
-        nonlocal count, size
-        for row in pages(engine, records.c.user == key):
-            count += 1
-            record = to_record(row)
-            for text in texts_in([record.text, record.reply, record.label, record.meta]):
-                size += len(text.encode("utf-8"))
-                yield text
-
-    needles = Needles(texts())
-    return needles, count, size
-
-
-def pages(engine: sa.Engine, *where: sa.ColumnElement[bool]) -> Iterator[sa.RowMapping]:
-    last = -1
-    while True:
-        query = sa.select(records).where(records.c.key > last, *where).order_by(records.c.key).limit(_PAGE)
-        with database.reading(engine) as connection:
-            rows = connection.execute(query).mappings().all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        last = rows[-1]["key"]
-
-
-def _verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased) -> tuple[int, int, int]:
-    count = size = 0
-    found: dict[bytes, set[Path]] = {}
-    for file in _files(directory):
-        try:
-            for raw in needles.within_file(file, short=file.name.startswith(DATABASE)):
-                found.setdefault(raw, set()).add(file)
-            size += file.stat().st_size
-            count += 1
-        except FileNotFoundError:  # another process removed it meanwhile
-            continue
-    left = set(found)
-    if left:
-        for block in _live_blocks(engine, set().union(*found.values()), erased):
-            left -= needles.within(block)
-            if not left:
-                break
-    if left:
-        names = sorted({str(file.relative_to(directory)) for raw in left for file in found[raw]})
-        raise StoreError(
-            f"{len(left)} of {len(needles)} erased texts are still found in {', '.join(names[:5])}: expected none; "
-            "stop whatever else writes to the store, remove those files if they are caches, and open the store again"
-        )
-    return len(found), count, size
-
-
-def _live_blocks(engine: sa.Engine, files: set[Path], erased: Erased) -> Iterator[bytes]:
-    for file in sorted(files):
-        with contextlib.suppress(FileNotFoundError):
-            yield surviving_text(file, erased)
-    with database.reading(engine) as connection:
-        if engine.dialect.name == "sqlite":
-            yield live_block(tuple(row) for row in connection.exec_driver_sql("SELECT sql FROM sqlite_master"))
-        yield live_block(tuple(row) for row in connection.execute(sa.select(users.c.id)))
-    block: list[tuple[Any, ...]] = []
-    for row in pages(engine):
-        block.append(tuple(row.values()))
-        if len(block) == _PAGE:
-            yield live_block(block)
-            block = []
-    yield live_block(block)
-
-
-def _files(directory: Path) -> Iterator[Path]:
-    return (path for path in sorted(directory.rglob("*")) if path.is_file() and not path.is_symlink())

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 DATABASE = "penchant.db"
+INDEXES = "indexes"
+EPISODES = "episodes"
 
 
 def default_store() -> str:
@@ -30,3 +32,9 @@ def data_folder() -> Path:
 def user_folder(user: str) -> str:
     """Name of a user's folder in every area of a store: the SHA-256 of the user id, so any id is a safe name."""
     return hashlib.sha256(user.encode("utf-8")).hexdigest()
+
+
+def conversation_folder(directory: Path, user: str, conversation: str) -> Path:
+    """`<store>/episodes/<user's folder>/<16 digits of a hash of the conversation's id>` (not made here)."""
+    digits = hashlib.sha256(conversation.encode("utf-8")).hexdigest()[:16]
+    return directory / EPISODES / user_folder(user) / digits

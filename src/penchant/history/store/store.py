@@ -11,18 +11,20 @@ from typing import Any, Self
 
 import sqlalchemy as sa
 
-from penchant.errors import InputError, UnknownUserError
+from penchant.errors import InputError
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record
 from penchant.history.store import engine as database
 from penchant.history.store import erasure
+from penchant.history.store.dialogues import Dialogues
 from penchant.history.store.erasure import ErasureReceipt
-from penchant.history.store.location import DATABASE, data_folder, user_folder
+from penchant.history.store.keys import checked, made_users, user_key
+from penchant.history.store.location import DATABASE, INDEXES, conversation_folder, data_folder, user_folder
+from penchant.history.store.proof import pages
 from penchant.history.store.tables import records, to_record, to_row, users
 
 BATCH = 2_000
 """Records a transaction."""
-_LONGEST_USER = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Store:
             ) from error
         url = named if "://" in named else sa.URL.create("sqlite", database=str(self.directory / DATABASE))
         self._engine = database.open_engine(url)
+        self.dialogues = Dialogues(self._engine, self.directory)
+        """The users' conversations, and the instructions that stand in them."""
         try:
             database.migrate(self._engine)
             erasure.finish_erasures(self._engine, self.directory)
@@ -88,7 +92,12 @@ class Store:
 
     def index_dir(self, user: str) -> Path:
         """Where the caches of a user's attention index go (not created here). `forget` removes it."""
-        return self.user_dir("indexes", user)
+        return self.user_dir(INDEXES, user)
+
+    def conversation_dir(self, user: str, conversation: str) -> Path:
+        """Where the caches of a conversation's attention index go (not created here). Erasing the conversation, or a
+        turn of it, or the user removes it."""
+        return conversation_folder(self.directory, user, conversation)
 
     def user_dir(self, area: str, user: str) -> Path:
         """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
@@ -120,7 +129,7 @@ class Store:
         total = Counts()
         source = iter(new)
         while pairs := list(itertools.islice(source, batch)):
-            rows = [(_checked(user), to_row(record)) for user, record in pairs]
+            rows = [(checked(user), to_row(record)) for user, record in pairs]
             try:
                 with database.writing(self._engine) as connection:
                     counts = _write(connection, rows, replace)
@@ -185,22 +194,22 @@ class Store:
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
-        """Erases a user: records, every folder kept for the user, every row derived from the user's records in the
-        folders of others and every aggregate that counted them in (derived.py), what the database keeps of deleted
-        rows (secure delete, vacuum, empty log). Then every file under the store's folder is searched for each run of 8
-        consecutive words of the user's texts (a shorter text as a whole, from 8 bytes on; store/residue.py says exactly
-        what), sparing what another user's live record holds too.
+        """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
+        row derived from the user's records in the folders of others and every aggregate that counted them in
+        (derived.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file under
+        the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
+        whole, from 8 bytes on; store/residue.py says exactly what), sparing what another user's live row holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
-        erasure that is cut off is finished when the store is next opened. The user id and record ids are erased but
-        not searched for. With another database than SQLite, only the folder's files are searched.
+        erasure that is cut off is finished when the store is next opened. Ids are erased but not searched
+        for. With another database than SQLite, only the folder's files are searched.
         """
         return erasure.forget(self._engine, self.directory, user, self._key(user))
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
-        """Erases records, by id, all of them or none; the last one takes its user along. What is left is what would be
-        there without them, in what was derived from them for any user too (derived.py), and the database keeps nothing
-        of the deleted rows. That rewrites it: name several at once.
+        """Erases records, by id, all of them or none; with the last one goes a user who has no conversations. What is
+        left is what would be there without them, in what was derived from them for any user too (derived.py), and the
+        database keeps nothing of the deleted rows. That rewrites it: name several at once.
 
         The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
         that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
@@ -211,28 +220,14 @@ class Store:
 
     def _key(self, user: str) -> int:
         with database.reading(self._engine) as connection:
-            key = connection.execute(sa.select(users.c.id, users.c.key).where(users.c.id == _checked(user))).first()
-        if key is None:
-            raise UnknownUserError(
-                f"no user {user!r} in the store: `penchant users` lists the users; import records first"
-            )
-        return int(key.key)
+            return user_key(connection, user)
 
     def _records(self, user: str) -> Iterator[Record]:
-        return map(to_record, erasure.pages(self._engine, records.c.user == self._key(user)))
-
-
-def _checked(user: str) -> str:
-    if not user or len(user) > _LONGEST_USER or not user.isprintable():
-        raise InputError(
-            f"the user id {user[:40]!a} can't be used: expected 1 to {_LONGEST_USER} printable characters; "
-            "choose another"
-        )
-    return user
+        return map(to_record, pages(self._engine, records, records.c.user == self._key(user)))
 
 
 def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:
-    keys = _user_keys(connection, {user for user, _ in rows})
+    keys = made_users(connection, {user for user, _ in rows})
     there = _hashes(connection, keys, rows)
     fresh: dict[tuple[int, str], dict[str, Any]] = {}
     changed: dict[tuple[int, str], dict[str, Any]] = {}
@@ -262,18 +257,6 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
         where = (records.c.user == key) & (records.c.id == name)
         connection.execute(sa.update(records).where(where).values(row))
     return counts
-
-
-def _user_keys(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
-    """Row keys of users by id; those that are new are made."""
-    names = sorted(wanted)
-    find = sa.select(users.c.id, users.c.key)
-    keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
-    missing = [name for name in names if name not in keys]
-    if missing:
-        connection.execute(sa.insert(users), [{"id": name} for name in missing])
-        keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
-    return keys
 
 
 def _hashes(

@@ -1,17 +1,31 @@
-"""The tables, and the way from a record to a row and back."""
+"""The tables, and the way from a record, a turn or an instruction to a row and back."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, overload
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, RowMapping, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    RowMapping,
+    Table,
+    Text,
+    UniqueConstraint,
+)
 
 from penchant.errors import InputError
+from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration; a test holds it against the scripts in history/migrations/versions."""
 
 _Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's row id
@@ -43,6 +57,50 @@ records = Table(
     UniqueConstraint("user", "id", name="one_id_a_user"),
 )
 
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
+    Column("id", Text, nullable=False),
+    Column("system", Text),
+    Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
+    Column("next", Integer, nullable=False),  # number of the next turn: outlives turns that are erased
+    UniqueConstraint("user", "id", name="one_conversation_a_user"),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("key", _Key, primary_key=True),
+    Column("conversation", _Key, ForeignKey("conversations.key", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("when", BigInteger),
+    Column("stopped", Boolean, nullable=False),
+    UniqueConstraint("conversation", "number", name="one_number_a_conversation"),
+)
+
+instructions = Table(
+    "instructions",
+    metadata,
+    Column("key", _Key, primary_key=True),  # also the order in which they were given
+    Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
+    Column("id", Text, nullable=False),
+    Column("conversation", _Key, ForeignKey("conversations.key", ondelete="CASCADE")),
+    Column("turn", Integer),
+    Column("text", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("until", Text),
+    Column("slot", Text),
+    Column("added", BigInteger),
+    Column("ended", BigInteger),
+    Column("ended_by", Text),
+    UniqueConstraint("user", "id", name="one_instruction_a_user"),
+    Index("instructions_of_a_conversation", "conversation"),
+)
+
 
 def to_row(record: Record) -> dict[str, Any]:
     """A row without its keys. Raises `InputError` for what can't be stored: half characters, NaN, non-JSON meta."""
@@ -57,14 +115,13 @@ def to_row(record: Record) -> dict[str, Any]:
             f"record {record.id!a} can't be stored ({error}): expected whole characters, finite numbers, and only "
             "text, numbers, lists and objects in its meta; change the record"
         ) from None
-    when = None if record.when is None else (record.when - _EPOCH) // timedelta(microseconds=1)
     return {
         "id": record.id,
         "hash": record.content_hash(),
         "text": record.text,
         "reply": record.reply,
         "label": label,
-        "when": when,
+        "when": microseconds(record.when),
         "kind": record.kind,
         "meta": meta,
     }
@@ -77,7 +134,91 @@ def to_record(row: RowMapping) -> Record:
         id=row["id"],
         reply=row["reply"],
         label=None if row["label"] is None else json.loads(row["label"]),
-        when=None if row["when"] is None else _EPOCH + timedelta(microseconds=row["when"]),
+        when=moment(row["when"]),
         kind=row["kind"],
         meta=json.loads(row["meta"]) if row["meta"] else {},
     )
+
+
+def to_turn_row(turn: Turn) -> dict[str, Any]:
+    """A row without its keys. Raises `InputError` for half characters, another role, or a time without a zone."""
+    what = f"turn {turn.number}"
+    if turn.role not in ("user", "assistant"):
+        raise InputError(f"{what} can't be stored: its role is {turn.role!r}; expected user or assistant")
+    _check(what, [turn.text], [turn.when])
+    return {
+        "number": turn.number,
+        "role": turn.role,
+        "text": turn.text,
+        "when": microseconds(turn.when),
+        "stopped": turn.stopped,
+    }
+
+
+def to_turn(row: RowMapping) -> Turn:
+    """The turn that `to_turn_row` was given."""
+    return Turn(row["number"], row["role"], row["text"], moment(row["when"]), bool(row["stopped"]))
+
+
+def to_instruction_row(instruction: Instruction) -> dict[str, Any]:
+    """A row without its keys, and without the conversation's, which another table has. Raises `InputError` for half
+    characters, no text, an unknown scope, or a time without a zone."""
+    what = f"instruction {instruction.id[:40]!a}"
+    if not instruction.text.strip():
+        raise InputError(f"{what} is empty: expected some text; write down what is asked for")
+    if instruction.scope not in ("conversation", "always", "until"):
+        raise InputError(
+            f"{what} can't be stored: its scope is {instruction.scope!r}; expected conversation, always or until"
+        )
+    texts = [instruction.text, instruction.until, instruction.slot, instruction.ended_by]
+    _check(what, texts, [instruction.added, instruction.ended])
+    return {
+        "id": instruction.id,
+        "turn": instruction.turn,
+        "text": instruction.text,
+        "scope": instruction.scope,
+        "until": instruction.until,
+        "slot": instruction.slot,
+        "added": microseconds(instruction.added),
+        "ended": microseconds(instruction.ended),
+        "ended_by": instruction.ended_by,
+    }
+
+
+def to_instruction(row: RowMapping) -> Instruction:
+    """The instruction of a row that has its conversation's id as "named"."""
+    return Instruction(
+        id=row["id"],
+        text=row["text"],
+        conversation=row["named"] or "",
+        turn=row["turn"],
+        scope=row["scope"],
+        until=row["until"],
+        slot=row["slot"],
+        added=moment(row["added"]),
+        ended=moment(row["ended"]),
+        ended_by=row["ended_by"],
+    )
+
+
+def microseconds(when: datetime | None) -> int | None:
+    return None if when is None else (when - _EPOCH) // timedelta(microseconds=1)
+
+
+@overload
+def moment(when: int) -> datetime: ...
+@overload
+def moment(when: None) -> None: ...
+def moment(when: int | None) -> datetime | None:
+    return None if when is None else _EPOCH + timedelta(microseconds=when)
+
+
+def _check(what: str, texts: Iterable[str | None], times: Iterable[datetime | None]) -> None:
+    try:
+        for text in texts:
+            if text and not text.isascii():
+                text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(f"{what} can't be stored ({error}): expected whole characters; change the text") from None
+    if any(when is not None and when.utcoffset() is None for when in times):
+        raise InputError(f"{what} can't be stored: a time of it has no zone; expected one in UTC")
