@@ -27,6 +27,9 @@ from penchant.steering.request import Step, in_steps
 MAX_NEW_TOKENS = 256
 Notes = Callable[[str], Profile | None]
 """From a question to what the user's history says to it; None: nothing."""
+Learned = tuple[tuple[Instruction, ...], tuple[Instruction, ...], tuple[str, ...]]
+"""Instructions given, instructions ended, ids of records: what a user's turn said."""
+NOTHING: Learned = ((), (), ())
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,15 @@ class Said:
     ended: tuple[Instruction, ...] = ()
     learnt: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was erased: turns, instructions given in them, and ids of the records that they had become."""
+
+    turns: tuple[Turn, ...]
+    instructions: tuple[Instruction, ...] = ()
+    records: tuple[str, ...] = ()
 
 
 class Conversation:
@@ -135,30 +147,45 @@ class Conversation:
             past, seconds = self.exchanges, dict[str, float]()
             with _timed(seconds, "detect"):
                 self._add(turn)
-                given, ended, learnt = self._learn(turn)
-            with _timed(seconds, "notes"):
-                notes = self._notes(text) if self._notes is not None else None
-            with _timed(seconds, "context"):
-                dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
-                context = self.memory.context(dialogue, text, self.budget)
-            prompt = render_chat(self.loaded, context.messages)
-            pieces: list[str] = []
-            finished = False
-            with _timed(seconds, "answer"):
-                try:
-                    made = generate_stream(
-                        self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-                    )
-                    for piece in in_steps(made, self._step(prompt, context)):
-                        pieces.append(piece)
-                        yield piece
-                    finished = True
-                finally:
-                    answer = "".join(pieces).strip()
-                    number = self._next if answer else None  # without a word the answer is missing
-                    if answer:
-                        self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
-            yield Said(answer, number, context, given, ended, learnt, seconds)
+                learned = self._learn(turn)
+            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+            yield from self._answer(turn, past, learned, seconds, **sampling)
+
+    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | Said]:
+        """Answers the last turn again, as `stream`: one whose answer is missing, or was stopped. The new answer takes
+        the stopped one's place. Raises `InputError` where there is no such turn."""
+        with self._lock:
+            past = self.exchanges
+            if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
+                raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
+            turn = past[-1].user
+            self._check_room(turn.text, max_new_tokens)
+            yield from self._answer(turn, past[:-1], NOTHING, {}, max_new_tokens=max_new_tokens, **sampling)
+
+    def _answer(
+        self, turn: Turn, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
+    ) -> Iterator[str | Said]:
+        with _timed(seconds, "notes"):
+            notes = self._notes(turn.text) if self._notes is not None else None
+        with _timed(seconds, "context"):
+            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
+            context = self.memory.context(dialogue, turn.text, self.budget)
+        prompt = render_chat(self.loaded, context.messages)
+        pieces: list[str] = []
+        finished = False
+        with _timed(seconds, "answer"):
+            try:
+                made = generate_stream(self.loaded, prompt, **sampling)
+                for piece in in_steps(made, self._step(prompt, context)):
+                    pieces.append(piece)
+                    yield piece
+                finished = True
+            finally:
+                answer = "".join(pieces).strip()
+                number = self._next if answer else None  # without a word the answer is missing
+                if answer:
+                    self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
+        yield Said(answer, number, context, *learned, seconds)
 
     def context(self, text: str) -> Context:
         """What would stand before the model if the user said `text`; nothing is kept."""
@@ -166,19 +193,26 @@ class Conversation:
         dialogue = Dialogue(self.exchanges, self.instructions, self.system, notes, self.key)
         return self.memory.context(dialogue, text, self.budget)
 
-    def forget(self, numbers: Sequence[int]) -> None:
-        """Erases turns, the instructions given in them, and the records they became: from memory and from the store.
-        Raises `InputError` for a turn that isn't there, and erases nothing then."""
+    def forget(self, numbers: Sequence[int]) -> Forgotten:
+        """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
+        user's turn takes its answers along. Raises `InputError` for a turn that isn't there, and erases nothing
+        then."""
         with self._lock:
             there = {turn.number for turn in self._turns}
             for number in numbers:
                 if number not in there:
                     raise InputError(f"no turn {number} in this conversation: expected the number of one that is there")
+            gone = _with_answers(self._turns, set(numbers))
+            names = [turn.number for turn in gone]
+            records: tuple[str, ...] = ()
             if self.store is not None:
-                self.store.dialogues.forget_turns(self.user, self.name, numbers)
-            self._turns = [turn for turn in self._turns if turn.number not in set(numbers)]
-            self.notebook.forget(numbers)
+                records = self.store.dialogues.forget_turns(self.user, self.name, names)
+            self._turns = [turn for turn in self._turns if turn not in gone]
+            before = self.notebook.written
+            self.notebook.forget(names)
+            left = {one.id for one in self.notebook.written}
             self.memory.forget(self.key)
+            return Forgotten(gone, tuple(one for one in before if one.id not in left), records)
 
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
         """Turns of all of the user's conversations that a query's words find, best first. Raises `InputError` without
@@ -197,7 +231,7 @@ class Conversation:
         if max_new_tokens < 1:
             raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
 
-    def _learn(self, turn: Turn) -> tuple[tuple[Instruction, ...], tuple[Instruction, ...], tuple[str, ...]]:
+    def _learn(self, turn: Turn) -> Learned:
         """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
         again changes nothing."""
         self.notebook.end_overdue(self._turns, _now())
@@ -225,6 +259,19 @@ class Conversation:
 def conversation_key(user: str, name: str) -> str:
     """See `Dialogue.key`. A user id has no line ends, so the parts can be told apart again."""
     return f"{user}\n{name}"
+
+
+def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
+    """The turns of these numbers, and what was answered to a user's turn among them: left alone, it would count as the
+    answer to the turn before."""
+    found: list[Turn] = []
+    of_gone = False
+    for turn in turns:
+        if turn.role == "user":
+            of_gone = turn.number in numbers
+        if of_gone or turn.number in numbers:
+            found.append(turn)
+    return tuple(found)
 
 
 @contextmanager

@@ -30,8 +30,9 @@ class Notebook:
         return tuple(one for one in self._all if one.stands)
 
     @property
-    def ended(self) -> tuple[Instruction, ...]:
-        return tuple(one for one in self._all if not one.stands)
+    def written(self) -> tuple[Instruction, ...]:
+        """All, ended ones too, in the order they were given."""
+        return self._all
 
     def read(self, turn: Turn, found: Found) -> tuple[tuple[Instruction, ...], tuple[Instruction, ...]]:
         """Writes down what was found in a turn: those that are new, and those that no longer stand. Reading the same
@@ -69,14 +70,14 @@ class Notebook:
             self._put([replace(one, ended=now, ended_by="until") for one in overdue])
 
     def forget(self, turns: Sequence[int]) -> None:
-        """As if these turns had never been: what was given in them is gone, and what that had ended stands again. The
-        store forgets them by itself (`Dialogues.forget_turns`)."""
+        """As if these turns had never been: what was given in them is gone, and what that had ended stands again. In a
+        store `Dialogues.forget_turns` has done that already."""
+        if self.store is not None:
+            self._all = tuple(self.store.dialogues.instructions(self.user, self.conversation))
+            return
         erased = {one.id for one in self._all if one.conversation == self.conversation and one.turn in turns}
         kept = [one for one in self._all if one.id not in erased]
-        again = [replace(one, ended=None, ended_by=None) for one in kept if one.ended_by in erased]
-        self._all = tuple(kept)
-        if again:
-            self._put(again)
+        self._all = tuple(replace(one, ended=None, ended_by=None) if one.ended_by in erased else one for one in kept)
 
     def _made(self, text: str, scope: Scope) -> Instruction:
         if not text.strip():
