@@ -91,7 +91,7 @@ class History:
     A record without `when` inherits, for ordering only, the time of the record before it.
     """
 
-    __slots__ = ("records", "user")
+    __slots__ = ("__weakref__", "records", "user")
 
     def __init__(self, records: Iterable[Record], user: str = "") -> None:
         self.user = user
