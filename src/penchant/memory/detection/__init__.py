@@ -1,0 +1,1 @@
+"""Finding standing instructions in what a user says."""

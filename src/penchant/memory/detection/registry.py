@@ -1,0 +1,25 @@
+"""Detectors by name. Adding one is one line in DETECTORS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from penchant.errors import InputError
+from penchant.marking.registry import Toolbox
+from penchant.memory.context import Detector
+from penchant.memory.detection.patterns import patterns
+
+DEFAULT_DETECTOR = "patterns"
+
+DETECTORS: dict[str, Callable[[Toolbox], Detector]] = {
+    "patterns": lambda toolbox: patterns(),
+}
+
+
+def make_detector(name: str, toolbox: Toolbox) -> Detector:
+    """The detector `name`. Raises `InputError` for an unknown name, `ModelError` for what the model lacks."""
+    try:
+        make = DETECTORS[name]
+    except KeyError:
+        raise InputError(f"no detector {name!r}: expected one of {', '.join(DETECTORS)}") from None
+    return make(toolbox)
