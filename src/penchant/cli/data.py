@@ -22,6 +22,7 @@ from penchant.history.importers import IMPORTERS, read_format
 from penchant.history.importers.reading import Pair
 from penchant.history.jsonl import write_lines
 from penchant.history.store import Counts, Store
+from penchant.history.store.conversation_list import one_line
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user.", show_default=False)]
 
@@ -159,10 +160,12 @@ def list_users(
 
 @users_app.command("show")
 def show_user(context: typer.Context, user: User, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show how much is kept of a user, from when, and of which kinds."""
+    """Show how much is kept of a user, from when, and of which kinds; the conversations and standing instructions."""
     with _opened(context, store) as opened:
         history = opened.history(user)
         indexed = opened.index_dir(user).is_dir()
+        talks = opened.dialogues.list(user)
+        standing = [one for one in opened.dialogues.instructions(user, None) if one.stands]
     times = [record.when for record in history if record.when]
     document = {
         "user": user,
@@ -173,7 +176,26 @@ def show_user(context: typer.Context, user: User, store: StoreOption = None, as_
         "kinds": dict(Counter(record.kind or "" for record in history).most_common()),
         "indexed": indexed,
     }
-    emit(document, _json(context, as_json), lambda: _say_all(document))
+    lists = {
+        "conversations": [
+            {"id": one.id, "turns": one.turns, "last": (one.last or one.begun).isoformat(), "opening": one.opening}
+            for one in talks
+        ],
+        "instructions": [
+            {"id": one.id, "scope": one.scope, "conversation": one.conversation, "text": one.text} for one in standing
+        ],
+    }
+
+    def human() -> None:
+        _say_all({**document, "conversations": len(talks), "instructions": len(standing)})
+        for talk in talks:
+            when = f"{talk.last or talk.begun:%Y-%m-%d %H:%M}"
+            _say(f"conversation {talk.id}: {talk.turns} turns, {when}, {talk.opening!r}")
+        for one in standing:
+            where = f" ({one.conversation})" if one.conversation and one.scope != "always" else ""
+            _say(f"instruction, {one.scope}{where}: {one_line(one.text)}")
+
+    emit({**document, **lists}, _json(context, as_json), human)
 
 
 @users_app.command("forget")
@@ -186,8 +208,8 @@ def forget_user(
 ) -> None:
     """Erase a user and everything kept for the user; prints a receipt."""
     with _opened(context, store) as opened:
-        count = opened.count(user)
-        if not yes and not _confirmed(f"Erase user {user!r} with {count:,} records from {opened.directory} for good?"):
+        kept = f"{opened.count(user):,} records and {len(opened.dialogues.list(user)):,} conversations"
+        if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.directory} for good?"):
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
         with stderr.status("Erasing, and looking for what is left"):
             receipt = opened.forget(user).as_dict()
@@ -196,23 +218,28 @@ def forget_user(
 
 @users_app.command("export")
 def export_user(
+    *,
     context: typer.Context,
     user: User,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of to stdout.", show_default=False)
     ] = None,
+    conversations: Annotated[
+        bool, typer.Option("--conversations", help="Everything said and every instruction, instead of the records.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a user's records back as JSON Lines that `penchant import jsonl` reads."""
+    """Give a user's records back as JSON Lines that `penchant import jsonl` reads; or the conversations."""
     with _opened(context, store) as opened:
-        lines = opened.export(user)
+        lines = opened.dialogues.export(user) if conversations else opened.export(user)
+        what = "lines" if conversations else "records"
         if out is not None:
             count = write_lines(out, lines)
-            document: dict[str, Any] = {"user": user, "records": count, "file": str(out)}
-            emit(document, _json(context, as_json), lambda: _say(f"{count:,} records in {out}"))
+            document: dict[str, Any] = {"user": user, what: count, "file": str(out)}
+            emit(document, _json(context, as_json), lambda: _say(f"{count:,} {what} in {out}"))
         elif _json(context, as_json):
-            emit({"user": user, "records": [json.loads(line) for line in lines]}, True, lambda: None)
+            emit({"user": user, what: [json.loads(line) for line in lines]}, True, lambda: None)
         else:
             for line in lines:
                 sys.stdout.write(line + "\n")

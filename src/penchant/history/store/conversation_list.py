@@ -66,6 +66,11 @@ def entries(connection: sa.Connection, owner: int, conversation: str | None = No
     ]
 
 
+def one_line(text: str) -> str:
+    """A text without line ends and whatever else a terminal might obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _opening(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    line = one_line(text)
     return line if len(line) <= _OPENING else line[: _OPENING - 1].rstrip() + "…"

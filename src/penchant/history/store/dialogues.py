@@ -109,15 +109,10 @@ class Dialogues:
             places = {
                 name: conversation_key(connection, user, name) for name in {one.conversation for one in given} - {""}
             }
-            there = dict(
-                connection.execute(
-                    sa.select(instructions.c.id, instructions.c.conversation).where(
-                        instructions.c.user == owner, instructions.c.id.in_([one.id for one in given])
-                    )
-                )
-                .tuples()
-                .all()
+            known = sa.select(instructions.c.id, instructions.c.conversation).where(
+                instructions.c.user == owner, instructions.c.id.in_([one.id for one in given])
             )
+            there = {row.id: row.conversation for row in connection.execute(known)}
             for one, row in rows:
                 place = places.get(one.conversation)
                 _check_place(connection, one, place)

@@ -96,8 +96,8 @@ class Store:
 
     def conversation_dir(self, user: str, conversation: str) -> Path:
         """Where the caches of a conversation's attention index go (not created here). Erasing the conversation, or a
-        turn of it, or the user removes it."""
-        return conversation_folder(self.directory, user, conversation)
+        turn of it, or the user removes it. Raises `InputError` for an id that can't be one."""
+        return conversation_folder(self.directory, checked(user), checked(conversation, "conversation"))
 
     def user_dir(self, area: str, user: str) -> Path:
         """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is

@@ -15,7 +15,7 @@ from penchant.errors import InputError, StoreError
 from penchant.history.store import engine as database
 from penchant.history.store import erasure
 from penchant.history.store.derived import locked, source_of
-from penchant.history.store.keys import conversation_key, drop_if_empty, user_key
+from penchant.history.store.keys import checked, conversation_key, drop_if_empty, user_key
 from penchant.history.store.location import EPISODES, INDEXES, conversation_folder, user_folder
 from penchant.history.store.tables import conversations, instructions, records, turns
 from penchant.history.store.withdrawal import Erased, withdraw
@@ -41,7 +41,7 @@ def forget(
     keep_index: bool,
 ) -> tuple[str, ...]:
     """See `Dialogues.forget_turns` and `Dialogues.forget`. numbers: None for the whole conversation."""
-    folder = conversation_folder(directory, user, conversation)
+    folder = conversation_folder(directory, checked(user), checked(conversation, "conversation"))
     marker = directory / f"{erasure.MARKER}turns-{uuid.uuid4().hex[:16]}"
     try:
         with locked(directory):
