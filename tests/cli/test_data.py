@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ import typer
 from penchant.cli.data import import_command, users_app
 from penchant.cli.output import run
 from penchant.errors import PenchantError
+from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 from penchant.history.store import Store
 
@@ -99,6 +101,47 @@ def test_forget_asks_first(penchant, history):
     assert code == 0
     assert "records        3" in out
     assert penchant("users", "forget", "ann", "--yes")[0] == 2
+
+
+def test_conversations_are_shown_exported_and_counted(penchant, tmp_path):
+    when = datetime(2025, 3, 1, 9, tzinfo=UTC)
+    with Store(tmp_path / "store") as store:
+        talks = store.dialogues
+        talks.open("ann", "trip", system="Be kind.", when=when)
+        talks.add("ann", "trip", Turn(0, "user", "Answer in\nFrench. \x1b[31mWhere is [bold]Lyon?", when))
+        talks.add("ann", "trip", Turn(1, "assistant", "En France.", when))
+        talks.open("ann", "empty", when=when)
+        ended = Instruction("2", "Rhyme.", ended=when, ended_by="user")
+        talks.put(
+            "ann",
+            Instruction("1", "Answer in\nFrench.", "trip", 0),
+            ended,
+            Instruction("3", "No emoji.", scope="always"),
+        )
+    assert json.loads(penchant("users", "--json")[1])["users"] == [{"user": "ann", "records": 0}]
+    out = penchant("users", "show", "ann")[1]
+    assert "records        0\n" in out
+    assert "conversations  2\ninstructions   2\n" in out
+    assert "conversation trip: 2 turns, 2025-03-01 09:00, 'Answer in French. [31mWhere is [bold]Lyon?'\n" in out
+    assert "conversation empty: 0 turns, 2025-03-01 09:00, ''\n" in out
+    assert "instruction, conversation (trip): Answer in French.\ninstruction, always: No emoji.\n" in out
+    document = json.loads(penchant("users", "show", "ann", "--json")[1])
+    assert [(one["id"], one["turns"]) for one in document["conversations"]] == [("empty", 0), ("trip", 2)]
+    assert [one["text"] for one in document["instructions"]] == ["Answer in\nFrench.", "No emoji."]
+    assert penchant("users", "export", "ann")[1] == ""
+    lines = penchant("users", "export", "ann", "--conversations")[1].split("\n")[:-1]
+    assert [json.loads(line).get("role", "instruction") for line in lines] == [
+        "system", "user", "assistant", "instruction", "instruction", "instruction"
+    ]  # fmt: skip
+    copy = tmp_path / "said.jsonl"
+    assert "6 lines in" in penchant("users", "export", "ann", "--conversations", "--out", copy)[1]
+    assert copy.read_text(encoding="utf-8").split("\n")[:-1] == lines
+    as_json = json.loads(penchant("users", "export", "ann", "--conversations", "--json")[1])
+    assert as_json["lines"] == list(map(json.loads, lines))
+    code, out, err = penchant("users", "forget", "ann", stdin="y\n")
+    assert (code, "Erase user 'ann' with 0 records and 2 conversations" in err) == (0, True)
+    assert "records        0\nconversations  2\nturns          2\ninstructions   3\n" in out
+    assert penchant("users", "export", "ann", "--conversations")[0] == 2
 
 
 def test_users_are_paged_and_shown_as_they_are(penchant, tmp_path):
