@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penchant.history.dialogue import Instruction
-from penchant.memory.detection.languages import TABLES, Table
+from penchant.memory.detection.languages import Table
 from penchant.memory.detection.sentences import Sentence
 from penchant.memory.detection.slots import about_same, slot_of
 
@@ -25,12 +25,12 @@ def ended_by(sentence: Sentence, known: Sequence[Instruction]) -> Ended:
     All of them; the newest, when it says "stop that"; else, when it says that something need not be done any more,
     those that it shares most words with, or the newest of its slot.
     """
-    for table in TABLES.values():
+    for table in sentence.tables:
         if table.find("all_over", sentence.plain) and not _about_others(sentence, table):
             return Ended(tuple(one.id for one in known), True)
         if table.find("over", sentence.plain):
             return Ended(tuple(one.id for one in known[-1:]), True)
-    for table in TABLES.values():
+    for table in sentence.tables:
         released = table.find("release", sentence.plain) and not _about_others(sentence, table)
         if released and (ids := _meant(sentence, known, table)):
             return Ended(ids, True)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import regex
 
 from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
+from penchant.history.words import split_words
+from penchant.memory.detection.languages import Table, tables_for
 
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "\u00a0": " ", "\u202f": " "})
 # A quotation of one kind of mark, up to its closing one. A straight single quote counts only where it can't be an
@@ -30,6 +34,11 @@ class Sentence:
     text: str
     plain: str
     items: int = 0
+
+    @cached_property
+    def tables(self) -> Sequence[Table]:
+        """Of the languages it may be in."""
+        return tables_for(split_words(self.plain))
 
     @property
     def asks(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal
 
 import regex
 
-from penchant.memory.detection.languages import TABLES, Table
+from penchant.memory.detection.languages import Table
 from penchant.memory.detection.sentences import Sentence
 
 Sure = Literal["yes", "doubt", "no"]
@@ -29,7 +29,7 @@ NO = Verdict("no")
 def verdict(sentence: Sentence) -> Verdict:
     """Of the languages' verdicts the surest."""
     best = NO
-    for table in TABLES.values():
+    for table in sentence.tables:
         found = _verdict(sentence, table)
         if found.sure == "yes":
             return found
@@ -44,38 +44,37 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
     def has(name: str) -> bool:
         return table.find(name, plain) is not None
 
+    def about() -> bool:
+        return any(has(f"slot.{name}") for name in table.slots)
+
+    alone, strong, habit = has("alone"), any(map(has, _STRONG)), has("habit")
+    if not (alone or strong or habit or has("always")):
+        doubtful = has("please") and has("verb") and about() and not has("once")
+        return Verdict("doubt", table) if doubtful else NO
     start = _begin(plain, table)
     rest = plain[start:]
-    strong = any(has(name) for name in ("durable", "each", "here", "rules", "until", "counted", "spanned", "when"))
-    weak = has("always")
-    about = any(has(f"slot.{name}") for name in table.slots)
     told = table.find("verb", rest) is not None
-    alone, habit = has("alone"), has("habit") and about
-    wished = has("wish") and (has("each") or about)
-    if not (strong or weak or alone or has("habit")):
-        return Verdict("doubt", table, start) if told and about and has("please") and not has("once") else NO
-    if not (told or about or alone):
+    if not (alone or told or about()):
         return NO
     guards = [name for name in ("once", "artefact", "reported", "unless") if has(name)]
-    if table.find("subject", rest.lstrip(" ,")) and not alone:
+    if not alone and table.find("subject", rest.lstrip(" ,")):
         guards.append("subject")
-    if sentence.asks and not has("request") and not alone:
+    if not alone and sentence.asks and not has("request"):
         guards.append("asks")
     if guards:
         return Verdict("doubt", table, start) if guards == ["once"] and has("durable") else NO
-    certain = (
-        alone or habit or has("habit") or (strong and (told or about)) or (weak and (told or wished or has("please")))
-    )
+    certain = alone or habit or strong or told or has("please") or has("wish")
     return Verdict("yes" if certain else "doubt", table, start)
 
 
+_STRONG = ("durable", "each", "here", "rules", "until", "counted", "spanned", "when")
 _COMMA = regex.compile(r",\s+")
-_CUES = ("durable", "always", "each", "here", "rules", "until", "counted", "spanned", "when", "alone", "habit")
+_CUES = (*_STRONG, "always", "alone", "habit", "wish")
 
 
 def _begin(plain: str, table: Table) -> int:
     """Where the clause with the first cue begins; 0: with the sentence."""
-    cues = [match.start() for name in (*_CUES, "wish") if (match := table.find(name, plain))]
+    cues = [match.start() for name in _CUES if (match := table.find(name, plain))]
     if not cues:
         return 0
     first = min(cues)

@@ -77,7 +77,7 @@ ENGLISH = Table(
     alone=(
         r"\bcall me (?!back|at|on|when|if|later|tomorrow|crazy|old)\S+",
         r"\b(?:don't|do not|never|stop) call(?:ing)? me\b",
-        r"\bi go by [\p{L}]+|\baddress me (?:as|by|with)\b|\bmy pronouns are\b|\brefer to me as\b",
+        r"\bi go by [^\W\d_]+|\baddress me (?:as|by|with)\b|\bmy pronouns are\b|\brefer to me as\b",
         r"\bi'd (?:rather|prefer) (?:it if )?you (?:didn't|don't|wouldn't|not) \w+",
     ),
     habit=(
@@ -227,6 +227,35 @@ ENGLISH = Table(
             r"short sentences|academic|slang|jargon|professional(?:ly)?|enthusias\w+|flatter\w*|blunt\w*)\b",
         ),
     },
+    common=frozenset(
+        [
+            "the",
+            "and",
+            "of",
+            "is",
+            "was",
+            "with",
+            "that",
+            "this",
+            "it",
+            "for",
+            "you",
+            "have",
+            "are",
+            "not",
+            "to",
+            "in",
+            "a",
+            "i",
+            "me",
+            "my",
+            "your",
+            "be",
+            "on",
+            "please",
+            "no",
+        ]
+    ),
     stops=frozenset({"stop", "enough"}),
     polite=frozenset(
         [

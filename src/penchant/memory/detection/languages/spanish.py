@@ -76,7 +76,7 @@ SPANISH = Table(
     please=(r"\b(?:por favor|porfa|gracias|si es tan amable)\b",),
     alone=(
         r"\b(?:llám[ae]me)\b|\bno me llam\w+\b|\btrát[ae]me de\b|\btutéame\b|\b(?:puedes|puede|"
-        r"podemos) tutear\w*\b|\bpero dime \w+|\bdime (?=[\p{Lu}])\w+",
+        r"podemos) tutear\w*\b|\bpero dime \w+",
     ),
     habit=(
         r"\bdej[ae] de (?!hacer eso)\w+|^(?:y |por favor,? )*(?:no más|basta de|se acabaron l[ao]s) \w+|"
@@ -176,6 +176,35 @@ SPANISH = Table(
             r"registro|jerga|con confianza)\b",
         ),
     },
+    common=frozenset(
+        [
+            "el",
+            "la",
+            "los",
+            "las",
+            "y",
+            "un",
+            "una",
+            "por",
+            "con",
+            "para",
+            "pero",
+            "del",
+            "que",
+            "yo",
+            "es",
+            "está",
+            "tu",
+            "me",
+            "te",
+            "de",
+            "en",
+            "no",
+            "a",
+            "lo",
+            "mi",
+        ]
+    ),
     stops=frozenset({"stop", "basta", "para", "pares", "alto", "suficiente", "ya"}),
     polite=frozenset(["por", "favor", "porfa", "gracias", "ahora", "ya", "vale", "ok", "y", "bueno", "digo"]),
     numbers={

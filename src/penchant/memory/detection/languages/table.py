@@ -3,11 +3,10 @@ out and whose apostrophes are straight."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-
-import regex
 
 Patterns = tuple[str, ...]
 
@@ -29,7 +28,7 @@ class Table:
     slots: what an instruction is about, in the order they are tried. negated: what it forbids.
     numbers, weekdays, months, days, tomorrow, units: how the ends of instructions are written. said: "until I say X",
     X in the group "x"; stops: words that are X, when X is only "to stop". polite: words that may stand around X.
-    joint: what parts a clause from the one before it.
+    joint: what parts a clause from the one before it. common: function words, which tell the language.
     """
 
     durable: Patterns
@@ -60,6 +59,7 @@ class Table:
     joint: Patterns
     said: Patterns
     slots: Mapping[str, Patterns]
+    common: frozenset[str]
     stops: frozenset[str]
     polite: frozenset[str]
     numbers: Mapping[str, int]
@@ -69,13 +69,13 @@ class Table:
     units: Mapping[str, str]
 
     @cached_property
-    def compiled(self) -> dict[str, regex.Pattern[str]]:
+    def compiled(self) -> dict[str, re.Pattern[str]]:
         """Field name -> one pattern for all alternatives; of slots "slot.NAME"."""
         fields = {name: value for name, value in vars(self).items() if isinstance(value, tuple)}
         fields |= {f"slot.{name}": value for name, value in self.slots.items()}
         fields["tomorrow"] = (self.tomorrow,)
-        return {name: regex.compile("|".join(value), regex.I | regex.V0) for name, value in fields.items() if value}
+        return {name: re.compile("|".join(value), re.IGNORECASE) for name, value in fields.items() if value}
 
-    def find(self, name: str, text: str, start: int = 0) -> regex.Match[str] | None:
+    def find(self, name: str, text: str, start: int = 0) -> re.Match[str] | None:
         """The first match of a field's patterns."""
         return self.compiled[name].search(text, start)
