@@ -37,9 +37,10 @@ HELP: dict[Bench, str] = {
     "title": "Titles, headlines and other texts in the user's own way.",
     "rating": "Ratings and likes.",
     "preference": "Choices that follow what the user prefers.",
+    "memory": "Questions after a conversation, under a budget for the whole prompt: instructions kept, facts found.",
     "steer": "What the user wrote, under steering by vectors: the user's, everybody's, another user's, random ones.",
 }
-MAIN: dict[Bench, str] = {**dict.fromkeys(HELP, "fusion"), "steer": "ascent"}
+MAIN: dict[Bench, str] = {**dict.fromkeys(HELP, "fusion"), "steer": "ascent", "memory": "penchant"}
 """What is compared with all other methods."""
 HELD_OUT = 4
 """Newest texts of each user that `bench steer` asks for, beside the task's own question."""
@@ -116,7 +117,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             data = Path(chosen.name)
         scores.check(chosen.metrics if kind != "mark" else ())
         names = _names(methods) if methods is not None else list(DEFAULTS[kind])
-        check_names(names, peers)
+        check_names(names, peers, chosen.dialogues)
         caps = SLOW | _caps(cap)
         items = {seed: _items(chosen, data, part, seed) for seed in _numbers(seeds)}
         if held_out:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from penchant.models.chat import PREFILL, ROLES, end_tokens
 from penchant.models.kv import cut, growing_cache
 from penchant.models.loading import LoadedModel
 from penchant.steering.intervention import Intervention, stack
+from penchant.steering.methods.emphasis import Emphasis, Heads, emphasised
 from penchant.steering.runtime import steered
 
 ROWS = 16
@@ -35,13 +37,18 @@ SHARED = 512
 @dataclass(frozen=True)
 class Prompt:
     """ids: the prompt's tokens. continuations: answers whose likelihood is wanted, each at least one token.
+    given: so many tokens at the beginning of every continuation are fed and don't count.
     max_new_tokens: how much to generate; 0: nothing. intervention: what is written into the model meanwhile, one row.
+    emphasis: which tokens of the prompt get more attention in `heads`; prompts of one batch have the same heads.
     """
 
     ids: tuple[int, ...]
     continuations: tuple[tuple[int, ...], ...] = ()
     max_new_tokens: int = 0
     intervention: Intervention | None = None
+    given: int = 0
+    emphasis: Emphasis | None = None
+    heads: Heads = field(default_factory=dict)
 
     @property
     def longest(self) -> int:
@@ -93,7 +100,7 @@ class Answerer:
 
     def _beginning(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """What the prompts share, if that is most of each; the one that is kept, if it still serves."""
-        if not prompts or any(one.intervention is not None for one in prompts):
+        if not prompts or any(one.intervention is not None or one.emphasis is not None for one in prompts):
             return ()  # what is written may reach back into the beginning, and differs by row
         if self._shared and all(one.ids[: len(self._shared)] == self._shared != one.ids for one in prompts):
             return self._shared
@@ -131,19 +138,27 @@ class Answerer:
         for row, rest in enumerate(rests):
             ids[row, width - len(rest) :] = torch.tensor(rest)
             seen[row, start + width - len(rest) :] = True
-        steering = stack([one.intervention for one in prompts])
-        with steered(self.loaded.model, steering, [len(one.ids) for one in prompts]):
+        with self._written(prompts):
             nlls, texts = self._answers(prompts, self._prefill(ids, seen, cache), seen, cache)
         cut(cache, start)
         return [
             Reply(
                 tuple(nlls[row]),
-                tuple(map(len, one.continuations)),
+                tuple(len(ids) - one.given for ids in one.continuations),
                 texts[row],
                 len(rests[row]) + sum(map(len, one.continuations)),
             )
             for row, one in enumerate(prompts)
         ]
+
+    @contextmanager
+    def _written(self, prompts: Sequence[Prompt]) -> Iterator[None]:
+        """What the prompts want to be written into the model, and emphasised in it."""
+        steering = stack([one.intervention for one in prompts])
+        model, emphases = self.loaded.model, [one.emphasis for one in prompts]
+        heads = next((one.heads for one in prompts if one.emphasis is not None), {})
+        with steered(model, steering, [len(one.ids) for one in prompts]), emphasised(model, emphases, heads):
+            yield
 
     def _answers(
         self, prompts: Sequence[Prompt], logits: Float[Tensor, "rows vocab"], seen: Tensor, cache: Cache
@@ -152,7 +167,8 @@ class Answerer:
         nlls: list[list[float]] = [[] for _ in prompts]
         for number in range(max(len(one.continuations) for one in prompts)):
             given = [one.continuations[number] if number < len(one.continuations) else () for one in prompts]
-            for row, nll in enumerate(self._continue(given, logits, seen, cache)):
+            skipped = [one.given for one in prompts]
+            for row, nll in enumerate(self._continue(given, skipped, logits, seen, cache)):
                 if given[row]:
                     nlls[row].append(nll)
             cut(cache, seen.shape[1])
@@ -195,11 +211,19 @@ class Answerer:
         return logits
 
     def _continue(
-        self, given: Sequence[tuple[int, ...]], logits: Float[Tensor, "rows vocab"], seen: Tensor, cache: Cache
+        self,
+        given: Sequence[tuple[int, ...]],
+        skipped: Sequence[int],
+        logits: Float[Tensor, "rows vocab"],
+        seen: Tensor,
+        cache: Cache,
     ) -> list[float]:
-        """NLL of a continuation of each row (0 for an empty one)."""
+        """NLL of a continuation of each row (0 for an empty one), without its first `skipped` tokens."""
         first = logits.float().log_softmax(-1)
-        nlls = [-float(first[row, ids[0]]) if ids else 0.0 for row, ids in enumerate(given)]
+        nlls = [
+            -float(first[row, ids[0]]) if ids and not skip else 0.0
+            for row, (ids, skip) in enumerate(zip(given, skipped, strict=True))
+        ]
         width = max(map(len, given)) - 1
         if width < 1:
             return nlls
@@ -212,7 +236,7 @@ class Answerer:
             if len(tokens) > 1:
                 rows = out[row, : len(tokens) - 1].float().log_softmax(-1)
                 wanted = torch.tensor(tokens[1:], device=rows.device)
-                nlls[row] -= float(rows.gather(1, wanted[:, None]).sum())
+                nlls[row] -= float(rows.gather(1, wanted[:, None])[max(skipped[row] - 1, 0) :].sum())
         return nlls
 
     def _generate(self, limits: Sequence[int], logits: Tensor, seen: Tensor, cache: Cache) -> list[str]:

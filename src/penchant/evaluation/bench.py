@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from penchant.compression.budget import count_each, history_counter, resolve_budget
+from penchant.compression.budget import count_each, count_tokens, history_counter, resolve_budget
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.evaluation.answering import SHARED, Answerer, Prompt
+from penchant.evaluation.dialogues import whole
 from penchant.evaluation.items import Item, limited
 from penchant.evaluation.journal import Journal
 from penchant.evaluation.judging import Answered, evidence_found, judge
@@ -85,6 +86,7 @@ class Bench:
         self.plan, self.loaded, self.journal, self.progress = plan, loaded, journal, progress
         self.answerer = Answerer(loaded)
         self.count = history_counter(loaded.tokenizer)
+        self._sizes: dict[tuple[str, str], int] = {}
         self._counted: tuple[Sequence[Segment], list[int]] | None = None
         self._written = time.perf_counter()
 
@@ -92,20 +94,30 @@ class Bench:
         """Before any long work. Raises `InputError` for a budget that can't stand in the window beside the longest
         request and its answer."""
         items = [item for some in self.plan.items.values() for item in some]
-        sizes = {id(item.history): self.count(item.history) for item in items}
+        sizes = {id(item.history): self.size(item) for item in items}
         largest = max((resolve_budget(b, size) for b in self.plan.budgets for size in sizes.values()), default=0)
         if not self.plan.answers:
             return
         longest = max(items, key=lambda item: len(item.request.query) + len(item.request.task or ""))
-        beside = len(prompt_ids(self.loaded, render_chat(self.loaded, answer_messages("x", longest.request))))
-        answer = max(
-            self.plan.task.max_new_tokens, *(len(continuation_ids(self.loaded, one)) for one in _said(longest))
-        )
+        prompt = render_chat(self.loaded, answer_messages("x", longest.request))
+        beside = 0 if self.plan.task.dialogues else len(prompt_ids(self.loaded, prompt))
+        answers = [len(continuation_ids(self.loaded, one)) for one in _said(longest)]
+        answer = max([self.plan.task.max_new_tokens, *answers])
         if largest + beside + answer > self.loaded.window:
             raise InputError(
                 f"a profile of {largest} tokens, a request of {beside} and an answer of {answer} don't fit the window "
                 f"of {self.loaded.name} ({self.loaded.window}): lower --budgets, or take a model with a longer window"
             )
+
+    def size(self, item: Item) -> int:
+        """Tokens that a share of a budget is of: the history's, or those of the prompt with the whole conversation."""
+        if not self.plan.task.dialogues:
+            return self.count(item.history)
+        key = item.history.user, item.request.query
+        if key not in self._sizes:
+            rendered = render_chat(self.loaded, whole(item))
+            self._sizes[key] = count_tokens(self.loaded.tokenizer, rendered)
+        return self._sizes[key]
 
     def run(self) -> None:
         """Measure whatever the journal doesn't have yet."""
@@ -157,11 +169,12 @@ class Bench:
 
     def _warm(self, method: Method, seed: int) -> None:
         """One call on an unrelated history, so that reading weights isn't taken for the cost of the first history."""
-        history = History([Record("The kettle is new.", "a"), Record("The bus was late.", "b")], "warm-up")
+        said = Record("The kettle is new.", "a", kind="user"), Record("The bus was late.", "b", kind="assistant")
+        history = History(said, "warm-up")
         item = Item("warm-up", history, Request("What is new?"), "The kettle.", evidence=("a",))
         segments = segment(history, "record")
         with suppress(Exception), method.open(history, segments, seed) as session:  # it will say why on a real item
-            session.notes(item, 20)
+            session.notes(item, 200 if self.plan.task.dialogues else 20)
 
     def _notes(
         self, method: Method, session: Session, item: Item, seed: int, segments: Sequence[Segment], *, cold: bool
@@ -169,7 +182,7 @@ class Bench:
         made = []
         for asked in self._open_budgets(method, item, seed):
             try:
-                budget = resolve_budget(asked, self.count(item.history)) if asked else None
+                budget = resolve_budget(asked, self.size(item)) if asked else None
                 notes = session.notes(item, budget or 0)
                 made.append(_Pending(item, seed, asked, budget, notes, segments, cold))
             except Exception as error:  # noqa: BLE001 - recorded; the run goes on and ends with exit code 1
@@ -219,10 +232,12 @@ class Bench:
             return error
 
     def _prompt(self, item: Item, notes: Notes) -> Prompt:
-        ids = prompt_ids(self.loaded, render_chat(self.loaded, answer_messages(notes.text, item.request)))
-        answers = tuple(continuation_ids(self.loaded, text) for text in _said(item))
-        generated = 0 if item.choices else self.plan.task.max_new_tokens
-        prompt = Prompt(tuple(ids), answers, generated, notes.intervention)
+        messages = answer_messages(notes.text, item.request) if notes.messages is None else notes.messages
+        ids = prompt_ids(self.loaded, render_chat(self.loaded, messages))
+        given, answers = continuations(self.loaded, item)
+        unchecked = self.plan.task.dialogues and item.check is None
+        generated = 0 if item.choices or unchecked else self.plan.task.max_new_tokens
+        prompt = Prompt(tuple(ids), answers, generated, notes.intervention, given, notes.emphasis, notes.heads)
         if len(ids) + prompt.longest > self.loaded.window:
             raise InputError(
                 f"a prompt of {len(ids)} tokens and an answer of up to {prompt.longest} don't fit the window of "
@@ -243,7 +258,7 @@ class Bench:
             item.category,
             one.budget,
             notes.tokens,
-            self.count(item.history),
+            self.size(item),
             notes.kept,
             size,
             notes.tokens_fed,
@@ -278,8 +293,18 @@ class Bench:
         self.progress(method.name, len(failed))
 
 
+def continuations(loaded: LoadedModel, item: Item) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """The tokens of every answer whose likelihood is wanted, and how many of them, at the beginning, are given. What is
+    given and what follows are tokens of their own, so that the same is scored whatever is given."""
+    if not item.given:
+        return 0, tuple(continuation_ids(loaded, text) for text in _said(item))
+    given = continuation_ids(loaded, item.given)
+    rest = (tuple(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in _said(item))
+    return len(given), tuple(given + ids for ids in rest)
+
+
 def _said(item: Item) -> tuple[str, ...]:
-    return item.choices or (item.answer,)
+    return item.choices or ((item.answer,) if item.answer else ())
 
 
 def _resident() -> tuple[int, int] | None:

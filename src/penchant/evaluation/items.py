@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penchant.errors import InputError
+from penchant.evaluation.adherence import Check
 from penchant.evaluation.protocol import spread
 from penchant.history.records import History, Request
 
@@ -25,8 +26,12 @@ class Item:
     choices: what may be answered; each is scored by its likelihood. values: the number each choice stands for
     (ratings); value: the true number. evidence: ids of the records that hold the answer, where labels exist.
     category: a group of questions to report by itself.
+    given: the beginning of an answer that the model is given; the loss is of `answer` alone, which goes on from there.
+    quotes: for each evidence record the words of it that hold the answer (none: any words of it do).
+    check: what a generated answer has to comply with; an item with one may be without an answer ("": no loss).
 
-    Raises `InputError` when the answer is none of the choices, or values don't fit the choices.
+    Raises `InputError` when the answer is none of the choices, is empty without a check, or values don't fit the
+    choices.
     """
 
     id: str
@@ -39,12 +44,21 @@ class Item:
     evidence: tuple[str, ...] = ()
     category: str = ""
     references: tuple[str, ...] = ()
+    given: str = ""
+    quotes: tuple[str, ...] = ()
+    check: Check | None = None
 
     def __post_init__(self) -> None:
+        if not self.answer.strip() and self.check is None:
+            raise InputError(
+                f"item {self.id}: the answer is empty; expected some text, or a check of what is generated"
+            )
         if self.choices and self.answer not in self.choices:
             raise InputError(
                 f"item {self.id}: the answer {self.answer[:40]!r} is none of its {len(self.choices)} choices"
             )
+        if self.quotes and len(self.quotes) != len(self.evidence):
+            raise InputError(f"item {self.id}: {len(self.quotes)} quotes for {len(self.evidence)} evidence records")
         if self.values and len(self.values) != len(self.choices):
             raise InputError(f"item {self.id}: {len(self.values)} values for {len(self.choices)} choices")
 

@@ -98,6 +98,8 @@ def digest_of(items: Iterable[Item]) -> str:
     told: set[int] = set()
     for item in items:
         parts = [item.id, item.user, item.request.query, item.request.task, item.answer, *item.choices, *item.evidence]
+        if item.given or item.check:  # others have the digest that they had before there were these
+            parts += [item.given, *((item.check.kind, *item.check.words) if item.check else ())]
         if id(item.history) not in told:
             told.add(id(item.history))
             parts += [record.content_hash() for record in item.history]

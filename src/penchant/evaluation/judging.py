@@ -31,11 +31,12 @@ class Answered:
 def judge(item: Item, reply: Reply, task: Task) -> Answered:
     """Loss and the task's metrics of a reply.
 
-    Text: nats per token of the true answer. Choices: their likelihoods are made to sum to 1; the loss is that of the
-    true one, the prediction the likeliest one, or, where choices stand for numbers, the expectation.
+    Text: nats per token of the true answer (None without one). Choices: their likelihoods are made to sum to 1; the
+    loss is that of the true one, the prediction the likeliest one, or, where choices stand for numbers, the
+    expectation.
     """
     if not item.choices:
-        loss = reply.nlls[0] / reply.lengths[0]
+        loss = reply.nlls[0] / reply.lengths[0] if reply.nlls else None
         return Answered(loss, _metrics(task, "text", reply.text, item))
     sums = np.array(reply.nlls)
     costs = sums / np.array(reply.lengths) if task.scoring == "mean" else sums
@@ -59,6 +60,12 @@ def _metrics(task: Task, kind: str, said: str, item: Item) -> dict[str, float]:
             if value is not None:
                 found[name] = value
     return found
+
+
+def _recalled(item: Item, pieces: Sequence[Segment]) -> int:
+    """How many of the evidence records are among the pieces, with the words that hold the answer."""
+    quotes = dict(zip(item.evidence, item.quotes or ("",) * len(item.evidence), strict=True))
+    return len({piece.record_id for piece in pieces if quotes.get(piece.record_id, "\0") in piece.text})
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,6 @@ def evidence_found(
         recall = recall_at_budget(notes.scores, *costs, at) if notes.scores is not None and at else None
     elif notes.segments is not None:
         taken = {piece.record_id for piece in notes.segments}
-        recall = len(taken & evidence) / len(evidence)
+        recall = _recalled(item, notes.segments) / len(evidence)
         precision = len(taken & evidence) / len(taken) if taken else None
     return Found(recall, precision, area, at_k)

@@ -58,7 +58,7 @@ def check(names: Iterable[str]) -> None:
     for name in names:
         if name not in METRICS:
             raise InputError(f"no metric {name!r}: expected one of {', '.join(METRICS)}")
-        if METRICS[name].needs == "text":
+        if METRICS[name].needs == "text" and name != "adherence":
             _required("rouge_score" if name.startswith("rouge") else "nltk")
 
 
@@ -119,6 +119,10 @@ def _token_f1(prediction: str, truth: str) -> float:
     said, true = (Counter(map(stem, normalised(text).split())) for text in (prediction, truth))
     same = (said & true).total()
     return 2 * same / (said.total() + true.total()) if same else 0.0
+
+
+def _adherence(prediction: str, item: Item) -> float | None:
+    return None if item.check is None else float(item.check.holds(prediction))
 
 
 def _rouge(kind: str) -> OfItem:
@@ -251,6 +255,7 @@ METRICS: dict[str, Metric] = {
         Metric("meteor", "METEOR", True, "text", of_item=_meteor, caveat=_without_synonyms),
         Metric("f1", "token F1", True, "text", of_item=_locomo_f1),
         Metric("em", "exact match", True, "text", of_item=_exact_match),
+        Metric("adherence", "adherence", True, "text", of_item=_adherence),
     )
 }
 """Metrics by name; each higher_is_better but the errors of numbers."""

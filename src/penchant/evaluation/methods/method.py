@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from penchant.evaluation.items import Item
 from penchant.history.records import History, Segment
 from penchant.marking.marks import FloatArray
 from penchant.steering.intervention import Intervention
+from penchant.steering.methods.emphasis import Emphasis, Heads
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Notes:
     fallback: the method couldn't do it its own way (a rewriter that fell back to extraction).
     reply: the answer, where the method reads it itself (compressed key-value caches); `text` is then None.
     intervention: what is written into the model while it answers, one row.
+    messages: the conversation to answer, the question last, instead of notes; `tokens` is then the whole prompt's.
+    emphasis: which tokens of the prompt get more attention, in `heads` (the same for all of a method's).
     """
 
     text: str | None
@@ -48,6 +51,9 @@ class Notes:
     fallback: bool = False
     reply: Reply | None = None
     intervention: Intervention | None = None
+    messages: tuple[dict[str, str], ...] | None = None
+    emphasis: Emphasis | None = None
+    heads: Heads = field(default_factory=dict)
 
 
 class Session(Protocol):

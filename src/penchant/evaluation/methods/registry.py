@@ -17,6 +17,7 @@ from penchant.evaluation.methods.learned import Learning, learned_method
 from penchant.evaluation.methods.marked import SYNTAX, marked, parse_marker
 from penchant.evaluation.methods.method import Method
 from penchant.evaluation.methods.peer import Peers, check_peers, peer_names
+from penchant.evaluation.methods.remembered import Ledgers, check_memory_names, remembered_method
 from penchant.evaluation.methods.steered import Steering, steered_method
 from penchant.evaluation.methods.writing import LEARNED, parse_steered
 from penchant.evaluation.tasks.task import Bench, Task
@@ -54,6 +55,10 @@ DEFAULTS: dict[Bench, tuple[str, ...]] = {
         *("none", "bm25", "fusion", "population", "user-mean", "caa", "fints", "ascent"),
         *("fints@other", "fints@random", "ascent@other", "ascent@random"),
         *("fints+bm25", "fints+fusion", "population+fusion", "ascent+bm25", "ascent+fusion"),
+    ),
+    "memory": (
+        *("none", "full", "gold", "recent-5", "user-only", "bm25-5", "rhea", "penchant"),
+        *("penchant-no-instructions", "penchant-no-episodes", "penchant-compress-user"),
     ),
 }
 """Methods of each bench when none are named."""
@@ -99,6 +104,11 @@ class Kit:
     def learning(self) -> Learning:
         """What all methods that learn to steer share."""
         return Learning(self.steering)
+
+    @cached_property
+    def ledgers(self) -> Ledgers:
+        """What detectors found in the conversations, for all methods that ask."""
+        return Ledgers(self.toolbox())
 
     @cached_property
     def others(self) -> Peers:
@@ -164,9 +174,12 @@ METHODS: dict[str, Callable[[Kit], Method]] = {
 """Beside them there are sums of markers, and what the adapters in benchmarks/peers bring."""
 
 
-def check_names(names: Sequence[str], peers: Path | None) -> None:
-    """Before a model or data are read. Raises `InputError` for a name that no method has, and `ModelError` for a peer
-    whose environment isn't made."""
+def check_names(names: Sequence[str], peers: Path | None, dialogues: bool = False) -> None:
+    """Before a model or data are read. dialogues: what is measured are conversations. Raises `InputError` for a name
+    that no method has, and `ModelError` for a peer whose environment isn't made."""
+    if dialogues:
+        check_memory_names(names)
+        return
     others = peer_names(peers)
     for name in names:
         if name not in METHODS and name not in others and not _summed(name) and not _steers(name):
@@ -181,7 +194,9 @@ def make_method(name: str, kit: Kit) -> Method:
 
     Raises as `check_names`, and `ModelError` for what a method lacks.
     """
-    check_names([name], kit.peers)
+    check_names([name], kit.peers, kit.task.dialogues)
+    if kit.task.dialogues:
+        return remembered_method(name, kit.toolbox(), kit.ledgers)
     if name in METHODS:
         return METHODS[name](kit)
     if parts := parse_steered(name):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from penchant.errors import InputError
 from penchant.evaluation.tasks import (
     blog18f,
+    dialogues,
     lamp,
     locomo,
+    locomo_chat,
     longlamp,
     movielens,
+    mt_eval,
     personafeedback,
     personalwab,
     prefeval,
@@ -33,6 +36,10 @@ TASKS: dict[str, Task] = {
         personalwab.REVIEW_TASK,
         personafeedback.TASK,
         styles.TASK,
+        dialogues.TASK,
+        dialogues.DRIFT_TASK,
+        mt_eval.TASK,
+        locomo_chat.TASK,
     )
 }
 

@@ -10,7 +10,7 @@ from typing import Literal
 from penchant.evaluation.items import Item, Part, in_part
 from penchant.history.segmentation import Unit
 
-Bench = Literal["mark", "compress", "title", "rating", "preference", "steer"]
+Bench = Literal["mark", "compress", "title", "rating", "preference", "steer", "memory"]
 
 WRITTEN: tuple[Bench, ...] = ("title", "steer")
 """Benches of a task whose answers users wrote themselves."""
@@ -27,6 +27,9 @@ class Task:
     unit: what is marked. budget: default of `--budgets`. split: users of a part, when the data set has its own split.
     scoring: how the likelihood of a choice counts, summed over its tokens or their mean.
     in_code: the items are made in code, from no data.
+    dialogues: a history is a conversation, one record a turn (kind "user" or "assistant"). Budgets are then of the
+    whole prompt, and shares of them of the prompt with the full conversation; answers are generated for items with a
+    check.
     about: one line with the source (paper) for --help and the report.
 
     `read` raises `InputError` for a folder or file that isn't the data set.
@@ -44,6 +47,7 @@ class Task:
     scoring: Literal["sum", "mean"] = "sum"
     split: Callable[[list[Item], Part], list[Item]] = in_part
     in_code: bool = False
+    dialogues: bool = False
 
     def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
         """The items of a part."""
