@@ -1,8 +1,9 @@
 """How well statements about the user are found: `python -m benchmarks.facts` writes results/facts.json and facts.md.
 
 turns.txt holds turns written for this project; a half of them, drawn by a hash, is for tuning the patterns (`--errors`
-prints what goes wrong there), the other is only counted. With --locomo PATH also what share of the turns that answer
-a later question says something about its speaker, in the patterns' eyes.
+prints what goes wrong there), the other is only counted. With --data FOLDER (locomo, prefeval and mt-eval in it) also
+what others wrote: how many of LoCoMo's turns that answer a later question and of PrefEval's stated preferences give a
+statement, and how many of MT-Eval's tasks, which say hardly anything about their user.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 from penchant.evaluation.provenance import provenance
 from penchant.evaluation.tasks import locomo
+from penchant.lens.labelled import LabelledHistory
 from penchant.memory.facts import Statement, statements
 
 HERE = Path(__file__).parent
@@ -94,39 +96,54 @@ def errors(turns: Sequence[Labelled]) -> None:
                 print(f"{turn.language} wrong: {one.text}")
 
 
-def on_locomo(path: Path) -> dict[str, Any]:
+def on_locomo(conversations: Sequence[LabelledHistory]) -> dict[str, Any]:
     """Each turn as its speaker's user turn, without the photo's caption."""
-    turns = with_statement = given = evidence = answered = 0
-    categories: dict[int, list[int]] = {}
+    given: list[int] = []
+    categories: dict[int, list[bool]] = {}
     began = time.perf_counter()
-    for conversation in locomo.load(path):
+    for conversation in conversations:
         says = {}
         for record in conversation.history:
             spoken = record.text.removeprefix(f"{record.meta['speaker']}: ").partition(" [shares a photo:")[0]
-            found = statements(spoken, language="en")
-            says[record.id] = bool(found)
-            turns += 1
-            with_statement += bool(found)
-            given += len(found)
+            says[record.id] = len(statements(spoken))
+        given += says.values()
         for question in conversation.questions:
-            hits = [says[name] for name in question.evidence]
-            evidence += len(hits)
-            answered += sum(hits)
-            category = categories.setdefault(question.category, [0, 0])
-            category[0] += sum(hits)
-            category[1] += len(hits)
+            categories.setdefault(question.category, []).extend(says[name] > 0 for name in question.evidence)
+    hits = [hit for found in categories.values() for hit in found]
     return {
-        "turns": turns,
-        "with_statement": round(with_statement / turns, 3),
-        "statements_per_turn": round(given / turns, 3),
-        "evidence_turns": evidence,
-        "evidence_with_statement": round(answered / evidence, 3),
-        "by_category": {str(key): round(hit / of, 3) for key, (hit, of) in sorted(categories.items())},
-        "seconds": round(time.perf_counter() - began, 2),
+        "turns": len(given),
+        "with_statement": _share([n > 0 for n in given]),
+        "statements_per_turn": round(sum(given) / len(given), 3),
+        "milliseconds_per_turn": round((time.perf_counter() - began) / len(given) * 1e3, 2),
+        "evidence_turns": len(hits),
+        "evidence_with_statement": _share(hits),
+        "by_category": {str(key): _share(found) for key, found in sorted(categories.items())},
     }
 
 
-def measure(turns: Sequence[Labelled], locomo_path: Path | None) -> dict[str, Any]:
+def on_prefeval(folder: Path) -> dict[str, Any]:
+    """preference: what a user states outright; question: what the same user asks later."""
+    items = [
+        one for file in sorted((folder / "explicit_preference").glob("*.json")) for one in json.loads(file.read_text())
+    ]
+    found = {key: [bool(statements(one[key])) for one in items] for key in ("preference", "question")}
+    return {"users": len(items), **{key: _share(hits) for key, hits in found.items()}}
+
+
+def on_mt_eval(folder: Path) -> dict[str, Any]:
+    """User turns of refinement, and of the extended MT-bench: tasks."""
+    turns = []
+    for name in ("mt-bench_extended", "refinement_multi_inst"):
+        for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
+            turns += [turn["user"] for turn in json.loads(line)["conversation"]]
+    return {"turns": len(turns), "with_statement": _share([bool(statements(turn)) for turn in turns])}
+
+
+def _share(hits: Sequence[bool]) -> float:
+    return round(sum(hits) / len(hits), 3)
+
+
+def measure(turns: Sequence[Labelled], data: Path | None) -> dict[str, Any]:
     languages = list(dict.fromkeys(turn.language for turn in turns))
     halves = {
         half: {
@@ -135,9 +152,19 @@ def measure(turns: Sequence[Labelled], locomo_path: Path | None) -> dict[str, An
         }
         for half in ("tune", "test")
     }
-    result: dict[str, Any] = {"command": "python -m benchmarks.facts", **provenance(HERE), "labelled": halves}
-    if locomo_path:
-        result["locomo"] = on_locomo(locomo_path)
+    result: dict[str, Any] = {
+        "command": "python -m benchmarks.facts" + (" --data DATA" if data else ""),
+        **provenance(HERE),
+        "labelled": halves,
+    }
+    if data:
+        conversations = locomo.load(data / "locomo")
+        result["locomo"] = {
+            "tune": on_locomo(conversations[: locomo.TUNING]),
+            "test": on_locomo(conversations[locomo.TUNING :]),
+        }
+        result["prefeval"] = on_prefeval(data / "prefeval")
+        result["mt-eval"] = on_mt_eval(data / "mt-eval")
     return result
 
 
@@ -157,14 +184,27 @@ def table(result: dict[str, Any]) -> str:
             figures = (_say(row[key]) for key in ("precision", "recall", "about"))
             lines.append(f"| {half} | {name} | {row['turns']} | {row['said']} | {' | '.join(figures)} |")
     if "locomo" in result:
-        found = result["locomo"]
-        by = ", ".join(f"category {key} {_say(share)}" for key, share in found["by_category"].items())
         lines += [
             "",
-            f"LoCoMo, {found['turns']:,} turns, both speakers: {_say(found['with_statement'])} of the turns have a "
-            f"statement, {_say(found['statements_per_turn'])} statements a turn. Of the {found['evidence_turns']:,} "
-            f"evidence turns of the answerable questions {_say(found['evidence_with_statement'])} have one ({by}). "
-            f"{found['seconds']} s for all turns.",
+            "LoCoMo, both speakers, each turn taken for its speaker's. English patterns were mended on the first three "
+            "conversations (tune). evidence: turns that answer a question, by the question's category.",
+            "",
+            "| half | turns | with a statement | statements a turn | evidence turns | with a statement | by category |",
+            "|---|--:|--:|--:|--:|--:|---|",
+        ]
+        for half, row in result["locomo"].items():
+            by = ", ".join(f"{key}: {_say(share)}" for key, share in row["by_category"].items())
+            lines.append(
+                f"| {half} | {row['turns']:,} | {_say(row['with_statement'])} | {_say(row['statements_per_turn'])} | "
+                f"{row['evidence_turns']:,} | {_say(row['evidence_with_statement'])} | {by} |"
+            )
+        preferences, tasks = result["prefeval"], result["mt-eval"]
+        lines += [
+            "",
+            f"PrefEval: {_say(preferences['preference'])} of {preferences['users']:,} stated preferences give a "
+            f"statement, {_say(preferences['question'])} of the questions asked later. MT-Eval: "
+            f"{_say(tasks['with_statement'])} of {tasks['turns']:,} turns that set a task. "
+            f"{result['locomo']['test']['milliseconds_per_turn']} ms a turn on one core.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -175,14 +215,14 @@ def _say(figure: float | None) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how well statements about the user are found.")
-    parser.add_argument("--locomo", type=Path, help="LoCoMo's locomo.json, or its folder")
+    parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
     parser.add_argument("--errors", action="store_true", help="print what goes wrong in the half for tuning, and stop")
     options = parser.parse_args()
     turns = read(HERE / "turns.txt")
     if options.errors:
         errors([turn for turn in turns if turn.half == "tune"])
         return
-    result = measure(turns, options.locomo)
+    result = measure(turns, options.data)
     (RESULTS / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (RESULTS / "facts.md").write_text(table(result), encoding="utf-8")
     print(table(result))

@@ -30,7 +30,15 @@ texts = st.one_of(
     ),
 )
 whens = st.one_of(st.none(), st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)))
-records = st.builds(Record, text=texts, when=whens, label=st.sampled_from([None, 4.5, "good"]))
+labels = st.sampled_from([None, 4.5, "good"])
+claims = st.builds(
+    lambda about, value: {"about": about, "value": value}, st.sampled_from("xy"), st.sampled_from(["a", "b", "c"])
+)
+records = st.one_of(
+    st.builds(Record, text=texts, when=whens, label=labels),
+    # What replaces one another, and stands in the text with its labels.
+    st.builds(Record, text=texts, when=whens, label=labels, kind=st.just("said"), meta=claims),
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from penchant.compression.layout import check_segments, lay_out
+from penchant.compression import layout
+from penchant.compression.layout import check_segments, lay_out, standings
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
 from tests.compression.cases import history_of, whole_records
@@ -50,6 +51,46 @@ def test_labels_replies_and_blanks() -> None:
     assert lay_out(history, whole_records(history)) == text
     assert lay_out(history, [seg(history, 3, 0, 2)]) == ""
     assert lay_out(history, []) == ""
+
+
+def told(text: str, name: str, day: int | None, **meta: object) -> Record:
+    when = datetime(2026, 5, day) if day else None
+    return Record(text, id=name, when=when, kind="said", meta={"about": "dentist", **meta})
+
+
+def test_what_was_replaced_says_until_when_and_what_stands_says_so() -> None:
+    old = told("My dentist is Dr. Lee.", "a", 1, value="lee")
+    new = told("My dentist is Dr. Voss.", "b", 3, value="voss")
+    other = Record("My dentist is Dr. Lee, I wrote.", id="n", when=datetime(2026, 5, 2))
+    history = History([old, new, other])
+    text = (
+        "1 May 2026:\n(until 3 May 2026) My dentist is Dr. Lee.\n2 May 2026:\nMy dentist is Dr. Lee, I wrote.\n"
+        "3 May 2026:\n(current) My dentist is Dr. Voss."
+    )
+    assert lay_out(history, whole_records(history)) == text
+    assert lay_out(history, whole_records(history)[:1]) == "1 May 2026:\n(until 3 May 2026) My dentist is Dr. Lee."
+    bare = lay_out(history, whole_records(history)[::2], dates=False)
+    assert bare == "(no longer) My dentist is Dr. Lee.\n(current) My dentist is Dr. Voss."
+    # The newest forgotten, the one before it stands as if nothing had been.
+    left = History([old, other])
+    assert lay_out(left, whole_records(left)[:1]) == "1 May 2026:\nMy dentist is Dr. Lee."
+    third = told("It's Dr. Kim now.", "c", None, value="kim", ended=False)
+    history = History([old, new, third])
+    assert standings(history) == {"a": "(until 3 May 2026) ", "b": "(no longer) ", "c": "(current) "}
+    labelled = Record("My dentist is Dr. Lee.", id="a", label=4, kind="said", meta=old.meta)
+    assert lay_out(History([labelled, third]), whole_records(History([labelled]))) == (
+        "(no longer) (rating 4) My dentist is Dr. Lee."
+    )
+
+
+def test_a_large_history_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(Record("x", id=str(i), kind="said" if i % 2 else None) for i in range(2_000))
+    looks: list[int] = []
+    real = layout.superseded
+    monkeypatch.setattr(layout, "superseded", lambda records: looks.append(1) or real(records))
+    for _ in range(3):
+        lay_out(history, whole_records(history)[:5])
+    assert looks == [1]
 
 
 def test_marks_of_another_history_are_refused() -> None:

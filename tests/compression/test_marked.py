@@ -50,6 +50,15 @@ def test_days_and_gaps() -> None:
     assert marked.text.endswith("\n2 March 2024:\nZed.")
 
 
+def test_a_rewriter_sees_what_is_no_longer_true() -> None:
+    history = History(
+        Record(f"I live in {town}.", id=town, kind="said", meta={"about": "residence", "value": town})
+        for town in ("Ghent", "Cork")
+    )
+    marked = tag(history, marks_of(whole_records(history), [0, 9]))
+    assert marked.text == ("(no longer) I live in Ghent.\n(current) <start_important>I live in Cork.<end_important>")
+
+
 def test_what_does_not_fit_leaves_the_best_and_their_neighbours() -> None:
     history = history_of(*(f"record {i} by the sea." for i in range(60)), dated=False)
     scores = [0.0] * 60

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from weakref import WeakKeyDictionary
 
 from penchant.compression.budget import harmless
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
+from penchant.history.said import SAID, superseded
 
 GAP = " … "
 _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_standings: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True) -> str:
     """The profile text of some segments (any order; overlaps are merged).
 
     Each record is one paragraph. Neighbouring segments are joined by what stands between them in the record, others by
-    " … ". The records of one day stand under it ("8 May 2023:"), a label before its record ("(rating 4.5) ").
+    " … ". The records of one day stand under it ("8 May 2023:"), a label before its record ("(rating 4.5) "), and
+    before what a later record has replaced, or replaces it, what stands now ("(until 3 May 2026) ", "(current) ").
     Everything else is verbatim but for `harmless`.
     """
+    standing = standings(history, dates=dates)
     lines: list[str] = []
     told: date | None = None
     for record, runs in _runs(history, segments):
@@ -30,7 +35,7 @@ def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True
         if day != told:
             lines.append(f"{say_day(day)}:" if day else "Undated:")
         told = day
-        lines.append(say_label(record) + GAP.join(runs))
+        lines.append(standing.get(record.id, "") + say_label(record) + GAP.join(runs))
     return harmless("\n".join(lines))
 
 
@@ -47,6 +52,25 @@ def say_label(record: Record) -> str:
     if isinstance(record.label, str):
         return f"({' '.join(record.label.split())}) "
     return f"(rating {record.label:g}) "
+
+
+def standings(history: History, *, dates: bool = True) -> Mapping[str, str]:
+    """What stands before the line of a record that another has replaced, and of the one that replaced it and stands;
+    by record id. Only histories with such records (`superseded`) have any. Worked out once for a history."""
+    known = _standings.setdefault(history, {})
+    if dates not in known:
+        known[dates] = _work_out(history, dates)
+    return known[dates]
+
+
+def _work_out(history: History, dates: bool) -> dict[str, str]:
+    replaced = superseded(history)
+    when = {record.id: record.when for record in history if record.kind == SAID} if replaced else {}
+    shown = dict.fromkeys((new for new in replaced.values() if new not in replaced), "(current) ")
+    for old, new in replaced.items():
+        day = when[new] if dates else None
+        shown[old] = f"(until {say_day(day.date())}) " if day else "(no longer) "
+    return shown
 
 
 def check_segments(history: History, segments: Iterable[Segment]) -> None:

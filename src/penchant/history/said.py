@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
-from weakref import WeakKeyDictionary
 
-from penchant.history.records import History, Record
+from penchant.history.records import Record
 from penchant.history.words import split_words
 
 SAID = "said"
@@ -15,9 +13,11 @@ SAID = "said"
 time; normalised) and "ended" (it says that this is over)."""
 
 
+_OVER = 64  # things that are over, remembered for each topic: keeps a long history linear
+
+
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    record: Record
     words: frozenset[str]
     ended: bool
 
@@ -25,48 +25,39 @@ class _Claim:
         """ "Berlin" and "Berlin, Germany" don't contradict each other."""
         return self.words <= other.words or other.words <= self.words
 
+    def replaces(self, old: _Claim) -> bool:
+        if self.ended == old.ended:
+            return not self.ended and not self.agrees(old)
+        # That something is over holds until it is said again; without a value, all of it is over.
+        return (not self.words if self.ended else not old.words) or self.agrees(old)
 
-_known: WeakKeyDictionary[History, MappingProxyType[str, str]] = WeakKeyDictionary()
 
-
-def superseded(history: History) -> MappingProxyType[str, str]:
+def superseded(history: Iterable[Record]) -> dict[str, str]:
     """Id of a "said" record -> id of the later one that took its place, or that says it is over.
 
-    Worked out from the records alone, so that without the later one the earlier one stands again. A record that is a
-    value here and no key is what stands now. Each is followed by the one that came next, so that its time is when the
-    earlier one stopped being true. Remembered as long as the history object lives.
+    history: in time order. Worked out from the records alone, so that without the later one the earlier one stands
+    again. A record that is a value here and no key is what stands now. Each is followed by the one that came next, so
+    that its time is when the earlier one stopped being true.
     """
-    known = _known.get(history)
-    if known is None:
-        known = _known[history] = MappingProxyType(_work_out(history))
-    return known
-
-
-def _work_out(records: Iterable[Record]) -> dict[str, str]:
     found: dict[str, str] = {}
-    standing: dict[str, list[_Claim]] = {}
-    for record in records:
-        if record.kind != SAID:
+    standing: dict[str, dict[_Claim, list[str]]] = {}
+    for record in history:
+        about, claim = record.meta.get("about"), _claim(record)
+        if claim is None or not isinstance(about, str):
             continue
-        about = record.meta.get("about")
-        claim = _claim(record)
-        if not isinstance(about, str) or claim is None:
-            continue
-        earlier = standing.setdefault(about, [])
-        found.update((one.record.id, record.id) for one in earlier if _replaces(claim, one))
-        standing[about] = [*(one for one in earlier if not _replaces(claim, one)), claim]
+        known = standing.setdefault(about, {})
+        for old in [one for one in known if claim.replaces(one)]:
+            found.update(dict.fromkeys(known.pop(old), record.id))
+        known.setdefault(claim, []).append(record.id)
+        if len(known) > _OVER:
+            del known[next(one for one in known if one.ended)]
     return found
 
 
 def _claim(record: Record) -> _Claim | None:
     """None for a record that says nothing that could be contradicted."""
+    if record.kind != SAID:
+        return None
     value, ended = record.meta.get("value"), record.meta.get("ended") is True
     words = frozenset(split_words(value)) if isinstance(value, str) else frozenset()
-    return _Claim(record, words, ended) if words or ended else None
-
-
-def _replaces(new: _Claim, old: _Claim) -> bool:
-    if new.ended == old.ended:
-        return not new.ended and not new.agrees(old)
-    # That something is over holds until it is said again; without a value, all of it is over.
-    return (not new.words if new.ended else not old.words) or new.agrees(old)
+    return _Claim(words, ended) if words or ended else None

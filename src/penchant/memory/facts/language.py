@@ -32,15 +32,17 @@ class Topic:
 class Language:
     """Patterns (`re`, case ignored, "'" for any apostrophe).
 
-    says: found in a sentence that tells something about the speaker. mine: the same, of "my NOUN is ..."; the one
-    group of each is the noun. never: found in one that doesn't, whatever else
-    stands in it. before: makes what follows in the sentence untrue or another's words. opens: a sentence begins with
-    it that asks for something. material: what follows in the turn is a text to work on. roles: words for people and
-    things of which one has one, and their key. cut: words that end a value. also: the value is one of several.
+    hints: a sentence without any of these words says nothing, which spares the patterns. says: found in a sentence
+    that tells something about the speaker. mine: the same, of "my NOUN is ..."; the one group of each is the noun.
+    never: found in a sentence that doesn't, whatever else stands in it. before: makes what follows in the sentence
+    untrue or another's words. opens: a sentence begins with it that asks for something. material: what follows in the
+    turn is a text to work on. roles: words for people and things of which one has one, and their key. articles: left
+    out before a value. cut: words that end a value. also: the value is one of several.
     """
 
     code: str
     stemmer: str
+    hints: frozenset[str]
     says: tuple[str, ...]
     mine: tuple[str, ...]
     never: tuple[str, ...]

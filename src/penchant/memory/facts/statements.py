@@ -14,12 +14,13 @@ from penchant.history.words import split_words
 from penchant.memory.facts.language import Language, Topic, words
 from penchant.memory.facts.languages import LANGUAGES
 
-_PLAIN = str.maketrans({"’": "'", "‘": "'", "`": "'", "\u00a0": " ", "\u202f": " "})
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " "})
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|(?m:^[ \t]*>.*$)", re.DOTALL
 )
 _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
 _INITIAL = re.compile(r"[^\W\d_]{1,4}\.$")
 _PARTICLES = words("de da di del della la le les der den van von zu am an upon saint st el al los las sur")
 _LONGEST = 600  # characters; what is longer is no statement but a text
@@ -53,7 +54,7 @@ def statements(
     tried = (spoken,) if spoken else tuple(LANGUAGES.values())
     plain = text.translate(_PLAIN)
     barred = [*skip, *_quotations(plain, tried)]
-    found = []
+    found: list[Statement] = []
     for start, end in _sentences(text, language):
         if all(end <= a or b <= start for a, b in barred):
             found += _read(text, plain, start, end, tried)
@@ -66,8 +67,8 @@ def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, in
         if len(match.group()) > 2 and " " in match.group().strip():
             yield match.span()
     for language in tried:
-        if match := language.any_material.search(plain):
-            yield match.start(), len(plain)
+        if begun := language.any_material.search(plain):
+            yield begun.start(), len(plain)
 
 
 def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
@@ -105,8 +106,9 @@ def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]
         sentence = plain[start:end]
         if "¿" in sentence:
             return
+    spoken = frozenset(_WORD.findall(sentence.lower()))
     for language in tried:
-        if _says(sentence, language):
+        if spoken & language.hints and _says(sentence, language):
             about, value, ended = _about(sentence, language)
             yield Statement(text[start:end], start, end, about, value, ended)
             return

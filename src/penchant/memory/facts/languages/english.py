@@ -28,7 +28,7 @@ _PETS = roles("dog: dog puppy; cat: cat kitten; horse: horse; parrot: parrot; ra
 _PERSON, _PET = one_of(_PERSONS), one_of(_PETS)
 _PRESENT = (
     "live|work|study|teach|drive|own|play|run|cook|bake|paint|draw|knit|sew|sing|dance|swim|climb|hike|cycle|bike|"
-    "collect|grow|keep|wear|smoke|drink|eat|speak|write|watch|commute|rent|share|suffer|take|use|love|like|enjoy|"
+    "collect|grow|keep|wear|look forward to|have always|smoke|drink|eat|speak|write|watch|commute|rent|share|suffer|take|use|love|like|enjoy|"
     "prefer|hate|dislike|adore|stand|volunteer|travel|belong|believe|attend|practi[cs]e|coach|train|raise|fear|miss|"
     "dream|sleep|wake|get up|go|meet|read|listen|follow|support|vote|breed|ride|ski|sail|fish|camp|garden|walk|"
     "meditate|pray|fast|avoid|tolerate|digest|afford|earn|save|invest|plan|intend|come from|manage|run|serve|"
@@ -36,13 +36,15 @@ _PRESENT = (
 )
 _PAST = (
     "moved|was born|were born|grew up|went|visited|met|married|graduated|finished|won|lost|started|began|joined|"
-    "adopted|bought|sold|broke|got|took|signed up|quit|left|retired|became|ran|attended|travelled|traveled|hiked|"
+    "adopted|bought|sold|chose|found|helped|roasted|mentored|developed|emailed|picked|broke|got|took|signed up|quit|left|retired|became|ran|attended|travelled|traveled|hiked|"
     "camped|painted|made|built|learned|learnt|watched|celebrated|turned|used to|studied|worked|lived|divorced|changed|"
     "switched|gave|donated|volunteered|spent|decided|planted|booked|bake[d]|cooked|played|taught|ordered|rented|"
     "planned|saved|passed|failed my|became|had|published|opened|launched|received|fell|hurt|raised|created|organi[sz]ed|"
     "performed|drew|wrote|swam|climbed|stopped|gave up|picked up|took up|grew|read|saw|applied|enrolled|inherited|"
     "explored|discovered|dreamt|dreamed|competed|hosted|designed|carved|sang|danced"
 )
+_DROPPED = "lost|took|started|got|went|bought|sold|quit|moved|adopted|visited|finished|met|joined|broke|been|won|ran"
+_LIKING = "loved?|liked?|enjoy(?:ed)?|prefer(?:red)?|hated?|disliked?|adored?|wanted|needed"
 _MATTER = (
     r"it\b(?! (?:here|when))|that\b|this\b(?! (?:city|town|neighbou?rhood))|your\b|you\b|how you|what you|the (?:idea|"
     r"suggestion|way|answer|first|second|third|last|sound|look|tone|text|draft|version|one|result|following|above|"
@@ -58,8 +60,20 @@ _TASK = (
 ENGLISH = Language(
     code="en",
     stemmer="english",
+    hints=words("i we my our me us") | words(_DROPPED.replace("|", " ")),
     says=(
-        _I + rf"(?:{_PRESENT}|{_PAST})\b(?! (?:{_MATTER}))",
+        _I + rf"(?:{_LIKING}|{_PRESENT})\b(?! (?:{_MATTER}))",
+        _I + rf"(?:{_PAST})\b(?! (?:that\b|you\b|your\b|to (?:know|think|ask|the (?:link|page|conclusion))))",
+        rf"^(?:(?:just|recently|finally|also|yesterday|hey|hi|wow|yeah|yep|thanks)[,!]? )?(?:{_DROPPED}) (?:my|an?|some|two|three|"
+        r"new|another|married|\w+ing|to (?!it\b|the point|know)\w+)\b",
+        r"\b(?:is|are|'s|means?) (?:\w+ )?(?:important|special|dear|everything|the world|a lot) to (?:me|us)\b",
+        r"\b(?:is|are|'s|was) (?:one of )?my (?:\w+ )?(?:fave|favou?rites?|go-to|hobby|passion|dream|hometown|home)\b",
+        _AM
+        + r"(?!(?:trying|looking|wondering|asking|talking|referring|getting|having (?:trouble|problems?|issues?|difficult)|"
+        r"thinking|feeling|hoping|kidding|joking|seeing|using|sending|assuming|guessing|doing (?:ok|well|fine|good|great)|"
+        r"saying|being|missing|running (?:into|this|the)|pasting|sharing|wishing|sitting|losing|loving|writing (?:this|to)|"
+        r"counting|rooting|going)\b)\w{2,}ing\b",
+        _AM + r"(?:lucky|thrilled|stoked|blessed|going on|going to (?:start|open|move|visit|have|be a))\b",
         r"\b(?:I|we)(?:'ve| have| 've) (?:lived|worked|known|owned|played|had|moved|changed|switched|started|decided|quit|"
         r"bought|sold|adopted|joined|taken up|given up|retired|visited|travelled|traveled|read|seen|won|loved|wanted|"
         r"always|never|been (?:to|in|at|on|with|married|friends|together|\w+ing|a\b|an\b|vegetarian|vegan))",
@@ -85,13 +99,14 @@ ENGLISH = Language(
     ),
     mine=(
         r"\b(?:my|our) (?:(?:new|old|older|younger|little|big|eldest|oldest|youngest|elder|late|twin|first|best|dear) )*"
-        r"([^\W\d_]+)(?:-in-law)?(?: [^\W\d_]+){0,2}? (?:is|are|was|were|has|have|had|lives?|lived|works?|worked|died|"
+        r"([^\W\d_]+)(?:-in-law)?(?: [^\W\d_]+)?? (?:is|are|was|were|has|have|had|lives?|lived|works?|worked|died|"
         r"passed|turned|turns|loves?|likes?|hates?|moved|got|gets|suffers|speaks|plays|played|came|comes|broke|taught|"
         r"gave|started|makes|made|helps?|helped|goes|went|needs|keeps?|means?)\b",
         r"\b(?:my|our) ([^\W\d_]+)'s (?:name|birthday|allergic|called|\w+ing|an?|\d+)\b",
         r"\b(?:my|our) (?:\w+ )?([^\W\d_]+?)(?:'s)? (?:leaves|starts|begins|opens|takes place|ends)\b",
     ),
     never=(
+        r"^(?:your|you|it|that) .*\bto me\b",
         r"\b(?:I|we) (?:see|get it|understand|agree|disagree|hope|mean|guess|wonder|bet|suppose)\b(?! (?:a|my|the)\b)",
         r"\bI (?:think|believe|know) (?:so|not|that's (?:it|all)|you|your|this (?:is|works)|it\b|that\b)",
         r"\bI(?:'m| am| was) (?:just )?(?:wondering|asking|looking for|trying|not sure|sorry|confused|curious|fine|good|"
@@ -168,7 +183,7 @@ ENGLISH = Language(
         Topic("employer", r"\bI(?:'ve| have)? (?:quit|lost|left) my job\b", ended=True),
         Topic(
             "employer",
-            r"\bI(?:'m| am)? (?:now |currently )?(?:work|working) (?:at|for) (?!night|home|the moment|weekends|"
+            r"\bI(?:'m| am)? (?:now |currently |also )?(?:work|working) (?:at|for) (?!night|home|the moment|weekends|"
             rf"least|(?:my|a|the) (?:desk|weekend)|myself|fun|a living|free\b|it\b){VALUE}",
         ),
         Topic(

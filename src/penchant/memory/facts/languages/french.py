@@ -36,6 +36,7 @@ _DONE = (
 FRENCH = Language(
     code="fr",
     stemmer="french",
+    hints=words("je j nous mon ma mes notre nos m on"),
     says=(
         rf"\b(?:je |j'|nous )(?:n'|ne )?(?:{_VERB}|habitons|vivons|travaillons|aimons|partons|allons|adorons)\b",
         rf"\b(?:j'ai|je n'ai|nous avons|je l'ai) (?:\w+ )?(?:{_DONE})\b",

@@ -46,6 +46,7 @@ _ADV = r"(?: (?:seit \w+|jetzt|nun|auch|immer|noch|sehr|früher|gerade|leider|ni
 GERMAN = Language(
     code="de",
     stemmer="german",
+    hints=words("ich wir mein meine meinen meinem meiner unser unsere mir mich uns"),
     says=(
         rf"\b(?:ich|wir) (?!bin\b|war\b|hatte\b|sind\b|haben\b|hatten\b)(?:{_VERB}|{_VERBS_WE})\b",
         rf"\b(?!bin\b|war\b|hatte\b|sind\b|haben\b)(?:{_VERB}) ich\b",

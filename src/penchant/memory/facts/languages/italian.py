@@ -1,5 +1,7 @@
 """Italian."""
 
+import re
+
 from penchant.memory.facts.language import VALUE, Language, Topic, one_of, roles, words
 
 _PERSONS = roles(
@@ -38,6 +40,8 @@ _DONE = (
 ITALIAN = Language(
     code="it",
     stemmer="italian",
+    hints=words(re.sub(r"[^\w ]", " ", _VERB))
+    | words("mio mia miei mie nostro nostra nostri nostre mi ci sono siamo ho abbiamo avevo ero sto stiamo chiamami"),
     says=(
         rf"(?<![\w'])(?<!\bil )(?<!\bun )(?<!\bal )(?<!\bdi )(?<!\blo )(?<!mio )(?:{_VERB})\b",
         r"(?<!\w)(?:mi sono|ci siamo|sono|siamo) (?:\w+ )?(?:trasferit|sposat|laureat|iscritt|rott|separat|nat|cresciut|andat|stat[oaie] (?:in|a)|"

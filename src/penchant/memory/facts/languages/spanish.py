@@ -32,6 +32,10 @@ _VERB = (
 SPANISH = Language(
     code="es",
     stemmer="spanish",
+    hints=words(_VERB.replace("|", " "))
+    | words(
+        "mi mis nuestro nuestra nuestros nuestras me nos he hemos tengo tenemos tenía soy somos era estoy estamos llámame"
+    ),
     says=(
         rf"(?<![\w'])(?:{_VERB})\b(?! (?:con esto|a ver)\b)",
         r"(?<!\w)(?:he|hemos) (?:adoptado|comprado|vendido|cambiado|empezado|dejado|perdido|ganado|reservado|aprendido|vivido|"
