@@ -59,10 +59,7 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
 
     Raises `InputError` naming both numbers when they don't leave room for an answer in the model's window.
     """
-    begin = loaded.tokenizer.bos_token
-    ids: list[int] = loaded.tokenizer(prompt, add_special_tokens=not (begin and prompt.startswith(str(begin))))[
-        "input_ids"
-    ]
+    ids = _prompt_tokens(loaded, prompt)
     if not ids:
         raise InputError("the prompt is empty: expected some text")
     if len(ids) >= loaded.window:
@@ -70,6 +67,18 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
             f"the prompt has {len(ids)} tokens but the window of {loaded.name} is {loaded.window}: "
             "shorten it or lower the budget of the profile"
         )
+    return ids
+
+
+def count_prompt(loaded: LoadedModel, prompt: str) -> int:
+    """How many tokens `prompt_ids` gives, or would give if the window were larger."""
+    return len(_prompt_tokens(loaded, prompt))
+
+
+def _prompt_tokens(loaded: LoadedModel, prompt: str) -> list[int]:
+    begin = loaded.tokenizer.bos_token
+    brings = bool(begin) and prompt.startswith(str(begin))
+    ids: list[int] = loaded.tokenizer(prompt, add_special_tokens=not brings, verbose=False)["input_ids"]
     return ids
 
 

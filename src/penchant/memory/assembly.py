@@ -1,0 +1,280 @@
+"""From what a memory offers to the messages of a prompt, under a hard budget of tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from penchant.compression.budget import harmless
+from penchant.compression.layout import GAP
+from penchant.compression.profile import Profile
+from penchant.errors import InputError
+from penchant.history.dialogue import Exchange, Instruction
+from penchant.memory.context import Context, Dialogue, How, Kept, Spans, Why
+from penchant.memory.counting import Counter
+
+INSTRUCTIONS = "Follow these instructions in every answer:"
+NOTES = "Notes about me:"
+MISSES = 32
+"""Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
+
+SEAM = "\n\n"
+"""Between two user turns of which the first has no answer."""
+
+ALWAYS_SHARE = 0.5
+"""Of the room that instructions leave, what exchanges that are always there may fill with more than their shortest
+way."""
+
+Ways = Sequence[Kept]
+"""The ways in which one exchange may stand in the prompt, the best first."""
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One past exchange that wants to stand in the prompt. position: in `Dialogue.past`. ways: called when its turn
+    comes, so that only exchanges that still have a chance are compressed and counted."""
+
+    position: int
+    ways: Callable[[], Ways]
+
+
+@dataclass(frozen=True)
+class Wording:
+    """How the system message names its parts."""
+
+    instructions: str = INSTRUCTIONS
+    notes: str = NOTES
+
+
+@dataclass
+class _Draft:
+    """The prompt so far. limit: tokens that it may have; used: about those it has. kept: by position in the past.
+    claims: how to take back what was granted, in the order in which it was."""
+
+    counter: Counter
+    dialogue: Dialogue
+    question: str
+    limit: int
+    wording: Wording
+    used: int = 0
+    instructions: tuple[Instruction, ...] = ()
+    notes: Profile | None = None
+    kept: dict[int, Kept] = field(default_factory=dict)
+    unmet: set[int] = field(default_factory=set)
+    claims: list[Callable[[], None]] = field(default_factory=list)
+
+    def messages(self) -> list[dict[str, str]]:
+        out = []
+        system = system_text(self.dialogue.system, self.instructions, self.notes, self.wording)
+        if system:
+            out.append({"role": "system", "content": system})
+        waiting: list[str] = []  # user turns that nothing answers: templates refuse two of them in a row
+        for position in sorted(self.kept):
+            user, assistant = said(self.dialogue.past[position], self.kept[position])
+            if user:
+                waiting.append(user)
+            if assistant and waiting:
+                out.append({"role": "user", "content": SEAM.join(waiting)})
+                out.append({"role": "assistant", "content": assistant})
+                waiting = []
+        out.append({"role": "user", "content": SEAM.join([*waiting, harmless(self.question)])})
+        return out
+
+    def tokens(self) -> int:
+        return self.counter.prompt(self.messages())
+
+    def instruct(self) -> None:
+        """Grant the instructions room, the newest first."""
+        given = self.dialogue.instructions
+        frame = self.counter.text(self.wording.instructions) + self.counter.turn + 2
+        number_cost = self.counter.text(f"\n{len(given)}. ")
+        chosen: list[Instruction] = []
+        misses = 0
+        for one in reversed(given):
+            cost = self.counter.text(harmless(one.text)) + number_cost + (0 if chosen else frame)
+            if self.used + cost <= self.limit:
+                chosen.append(one)
+                self.used, misses = self.used + cost, 0
+                self.claims.append(self._uninstruct)
+            elif (misses := misses + 1) > MISSES:
+                break
+        self.instructions = tuple(reversed(chosen))
+
+    def note(self) -> None:
+        """Grant the notes room, whole or not at all."""
+        notes = self.dialogue.notes
+        if notes is not None and notes.text.strip():
+            cost = self.counter.text(harmless(notes.text)) + self.counter.text(self.wording.notes) + self.counter.turn
+            if self.used + cost <= self.limit:
+                self.notes, self.used = notes, self.used + cost
+                self.claims.append(self._unnote)
+
+    def grant(self, offers: Iterable[Offer], *, patience: int = MISSES, share: float = 1.0) -> None:
+        """Give each offer the first of its ways that fits into this share of the room, until `patience` of them in a
+        row found none. One that stands already may get a better way."""
+        misses, limit = 0, self.used + int(share * (self.limit - self.used))
+        for offer in offers:
+            before = self.kept.get(offer.position)
+            paid = 0 if before is None else self._cost(offer.position, before)
+            for kept in offer.ways():
+                if kept == before:
+                    break
+                cost = self._cost(offer.position, kept) - paid
+                if self.used + cost <= limit:
+                    self.kept[offer.position] = kept
+                    self.used, misses = self.used + cost, 0
+                    self.claims.append(partial(self._restore, offer.position, before))
+                    break
+            else:
+                self.unmet.add(offer.position)
+                if (misses := misses + 1) >= patience:
+                    break
+
+    def outcomes(self, rest: Callable[[int], Kept]) -> Iterator[Kept]:
+        for position in range(len(self.dialogue.past)):
+            kept = self.kept.get(position)
+            if kept is None:
+                kept = rest(position)
+                if position in self.unmet:
+                    kept = dropped(kept.exchange, "budget", kept.similarity)
+            yield kept
+
+    def _uninstruct(self) -> None:
+        self.instructions = self.instructions[1:]
+
+    def _unnote(self) -> None:
+        self.notes = None
+
+    def _restore(self, position: int, before: Kept | None) -> None:
+        if before is None:
+            del self.kept[position]
+            self.unmet.add(position)
+        else:
+            self.kept[position] = before
+
+    def _cost(self, position: int, kept: Kept) -> int:
+        user, assistant = said(self.dialogue.past[position], kept)
+        return self.counter.message(user) + self.counter.message(assistant)
+
+
+def assemble(
+    counter: Counter,
+    dialogue: Dialogue,
+    question: str,
+    budget: int,
+    *,
+    always: Sequence[Offer] = (),
+    offers: Iterable[Offer] = (),
+    rest: Callable[[int], Kept],
+    contiguous: bool = False,
+    wording: Wording = Wording(),
+    tokens_fed: int = 0,
+    seconds: Mapping[str, float] | None = None,
+) -> Context:
+    """The context of a question: at most `budget` tokens of the rendered prompt, counted on it.
+
+    Room is given in this order: the question and the system prompt; the instructions, the newest first where they
+    don't all fit (they are numbered in the order in which they were given); `always` (see `ALWAYS_SHARE`); the notes,
+    whole or not at all; `offers`. Each offer gets the first of its ways that fits, or is dropped with why "budget".
+    contiguous: the first offer without room ends it. rest: what becomes of an exchange that isn't offered.
+
+    A piece's tokens are counted once and added up; the whole prompt is counted at the end, and what came last goes
+    until it fits.
+
+    Raises `InputError` for an empty question, and where question and system prompt alone are over the budget or the
+    model's window.
+    """
+    began = time.perf_counter()
+    if not question.strip():
+        raise InputError("the question is empty: expected some text; say something")
+    draft = _Draft(counter, dialogue, question, min(budget, counter.loaded.window - 1), wording)
+    draft.used = _smallest(draft, budget)
+    draft.instruct()
+    draft.grant(always, share=ALWAYS_SHARE)
+    draft.grant(Offer(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
+    draft.note()
+    there = {one.position for one in always}
+    draft.grant((one for one in offers if one.position not in there), patience=1 if contiguous else MISSES)
+    draft.grant(always)  # what room is left, they may use after all
+    while (tokens := draft.tokens()) > draft.limit:
+        draft.claims.pop()()
+    stand = set(draft.instructions)
+    return Context(
+        tuple(draft.messages()),
+        tokens,
+        budget,
+        instructions=draft.instructions,
+        left_out=tuple(one for one in dialogue.instructions if one not in stand),
+        kept=tuple(draft.outcomes(rest)),
+        notes=draft.notes,
+        tokens_fed=tokens_fed,
+        seconds={**(seconds or {}), "assemble": time.perf_counter() - began},
+    )
+
+
+def system_text(system: str, instructions: Sequence[Instruction], notes: Profile | None, wording: Wording) -> str:
+    """The system message: the system prompt, the instructions numbered, the notes."""
+    parts = [harmless(system)] if system.strip() else []
+    if instructions:
+        lines = (f"{number}. {harmless(one.text)}" for number, one in enumerate(instructions, 1))
+        parts.append("\n".join([wording.instructions, *lines]))
+    if notes is not None:
+        parts.append(f"{wording.notes}\n{harmless(notes.text)}")
+    return "\n\n".join(parts)
+
+
+def said(exchange: Exchange, kept: Kept) -> tuple[str, str]:
+    """What stands in the prompt of both sides: verbatim spans, joined by " … " where something between is left out."""
+    assistant = joined(exchange.assistant.text, kept.assistant) if exchange.assistant else ""
+    return joined(exchange.user.text, kept.user), assistant
+
+
+def joined(text: str, spans: Spans) -> str:
+    out = ""
+    for at, (start, end) in enumerate(spans):
+        between = text[spans[at - 1][1] : start] if at else ""
+        out += (GAP if between.strip() else between) + text[start:end]
+    return harmless(out)
+
+
+def whole(text: str | None) -> Spans:
+    """The span of all of a text."""
+    return ((0, len(text)),) if text else ()
+
+
+def raw(exchange: Exchange, why: Why, similarity: float | None = None) -> Kept:
+    """Both sides word for word; where the answer is missing, the user's turn alone."""
+    answer = exchange.assistant.text if exchange.assistant else None
+    how: How = "raw" if answer else "user-only"
+    return Kept(exchange.number, how, why, similarity, whole(exchange.user.text), whole(answer))
+
+
+def user_only(exchange: Exchange, why: Why, similarity: float | None = None) -> Kept:
+    """The user's turn word for word, nothing of the answer."""
+    return Kept(exchange.number, "user-only", why, similarity, whole(exchange.user.text))
+
+
+def dropped(exchange: int, why: Why, similarity: float | None = None) -> Kept:
+    """Nothing of an exchange."""
+    return Kept(exchange, "dropped", why, similarity)
+
+
+def _shortest(offer: Offer) -> Ways:
+    return offer.ways()[-1:]
+
+
+def _smallest(draft: _Draft, budget: int) -> int:
+    """Tokens of the question with the system prompt. Raises `InputError` where they are over budget or window."""
+    used = draft.tokens()
+    if used <= draft.limit:
+        return used
+    window = draft.counter.loaded.window
+    room = f"the budget is {budget}" if budget < window else f"the window of {draft.counter.loaded.name} is {window}"
+    alone = replace(draft, dialogue=replace(draft.dialogue, system="")).tokens()
+    if alone > draft.limit:
+        raise InputError(f"the question takes {alone} tokens, but {room}: shorten it or raise the budget")
+    raise InputError(
+        f"the system prompt and the question take {used} tokens, but {room}: shorten one or raise the budget"
+    )

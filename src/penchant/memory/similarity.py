@@ -1,0 +1,63 @@
+"""How alike a question and a past exchange are, from 0 to 1: the fused marks of its sentences, calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from penchant.lens.calibration import Calibration
+from penchant.models.loading import LoadedModel
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+RAW, COMPRESSED = 0.7, 0.5
+"""Rhea's thresholds (arXiv 2512.06869): from RAW on both sides stand word for word; from COMPRESSED on the user's turn
+does, and the answer compressed; below, neither."""
+
+
+LOOKED_AT = 512
+"""Tokens of a question that are marked with; of a longer one (a pasted document), as many of beginning and end."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """The logistic function that makes a similarity of a score: 1 / (1 + exp(-(slope x score + offset)))."""
+
+    slope: float
+    offset: float
+
+    def __call__(self, scores: FloatArray) -> FloatArray:
+        exact = self.slope * scores.astype(np.float64) + self.offset
+        return (1.0 / (1.0 + np.exp(-np.clip(exact, -60.0, 60.0)))).astype(np.float32)
+
+
+LIKENESS = {
+    "smollm2": Likeness(1.0, -2.0),
+    "gemma3-270m": Likeness(1.0, -2.0),
+}
+OTHER = Likeness(1.0, -2.0)
+
+
+def likeness_for(calibration: Calibration) -> Likeness:
+    """The fitted one of a model, or that of models that none was fitted for."""
+    return LIKENESS.get(calibration.model_name, OTHER)
+
+
+def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:
+    """The best score among each exchange's segments, float32 [exchanges]. first: as `Episodes.first`."""
+    return np.maximum.reduceat(scores, first) if len(first) else np.zeros(0, np.float32)
+
+
+def markable(loaded: LoadedModel, question: str) -> str:
+    """The question, or where it is longer than `LOOKED_AT` tokens its beginning and its end."""
+    room = min(LOOKED_AT, loaded.window // 2)
+    if len(question) <= room:  # a token is at least a character
+        return question
+    ids = loaded.tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
+    if len(ids) <= room:
+        return question
+    ends = (ids[: room // 2], ids[-(room // 2) :])
+    return " ".join(str(loaded.tokenizer.decode(part, skip_special_tokens=True)) for part in ends)
