@@ -1,0 +1,302 @@
+"""`penchant chat`: a conversation in the terminal, or with a script."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from penchant.cli import chat_commands as commands
+from penchant.cli import chat_views as views
+from penchant.cli.chat_session import Session, check_known
+from penchant.cli.chat_terminal import Keyboard, Line, Waiting, next_turn, piped
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.cli.request import ModelOption
+from penchant.errors import InputError, PenchantError
+from penchant.history.dialogue import Instruction
+from penchant.history.store import Store
+from penchant.history.store.keys import checked
+from penchant.marking.registry import DEFAULT_MARKER
+from penchant.memory.context import Context
+from penchant.memory.conversation import MAX_NEW_TOKENS, Said
+from penchant.memory.detection.registry import DEFAULT_DETECTOR, DETECTORS
+from penchant.memory.registry import DEFAULT_MEMORY, MEMORIES
+from penchant.memory.talk import BUDGET, NOTES
+from penchant.models.loading import load_model
+from penchant.personalizer import Personalizer
+
+
+def chat(
+    *,
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="Who is talking.", show_default=False)],
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", metavar="NAME", help="The conversation: an old one goes on, a new one begins.", show_default=False
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the newest conversation, or with --name only if it is there.")
+    ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List the user's conversations.")] = False,
+    system: Annotated[
+        str | None, typer.Option("--system", metavar="TEXT", help="The system prompt.", show_default=False)
+    ] = None,
+    system_file: Annotated[
+        Path | None,
+        typer.Option("--system-file", metavar="FILE", help="The system prompt, from a file.", show_default=False),
+    ] = None,
+    memory: Annotated[
+        str, typer.Option("--memory", metavar="NAME", help=f"One of {', '.join(MEMORIES)}.")
+    ] = DEFAULT_MEMORY,
+    detector: Annotated[
+        str, typer.Option("--detector", metavar="NAME", help=f"Finds instructions: one of {', '.join(DETECTORS)}.")
+    ] = DEFAULT_DETECTOR,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            "--budget",
+            metavar="TOKENS",
+            help=f"Most tokens of a prompt. Default: a quarter of the model's window, at most {BUDGET}.",
+            show_default=False,
+        ),
+    ] = None,
+    notes: Annotated[
+        float, typer.Option("--notes", metavar="SHARE", help="Share of a prompt for the user's history; 0: none.")
+    ] = NOTES,
+    priority: Annotated[
+        float, typer.Option("--priority", metavar="NATS", min=0, help="More attention to instructions, in nats.")
+    ] = 0.0,
+    max_new_tokens: Annotated[
+        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
+    ] = MAX_NEW_TOKENS,
+    temperature: Annotated[
+        float, typer.Option("--temperature", min=0, metavar="T", help="0: the likeliest answer; above: sampled.")
+    ] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Of the sampling.", show_default=False)
+    ] = None,
+    model: ModelOption = "smollm2",
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.", show_default=False)
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Talk with the model; it keeps your standing instructions and what was said. /help lists what can be typed.
+
+    A script may write its turns to stdin, one a line; with --json every line is a turn as it stands.
+    """
+    checked(user)
+    if not math.isfinite(temperature):
+        raise InputError(f"--temperature {temperature}: expected a number from 0")
+    said_first = _system(system, system_file)
+    with open_store(store) as opened:
+        if listed:
+            _list(opened, user, as_json)
+            return 0
+        chosen = _chosen(opened, user, name, resume)
+        waiting = Waiting()
+        options: dict[str, Any] = {
+            "memory": memory,
+            "detector": detector,
+            "budget": budget,
+            "notes": notes,
+            "priority": priority,
+        }
+        with waiting(f"loading {escape(model)}"):
+            loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
+            # Nothing is marked without notes: a marker then that needs no calibration.
+            marker = DEFAULT_MARKER if notes else "recency"
+            personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
+            personalizer.conversation(**options)  # of nobody: bad options are told before anything is kept
+        session = Session(
+            user,
+            opened,
+            personalizer,
+            waiting,
+            at_terminal=not as_json and sys.stdin.isatty() and sys.stdout.isatty(),
+            name=chosen,
+            system=said_first,
+            options=options,
+            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+        )
+        if hasattr(sys.stdin, "reconfigure"):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        try:
+            if as_json:
+                emit(_document(session, [text for text in _lines() if text.strip()]), True, lambda: None)
+                return 0
+            return _at_terminal(session) if session.at_terminal else _scripted(session)
+        finally:
+            session.close()
+
+
+def _lines() -> list[str]:
+    return sys.stdin.read().split("\n")
+
+
+def _system(text: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return text
+    if text is not None:
+        raise InputError("--system and --system-file exclude each other: choose one")
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise InputError(f"can't read the system prompt from {file} ({why}): expected a text file") from error
+
+
+def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
+    """The name of the conversation to open; "" for a new one."""
+    if name is not None:
+        checked(name, "conversation")
+        if resume:
+            check_known(store, user, name)
+        return name
+    if not resume:
+        return ""
+    entries = store.dialogues.list(user)
+    if not entries:
+        raise InputError(f"user {user!r} has no conversation to go on with: leave --resume out to begin one")
+    return next((entry for entry in entries if entry.turns), entries[0]).id
+
+
+def _list(store: Store, user: str, as_json: bool) -> None:
+    entries = store.dialogues.list(user)
+    rows = [
+        {
+            "name": one.id,
+            "turns": one.turns,
+            "begun": one.begun.isoformat(),
+            "last": None if one.last is None else one.last.isoformat(),
+            "opening": one.opening,
+            "system": one.system,
+        }
+        for one in entries
+    ]
+    emit({"user": user, "conversations": rows}, as_json, lambda: views.show(views.conversations(entries)))
+
+
+def _at_terminal(session: Session) -> int:
+    keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
+    stderr.print(views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D"))
+    if session.name:
+        commands.resumed(session)
+    while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:
+        _take(session, keyboard, text)
+    return 0
+
+
+class _Script:
+    """Turns that come from a file or a pipe; so do the answers to questions."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+
+    def turn(self) -> str | None:
+        try:
+            return next_turn(self._line)
+        except EOFError:
+            return None
+
+    def answer(self, question: str) -> str:
+        try:
+            return self._line(False)
+        except EOFError:
+            return ""
+
+    def forget(self) -> None:
+        pass
+
+
+def _scripted(session: Session) -> int:
+    """Answers on stdout, all else on stderr; exit code 2 if something that was written couldn't be done."""
+    script = _Script(piped(sys.stdin))
+    done = True
+    while (text := script.turn()) is not None and text.strip() != commands.QUIT:
+        done = _take(session, script, text) and done
+    return 0 if done else 2
+
+
+def _take(session: Session, person: commands.Person, text: str) -> bool:
+    """Says a text or runs a command; False where that couldn't be done."""
+    try:
+        if text.startswith("/") and not text.startswith("//"):
+            commands.run(session, person, text)
+        elif text.strip():
+            commands.respond(session, session.say(text.removeprefix("/")))
+    except PenchantError as error:
+        session.reread()
+        stderr.print(f"[red]{escape(' '.join(str(error).split()))}[/]", highlight=False, soft_wrap=True)
+        return False
+    return True
+
+
+def _document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
+    """What was said and answered, as data."""
+    turns = []
+    for text in texts:
+        try:
+            turns.append(_turn(text, *_said(session, text)))
+        except InputError as error:
+            session.reread()
+            turns.append({"text": text, "answer": None, "error": str(error)})
+    conversation = session.conversation if session.name else None
+    return {
+        "user": session.user,
+        "conversation": session.name or None,
+        "model": session.personalizer.loaded.name,
+        "memory": session.options["memory"],
+        "detector": session.options["detector"],
+        "turns": turns,
+        "instructions": [] if conversation is None else [_instruction(one) for one in conversation.instructions],
+    }
+
+
+def _said(session: Session, text: str) -> tuple[int, Said]:
+    said = session.conversation.say(text, **session.sampling)
+    return session.conversation.exchanges[-1].user.number, said
+
+
+def _turn(text: str, number: int, said: Said) -> dict[str, Any]:
+    context = said.context
+    return {
+        "number": number,
+        "text": text,
+        "answer": said.text or None,
+        "answer_number": said.number,
+        "given": [_instruction(one) for one in said.given],
+        "ended": [_instruction(one) for one in said.ended],
+        "records": list(said.learnt),
+        **_context(context),
+        "seconds": {**context.seconds, **said.seconds},
+    }
+
+
+def _context(context: Context) -> dict[str, Any]:
+    noted = () if context.notes is None else zip(context.notes.segments, context.notes.scores, strict=True)
+    return {
+        "tokens": context.tokens,
+        "budget": context.budget,
+        "tokens_fed": context.tokens_fed,
+        "instructions": [one.id for one in context.instructions],
+        "left_out": [one.id for one in context.left_out],
+        "kept": [asdict(one) for one in context.kept],
+        "notes": [{"record": one.record_id, "text": one.text, "score": score} for one, score in noted],
+    }
+
+
+def _instruction(one: Instruction) -> dict[str, Any]:
+    times = {
+        key: None if when is None else when.isoformat() for key, when in (("added", one.added), ("ended", one.ended))
+    }
+    return {**asdict(one), **times}

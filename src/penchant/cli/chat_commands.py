@@ -1,0 +1,215 @@
+"""What begins with a slash in `penchant chat`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rich.text import Text
+
+from penchant.cli import chat_views as views
+from penchant.cli.chat_session import Session
+from penchant.cli.output import stderr
+from penchant.compression.budget import harmless
+from penchant.errors import InputError, UnknownUserError
+from penchant.history.dialogue import Instruction
+from penchant.memory.conversation import Forgotten, Said
+
+QUIT = "/quit"
+RESUMED = 4
+"""Turns that are shown of a conversation that goes on."""
+
+
+class Person(Protocol):
+    """Who can be asked."""
+
+    def answer(self, question: str) -> str: ...
+
+    def forget(self) -> None:
+        """Let go of what was typed."""
+
+
+@dataclass(frozen=True)
+class Command:
+    usage: str
+    about: str
+    run: Callable[[Session, Person, str], None]
+
+
+def run(session: Session, person: Person, line: str) -> None:
+    """Runs a line that begins with a slash. Raises `InputError` for an unknown command or bad arguments."""
+    name, _, rest = line.partition(" ")
+    if name not in COMMANDS:
+        raise InputError(f"no command {name!r}: expected one of {', '.join([*COMMANDS, QUIT])}; // says a slash")
+    COMMANDS[name].run(session, person, rest.strip())
+
+
+def respond(session: Session, said: Said | None) -> None:
+    """What is told below an answer."""
+    if said is not None:
+        for line in views.learned(said.given, said.ended, said.learnt):
+            stderr.print(line)
+        stderr.print(views.summary(said) if said.text else "[yellow]the model said nothing; /retry asks again[/]")
+    elif session.conversation.exchanges[-1].assistant is None:
+        stderr.print("[yellow]stopped before a word was said; /retry asks again[/]")
+    else:
+        stderr.print("[yellow]stopped; what was said is kept, /retry answers anew[/]")
+
+
+def resumed(session: Session) -> None:
+    """Shows where an old conversation is."""
+    turns = session.conversation.turns
+    stderr.print(views.dim(f"{session.name}: {views.counted(len(turns), 'turn')}; /history shows them"))
+    if turns:
+        views.show(*views.history(turns, RESUMED))
+    past = session.conversation.exchanges
+    if past and past[-1].assistant is None:
+        stderr.print(f"[yellow]the answer to turn {past[-1].user.number} is missing; /retry answers it now[/]")
+
+
+def _help(session: Session, person: Person, rest: str) -> None:
+    known = {one.usage: one.about for one in COMMANDS.values()}
+    writing = {
+        "//…": "says what begins with a slash",
+        "…\\": "goes on in the next line",
+        '"""': "begins and ends a text of several lines",
+        "Ctrl-C": "stops an answer; what was said is kept",
+    }
+    views.show(views.commands({**known, f"{QUIT}, Ctrl-D": "leaves", **writing}))
+
+
+def _instructions(session: Session, person: Person, rest: str) -> None:
+    verb, _, given = rest.partition(" ")
+    conversation, given = session.conversation, given.strip()
+    if verb in {"", "all"}:
+        if given:
+            raise InputError(f"/instructions all takes nothing more, not {given!r}")
+        known = conversation.notebook.written if verb else ()
+        views.show(views.instructions(conversation.instructions, session.name, known))
+    elif verb == "add":
+        made = conversation.notebook.write(given)
+        stderr.print(Text(f"+ {harmless(made.text)}", style="green"))
+    elif verb == "edit":
+        number, _, text = given.partition(" ")
+        old = _numbered(conversation.instructions, number)
+        made = conversation.notebook.amend(old.id, text)
+        stderr.print(Text(f"{number} is now: {harmless(made.text)}", style="green"))
+    elif verb == "end":
+        ended = conversation.notebook.end(_numbered(conversation.instructions, given).id)
+        stderr.print(Text.assemble(("- ", "yellow"), (harmless(ended.text), "strike")))
+    else:
+        raise InputError(f"/instructions {verb}: expected add TEXT, edit N TEXT, end N, all, or nothing")
+
+
+def _numbered(listed: tuple[Instruction, ...], number: str) -> Instruction:
+    if number.isdecimal() and 1 <= int(number) <= len(listed):
+        return listed[int(number) - 1]
+    there = f"a number from 1 to {len(listed)}" if listed else "one that stands, and none does"
+    raise InputError(f"no instruction {number!r}: expected {there}; /instructions lists them")
+
+
+def _why(session: Session, person: Person, rest: str) -> None:
+    if session.last is None:
+        raise InputError("/why is about the last whole answer of this session, and there is none yet: say something")
+    views.show(*views.why(session.last, session.name))
+
+
+def _history(session: Session, person: Person, rest: str) -> None:
+    if rest and not (rest.isdecimal() and int(rest)):
+        raise InputError(f"/history {rest}: expected how many turns to show, or nothing for all")
+    turns = session.conversation.turns if session.name else ()
+    views.show(*views.history(turns, int(rest) if rest else None))
+
+
+def _search(session: Session, person: Person, rest: str) -> None:
+    if not rest:
+        raise InputError("/search needs some words to look for")
+    views.show(views.found(session.store.dialogues.search(session.user, rest)))
+
+
+def _forget(session: Session, person: Person, rest: str) -> None:
+    if rest == "all":
+        _forget_conversation(session, person)
+        return
+    words = rest.replace(",", " ").split()
+    if not words or not all(word.isdecimal() for word in words):
+        raise InputError("/forget needs numbers of turns, or all for the conversation; /history shows the numbers")
+    conversation = session.conversation
+    numbers = [int(word) for word in words]
+    said = {turn.number: turn for turn in conversation.turns}
+    shown = "; ".join(f"{number} “{views.short(said[number].text)}”" for number in numbers if number in said)
+    if not all(number in said for number in numbers) or _agreed(person, f"Erase turn {shown}, and what came of it?"):
+        erased = conversation.forget(numbers)  # raises for a turn that isn't there
+        session.last = None
+        person.forget()
+        _tell(erased)
+
+
+def _forget_conversation(session: Session, person: Person) -> None:
+    if not session.name:
+        raise InputError("there is nothing to forget: this conversation hasn't begun")
+    conversation = session.conversation
+    if not _agreed(person, f"Erase this whole conversation ({views.counted(len(conversation.turns), 'turn')})?"):
+        return
+    given = tuple(one for one in conversation.notebook.written if one.conversation == session.name)
+    erased = Forgotten(conversation.turns, given, session.erase())
+    person.forget()
+    _tell(erased)
+
+
+def _agreed(person: Person, question: str) -> bool:
+    if person.answer(f"{question} [y/N] ").strip().lower() in {"y", "yes"}:
+        return True
+    stderr.print(views.dim("nothing was erased"))
+    return False
+
+
+def _tell(erased: Forgotten) -> None:
+    numbers = ", ".join(str(turn.number) for turn in erased.turns)
+    parts = [f"erased: {views.counted(len(erased.turns), 'turn')}" + (f" ({numbers})" if numbers else "")]
+    parts.append(views.counted(len(erased.instructions), "instruction"))
+    parts.append(views.counted(len(erased.records), "record"))
+    stderr.print(Text(", ".join(parts), style="green"))
+
+
+def _facts(session: Session, person: Person, rest: str) -> None:
+    try:
+        records = session.store.history(session.user)
+    except UnknownUserError:
+        views.show(views.dim("nothing is known of you yet"))
+        return
+    views.show(views.facts(records, session.name))
+
+
+def _retry(session: Session, person: Person, rest: str) -> None:
+    respond(session, session.retry())
+
+
+def _resume(session: Session, person: Person, rest: str) -> None:
+    if not rest:
+        views.show(views.conversations(session.store.dialogues.list(session.user)))
+        return
+    session.go(rest)
+    resumed(session)
+
+
+def _new(session: Session, person: Person, rest: str) -> None:
+    session.go()
+    stderr.print(views.dim("a new conversation"))
+
+
+COMMANDS: dict[str, Command] = {
+    "/help": Command("/help", "this list", _help),
+    "/instructions": Command(
+        "/instructions [all]", "your standing instructions; add TEXT, edit N TEXT, end N change them", _instructions
+    ),
+    "/why": Command("/why", "what the last answer stood on", _why),
+    "/history": Command("/history [N]", "what was said, or the last N turns of it", _history),
+    "/search": Command("/search WORDS", "finds turns in all your conversations", _search),
+    "/facts": Command("/facts", "what this conversation left in your history", _facts),
+    "/forget": Command("/forget N | all", "erases turns with what came of them, or the conversation", _forget),
+    "/retry": Command("/retry", "answers the last turn again, if its answer is missing or was stopped", _retry),
+    "/resume": Command("/resume [NAME]", "goes on with another conversation, or lists them", _resume),
+    "/new": Command("/new", "begins a new conversation", _new),
+}

@@ -1,0 +1,129 @@
+"""What `penchant chat` holds between two turns: the conversation that is open, and what the last answer stood on."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
+from penchant.errors import InputError
+from penchant.history.dialogue import Exchange
+from penchant.history.store import Store
+from penchant.memory.conversation import Conversation, Said
+from penchant.personalizer import Personalizer
+
+
+@dataclass(frozen=True)
+class Last:
+    """An answer, and the exchanges that were there before it."""
+
+    said: Said
+    past: tuple[Exchange, ...]
+
+
+@dataclass
+class Session:
+    """options: of `Personalizer.conversation`; sampling: of `Conversation.stream`. name: "" for a conversation that
+    isn't begun: nothing is kept of it until something is said. system: of new conversations, and of the first.
+    at_terminal: Ctrl-C stops an answer, and nothing else."""
+
+    user: str
+    store: Store
+    personalizer: Personalizer
+    waiting: Waiting
+    at_terminal: bool
+    name: str = ""
+    system: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    sampling: dict[str, Any] = field(default_factory=dict)
+    last: Last | None = None
+    _opened: Conversation | None = None
+    _begun_here: bool = False
+
+    @property
+    def conversation(self) -> Conversation:
+        """The open one; begun, or read from the store, at first use."""
+        if self._opened is None:
+            self._begun_here |= not _known(self.store, self.user, self.name)
+            self._opened = self._open(self.name, self.system)
+            self.name = self._opened.name
+        return self._opened
+
+    def reread(self) -> None:
+        """Reads the conversation from the store again at its next use: something came between."""
+        self._opened = None
+
+    def go(self, name: str = "") -> None:
+        """On to another conversation: an old one, or a new one. Raises `InputError` for an unknown name."""
+        opened = None
+        if name:
+            check_known(self.store, self.user, name)
+            opened = self._open(name, None)
+        self.close()
+        self.name, self._opened, self.last, self._begun_here = name, opened, None, False
+
+    def erase(self) -> tuple[str, ...]:
+        """Erases the conversation, and is ready for a new one. Returns the ids of erased records."""
+        conversation = self.conversation
+        records = self.store.dialogues.forget(self.user, self.name)
+        conversation.memory.forget(conversation.key)
+        self.name, self._opened, self.last, self._begun_here = "", None, None, False
+        return records
+
+    def close(self) -> None:
+        """Nothing stays of a conversation that was begun here if nothing was said and nothing written down."""
+        if not (self.name and self._begun_here):
+            return
+        conversation = self.conversation
+        written = any(one.conversation == self.name for one in conversation.notebook.written)
+        if not conversation.turns and not written:
+            self.erase()
+
+    def say(self, text: str) -> Said | None:
+        """Says it and shows the answer as it comes; None for an answer that was stopped."""
+        return self._answer(self.conversation.stream(text, **self.sampling))
+
+    def retry(self) -> Said | None:
+        """Answers the last turn again, one whose answer is missing or was stopped."""
+        return self._answer(self.conversation.retry(**self.sampling))
+
+    def _open(self, name: str, system: str | None) -> Conversation:
+        return self.personalizer.conversation(self.user, name, system=system, **self.options)
+
+    def _answer(self, pieces: Iterator[str | Said]) -> Said | None:
+        past, self.last = self.conversation.exchanges, None
+        try:
+            with stoppable(self.waiting) if self.at_terminal else nullcontext():
+                said = self._shown(pieces)
+        except KeyboardInterrupt:
+            if not self.at_terminal:
+                raise
+            self.reread()  # anything may have been cut off
+            return None
+        self.last = None if said is None else Last(said, past)
+        return said
+
+    def _shown(self, pieces: Iterator[str | Said]) -> Said | None:
+        shown = Wrapped()
+        # Closed at once, so that what was said until then is kept before anything else happens.
+        with closing(cast("Generator[str | Said]", pieces)) as made, shown, self.waiting("thinking"):
+            for piece in made:
+                self.waiting.over()
+                if isinstance(piece, Said):
+                    return piece
+                shown.write(piece)
+                if self.waiting.asked_to_stop:
+                    return None
+        return None
+
+
+def check_known(store: Store, user: str, name: str) -> None:
+    """Raises `InputError` for a conversation that the user hasn't."""
+    if not _known(store, user, name):
+        raise InputError(f"no conversation {name!r} of user {user!r}: `penchant chat --user ID --list` lists them")
+
+
+def _known(store: Store, user: str, name: str) -> bool:
+    return name in {entry.id for entry in store.dialogues.list(user)}

@@ -1,0 +1,261 @@
+"""Conversations, instructions and contexts as tables, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from penchant.cli.chat_session import Last
+from penchant.compression.budget import harmless
+from penchant.history.dialogue import Exchange, Instruction, Turn
+from penchant.history.records import History
+from penchant.history.said import SAID, superseded
+from penchant.history.store.conversation_list import ConversationEntry
+from penchant.history.store.dialogues import FoundTurn
+from penchant.memory.context import Context, Kept
+from penchant.memory.conversation import Said
+
+SCOPES = {"conversation": "this conversation", "always": "always", "until": "until"}
+REASONS = {
+    "first": "the first one",
+    "recent": "one of the last",
+    "retrieved": "like the question",
+    "unlike": "unlike the question",
+    "budget": "no room",
+    "method": "by the method",
+}
+_SHOWN = 48  # characters of a turn in a table
+_DROPPED = 20  # exchanges that were dropped are listed up to so many
+
+
+def show(*parts: RenderableType) -> None:
+    """Prints on stdout, for people."""
+    console = Console(highlight=False)
+    for part in parts:
+        console.print(part)
+
+
+def dim(text: str) -> Text:
+    return Text(harmless(text), style="dim")
+
+
+def table(*columns: str, wide: str = "") -> Table:
+    """A plain table; the column `wide` takes what room there is."""
+    made = Table(box=None, header_style="dim", pad_edge=False)
+    for name in columns:
+        numbers = name in {"", "turn", "turns", "similarity", "score"}
+        made.add_column(name, justify="right" if numbers else "left", no_wrap=name != wide, overflow="fold")
+    return made
+
+
+def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instruction] = ()) -> RenderableType:
+    """A numbered list: those that stand, or with `known` (all there are) the ended ones too, not numbered."""
+    if not listed and not known:
+        return dim("no instruction stands")
+    ended = [one for one in known if not one.stands]
+    made = table("", "instruction", "stands", "since", "given", *(["ended"] if ended else []), wide="instruction")
+    for number, one in enumerate(listed, 1):
+        made.add_row(str(number), Text(harmless(one.text)), *_about(one, here), *([""] if ended else []))
+    for one in ended:
+        made.add_row("", Text(harmless(one.text), style="dim strike"), *_about(one, here), _end(one, known))
+    return made
+
+
+def _about(one: Instruction, here: str) -> tuple[Text, Text, Text]:
+    scope = _scope(one)
+    place = "by you" if one.turn is None else f"turn {one.turn}"
+    elsewhere = one.conversation and one.conversation != here
+    given = f"{place} in {one.conversation}" if elsewhere else place
+    return dim(scope), dim(moment(one.added)), dim(given)
+
+
+def _end(one: Instruction, known: Iterable[Instruction]) -> Text:
+    causes = {"user": "by you", "until": "its time had come", None: ""}
+    follower = next((other for other in known if other.id == one.ended_by), None)
+    cause = f"by “{short(follower.text)}”" if follower is not None else causes.get(one.ended_by, "by another one")
+    return dim(f"{moment(one.ended)} {cause}")
+
+
+def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: Sequence[str]) -> list[Text]:
+    """A line for each thing that a turn changed."""
+    lines = [
+        Text.assemble(("+ instruction: ", "green"), harmless(one.text), (f"  ({harmless(_scope(one))})", "dim"))
+        for one in given
+    ]
+    lines += [Text.assemble(("- instruction: ", "yellow"), (harmless(one.text), "strike")) for one in ended]
+    if facts:
+        lines.append(Text(f"+ {counted(len(facts), 'record')} of what you said", style="green"))
+    return lines
+
+
+def _scope(one: Instruction) -> str:
+    return one.until if one.scope == "until" and one.until else SCOPES[one.scope]
+
+
+def summary(said: Said) -> Text:
+    """One line below an answer."""
+    context = said.context
+    kept = sum(one.how != "dropped" for one in context.kept)
+    parts = [f"{context.tokens:,} of {context.budget:,} tokens"]
+    if context.kept:
+        parts.append(f"{kept} of {counted(len(context.kept), 'exchange')}")
+    if context.instructions:
+        parts.append(counted(len(context.instructions), "instruction"))
+    if context.notes is not None and context.notes.segments:
+        parts.append(counted(len(context.notes.segments), "note"))
+    return dim(" · ".join([*parts, f"{sum(said.seconds.values()):.1f} s"]))
+
+
+def why(last: Last, here: str) -> list[RenderableType]:
+    """What an answer stood on."""
+    said, context = last.said, last.said.context
+    share = context.tokens / context.budget
+    parts: list[RenderableType] = [
+        Text.assemble(
+            ("the prompt  ", "bold"),
+            f"{context.tokens:,} of {context.budget:,} tokens ({share:.0%})",
+            (f"; {context.tokens_fed:,} went through the model to choose them" if context.tokens_fed else "", "dim"),
+        ),
+        Text("instructions", style="bold"),
+        _in(instructions(context.instructions, here) if context.instructions else dim("none")),
+    ]
+    if context.left_out:
+        parts.append(_in(Text(f"left out, no room: {counted(len(context.left_out), 'instruction')}", style="yellow")))
+        parts += [_in(Text(harmless(one.text), style="yellow")) for one in context.left_out]
+    parts += [Text("past exchanges", style="bold"), *map(_in, _exchanges(context.kept, last.past))]
+    parts.append(Text("notes from the history", style="bold"))
+    parts.append(_in(_notes(context)))
+    spent = " · ".join(f"{phase} {value:.2f} s" for phase, value in {**context.seconds, **said.seconds}.items())
+    return [*parts, Text.assemble(("seconds  ", "bold"), (spent, "dim"))]
+
+
+def _in(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))
+
+
+def _exchanges(kept: Sequence[Kept], past: Sequence[Exchange]) -> list[RenderableType]:
+    if not kept:
+        return [dim("none")]
+    known = {one.number: one for one in past}
+    dropped = [one for one in kept if one.how == "dropped"]
+    listed = kept if len(dropped) <= _DROPPED else [one for one in kept if one.how != "dropped"]
+    made = table("turn", "kept", "because", "similarity", "you said", wide="you said")
+    for one in listed:
+        exchange = known[one.exchange]
+        like = "" if one.similarity is None else f"{one.similarity:.2f}"
+        style = "dim" if one.how == "dropped" else ""
+        cells = [str(exchange.user.number), _how(one, exchange), REASONS[one.why], like, short(exchange.user.text)]
+        made.add_row(*(Text(cell, style=style) for cell in cells))
+    if len(listed) == len(kept):
+        return [made]
+    reasons = ", ".join(
+        f"{sum(one.why == why for one in dropped)} {REASONS[why]}"
+        for why in REASONS
+        if any(one.why == why for one in dropped)
+    )
+    return [made, dim(f"{counted(len(dropped), 'exchange')} dropped: {reasons}")]
+
+
+def _how(one: Kept, exchange: Exchange) -> str:
+    if one.how != "compressed" or exchange.assistant is None:
+        return one.how
+    share = sum(end - start for start, end in one.assistant) / len(exchange.assistant.text)
+    return f"{one.how}, {share:.0%} of the answer"
+
+
+def _notes(context: Context) -> RenderableType:
+    if context.notes is None or not context.notes.segments:
+        return dim("none")
+    made = table("score", "record", "text", wide="text")
+    for segment, score in zip(context.notes.segments, context.notes.scores, strict=True):
+        made.add_row(f"{score:.2f}", dim(segment.record_id), Text(harmless(segment.text)))
+    return made
+
+
+def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableType]:
+    """The turns, numbered (the last ones only); where an answer is missing or was stopped, it says so."""
+    if not turns:
+        return [dim("nothing was said yet")]
+    lines: list[tuple[str, Text]] = []
+    for place, turn in enumerate(turns):
+        mine = turn.role == "user"
+        text = Text.assemble(("› ", "bold cyan") if mine else "", harmless(turn.text))
+        if turn.stopped:
+            text.append("  (stopped)", style="yellow")
+        lines.append((str(turn.number), text))
+        if mine and (place + 1 == len(turns) or turns[place + 1].role == "user"):
+            lines.append(("", Text("(the answer is missing)", style="yellow")))
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(justify="right", style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for number, text in lines if last is None else lines[-last:]:
+        made.add_row(number, text)
+    return [made]
+
+
+def found(turns: Sequence[FoundTurn]) -> RenderableType:
+    if not turns:
+        return dim("nothing found")
+    made = table("score", "conversation", "turn", "who", "text", wide="text")
+    for one in turns:
+        who = "you" if one.turn.role == "user" else "answer"
+        text = Text(short(one.turn.text, 200))
+        made.add_row(f"{one.score:.1f}", dim(one.conversation), str(one.turn.number), dim(who), text)
+    return made
+
+
+def facts(records: History, conversation: str) -> RenderableType:
+    """The records that a conversation became, with what took their place."""
+    later = superseded(records)
+    known = {record.id: record for record in records}
+    mine = [one for one in records if one.kind == SAID and one.meta.get("conversation") == conversation]
+    if not mine:
+        return dim("nothing was learnt in this conversation")
+    current = set(later.values()) - set(later)
+    made = table("turn", "what you said", "about", "", "record", wide="what you said")
+    for one in mine:
+        follower = known.get(later.get(one.id, ""))
+        state = f"until {moment(follower.when)}" if follower is not None else "current" if one.id in current else ""
+        style = "dim strike" if follower is not None else ""
+        about = str(one.meta.get("about") or "")
+        made.add_row(
+            str(one.meta.get("turn", "")), Text(harmless(one.body), style=style), dim(about), dim(state), dim(one.id)
+        )
+    return made
+
+
+def conversations(entries: Sequence[ConversationEntry]) -> RenderableType:
+    if not entries:
+        return dim("no conversation is kept")
+    made = table("conversation", "turns", "last", "begins with", wide="begins with")
+    for one in entries:
+        made.add_row(Text(harmless(one.id)), str(one.turns), dim(moment(one.last or one.begun)), dim(one.opening))
+    return made
+
+
+def commands(known: Mapping[str, str]) -> RenderableType:
+    made = Table(box=None, show_header=False, pad_edge=False)
+    for name, about in known.items():
+        made.add_row(f"[bold]{escape(name)}[/]", f"[dim]{escape(about)}[/]")
+    return made
+
+
+def moment(when: datetime | None) -> str:
+    """Local time, to the minute."""
+    return "" if when is None else f"{when.astimezone():%Y-%m-%d %H:%M}"
+
+
+def short(text: str, length: int = _SHOWN) -> str:
+    """The beginning of a text, on one line."""
+    line = " ".join(harmless(text).split())
+    return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
