@@ -244,9 +244,10 @@ def test_a_user_goes_with_the_last_thing_kept(store):
     talks.forget("kim", "c")
     assert [one.id for one in talks.instructions("kim", None)] == ["own"]
     talks.open("ned", "c", when=START)
-    store.user_dir("memories", "ned").mkdir(parents=True)
+    for area in ("memories", "indexes"):
+        store.user_dir(area, "ned").mkdir(parents=True)
     talks.forget("ned", "c")
-    assert not store.user_dir("memories", "ned").exists()
+    assert [store.user_dir(area, "ned").exists() for area in ("memories", "indexes")] == [False, False]
     assert [entry.user for entry in store.users()] == ["ann", "bob", "kim"]
     assert store.forget("kim").instructions == 1
 
@@ -306,6 +307,21 @@ def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monke
         assert rows.read_text().count("\n") == 1
         assert len(again.dialogues.turns("bob", "a")) == 10
     assert not list(store.directory.glob("erasing-*"))
+
+
+def test_an_erasure_that_took_the_user_is_finished_on_opening(store, monkeypatch):
+    store.dialogues.open("kim", "c", when=START)
+    store.dialogues.open("../eve", "c", when=START)
+    areas = [store.user_dir(area, "kim") for area in ("memories", "episodes")]
+    monkeypatch.setattr(erasure, "remove_folder", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt))
+    for folder in areas:
+        folder.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        store.dialogues.forget("kim", "c")
+    monkeypatch.undo()
+    with Store(store.directory) as again:
+        assert [folder.exists() for folder in areas] == [False, False]
+        assert [entry.user for entry in again.users()] == ["../eve", "ann", "bob"]
 
 
 def test_an_erasure_cut_off_before_its_commit_erases_nothing(store, monkeypatch):

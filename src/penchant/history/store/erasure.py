@@ -27,7 +27,7 @@ from penchant.history.store.withdrawal import Erased, withdraw
 
 MARKER = "erasing-"
 _NAME = 64  # characters of a user's folder name
-_FOLDER = re.compile(rf"{EPISODES}/[0-9a-f]{{64}}/[0-9a-f]{{16}}")
+_FOLDER = re.compile(r"[^/.]+/[0-9a-f]{64}(/[0-9a-f]{16})?")
 _log = logging.getLogger(__name__)
 
 
@@ -166,10 +166,10 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
             _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
 
 
-def write_marker(marker: Path, sources: Iterable[Source], folder: Path | None = None) -> None:
+def write_marker(marker: Path, sources: Iterable[Source], folders: Iterable[Path] = ()) -> None:
     """Notes down, on disk when this returns, what an erasure is about to take, so that it can be finished if it is cut
-    off. folder: a conversation's. Raises `OSError`."""
-    lines = [*map(str, sources)] + ([] if folder is None else ["/".join(folder.parts[-3:])])
+    off. folders: of users or conversations, as seen from the store's. Raises `OSError`."""
+    lines = [*map(str, sources), *(folder.as_posix() for folder in folders)]
     with marker.open("w", encoding="ascii") as file:
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
@@ -177,7 +177,7 @@ def write_marker(marker: Path, sources: Iterable[Source], folder: Path | None = 
 
 
 def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
-    """What was being erased, and folders of conversations. A line that a crash cut short is passed over: nothing was
+    """What was being erased, and folders that went with it. A line that a crash cut short is passed over: nothing was
     erased yet then."""
     found, folders = [], []
     for line in marker.read_text(encoding="ascii", errors="replace").splitlines():

@@ -48,16 +48,14 @@ def forget(
             with database.writing(engine) as connection:
                 gone = _delete(connection, user, conversation, None if numbers is None else sorted(set(numbers)))
                 sources = [source_of(user, name) for name in gone.records] or ([source_of(user)] if gone.user else [])
+                folders = [folder, *_emptied(directory, user, gone)]
                 # Before the commit: from then on the erasure is finished, whatever happens.
-                erasure.write_marker(marker, sources, folder)
+                erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders])
             if sources:
                 withdraw(directory, Erased([source_of(user)] if gone.last else sources))
-            erasure.remove_folder(folder)
-            if gone.user:
-                erasure.remove_folders(directory, user_folder(user), keep=(INDEXES,))
-            elif gone.records and gone.last:
-                erasure.remove_folders(directory, user_folder(user), keep=(INDEXES, EPISODES))
-        if gone.records and not keep_index:
+            for found in folders:
+                erasure.remove_folder(found)
+        if (gone.records or gone.user) and not keep_index:
             erasure.remove_folder(directory / INDEXES / user_folder(user))
         erasure.compact(engine)
         marker.unlink(missing_ok=True)
@@ -66,6 +64,14 @@ def forget(
             f"files of {user!r} can't be removed ({error}): make {directory} writable, try again"
         ) from error
     return gone.records
+
+
+def _emptied(directory: Path, user: str, gone: _Gone) -> list[Path]:
+    """The user's folders, but the index, that have nothing to be there for any more."""
+    if not (gone.user or (gone.last and gone.records)):
+        return []
+    kept = (INDEXES,) if gone.user else (INDEXES, EPISODES)
+    return [folder for folder in directory.glob(f"*/{user_folder(user)}") if folder.parent.name not in kept]
 
 
 def _delete(connection: sa.Connection, user: str, conversation: str, numbers: list[int] | None) -> _Gone:
