@@ -21,7 +21,8 @@ _QUOTED = regex.compile(
     regex.S,
 )
 _ITEM = regex.compile(r"[^\S\n]*(?:[-*•–]|\(?\d{1,2}[.)])[^\S\n]*\S")
-_BREAK = regex.compile(r"\n+")
+#: Where a sentence ends besides: at the end of a line, and behind a question that goes on in lower case.
+_BREAK = regex.compile(r"\n+|(?<=[?!]) +(?=\p{Ll})")
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,11 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def _pieces(text: str, plain: str) -> list[tuple[int, int]]:
-    """Trimmed (start, end) of sentences, which end at every end of line as well. Split on the plain text, where a full
-    stop inside a quotation ends nothing."""
+    """Trimmed (start, end) of sentences. Split on the plain text, where a full stop inside a quotation ends nothing."""
     found: list[tuple[int, int]] = []
     for piece in segment_record(Record(plain), 0, "sentence"):
         at = piece.start
-        for stop in [*(m.start() for m in _BREAK.finditer(text, piece.start, piece.end)), piece.end]:
+        for stop in [*(m.start() for m in _BREAK.finditer(plain, piece.start, piece.end)), piece.end]:
             part = text[at:stop]
             start, end = at + len(part) - len(part.lstrip()), stop - (len(part) - len(part.rstrip()))
             if start < end:

@@ -27,6 +27,8 @@ _WHOLE = regex.compile(
 def slot_of(text: str, table: Table) -> str | None:
     """The slot of an instruction in a language; None: no slot, or more than one in a list."""
     plain = plain_text(text)
+    for name in ("counted", "until", "spanned"):
+        plain = table.compiled[name].sub(" ", plain)
     found = [name for name in table.slots if table.find(f"slot.{name}", plain)]
     if not found or ("\n" in text.strip() and len(found) > 1) or table.find("rules", plain):
         return None

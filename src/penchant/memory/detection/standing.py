@@ -47,42 +47,47 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
     def about() -> bool:
         return any(has(f"slot.{name}") for name in table.slots)
 
-    alone, strong, habit = has("alone"), any(map(has, _STRONG)), has("habit")
+    alone, strong, habit = has("alone"), [name for name in _STRONG if has(name)], has("habit")
+    told = has("verb") or (has("act") and (bool(strong) or about()))
     if not (alone or strong or habit or has("always")):
-        doubtful = has("please") and has("verb") and about() and not has("once")
+        doubtful = told and about() and not any(map(has, (*_GUARDS, "subject")))
         return Verdict("doubt", table) if doubtful else NO
-    start = _begin(plain, table)
-    rest = plain[start:]
-    told = table.find("verb", rest) is not None
-    if not (alone or told or about()):
-        return NO
-    guards = [name for name in ("once", "artefact", "reported", "unless") if has(name)]
-    if not alone and table.find("subject", rest.lstrip(" ,")):
+    start, clause = _begin(plain, table)
+    guards = [name for name in _GUARDS if has(name)]
+    if not alone and table.find("subject", plain[clause:].lstrip(" ,")):
         guards.append("subject")
     if not alone and sentence.asks and not has("request"):
         guards.append("asks")
     if guards:
-        return Verdict("doubt", table, start) if guards == ["once"] and has("durable") else NO
-    certain = alone or habit or strong or told or has("please") or has("wish")
-    return Verdict("yes" if certain else "doubt", table, start)
+        # One guard may err where an instruction is otherwise plain.
+        return Verdict("doubt", table, start) if len(guards) == 1 and strong and told else NO
+    if alone or told or about():
+        certain = alone or habit or strong or told or has("please") or has("wish")
+        return Verdict("yes" if certain else "doubt", table, start)
+    bare = bool(set(strong) & {"durable", "each", "rules"}) and not has("finite")
+    return Verdict("yes", table, start) if bare else Verdict("doubt", table, start) if strong else NO
 
 
+_GUARDS = ("once", "artefact", "reported", "unless")
 _STRONG = ("durable", "each", "here", "rules", "until", "counted", "spanned", "when")
 _COMMA = regex.compile(r",\s+")
 _CUES = (*_STRONG, "always", "alone", "habit", "wish")
 
 
-def _begin(plain: str, table: Table) -> int:
-    """Where the clause with the first cue begins; 0: with the sentence."""
+def _begin(plain: str, table: Table) -> tuple[int, int]:
+    """Where the instruction begins, and the clause with its first cue: what comes before that clause belongs to the
+    instruction, unless it says nothing of it. 0: with the sentence."""
     cues = [match.start() for name in _CUES if (match := table.find(name, plain))]
     if not cues:
-        return 0
+        return 0, 0
     first = min(cues)
     parts = [match.span() for match in table.compiled["joint"].finditer(plain, 0, first + 1)]
     commas = [match.span() for match in _COMMA.finditer(plain, 0, first + 1) if match.end() == first]
+    parts = [(start, end) for start, end in parts if end <= first]
+    clause = max((end for _, end in (*parts, *commas)), default=0)
     parts += [(start, end) for start, end in commas if len(plain[:start].split()) > 1]
-    fitting = [(start, end) for start, end in parts if end <= first and _says_nothing(plain[:start], table)]
-    return max((end for _, end in fitting), default=0)
+    fitting = [end for start, end in parts if _says_nothing(plain[:start], table)]
+    return max(fitting, default=0), clause
 
 
 def _says_nothing(plain: str, table: Table) -> bool:

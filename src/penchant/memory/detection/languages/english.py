@@ -14,15 +14,21 @@ _MAKE = r"(?:write|draft|compose|create|generate|design|invent|make up|come up w
 
 ENGLISH = Table(
     durable=(
+        r"\b(?:make it a habit|get (?:used to|into the habit)|for all (?:future|following)|"
+        r"in all (?:the )?(?:following|future|subsequent)|on a permanent basis|any more from now)\b",
         r"\b(?:from (?:now|here|today|this (?:point|moment)) (?:on(?:wards?)?|forward)|starting (?:now|today)|"
         r"going forward|moving forward|henceforth|in (?:the )?future|as of (?:now|today)|for ever|forever|"
         r"from here on(?: out)?|in all (?:of )?(?:our|my) (?:chats|conversations|sessions)|permanently)\b",
     ),
     always=(
+        r"\bever(?=\W*$)",
+        r"\b(?:at (?:any|no) (?:point|time)|under no circumstances|in general|without fail|whenever possible)\b",
         r"\b(?:always|never|(?:don't|do not) ever|at all times|by default|remember|"
         r"keep in mind|consistently|without exception|not once)\b",
     ),
     each=(
+        r"\b(?:no matter (?:what|which|how)|(?:whatever|whichever|regardless of(?: the| what)?) (?:language|i|"
+        r"topic|question)|every answer you|per (?:answer|reply|response|message))\b",
         rf"\b(?:(?:every|each)(?: single| one)?(?: of)?(?: your| the)? (?:subsequent |future |next )?{_ANSWER}|"
         rf"all (?:of )?(?:your |the |my |subsequent |future |next |following )*{_ANSWER}|"
         rf"(?:in|of|with|to|for) (?:your|subsequent|further) (?:next |future |subsequent )?(?:answers|replies|"
@@ -32,6 +38,9 @@ ENGLISH = Table(
         r"(?:any|every) time you (?:reply|answer|respond|write))\b",
     ),
     here=(
+        r"\b(?:(?:for|throughout|during|in) (?:this|our|the) (?:entire |whole )?(?:session|lesson|interview|"
+        r"game|exercise|role-?play|dialog)|all (?:day|evening|session)|the whole time|while we (?:chat|talk|"
+        r"speak))\b",
         r"\b(?:(?:in|for|throughout|during) (?:the (?:rest|remainder) of )?(?:this|our|the)(?: whole| entire)? "
         r"(?:chat|conversation|session|discussion|dialogue|thread|talk)|for (?:the rest|"
         r"the remainder) of (?:this|our|the) \w+|"
@@ -43,7 +52,8 @@ ENGLISH = Table(
         r"house rules|let's make a deal|let's agree)\b",
     ),
     until=(
-        r"\b(?:until|till|'til)\b(?! (?:now|recently)\b)[^,.;:!?\n]+?(?=\s*(?:[,.;:!?\n]|\bso that\b|\bplease\b|$))",
+        r"\b(?:until|till|'til)\b(?! (?:now|recently)\b)[^,.;:!?\n]+?(?=\s*(?:[,.;:!?\n]|\bso that\b|"
+        r"\bplease\b|\bok(?:ay)?\b|$))",
         r"\b(?:as long as|while) (?:we|i|you)(?:'re|'m| are| am| don't| do not| keep| talk| work)\b[^,.;:!?\n]*",
     ),
     counted=(rf"\b(?:for|in|during|over) (?:the |your |my )?next (?P<n>\d+|\w+) (?:{_ANSWER}|questions?|turns?)\b",),
@@ -68,6 +78,17 @@ ENGLISH = Table(
         rf"has to|have to|needs? to|are to) \b",
         r"\beach answer you give me starts?\b",
     ),
+    act=(
+        r"\b(?:you|you'll|your (?:task|job|role) is to)\s+(?:will|must|should|shall|have to|need to|are to|"
+        r"'ll|always|never|only)\b",
+        r"\byou'll\b|\byou're (?:going|supposed) to\b|\bi'll need you to\b|\b(?:must|should|may|shall|"
+        r"can) (?:always|never|not|only)\b|\b(?:has|have|needs?) to be\b",
+        r"(?:^|[,:;]\s*)(?:let's|lets|let|can we (?:agree|stick|use|keep)|shall we|we(?:'re| are) going to|"
+        r"how about (?:you|we))\b",
+        r"^\W*(?:please |just |kindly )?(?:skip|leave|drop|cut|quit|mind|favou?r|prefer|go|choose|pick|try|"
+        r"spare|save|work|focus|follow|enforce|apply|count|write|turn|read|prioriti[sz]e|consider|deliver|"
+        r"produce|return|present|express|embody|imagine|adopt|take|play) ",
+    ),
     wish=(
         r"\b(?:i (?:don't |do not |only |just )?(?:want|need|like|prefer|expect|hate)|i'd (?:like|prefer|love|"
         r"rather|appreciate)|"
@@ -75,6 +96,11 @@ ENGLISH = Table(
     ),
     please=(r"\b(?:please|pls|plz|kindly)\b",),
     alone=(
+        r"\bcan we agree (?:that )?you\b",
+        r"\b(?:i want you to|i'd like you to|you (?:will|should|must|are (?:going )?to)|please|"
+        r"from now,?) (?:act|behave|role-?play|pose) as\b|^act as\b|\b(?:assume|take on|embody|adopt|"
+        r"play) the (?:role|persona|part|character|identity) of\b",
+        r"\bmy name is [^.!?,]+(?:,? but|,? so|,? and)[^.!?]*\b(?:say|use|call|calls|do that|goes by|prefer)\b",
         r"\bcall me (?!back|at|on|when|if|later|tomorrow|crazy|old)\S+",
         r"\b(?:don't|do not|never|stop) call(?:ing)? me\b",
         r"\bi go by [^\W\d_]+|\baddress me (?:as|by|with)\b|\bmy pronouns are\b|\brefer to me as\b",
@@ -86,8 +112,14 @@ ENGLISH = Table(
         r"\b(?:don't|do not) \w+\b[^.!?\n]*\b(?:any ?more|any longer|again)\b",
         r"\benough with the\b",
     ),
-    opinion=(r"\b(?:i (?:really )?(?:hate|dislike|love|like|prefer|can't stand|don't like)|i'm not a fan of)\b",),
-    request=(r"\b(?:could|can|would|will|may) (?:you|i ask you)\b|\bwould you mind\b|\bplease\b",),
+    opinion=(
+        r"\b(?:i(?:'ve)? (?:noticed?|see)) (?:that )?you\b|\byou (?:keep|always)\b",
+        r"\b(?:i (?:really )?(?:hate|dislike|love|like|prefer|can't stand|don't like)|i'm not a fan of)\b",
+    ),
+    request=(
+        r"\b(?:ok|okay|right|deal|alright)\s*\?|\b(?:can we (?:agree|stick|keep)|shall we|how about you)\b",
+        r"\b(?:could|can|would|will|may) (?:you|i ask you)\b|\bwould you mind\b|\bplease\b",
+    ),
     once=(
         r"\b(?:this (?:question|one|time|once|answer|reply|email|e-mail|text|sentence|paragraph|letter|word|"
         r"task|summary)|"
@@ -108,6 +140,8 @@ ENGLISH = Table(
         r"\bwhat should i (?:write|say|tell)\b",
     ),
     reported=(
+        r"\b(?:used to say|ought to|i (?:find|found|think|thought) (?:that )?(?:silly|ridiculous|strange|"
+        r"odd))\b|\bwhich i find\b",
         r"\b(?:he|she|they|who|that|(?:my|our|his|her|their|the|a|an) (?:(?!until|till|i|you|we|if|when|for|"
         r"to|that)\w+ ){1,2}?)\s*(?:always |never |often |once |just |has |had )*"
         r"(?:says?|said|tells?|told|asks?|asked|wants?|wanted|wrote|writes|insists?|insisted|demands?|"
@@ -115,6 +149,9 @@ ENGLISH = Table(
         r"requires?|required|suggests?|suggested|claimed|replied|wrote|has a rule|says)\b",
     ),
     subject=(
+        r"^(?:i(?:'ve)? (?:noticed?|see|saw))\b",
+        r"^(?:and |but |so |well,? )*(?:i|we|he|she|they|it|there)'(?:ve|s|re|m)\b(?! (?:going|"
+        r"supposed) to (?:use|speak|stick))",
         r"^(?:and |but |so |also |well,? |yesterday,? |today,? |now |from now on,? |always |never |remember,? )*"
         r"(?:i|we|he|she|they|it|there|this|that|my (?!answers|replies)\w+|his \w+|her \w+|their \w+|our \w+) "
         r"(?:always |never |often |usually |just |really |only |still )*"
@@ -125,8 +162,14 @@ ENGLISH = Table(
         r"\bi'm (?:going to|in|on)\b|\bremember (?:the|when|that time|how)\b",
     ),
     unless=(
+        r"\b(?:according to|as per)\b[^,]*,",
         r"\bif i (?:asked|told|wanted)\b|\bhow (?:would|do|can|could) i\b|\bis it (?:better|ok|okay|good|rude|"
         r"normal|true)\b|\bdo you (?:always|ever|never)\b|^(?:why|what|when|who|how)\b[^:]*\?",
+    ),
+    finite=(
+        r"\b(?:was|were|is (?:good|great|nice|wrong|right|fine|bad|not|too|so|very|really)|are (?:good|great|"
+        r"nice|wrong|right|bad|too|so|very|really)|did|had|went|got|said|made|wrote|came|took|gave|helped|"
+        r"worked|says|means|has|does|keeps?|happens?|seems?|contains?|closed|allowed)\b",
     ),
     all_over=(
         r"\b(?:forget|ignore|drop|disregard|cancel|delete|remove|scrap|clear|reset) (?:about )?(?:all|every|"
@@ -156,7 +199,12 @@ ENGLISH = Table(
         r"you're allowed to|feel free to)\b",
     ),
     negated=(r"\b(?:no|not|never|don't|stop|without|avoid|skip|omit|leave out|drop|\w+n't|quit|rather you)\b",),
-    joint=(r",?\s+(?:and|so|but|also|oh and)\s+", r"\s*[;–—]\s*", r"\s-\s"),
+    joint=(
+        r",?\s+(?:therefore|hence|that's why|which is why|because of that)\s+",
+        r",?\s+(?:and|so|but|also|oh and)\s+",
+        r"\s*[;–—]\s*",
+        r"\s-\s",
+    ),
     said=(
         r"\b(?:until|till|'til) (?:i|you hear me) (?:say|tell you|write|type|ask you|shout|send|give you|"
         r"hear)(?: to| the words?| you)?\s+"
@@ -164,6 +212,7 @@ ENGLISH = Table(
     ),
     slots={
         "address": (
+            r"\bmy name is\b",
             r"\bcall(?:ing)? me\b|\bi go by\b|\baddress me\b|\brefer to me as\b|\bmy (?:pro)?noun|"
             r"\buse my (?:first |last |nick)?name\b",
         ),
@@ -193,7 +242,8 @@ ENGLISH = Table(
             r"\b(?:british|american) (?:english )?spelling\b|\bmy (?:native )?language\b|\blanguage\b",
         ),
         "units": (
-            r"\b(?:metric|imperial|units?|kilomet\w+|miles|celsius|fahrenheit|24-?h(?:our)?|12-?h(?:our)?|euros?|"
+            r"\b(?:metric|imperial|units?|kilomet\w+|miles|celsius|fahrenheit|24-?h(?:our)? (?:clock|format|time|"
+            r"notation)|(?:in |the )24-?h(?:our)?|am/pm|euros?|"
             r"dollars?|pounds?|francs?|currency|time ?zone|kilograms?|date format)\b",
         ),
         "case": (
@@ -217,11 +267,15 @@ ENGLISH = Table(
             r"eli5|professor)\b",
         ),
         "persona": (
+            r"\b(?:act|behave|pose|role-?play) as\b|\b(?:role|persona|part|character|identity) of\b|\bembody\b|"
+            r"\bpretend\b|\bplay (?:the|a|my)\b",
             r"\b(?:act|behave|talk|speak|answer|respond|write|reply|pretend|role-?play)\b[^.!?\n]{0,25}\b(?:as if|"
             r"as though|as|like) (?:you|an?|my|the)\b|\byou(?: are|'re)(?: now)? (?!to\b)\w+|\bpretend\b|"
             r"\bin character\b|\bpersona\b|\bpirate\b",
         ),
         "tone": (
+            r"\b(?:sugar-?coat|honest(?:ly)?|candid|swear|rhymes?|loose|curt|warm(?:ly)?|kind(?:ly)? tone|gentle|"
+            r"direct(?:ly)?|emotion\w*)\b",
             r"\b(?:tone|formal(?:ly)?|informal(?:ly)?|casual(?:ly)?|polite(?:ly)?|friendly|sarcas\w+|humou?r\w*|"
             r"funny|serious|apologi[sz]\w*|sorry|easy words|simple words|simple language|"
             r"short sentences|academic|slang|jargon|professional(?:ly)?|enthusias\w+|flatter\w*|blunt\w*)\b",

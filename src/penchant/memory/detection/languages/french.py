@@ -16,21 +16,28 @@ _VERB = (
 
 FRENCH = Table(
     durable=(
+        r"\b(?:(?:prends|prenez) l'habitude|habitue-toi|pour toutes? (?:les|tes) (?:prochaine|futur)\w*|"
+        r"à compter (?:de|d'))",
         r"(?:\bà partir (?:de maintenant|d'aujourd'hui|d'ici)|\bdésormais|\bdorénavant|\bà l'avenir|"
         r"\bdès maintenant|\bdans toutes nos (?:discussions|conversations)|\bpour toujours|\bdès à présent|"
         r"\bmaintenant c'est|\bpour la suite)\b",
     ),
     always=(
+        r"\b(?:à aucun moment|en aucun cas|sous aucun prétexte|en toutes circonstances|en général|"
+        r"en permanence|tout le temps)\b",
         r"\b(?:toujours|jamais|systématiquement|retiens|retenez|souviens-toi|rappelle-toi|n'oublie pas|"
         r"garde (?:bien )?en tête|par défaut|sans exception|constamment)\b",
     ),
     each=(
+        r"\b(?:peu importe|quelle? que soit|quels que soient|à chaque (?:réponse|message)|n'importe quelle langue)\b",
         rf"\b(?:chaque {_ANSWER}|chacune? de (?:tes|vos) {_ANSWER}|tou(?:te)?s (?:tes|vos|les) {_ANSWER}|"
         rf"dans (?:tes|vos)(?: prochaine?s)? {_ANSWER}|par {_ANSWER}|(?:tes|vos)(?: prochaine?s)? {_ANSWER}|"
         rf"à chaque fois|chaque fois que tu|quoi que je (?:te )?demande|tout ce que tu (?:m'écris|me dis)|"
         rf"quand tu (?:m'écris|me réponds|me parles)|avec moi)\b",
     ),
     here=(
+        r"\b(?:(?:pendant|durant|pour|dans) (?:toute (?:la|cette|notre) |cette |la |ce |notre )?(?:séance|"
+        r"session|leçon|partie|entretien|exercice|échange))\b",
         r"\b(?:dans cette (?:conversation|discussion|session)|dans ce (?:chat|dialogue|fil)|"
         r"pour cette (?:session|conversation|discussion)|(?:pendant|durant) (?:toute (?:la|cette|notre)|"
         r"tout (?:le|ce|notre)|cette|ce) ?(?:discussion|conversation|session|chat|échange|dialogue)|"
@@ -43,7 +50,7 @@ FRENCH = Table(
     ),
     until=(
         r"\bjusqu(?:'à|'au|'aux|'en|'à ce que)(?! maintenant| nouvel)[^,.;:!?\n]*?(?=\s*(?:[,.;:!?\n]|"
-        r"\bpour que\b|\bs'il\b|$))",
+        r"\bpour que\b|\bs'il\b|\bok\b|$))",
         r"\btant qu(?:e|')\s*[^,.;:!?\n]+|\baussi longtemps qu[^,.;:!?\n]+",
     ),
     counted=(
@@ -51,7 +58,8 @@ FRENCH = Table(
         rf"\w+)) (?:{_ANSWER}|questions)\b",
     ),
     spanned=(
-        r"\b(?:pendant|pour|durant) (?:les )?(?P<n>\d+|\w+) (?:prochaine?s )?(?P<unit>minutes?|heures?|jours?|"
+        r"\b(?:pendant|pour|durant) (?:les )?(?:prochaine?s )?(?P<n>\d+|"
+        r"\w+) (?:prochaine?s )?(?P<unit>minutes?|heures?|jours?|"
         r"semaines?|mois)\b",
     ),
     when=(
@@ -67,12 +75,27 @@ FRENCH = Table(
         r"\b(?:peux|pourrais|pouvez|pourriez|veux)-(?:tu|vous)\b",
         r"\b(?:réponses?|exemples?|prix|nombres|code) (?:\w+ ){0,2}(?:doi(?:t|vent)|devra(?:it)?)\b|\bon parle\b",
     ),
+    act=(
+        r"\b(?:doit|doivent|devra|devront|devrait|devraient|dois|devez) (?:toujours|jamais|pas|être|rester|"
+        r"avoir|\w+er|\w+ir|\w+re)\b|\b(?:ne|n')\s?(?:doit|doivent|dois|devez) jamais\b",
+        r"\b(?:que tu|que vous) (?!(?:as|avez|es|êtes|vas)\b)\w+(?:es|ez|ses|tes|ves|sses)\b",
+        r"(?:^|[,:;]\s*)(?:on (?:se parle|parle|compte|utilise|écrit|reste|n'utilise)|parlons|utilisons|"
+        r"restons|convenons|disons|on est d'accord que tu)\b",
+        r"^\W*(?:que (?:toutes |chaque |tes |chacune ))",
+        r"^\W*(?:laisse|prends|joue|fais|tiens|évite|privilégie|préfère|choisis|suis|vérifie|renonce|retire|"
+        r"supprime|ignore|adopte|traite|compte|présente|pense|reste|veille|imagine|mets|sois)(?:z|-\w+)?\b",
+        r",\s*(?:fais|sois|mets|joue|laisse|prends|tiens|reste|pense)\b",
+    ),
     wish=(
         r"\b(?:je (?:ne )?(?:veux|voudrais|préfère|souhaite|déteste|n'aime|aime)|j'aimerais|je n'aime pas|"
         r"je préférerais|il me faut)\b",
     ),
     please=(r"\b(?:s'il (?:te|vous) pla[iî]t|stp|svp|merci|je (?:te|vous) prie)\b",),
     alone=(
+        r"\bon est d'accord que tu\b",
+        r"\bje m'appelle [^.!?]+\b(?:mais|alors|donc)\b",
+        r"\b(?:joue|jouer|joues|jouez|prends|assume|endosse)\w* le rôle\b|\bcomporte-toi comme\b|"
+        r"\bagis comme\b|\bmets-toi dans la peau\b",
         r"\b(?:appelle|appelez)-moi\b|\bne m'appel\w+ (?:pas|plus)\b|\bvouvo(?:ie|yez)-moi\b|\btuto(?:ie|"
         r"yez)-moi\b|\b(?:peux|pouvez|pouvons) (?:me |nous )?(?:tutoyer|vouvoyer)\b|\bmon prénom c'est\b|"
         r"\butilise (?:mon prénom|le prénom)",
@@ -82,8 +105,12 @@ FRENCH = Table(
         r"s'il te plaît,? )*plus (?:de |d')\w+|\bfini(?:s)? les\b",
         r"\b(?:ne|n') ?(?:me |m'|te )?(?:\w+)\s+(?:\w+ )?plus\b",
     ),
-    opinion=(r"\b(?:je (?:déteste|n'aime pas|adore|préfère|ne supporte pas))\b",),
+    opinion=(
+        r"\bje (?:remarque|vois|constate) que tu\b|\btu \w+ toujours\b",
+        r"\b(?:je (?:déteste|n'aime pas|adore|préfère|ne supporte pas))\b",
+    ),
     request=(
+        r"\b(?:ok|okay|d'accord|ça marche|entendu)\s*\?|\bon est d'accord\b",
         r"\b(?:peux|pourrais|pouvez|pourriez|veux|voulez)-(?:tu|vous)\b|\btu (?:peux|pourrais)\b|\bs'il (?:te|"
         r"vous) pla",
     ),
@@ -103,12 +130,15 @@ FRENCH = Table(
         r"\bque tu vas (?:rédiger|écrire)\b",
     ),
     reported=(
-        r"\b(?:il|elle|ils|elles|on|qui|(?:mon|ma|mes|le|la|les|un|une|notre) \w+|l'\w+) (?:a |ont |nous |me |"
+        r"\b(?:disait|d'après|selon|il ne faut jamais|ce que je trouve)\b",
+        r"\b(?:il|elle|ils|elles|on|qui|(?:mon|ma|mes|le|la|les|un|une|notre) (?!monde)\w+|l'\w+) (?:a |ont |"
+        r"nous |me |"
         r"m'|lui )*(?:toujours )?(?:di(?:t|sent|sait)|demand(?:e|é|ait|ent)|veut|voulait|exige|ordonne|"
         r"a demandé|écri(?:t|vait)|répète|insiste|raconte|m'appellent|appellent|me tutoie|tutoie|m'a dit)\b"
         r"|\bil était écrit\b|\bla règle,? c'est\b|\bchez nous\b|\bque je l'appelle\b",
     ),
     subject=(
+        r"^(?:je (?:remarque|vois|constate))\b|\b(?:on|nous) \w+ (?:toujours|jamais)\b",
         r"^(?:et |mais |donc |à partir de \w+,? |jusqu'à \w+,? |désormais,? |aujourd'hui,? |toujours |"
         r"bref,? )*(?:je (?!(?:veux|voudrais|préfère|souhaite|déteste|n'aime|aime|préférerais|ne veux)\b)|"
         r"j'(?!aimerais|aime)|nous |il (?!faut|me faut)|elle |ils |elles |mon (?!prénom)\w+ |ma \w+ |mes \w+ |"
@@ -119,6 +149,10 @@ FRENCH = Table(
     unless=(
         r"\bsi je te le (?:demandais|disais)\b|\bfaut-il\b|^(?:pourquoi|que|qu'|quand|comment|"
         r"quel\w*)\b[^:]*\?|\best-ce que tu\b",
+    ),
+    finite=(
+        r"\b(?:était|étaient|est|sont|a été|avait|avaient|fut|disait|semble|marche|arrive|contient|reste vide|"
+        r"ai|as|a|ont)\b",
     ),
     all_over=(
         r"\b(?:oublie(?:z)?|ignore(?:z)?|annule(?:z)?|efface(?:z)?|"
@@ -143,10 +177,18 @@ FRENCH = Table(
         r"\b(?:pas|jamais|sans|aucune?|évite\w*|arrête\w*|plus (?:de|d'|jamais)|épargne\w*|cesse\w*|n'\w+|"
         r"ne)\b",
     ),
-    joint=(r",?\s+(?:et|donc|alors|mais|puis)\s+", r"\s*[;–—]\s*", r"\s-\s"),
+    joint=(
+        r",?\s+(?:c'est pourquoi|du coup|par conséquent)\s+",
+        r",?\s+(?:et|donc|alors|mais|puis)\s+",
+        r"\s*[;–—]\s*",
+        r"\s-\s",
+    ),
     said=(r"\bjusqu'à ce que je (?:te |vous )?(?:dise|dises|demande|écrive|crie)(?: de| d')?\s*(?P<x>[^,.;!?\n]+)",),
     slots={
-        "address": (r"\b(?:appel\w+)-moi\b|\bm'appel\w+\b|\bmon prénom\b|\bmon nom\b",),
+        "address": (
+            r"\bje m'appelle\b",
+            r"\b(?:appel\w+)-moi\b|\bm'appel\w+\b|\bmon prénom\b|\bmon nom\b",
+        ),
         "formality": (r"\b(?:tutoy\w*|tutoi\w*|vouvoy\w*|vouvoi\w*)\b",),
         "ending": (
             r"\b(?:termin\w+|fini[rs]\w*|conclu\w*|achèv\w+)\b[^.!?\n]{0,40}\b(?:par|avec)\b|\bà la fin\b|"
@@ -164,7 +206,8 @@ FRENCH = Table(
             r"russe|turc|latin|norvégien|suédois|arabe|chinois|japonais)\b|\borthographe\b",
         ),
         "units": (
-            r"\b(?:métriques?|unités?|kilom\w+|miles|celsius|fahrenheit|24 ?h(?:eures)?|euros?|francs?|dollars?|"
+            r"\b(?:métriques?|unités?|kilom\w+|miles|celsius|fahrenheit|(?:sur|format) 24 ?h(?:eures)?|euros?|"
+            r"francs?|dollars?|"
             r"devise|heures sur|fuseau|distances)\b",
         ),
         "case": (r"\b(?:minuscules?|majuscules?|capitales)\b",),
@@ -178,13 +221,18 @@ FRENCH = Table(
             r"oui ou non)\b|\b(?:\d+|une?|deux|trois|quatre|cinq|six|dix|vingt|trente|cinquante|cent) (?:mots?|"
             r"phrases?|lignes?|caractères?|paragraphes?)\b",
         ),
-        "sources": (r"\b(?:sources?|références?|citations?|liens?)\b",),
+        "sources": (
+            r"\bles liens\b",
+            r"\b(?:sources?|références?|citations?|liens?)\b",
+        ),
         "level": (r"\b(?:enfant|débutante?|expert|novice)\b",),
         "persona": (
+            r"\ble rôle\b|\bcomporte-toi\b|\bagis comme\b|\bcomme si tu étais\b",
             r"\b(?:comme (?:un|une|si tu|si vous|ma|mon)|dans ton rôle|le rôle d|pirate)\b|\btu es (?!obligé|sûr|"
             r"trop|très)\w+",
         ),
         "tone": (
+            r"\b(?:franc(?:he)?|honnête|riment?|rimes?|jure\w*|direct\w*|chaleureu\w+|doux|douce)\b",
             r"\b(?:ton|formelle?s?|familier|familière|poli\w*|amicale?|sarcas\w*|humour|drôle|sérieux|excus\w*|"
             r"langage (?:très )?simple|mots simples|universitaire|académique|registre|jargon|sans façons|argot)\b",
         ),

@@ -21,18 +21,24 @@ _MAKE = (
 
 GERMAN = Table(
     durable=(
+        r"\b(?:gewöhn\w* (?:dir|sie sich) (?:\w+ )?an|für alle (?:künftigen|weiteren|folgenden)|auf dauer|"
+        r"ab sofort)\b",
         r"\b(?:ab (?:jetzt|sofort|heute|nun|hier)|von (?:nun|jetzt|heute|hier) an|in zukunft|künftig|"
         r"zukünftig|fortan|"
         r"in all(?:en)? (?:unseren|meinen) (?:gesprächen|chats|unterhaltungen)|weiterhin|dauerhaft|"
         r"für alle zeit(?:en)?)\b",
     ),
     always=(
+        r"\b(?:zu keinem zeitpunkt|zu keiner zeit|unter keinen umständen|auf keinen fall|jederzeit|allgemein|"
+        r"im allgemeinen)\b",
         r"\b(?:immer|stets|nie(?:mals)?(?: wieder| mehr)?|grundsätzlich|durchgehend|prinzipiell|generell|"
         r"standardmäßig|"
         r"merk(?:e|en)? (?:dir|sie sich)|denk(?:e|en)?(?: sie)? (?:bitte )?dran|denk(?:e|en)?(?: sie)? daran|"
         r"ausnahmslos)\b",
     ),
     each=(
+        r"\b(?:egal,? (?:in welche[rm]|was|wie|welche\w*)|ganz gleich|unabhängig davon|was auch immer ich|"
+        r"in welcher \w+ (?:auch )?immer|bei allem,? was)\b",
         rf"\b(?:jede[rn]?(?: einzelne[nr]?)?(?: deiner| ihrer)? {_ANSWER}|alle(?:n)?(?: deine[nr]?|"
         rf" ihre[nr]?)? {_ANSWER}|"
         rf"in (?:deinen|ihren)(?: nächsten| künftigen)? {_ANSWER}|(?:deine|ihre) {_ANSWER}|pro {_ANSWER}|"
@@ -40,6 +46,9 @@ GERMAN = Table(
         rf"(?:wenn|sobald) du (?:mir )?(?:antwortest|schreibst)|bei jeder {_ANSWER})\b",
     ),
     here=(
+        r"\b(?:die ganze zeit(?: über)?|(?:in|während|für) (?:dieser|diese|der|die) (?:ganzen? |"
+        r"gesamten? )?(?:stunde|lektion|übung|sitzung|runde)|während (?:wir|des (?:ganzen )?(?:gesprächs|"
+        r"chats)))\b",
         r"\b(?:in dieser (?:unterhaltung|sitzung|konversation|diskussion)|in diesem (?:chat|gespräch|dialog)|"
         r"für dieses gespräch|für diese (?:unterhaltung|sitzung)|"
         r"(?:das|den) ganze(?:n)? (?:gespräch|chat)(?: über| lang)?|für diesen chat|vorerst|erst einmal|"
@@ -77,12 +86,26 @@ GERMAN = Table(
         r"\bbitte (?:\w+ ){0,6}(?:antworten|schreiben|sprechen|verwenden|benutzen|reden|angeben|anreden|"
         r"ansprechen|vermeiden|nennen|erklären)\b",
     ),
+    act=(
+        r"\b(?:du|sie) (?:\w+ ){0,2}(?:\w+st|\w+en) \b(?=.*)|\b(?:antwortest|schreibst|sprichst|verwendest|"
+        r"benutzt|nutzt|hältst|bleibst|gibst|machst|prüfst|auftrittst|spielst) du\b",
+        r"\b(?:darf|dürfen|soll|sollen|muss|müssen|sollte|sollten) (?:\w+ ){0,3}(?:nie|niemals|immer|stets|"
+        r"nicht|nur|höchstens)\b",
+        r"\b(?:lass(?:t|en)? (?:uns|sie uns|mich)|wir (?:rechnen|reden|sprechen|schreiben|nutzen|verwenden|"
+        r"bleiben)|können wir uns (?:darauf|auf))\b",
+        r"\b(?:ich (?:möchte|will|hätte gern|wünsche mir|erwarte|bestehe darauf)|es wäre \w+),? dass du\b",
+        r"^\W*(?:bitte |einfach )?(?:tu|spiel|achte|versuch|verzichte|spar|kürz|bevorzuge|wähle|folge|prüf|"
+        r"liefere|gewöhn|nimm|behandle|stell|streich|reagiere|arbeite|berücksichtige)\w*\b",
+    ),
     wish=(
         r"\b(?:ich (?:möchte|will|mag|hätte gern|hasse|bevorzuge|wünsche|brauche)|mir (?:ist|wäre|"
         r"sind) \w+ lieber|ich kann \w+ nicht leiden)\b",
     ),
     please=(r"\b(?:bitte|gilt)\b",),
     alone=(
+        r"\beinigen, dass du\b",
+        r"\bich bin (?:der|die) [^.!?,]+, aber\b|\b(?:ich heiße|mein name ist) [^.!?]+\b(?:aber|also|nenn|sag)\b",
+        r"\b(?:übernimm|spiel\w*) die rolle\b|\bverhalte dich wie\b|\bagiere als\b|\bals mein\w* \w+ auftr\w+",
         r"\bnenn(?:e|en)?(?: sie)? mich\b|\bsprich mich\b|\bsprechen sie mich\b|\brede mich\b|"
         r"\bmit \S+ (?:anreden|ansprechen)\b",
         r"\bduz(?:e|en)?(?: sie)? mich\b|\bsiez(?:e|en)?(?: sie)? mich\b|\b(?:kannst|können|darfst|"
@@ -94,8 +117,14 @@ GERMAN = Table(
         r"\bhör(?:en sie)? (?:bitte )?(?:endlich |damit )?auf,? (?!damit\b).*\bzu\b|\bschluss mit (?!lustig)\w+",
         r"^(?:und |ach,? |bitte,? )*kein[ens]* \w+ mehr\b|\bnicht mehr (?:so )?\w+|\bnicht jedes mal\b",
     ),
-    opinion=(r"\b(?:ich (?:hasse|mag|liebe|kann)\b)",),
-    request=(r"\b(?:kannst|könntest|würdest|könnten|können|würden) (?:du|sie)\b|\bbitte\b",),
+    opinion=(
+        r"\bmir fällt auf\b|\bich merke,? dass du\b|\bdu (?:\w+ )?immer\b",
+        r"\b(?:ich (?:hasse|mag|liebe|kann)\b)",
+    ),
+    request=(
+        r"\b(?:ok|okay|ja|einverstanden|gut|abgemacht)\s*\?|\bkönnen wir uns\b|\blass uns\b",
+        r"\b(?:kannst|könntest|würdest|könnten|können|würden) (?:du|sie)\b|\bbitte\b",
+    ),
     once=(
         r"\b(?:diese frage|diesmal|dieses mal|diesen (?:satz|text|absatz|brief)|diese (?:mail|nachricht|"
         r"antwort)|nur kurz|nur dieses eine mal|ausnahmsweise|noch mal|nochmal|nur die zahl|bitte kurz:)\b",
@@ -110,13 +139,16 @@ GERMAN = Table(
         r"\bin einem satz\b",
     ),
     reported=(
+        r"\bmein\w* \w+ (?:duzt|siezt)\b",
+        r"\b(?:pflegte zu|laut \w+|gemäß \w+|dem \w+ zufolge|man soll)\b|\bwas ich \w+ finde\b",
         r"\b(?:er|sie|wer|(?:mein|meine|unser|unsere|der|die|das|ein|eine|im) (?:\w+ ){0,1}\w+) (?:immer |"
         r"hat |haben |stets )*(?:sagt|sagte|meint|meinte|will|wollte|verlangt|verlangte|fordert|befiehlt|"
         r"befahl|"
-        r"schrieb|schreibt|bat|bittet|hat (?:uns |mir )?(?:gesagt|verlangt|gebeten)|steht|nennen|nennt|duzt|"
-        r"siezt)\b|\bsagt immer\b|\bbei uns\b.*\bgilt\b|\bsolle\b",
+        r"schrieb|schreibt|bat|bittet|hat (?:uns |mir )?(?:gesagt|verlangt|gebeten)|steht|nennen|nennt)\b|"
+        r"\bsagt immer\b|\bbei uns\b.*\bgilt\b|\bsolle\b",
     ),
     subject=(
+        r"^(?:mir fällt auf|ich (?:merke|sehe))\b|\b(?:wir|ich) \w+ (?:\w+ ){0,2}(?:immer|nie)\b",
         r"^(?:und |aber |also |ach,? |von nun an |ab (?:jetzt|morgen|heute) |bis \w+ )*(?:ich (?!(?:will|"
         r"möchte|mag|hätte|hasse|bevorzuge|brauche|wünsche|kann|heiße|erwarte)\b)|wir |er |es (?!wäre)|"
         r"mein(?:e)? (?!antwort)\w+ )\w+",
@@ -126,6 +158,10 @@ GERMAN = Table(
     unless=(
         r"\bwenn ich (?:wollte|dich bäte|dich bitten würde)\b|\bsoll man\b|^(?:warum|was|wie|wann|wieso|"
         r"weshalb)\b[^:]*\?|\beigentlich\b",
+    ),
+    finite=(
+        r"\b(?:war|waren|ist|sind|hat|hatte|hatten|wurde|wurden|ging|kam|gab|sagte|steht|stand|hilft|half|"
+        r"geht|scheint|passiert|klappt|wohne|wohnt)\b",
     ),
     all_over=(
         r"\b(?:vergiss|vergessen sie|ignorier\w*|verwirf|lösch\w*|streich\w*|"
@@ -151,13 +187,19 @@ GERMAN = Table(
         r"du kannst (?:jetzt )?aufhören|schluss mit)\b",
     ),
     negated=(r"\b(?:kein\w*|nicht|nie(?:mals)?|ohne|vermeid\w*|lass\w*|hör\w*|weg|verzicht\w*)\b",),
-    joint=(r",?\s+(?:und|also|aber|ach,? und|doch)\s+", r"\s*[;–—]\s*", r"\s-\s"),
+    joint=(
+        r",?\s+(?:darum|deshalb|daher|deswegen|weshalb|drum)\s+",
+        r",?\s+(?:und|also|aber|ach,? und|doch)\s+",
+        r"\s*[;–—]\s*",
+        r"\s-\s",
+    ),
     said=(
         r"\bbis ich (?:(?P<x>[^,.;!?\n]+?) (?:sage|schreibe|rufe|tippe|sag|schreib)\b|"
         r"(?:dir )?sage,? (?P<y>[^.;!?\n]+))",
     ),
     slots={
         "address": (
+            r"\bich bin (?:der|die) \w+, aber\b|\bmein name ist\b",
             r"\bich heiße\b|\bnenn\w*(?: sie)? mich\b|\bsprich mich\b|\bsprechen sie mich\b|\banreden\b|"
             r"\bansprechen\b|\banrede\b|\brede mich\b|\bmich (?:\w+ )*nennen\b",
         ),
@@ -185,7 +227,8 @@ GERMAN = Table(
             r"schweizerdeutsch)\w*\b|\brechtschreibung\b|\bsprache wechseln\b",
         ),
         "units": (
-            r"\b(?:metrisch\w*|einheiten|celsius|fahrenheit|kilometer\w*|meilen|24-?stunden\S*|euro|franken|"
+            r"\b(?:metrisch\w*|einheiten|celsius|fahrenheit|kilometer\w*|meilen|24-?stunden-?(?:format|takt|uhr|"
+            r"anzeige)|euro|franken|"
             r"dollar|währung|uhrzeiten|zeitzone|kilogramm)\b",
         ),
         "case": (
@@ -202,13 +245,19 @@ GERMAN = Table(
             r"ein\w*|zwei|drei|vier|fünf|sechs|zehn|zwanzig|dreißig|vierzig|fünfzig|hundert) (?:wörter|worte|wort|"
             r"sätze|sätzen|satz|zeilen|zeile|zeichen|absätze)\b",
         ),
-        "sources": (r"\b(?:quellen?|quellenangaben?|belege?|links?)\b",),
+        "sources": (
+            r"\blinks? immer\b",
+            r"\b(?:quellen?|quellenangaben?|belege?|links?)\b",
+        ),
         "level": (r"\b(?:kind|anfänger|experte|laie|fünfjährige\w*|profi)\b",),
         "persona": (
+            r"\b(?:als mein\w* \w+|übernimm|verhalte dich|agiere als|so, als)\b|\bspiel\w* (?:mein|den|die|"
+            r"eine?n?)\b",
             r"\b(?:wie ein\w*|als (?:wärst|wärest|ob)|als ein\w*|in der rolle|deiner rolle)\b|\b(?:bist du|"
             r"du bist)\b|\bpirat\w*",
         ),
         "tone": (
+            r"\b(?:ehrlich\w*|schön(?:reden)?|reim\w*|fluch\w*|direkt|herzlich|sanft|streng)\b",
             r"\b(?:ton|förmlich\w*|formell\w*|locker\w*|höflich\w*|freundlich\w*|sarkast\w*|humor\w*|witzig\w*|"
             r"ernst|entschuldig\w*|einfache[rn]? (?:sprache|worte\w*)|wissenschaftlich\w*|sachlich\w*|jargon|"
             r"umgangssprach\w*|fachsprach\w*)\b",

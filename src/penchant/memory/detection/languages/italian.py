@@ -16,15 +16,20 @@ _VERB = (
 
 ITALIAN = Table(
     durable=(
+        r"\b(?:prendi l'abitudine|abituati|per tutt[ei] (?:le|i) (?:prossim|futur)\w*)\b",
         r"(?:\bd'ora in (?:poi|avanti)|\bda (?:ora|adesso|oggi|questo momento)(?: in (?:poi|avanti))?|"
         r"\bin futuro|\bper il futuro|\bin tutte le nostre (?:conversazioni|chat)|\bper sempre|\bin avvenire|"
         r"\bda qui in (?:poi|avanti))\b",
     ),
     always=(
+        r"\b(?:in nessun momento|per nessun motivo|in nessun caso|in ogni caso|in generale|di continuo|"
+        r"tutto il tempo|per tutto il tempo)\b",
         r"\b(?:sempre|mai(?: più)?|sistematicamente|ricorda(?:ti)?|tieni (?:a mente|presente|conto)|"
         r"non dimenticare|di default|senza eccezioni)\b",
     ),
     each=(
+        r"\b(?:in qualunque \w+|in qualsiasi \w+|qualunque (?:sia|lingua)|non importa|in ogni (?:risposta|"
+        r"messaggio)|a prescindere)\b",
         rf"\b(?:ogni(?: (?:tua|tuo|sua|suo|singol[ao]))? {_ANSWER}|ciascuna (?:delle tue )?{_ANSWER}|"
         rf"tutt[ei] (?:le|i|le tue|i tuoi) {_ANSWER}|nelle (?:tue |prossime )*{_ANSWER}|nei (?:tuoi |"
         rf"prossimi )*{_ANSWER}|per {_ANSWER}|(?:tue|tuoi)(?: prossim[ei])? {_ANSWER}|"
@@ -32,6 +37,8 @@ ITALIAN = Table(
         r"tutto quello che mi (?:scrivi|dici)|con me)\b",
     ),
     here=(
+        r"\b(?:(?:per|durante|in) (?:tutta (?:la|questa|nostra) |questa |la )?(?:sessione|lezione|partita|"
+        r"intervista))\b",
         r"\b(?:in questa (?:chat|conversazione|sessione|discussione|chiacchierata)|in questo (?:dialogo|"
         r"thread)|per (?:questa|tutta la|tutta questa|la) (?:sessione|conversazione|chat|discussione)|"
         r"per tutta la nostra \w+|durante (?:tutta )?(?:questa|la) (?:chat|conversazione|sessione)|"
@@ -43,7 +50,7 @@ ITALIAN = Table(
     ),
     until=(
         r"\bfino a(?:l|lla|lle|d)? (?!ora|adesso|qui)[^,.;:!?\n]+?(?=\s*(?:[,.;:!?\n]|\b(?:parlami|chiamami|"
-        r"rispondi|scrivi|voglio|usa)\b|$))",
+        r"rispondi|scrivi|voglio|usa|ok)\b|$))",
         r"\bfinch[eé] [^,.;:!?\n]+|\bfino a quando [^,.;:!?\n]+",
     ),
     counted=(
@@ -63,9 +70,22 @@ ITALIAN = Table(
         r"\b(?:vorrei|voglio|preferirei|preferisco|mi piacerebbe|mi aspetto) che (?:tu )?(?:non )?(?:mi )?\w+",
         r"\b(?:rispost[ae]|esempi|prezzi|numeri|codice) (?:\w+ ){0,2}dev(?:e|ono)\b|\bmi dia del\b",
     ),
+    act=(
+        r"\b(?:deve|devono|dovrebbe|dovrebbero|può|possono)\b|\bnon (?:deve|devono|devi) mai\b",
+        r"(?:^|[,:;]\s*)(?:parliamo|usiamo|restiamo|facciamo|diciamo|contiamo|siamo d'accordo che|"
+        r"che (?:tutte le tue|ogni tua|tutti i tuoi))\b",
+        r"^\W*(?:lascia\w*|fai|fa'|fallo|gioca|cerca|preferisci|scegli|segui|controlla|togli|elimina|ignora|"
+        r"adotta|tratta|conta|presenta|pensa|immagina|sii|prendi|abituati|ometti|tralascia|prova|cura|"
+        r"mantieni|agisci|interpreta)\b",
+        r",\s*(?:fai|fallo|sii|lascia\w*|metti|usa)\b",
+    ),
     wish=(r"\b(?:non )?(?:voglio|vorrei|preferisco|preferirei|odio|detesto|amo|mi piac\w+|mi serve|mi servono)\b",),
     please=(r"\b(?:per favore|per piacere|per cortesia|grazie)\b",),
     alone=(
+        r"\bsiamo d'accordo che\b",
+        r"\bmi chiamo [^.!?]+\b(?:ma|quindi)\b",
+        r"\b(?:agisci|comportati) come\b|\b(?:fai|interpreta|assumi|recita) (?:la parte|il ruolo)\b|"
+        r"\bche tu faccia (?:il|la|l')\b",
         r"\bchiamami\b|\bmi chiami\b(?! dopo)|\bnon chiamarmi\b|\b(?:mi dia|dammi|diamoci|darmi|darci|"
         r"darle) del (?:tu|lei)\b|\bma tu usa\b|\bmi chiamo \w+ ma\b",
     ),
@@ -73,8 +93,14 @@ ITALIAN = Table(
         r"\bsmett(?:ila|i|ere) di (?!farlo)\w+|^(?:e |per favore,? )*(?:basta|niente più|non più) (?!così|"
         r"con questo)\w+|\bnon (?:mi )?\w+ più\b|\bmai più\b",
     ),
-    opinion=(r"\b(?:odio|detesto|non mi piac\w+|non sopporto|adoro|preferisco)\b",),
-    request=(r"\b(?:potresti|potrebbe|puoi|può|vuoi)\b|\bper (?:favore|piacere|cortesia)\b",),
+    opinion=(
+        r"\b(?:vedo|noto) che\b|\baggiungi sempre\b",
+        r"\b(?:odio|detesto|non mi piac\w+|non sopporto|adoro|preferisco)\b",
+    ),
+    request=(
+        r"\b(?:ok|okay|va bene|d'accordo)\s*\?|\bsiamo d'accordo\b",
+        r"\b(?:potresti|potrebbe|puoi|può|vuoi)\b|\bper (?:favore|piacere|cortesia)\b",
+    ),
     once=(
         r"\b(?:questa domanda|questa volta|stavolta|questo (?:testo|messaggio|paragrafo)|questa (?:frase|"
         r"risposta|mail|lettera)|solo il numero|di nuovo,|ho fretta|per una volta|il testo)\b",
@@ -88,12 +114,14 @@ ITALIAN = Table(
         r"\bdi' a\b|\bchiedere a\b|\bcome (?:chiedo|dico)\b|\binsegna a\b",
     ),
     reported=(
+        r"\b(?:diceva|secondo (?:il|la|lo|me)|lo trovo ridicolo|non si \w+ mai)\b",
         r"\b(?:lui|lei|loro|chi|che|(?:il|la|lo|i|le|gli|un|una) (?:mi[ao] |miei |mie )?\w+|l'\w+) (?:ci |mi |"
         r"gli |ha |hanno |sempre )*(?:dic[eo]\w*|dett[oa]|diceva|chied\w+|chiest[oa]|vuole|voleva|pretende|"
         r"ordin[aò]\w*|scrive|scritto|insiste|ripete|chiamano|dà del)\b|^vuole che\b|\bla regola è\b|"
         r"\bda noi\b",
     ),
     subject=(
+        r"^(?:vedo|noto)\b|\b\w+iamo (?:sempre|mai)\b",
         r"^(?:e |ma |d'ora in poi,? |da (?:domani|oggi),? |fino a \w+,? |oggi,? |sempre |non )*(?:io |noi |"
         r"il mio |la mia |i miei |gli amici |faccio|ho |sono |vivo|vado|bevo|mi (?:metto|alzo|trasferisco)|"
         r"il \w+ |è (?!meglio))",
@@ -102,6 +130,7 @@ ITALIAN = Table(
     unless=(
         r"\bse te lo (?:chiedessi|dicessi)\b|\bbisogna\b|^(?:perché|che cosa|cosa|quando|come|chi|quale)\b[^:]*\?",
     ),
+    finite=(r"\b(?:era|erano|è|sono|ha|hanno|aveva|fu|sembra|funziona|contiene|succede|stava|ebbe)\b",),
     all_over=(
         r"\b(?:dimentica|ignora|annulla|cancella|elimina|scorda)\b[^.!?\n]{0,15}\b(?:tutt[eoi]|le mie|le tue|"
         r"le)\b[^.!?\n]{0,25}\b(?:istruzioni|regole|indicazioni|richieste|detto)\b",
@@ -118,13 +147,21 @@ ITALIAN = Table(
         r"hai bisogno)(?: più)?|dimentica (?:il|la|lo|le|i|l')|smett(?:ila|i) di|non \w+ più|basta|niente più)",
     ),
     negated=(r"\b(?:non|mai|senza|evit\w*|smett\w*|niente|nessun\w*|risparmiami|basta)\b",),
-    joint=(r",?\s+(?:e|quindi|perciò|ma|allora)\s+", r"\s*[;–—]\s*", r"\s-\s"),
+    joint=(
+        r",?\s+(?:per questo|perché così|dunque|così)\s+",
+        r",?\s+(?:e|quindi|perciò|ma|allora)\s+",
+        r"\s*[;–—]\s*",
+        r"\s-\s",
+    ),
     said=(
         r"\b(?:finch[eé]|fino a quando) (?:non )?(?:ti |io )?(?:dico|chiedo|scrivo|"
         r"dirò)(?: di)?\s+(?P<x>[^,.;!?\n]+)",
     ),
     slots={
-        "address": (r"\bchiamami\b|\bmi chiami\b|\bnon chiamarmi\b|\bmi chiamo\b",),
+        "address": (
+            r"\bmi chiamo\b",
+            r"\bchiamami\b|\bmi chiami\b|\bnon chiamarmi\b|\bmi chiamo\b",
+        ),
         "formality": (r"\bdel (?:tu|lei)\b|\btutearmi\b",),
         "ending": (r"\b(?:termin\w+|finisc\w+|finire|conclud\w+|chiud\w+)\b[^.!?\n]{0,40}\bcon\b|\balla fine\b",),
         "opening": (r"\b(?:inizi\w*|cominci\w*|apr[ie]\w*)\b[^.!?\n]{0,40}\bcon\b|\ball'inizio\b",),
@@ -139,7 +176,8 @@ ITALIAN = Table(
             r"russo|turco|latino|norvegese|svedese|arabo|cinese|giapponese)\b|\bortografia\b",
         ),
         "units": (
-            r"\b(?:metric[ao]|metriche|unità|chilometri|miglia|celsius|fahrenheit|24 ore|euro|franchi|dollari|"
+            r"\b(?:metric[ao]|metriche|unità|chilometri|miglia|celsius|fahrenheit|formato (?:a |da )?24 ore|euro|"
+            r"franchi|dollari|"
             r"valuta|fuso|distanze)\b",
         ),
         "case": (r"\b(?:minuscol[oaie]|maiuscol[oaie]|stampatello)\b",),
@@ -153,13 +191,19 @@ ITALIAN = Table(
             r"\b(?:\d+|una?|due|tre|quattro|cinque|sei|dieci|venti|trenta|cinquanta|cento) (?:parol[ae]|fras[ei]|"
             r"righ?[ae]|righe|caratteri|paragrafi)\b",
         ),
-        "sources": (r"\b(?:font[ei]|riferiment[io]|citazion[ei]|link)\b",),
+        "sources": (
+            r"\bi link\b",
+            r"\b(?:font[ei]|riferiment[io]|citazion[ei]|link)\b",
+        ),
         "level": (r"\b(?:bambin[oa]|principiante|esperto|profano)\b",),
         "persona": (
+            r"\b(?:agisci|comportati) come\b|\b(?:il ruolo|la parte) d\b|\bche tu faccia (?:il|la)\b|"
+            r"\bfinta di essere\b|\bcome se fossi\b",
             r"\b(?:come (?:un|uno|una|se fossi|mia|mio)|nel tuo ruolo|il ruolo di|pirata)\b|\bsei (?!libero|stato|"
             r"molto|sicuro)\w+",
         ),
         "tone": (
+            r"\b(?:sincer[oa]|franc[oa]|onest[oa]|rima|rime|parolacce|dirett[oa]|dolce|calor\w+)\b",
             r"\b(?:tono|formal[ei]|formalmente|informal[ei]|cortese|amichevole|sarcas\w*|umorismo|divertente|"
             r"seri[oa]|scus\w+|parole (?:molto )?semplici|linguaggio semplice|accademico|registro|gergo|"
             r"alla buona)\b",

@@ -18,15 +18,20 @@ _VERB = (
 
 SPANISH = Table(
     durable=(
+        r"\b(?:acostúmbrate|coge la costumbre|toma la costumbre|para tod[ao]s (?:las|los) (?:próxim|futur)\w*|"
+        r"en los próximos)\b",
         r"\b(?:a partir de (?:ahora|hoy|este momento)|de ahora en adelante|de hoy en adelante|desde (?:ahora|"
         r"hoy|ya)|en adelante|en (?:el|lo) (?:futuro|sucesivo)|en todas nuestras (?:conversaciones|charlas)|"
         r"para siempre|de aquí en adelante)\b",
     ),
     always=(
+        r"\b(?:en ningún momento|bajo ningún concepto|en ningún caso|en todo momento|en general|"
+        r"todo el tiempo|todo el rato)\b",
         r"\b(?:siempre|nunca|jamás|sistemáticamente|recuerda|ten en cuenta|no olvides|acuérdate|por defecto|"
         r"sin excepción|permanentemente)\b",
     ),
     each=(
+        r"\b(?:da igual|no importa|sea cual sea|en cada (?:respuesta|mensaje)|independientemente de)\b",
         rf"\b(?:cada {_ANSWER}|cada una de (?:tus|sus) {_ANSWER}|tod[ao]s (?:tus|sus|las|los) {_ANSWER}|"
         rf"en (?:tus|sus|los|las)(?: próxim[ao]s)? {_ANSWER}|por {_ANSWER}|(?:tus|"
         rf"sus)(?: próxim[ao]s)? {_ANSWER}|"
@@ -34,6 +39,8 @@ SPANISH = Table(
         r"cuando me (?:escribas|respondas|contestes|hables)|todo lo que me (?:escribas|digas)|conmigo)\b",
     ),
     here=(
+        r"\b(?:(?:durante|en|para) (?:toda (?:la|esta|nuestra) |esta |la )?(?:sesión|clase|lección|partida|"
+        r"entrevista))\b",
         r"\b(?:en (?:este|el) (?:chat|diálogo|hilo)|en esta (?:conversación|charla|sesión)|(?:para|"
         r"durante) (?:esta|toda la|toda esta|toda nuestra|la) (?:sesión|conversación|charla)|"
         r"en toda nuestra (?:charla|conversación)|durante (?:todo )?(?:este|el) chat|por ahora|de momento|"
@@ -45,7 +52,7 @@ SPANISH = Table(
     ),
     until=(
         r"\bhasta (?!ahora|luego|pronto|entonces|nunca|siempre|aquí)[^,.;:!?\n]+?(?=\s*(?:[,.;:!?\n]|"
-        r"\b(?:háblame|llámame|responde|contesta|escribe|quiero|usa)\b|$))",
+        r"\b(?:háblame|llámame|responde|contesta|escribe|quiero|usa|vale|ok)\b|$))",
         r"\bmientras (?:no |yo |sigamos |estemos |trabajemos |hablemos )[^,.;:!?\n]*",
     ),
     counted=(
@@ -69,12 +76,25 @@ SPANISH = Table(
         r"\b(?:quiero|quisiera|me gustaría|prefiero|preferiría|necesito|espero) que (?:no )?(?:me )?\w+",
         r"\b(?:respuestas?|ejemplos|precios|números|código) (?:\w+ ){0,2}(?:debe[n]?|tiene[n]? que)\b",
     ),
+    act=(
+        r"\b(?:debe|deben|debería|deberían|tiene que|tienen que|puede|pueden|ha de|han de)\b",
+        r"(?:^|[,:;¿]\s*)(?:hablemos|usemos|quedamos en que|quedemos|sigamos|contamos en|acordemos|"
+        r"que tod[ao]s tus|que cada)\b",
+        r"^\W*(?:ahórrate\w*|ahórratel[ao]|déjal[ao]|deja|haz|actúa|juega|procura|prefiere|elige|sigue|revisa|"
+        r"quita|elimina|ignora|adopta|trata|cuenta|presenta|piensa|imagina|pon|sé|acostúmbrate|toma|omite|"
+        r"prescinde|utiliza|intenta|cuida|mantén)\b",
+        r",\s*(?:haz|ahórra\w+|pon|sé|deja|actúa|utiliza)\b|(?:nunca|siempre|jamás) \w+(?:s|es|as)\b",
+    ),
     wish=(
         r"\b(?:no )?(?:quiero|quisiera|prefiero|odio|detesto|me gusta(?:n|ría)?|me encanta|necesito|"
         r"preferiría)\b",
     ),
     please=(r"\b(?:por favor|porfa|gracias|si es tan amable)\b",),
     alone=(
+        r"\bquedamos en que\b",
+        r"\bme llamo [^.!?]+\b(?:pero|así que)\b",
+        r"\b(?:quiero que |que )?(?:actúes|actúa|actúe) como\b|\bhaz(?:te)? de\b|\b(?:asume|adopta|interpreta|"
+        r"haz) el papel\b|\bcompórtate como\b",
         r"\b(?:llám[ae]me)\b|\bno me llam\w+\b|\btrát[ae]me de\b|\btutéame\b|\b(?:puedes|puede|"
         r"podemos) tutear\w*\b|\bpero dime \w+",
     ),
@@ -83,8 +103,14 @@ SPANISH = Table(
         r"\bya no \w+|\bno (?:me )?(?:vuelvas|\w+) (?:a \w+ )?(?:nunca )?más\b|\bno vuelvas a\b",
         r"\bno me \w+ más\b",
     ),
-    opinion=(r"\b(?:odio|detesto|no me gusta\w*|me encanta\w*|no soporto|prefiero)\b",),
-    request=(r"\b(?:podrías|podría|puedes|puede|quieres)\b|\bpor favor\b",),
+    opinion=(
+        r"\b(?:veo|noto|he notado) que\b|\bsiempre añades\b",
+        r"\b(?:odio|detesto|no me gusta\w*|me encanta\w*|no soporto|prefiero)\b",
+    ),
+    request=(
+        r"\b(?:ok|okay|vale|de acuerdo|sí)\s*\?|\bquedamos en\b",
+        r"\b(?:podrías|podría|puedes|puede|quieres)\b|\bpor favor\b",
+    ),
     once=(
         r"\b(?:esta pregunta|esta vez|este (?:texto|correo|párrafo|mensaje)|esta (?:frase|respuesta|carta)|"
         r"solo el número|otra vez,|que tengo prisa|por una vez|el texto)\b",
@@ -98,12 +124,14 @@ SPANISH = Table(
         r"\bque vas a (?:redactar|escribir)\b|\bdile a\b|\bpedir (?:a|al)\b|\bcómo (?:les|le) (?:pido|digo)\b",
     ),
     reported=(
+        r"\b(?:decía|según|me parece ridículo|nunca se)\b",
         r"\b(?:él|ella|ellos|ellas|quien|que|(?:mi|mis|el|la|los|las|un|una|nuestro) \w+) (?:siempre |nos |"
         r"me |le |ha |había )*(?:dice[n]?|dijo|pide[n]?|pidió|quiere[n]?|quería|exige|ordena|ordenó|escribió|"
         r"insiste|repite|decía|llaman|llama|tutea)\b|^quiere que\b|\bla regla es\b|\bque hay que\b|"
         r"\ben mi casa\b",
     ),
     subject=(
+        r"^(?:veo|noto|he notado)\b|\b(?:siempre|nunca) \w+mos\b|\b\w+mos siempre\b",
         r"^(?:y |pero |a partir de \w+,? |hasta (?:el )?\w+,? |de ahora en adelante,? |desde \w+,? |hoy,? |"
         r"siempre |nunca )*(?:yo |nosotros |mi (?!nombre)\w+ |mis \w+ |su \w+ |me (?:pongo|voy|levanto|quedo)|"
         r"desayuno|recibí|estoy|vivo|voy|tengo|soy|llevo|tomo|es (?!mejor|tan))",
@@ -111,6 +139,9 @@ SPANISH = Table(
         r"trabajo)\b",
     ),
     unless=(r"\bsi te lo pidiera\b|\bhay que\b|^¿?(?:por qué|qué|cuándo|cómo|quién|cuál)\b[^:]*\?",),
+    finite=(
+        r"\b(?:era|eran|es|son|está|están|fue|fueron|había|ha|han|dijo|parece|funciona|contiene|pasa|estuvo|tuvo)\b",
+    ),
     all_over=(
         r"\b(?:olvida|olvide|ignora|ignore|cancela|borra|elimina)\b[^.!?\n]{0,15}\b(?:tod[ao]s?|mis|tus|"
         r"las)\b[^.!?\n]{0,25}\b(?:instrucciones|reglas|indicaciones|dicho|peticiones)\b",
@@ -128,10 +159,18 @@ SPANISH = Table(
         r"basta de|no más)\b",
     ),
     negated=(r"\b(?:no|nunca|jamás|sin|evit\w*|dej[ae]|ahórrame|basta|ningún|ninguna|tampoco)\b",),
-    joint=(r",?\s+(?:y|así que|pero|entonces)\s+", r"\s*[;–—]\s*", r"\s-\s"),
+    joint=(
+        r",?\s+(?:por eso|por lo que|de modo que|por tanto)\s+",
+        r",?\s+(?:y|así que|pero|entonces)\s+",
+        r"\s*[;–—]\s*",
+        r"\s-\s",
+    ),
     said=(r"\bhasta que (?:yo )?(?:te )?(?:diga|pida|escriba|grite)(?: que)?\s+(?P<x>[^,.;!?\n]+)",),
     slots={
-        "address": (r"\bllám[ae]me\b|\bme llam\w+\b|\bpero dime\b|\bmi nombre\b|\bllamarme\b",),
+        "address": (
+            r"\bme llamo\b",
+            r"\bllám[ae]me\b|\bme llam\w+\b|\bpero dime\b|\bmi nombre\b|\bllamarme\b",
+        ),
         "formality": (r"\b(?:tutear\w*|tutéame|tutees|de usted|de tú|tuteo)\b",),
         "ending": (
             r"\b(?:termin\w+|acab\w+|conclu\w+|cierra\w*|finaliz\w+)\b[^.!?\n]{0,40}\b(?:con|por|en)\b|\bal final\b",
@@ -151,7 +190,8 @@ SPANISH = Table(
             r"neerlandés|polaco|ruso|turco|latín|noruego|sueco|árabe|chino|japonés)\b|\bortografía\b",
         ),
         "units": (
-            r"\b(?:métric[ao]s?|unidades?|kilómetros?|millas|celsius|fahrenheit|24 ?h(?:oras)?|euros?|pesos|"
+            r"\b(?:métric[ao]s?|unidades?|kilómetros?|millas|celsius|fahrenheit|formato (?:de )?24 ?h(?:oras)?|"
+            r"euros?|pesos|"
             r"dólares|moneda|zona horaria|distancias)\b",
         ),
         "case": (r"\b(?:minúsculas?|mayúsculas?)\b",),
@@ -165,12 +205,17 @@ SPANISH = Table(
             r"dos|tres|cuatro|cinco|seis|diez|veinte|treinta|cincuenta|cien) (?:palabras?|frases?|líneas?|"
             r"caracteres|oraciones|párrafos)\b",
         ),
-        "sources": (r"\b(?:fuentes?|referencias?|citas?|enlaces?)\b",),
+        "sources": (
+            r"\blos enlaces\b",
+            r"\b(?:fuentes?|referencias?|citas?|enlaces?)\b",
+        ),
         "level": (r"\b(?:como si tuviera|principiante|experto|como a un niño|novato)\b",),
         "persona": (
+            r"\b(?:actú\w+|compórtate) como\b|\bel papel\b|\bcomo si fueras\b",
             r"\b(?:como (?:un|una|si fueras|mi)|en tu papel|el papel de|pirata)\b|\beres (?!tan|muy|libre|capaz)\w+",
         ),
         "tone": (
+            r"\b(?:sincer[ao]|franc[ao]|honest[ao]|rim[ae]\w*|palabrotas|direct[ao]|cálid[ao]|suave)\b",
             r"\b(?:tono|formal(?:es|mente)?|informal\w*|coloquial\w*|educad\w*|amable[s]?|sarcas\w*|sarcás\w*|"
             r"humor|gracios\w*|seri[ao]|disculp\w*|palabras (?:muy )?sencillas|lenguaje sencillo|académico|"
             r"registro|jerga|con confianza)\b",

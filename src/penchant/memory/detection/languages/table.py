@@ -17,12 +17,13 @@ class Table:
     here: "in this chat", "for now"; rules: what heads a list of instructions; until: a clause that ends an instruction;
     counted: for so many answers, number in the group "n"; spanned: for so long, number and "unit"; when: "whenever I".
 
-    verb: an imperative about answering, or "you must"; wish: "I'd like"; please: says that something is asked for;
-    alone: needs nothing else to stand ("call me"); habit: "no more", "stop ...ing", which also end an instruction;
-    opinion: "I hate", in a sentence before.
+    verb: an imperative about answering, or "you must"; act: any other imperative, "let's"; wish: "I'd like"; please:
+    says that something is asked for; alone: needs nothing else to stand ("call me"); habit: "no more", "stop ...ing",
+    which also end an instruction; opinion: "I hate", in a sentence before.
 
     request: a question that asks for something; once: for one answer; artefact: a text to be made, which the words are
-    about; reported: somebody said so; subject: the sentence tells of somebody; unless: "if I asked you to".
+    about; reported: somebody said so; subject: the clause tells of somebody; unless: "if I asked you to"; finite: a
+    verb that tells rather than asks.
 
     all_over, over: end every instruction, the newest; release: end the one that is named.
     slots: what an instruction is about, in the order they are tried. negated: what it forbids.
@@ -41,6 +42,7 @@ class Table:
     spanned: Patterns
     when: Patterns
     verb: Patterns
+    act: Patterns
     wish: Patterns
     please: Patterns
     alone: Patterns
@@ -52,6 +54,7 @@ class Table:
     reported: Patterns
     subject: Patterns
     unless: Patterns
+    finite: Patterns
     all_over: Patterns
     over: Patterns
     release: Patterns
