@@ -1,9 +1,10 @@
 """How well statements about the user are found: `python -m benchmarks.facts` writes results/facts.json and facts.md.
 
-turns.txt holds turns written for this project; a half of them, drawn by a hash, is for tuning the patterns (`--errors`
-prints what goes wrong there), the other is only counted. With --data FOLDER (locomo, prefeval and mt-eval in it) also
-what others wrote: how many of LoCoMo's turns that answer a later question and of PrefEval's stated preferences give a
-statement, and how many of MT-Eval's tasks, which say hardly anything about their user.
+turns.txt holds turns written for this project before the patterns, fresh.txt more in looser language, written after
+them. Of each a half, drawn by a hash, is for tuning the patterns (`--errors` prints what goes wrong there); the other
+is only counted. With --data FOLDER (locomo, prefeval and mt-eval in it) also what others wrote: how many of LoCoMo's
+turns that answer a later question and of PrefEval's stated preferences give a statement, and how many of MT-Eval's
+tasks, which say hardly anything about their user.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import random
 import re
 import time
 from collections.abc import Sequence
@@ -24,6 +26,7 @@ from penchant.lens.labelled import LabelledHistory
 from penchant.memory.facts import Statement, statements
 
 HERE = Path(__file__).parent
+LOOKED_AT = 250  # of the shuffled preferences of PrefEval
 RESULTS = HERE.parent / "results"
 _SAID = re.compile(r"\[\[(?P<about>[^|\]]*)\|(?P<text>[^\]]*)\]\]")
 
@@ -38,12 +41,12 @@ class Labelled:
     said: tuple[tuple[int, int, str], ...]
 
 
-def read(path: Path) -> list[Labelled]:
+def read(path: Path, before: str = "") -> list[Labelled]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             language, _, marked = line.partition(": ")
-            half = "tune" if hashlib.sha256(line.encode()).digest()[0] % 2 else "test"
+            half = before + ("tune" if hashlib.sha256(line.encode()).digest()[0] % 2 else "test")
             text, said, at = "", [], 0
             for match in _SAID.finditer(marked):
                 text += marked[at : match.start()]
@@ -122,10 +125,13 @@ def on_locomo(conversations: Sequence[LabelledHistory]) -> dict[str, Any]:
 
 
 def on_prefeval(folder: Path) -> dict[str, Any]:
-    """preference: what a user states outright; question: what the same user asks later."""
+    """preference: what a user states outright; question: what the same user asks later. Without those that were looked
+    at while the patterns were mended."""
     items = [
         one for file in sorted((folder / "explicit_preference").glob("*.json")) for one in json.loads(file.read_text())
     ]
+    random.Random(0).shuffle(items)
+    items = items[LOOKED_AT:]
     found = {key: [bool(statements(one[key])) for one in items] for key in ("preference", "question")}
     return {"users": len(items), **{key: _share(hits) for key, hits in found.items()}}
 
@@ -135,8 +141,12 @@ def on_mt_eval(folder: Path) -> dict[str, Any]:
     turns = []
     for name in ("mt-bench_extended", "refinement_multi_inst"):
         for line in (folder / f"{name}.jsonl").read_text(encoding="utf-8").splitlines():
-            turns += [turn["user"] for turn in json.loads(line)["conversation"]]
+            turns += [turn["user"] for turn in _conversation(json.loads(line))]
     return {"turns": len(turns), "with_statement": _share([bool(statements(turn)) for turn in turns])}
+
+
+def _conversation(line: Any) -> list[Any]:
+    return list(line["conversation"] if isinstance(line, dict) else line)
 
 
 def _share(hits: Sequence[bool]) -> float:
@@ -150,7 +160,7 @@ def measure(turns: Sequence[Labelled], data: Path | None) -> dict[str, Any]:
             name: counted([t for t in turns if t.half == half and name in ("all", t.language)], told=False)
             for name in ("all", *languages)
         }
-        for half in ("tune", "test")
+        for half in ("tune", "test", "fresh, tune", "fresh, test")
     }
     result: dict[str, Any] = {
         "command": "python -m benchmarks.facts" + (" --data DATA" if data else ""),
@@ -172,9 +182,9 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         "# Statements about the user",
         "",
-        "Turns written for this project before the patterns, by the one who wrote them; the half for tuning was looked "
-        "at while the patterns were mended, the other only counted. The language isn't told. about: share of found "
-        "statements with a labelled topic that get this topic.",
+        "Turns written for this project before the patterns, by the one who wrote them, and more (fresh) in looser "
+        "language, written after them. The halves for tuning were looked at while the patterns were mended, the others "
+        "only counted. The language isn't told. about: share of found statements with a labelled topic that get it.",
         "",
         "| half | language | turns | statements | precision | recall | about |",
         "|---|---|--:|--:|--:|--:|--:|",
@@ -218,9 +228,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
     parser.add_argument("--errors", action="store_true", help="print what goes wrong in the half for tuning, and stop")
     options = parser.parse_args()
-    turns = read(HERE / "turns.txt")
+    turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]
     if options.errors:
-        errors([turn for turn in turns if turn.half == "tune"])
+        errors([turn for turn in turns if turn.half.endswith("tune")])
         return
     result = measure(turns, options.data)
     (RESULTS / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

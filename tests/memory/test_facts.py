@@ -61,6 +61,11 @@ def test_what_says_nothing_about_the_user(turn: str) -> None:
     assert statements(turn) == ()
 
 
+def test_a_turn_in_quotation_marks_is_the_users_own() -> None:
+    assert texts('"I live in Madrid."') == ['"I live in Madrid."']
+    assert texts('He wrote: "I live in Madrid."') == []
+
+
 def test_the_question_behind_a_statement_is_left_out() -> None:
     assert texts("I'm vegetarian, what can I cook?") == ["I'm vegetarian"]
     assert texts("Soy vegetariana, ¿qué cocino?") == ["Soy vegetariana"]

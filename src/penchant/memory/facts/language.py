@@ -77,7 +77,8 @@ class Language:
 
     @cached_property
     def any_material(self) -> re.Pattern[str]:
-        return compiled(self.material)
+        asked = rf"(?:\A|[.!?\n]\s*){self.opens}[^.?!\n:]{{0,60}}:"
+        return compiled(_either((self.material, asked)))
 
     @cached_property
     def any_also(self) -> re.Pattern[str]:

@@ -18,6 +18,7 @@ _PLAIN = str.maketrans({"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " "})
 _QUOTED = re.compile(
     r"```.*?(?:```|\Z)|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|(?m:^[ \t]*>.*$)", re.DOTALL
 )
+_MARKS = '"“„«»'  # a turn that is quoted whole is the user's own
 _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -64,7 +65,8 @@ def statements(
 def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, int]]:
     """Characters that are another's words, or a text to work on."""
     for match in _QUOTED.finditer(plain):
-        if len(match.group()) > 2 and " " in match.group().strip():
+        own = match.group()[0] in _MARKS and match.group() == plain.strip()
+        if " " in match.group().strip() and not own:
             yield match.span()
     for language in tried:
         if begun := language.any_material.search(plain):

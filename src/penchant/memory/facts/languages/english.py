@@ -4,7 +4,7 @@ from penchant.memory.facts.language import VALUE, Language, Topic, one_of, roles
 
 _TITLE = r"(?:(?:dr|doctor|mr|mrs|ms|prof|professor)\.? +)?"
 _ADVERB = (
-    r"(?:(?:really|very|now|also|still|always|never|usually|often|normally|sometimes|currently|actually|just|not|both|"
+    r"(?:(?:\w+ly|really|very|now|also|still|always|never|usually|often|normally|sometimes|currently|actually|just|not|both|"
     r"recently|finally|regularly|rarely|mostly|only|absolutely|quite|so|too|already|originally|typically|even|kind of|"
     r"generally|occasionally|hardly ever|definitely|all|been|don't|do not|can't|cannot|can) +){0,3}"
 )
@@ -27,7 +27,7 @@ _PERSONS = roles(
 _PETS = roles("dog: dog puppy; cat: cat kitten; horse: horse; parrot: parrot; rabbit: rabbit; hamster: hamster")
 _PERSON, _PET = one_of(_PERSONS), one_of(_PETS)
 _PRESENT = (
-    "live|work|study|teach|drive|own|play|run|cook|bake|paint|draw|knit|sew|sing|dance|swim|climb|hike|cycle|bike|"
+    "despise|detest|refuse to|prioriti[sz]e|find(?! (?:it|that|this|your|the)\\b)|do my|have to (?:wear|avoid)|live|work|study|teach|drive|own|play|run|cook|bake|paint|draw|knit|sew|sing|dance|swim|climb|hike|cycle|bike|"
     "collect|grow|keep|wear|look forward to|have always|smoke|drink|eat|speak|write|watch|commute|rent|share|suffer|take|use|love|like|enjoy|"
     "prefer|hate|dislike|adore|stand|volunteer|travel|belong|believe|attend|practi[cs]e|coach|train|raise|fear|miss|"
     "dream|sleep|wake|get up|go|meet|read|listen|follow|support|vote|breed|ride|ski|sail|fish|camp|garden|walk|"
@@ -35,7 +35,7 @@ _PRESENT = (
     "perform|compete|treasure|cherish|value|do (?:yoga|pottery|karate|judo|sports|volunteer\\w*)|have to take"
 )
 _PAST = (
-    "moved|was born|were born|grew up|went|visited|met|married|graduated|finished|won|lost|started|began|joined|"
+    "did my|did an?|traded in|lend|lent|moved|was born|were born|grew up|went|visited|met|married|graduated|finished|won|lost|started|began|joined|"
     "adopted|bought|sold|chose|found|helped|roasted|mentored|developed|emailed|picked|broke|got|took|signed up|quit|left|retired|became|ran|attended|travelled|traveled|hiked|"
     "camped|painted|made|built|learned|learnt|watched|celebrated|turned|used to|studied|worked|lived|divorced|changed|"
     "switched|gave|donated|volunteered|spent|decided|planted|booked|bake[d]|cooked|played|taught|ordered|rented|"
@@ -95,17 +95,20 @@ ENGLISH = Language(
         r"renovating|recovering|applying|preparing for|organi[sz]ing|joining|adopting|attending|running|building|"
         r"growing|hosting|reading \w+|practi[sc]ing|painting|going (?:on|to (?:the|my|a|see|be|have|start|visit|move|"
         r"study|college|university|[a-z]+land\b)))\b)",
+        r"\b(?:makes?|bores?|scares?|annoys?|relaxes|calms?|bothers?|stress(?:es)?|fascinates?|terrif(?:y|ies)|upsets?) me\b",
+        r"\bI(?:'m| am) (?:more of a|opposed to|hired|averse|against \w+ing)\b|\bI (?:can't|cannot|can) (?:swim|drive|cook|sing|dance|ski|ride|eat|stand|drink|digest|speak|read|walk|hear|see well|sleep)\b",
         r"\bmy name(?:'s| is)|\bcall me \w+|\bI(?:'m| am) called",
     ),
     mine=(
         r"\b(?:my|our) (?:(?:new|old|older|younger|little|big|eldest|oldest|youngest|elder|late|twin|first|best|dear) )*"
-        r"([^\W\d_]+)(?:-in-law)?(?: [^\W\d_]+)?? (?:is|are|was|were|has|have|had|lives?|lived|works?|worked|died|"
+        r"([^\W\d_]+)(?:-in-law)?(?: [^\W\d_]+)?? (?:is|are|was|were|isn't|aren't|wasn't|don't|doesn't|can't|hasn't|has|have|had|lives?|lived|works?|worked|died|"
         r"passed|turned|turns|loves?|likes?|hates?|moved|got|gets|suffers|speaks|plays|played|came|comes|broke|taught|"
         r"gave|started|makes|made|helps?|helped|goes|went|needs|keeps?|means?)\b",
         r"\b(?:my|our) ([^\W\d_]+)'s (?:name|birthday|allergic|called|\w+ing|an?|\d+)\b",
         r"\b(?:my|our) (?:\w+ )?([^\W\d_]+?)(?:'s)? (?:leaves|starts|begins|opens|takes place|ends)\b",
     ),
     never=(
+        r"\b(?:in mind|keeps? (?:getting|crashing|failing|saying))\b",
         r"^(?:your|you|it|that) .*\bto me\b",
         r"\b(?:I|we) (?:see|get it|understand|agree|disagree|hope|mean|guess|wonder|bet|suppose)\b(?! (?:a|my|the)\b)",
         r"\bI (?:think|believe|know) (?:so|not|that's (?:it|all)|you|your|this (?:is|works)|it\b|that\b)",
@@ -171,6 +174,11 @@ ENGLISH = Language(
             rf"\b(?:I(?:'m| am) (?:now )?(?:living|based) in|my (?:new )?home is(?: now)? in) {VALUE}",
             proper=True,
         ),
+        Topic(
+            "residence",
+            rf"\b(?:I(?:'m| am)|we(?:'re| are)) (?:now )?renting (?:an? )?(?:\w+ ){{1,2}}in {VALUE}",
+            proper=True,
+        ),
         Topic("address", rf"\bmy (?:new )?(?:home )?address is(?: now)? {VALUE}"),
         Topic("phone", r"\bmy (?:new |mobile |cell |phone ){0,2}number is(?: now)? (?P<value>\+?[\d][\d /()-]{3,20})"),
         Topic("email", r"\bmy (?:new )?e-?mail(?: address)? is(?: now)? (?P<value>\S{3,60})"),
@@ -192,6 +200,7 @@ ENGLISH = Language(
             rf"(?:job|position|role))? (?:at|with) {VALUE}",
         ),
         Topic("employer", rf"\bmy (?:new )?employer is(?: now)? {VALUE}"),
+        Topic("employer", rf"\bI(?:'ve| have| was)? (?:just |recently )?(?:got |been )?hired (?:by|at) {VALUE}"),
         Topic("job", rf"\bI(?:'m| am)? (?:now |currently )?(?:work|working) as (?:an?|the) {VALUE}"),
         Topic("job", r"\bI(?:'m| am)(?: now| currently)? an? (?:\w+ )?(?P<value>[\w-]+)", among=words(_JOBS)),
         Topic("job", r"\bI teach \w+(?= (?:at|in)\b)"),

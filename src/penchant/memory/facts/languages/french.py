@@ -36,8 +36,11 @@ _DONE = (
 FRENCH = Language(
     code="fr",
     stemmer="french",
-    hints=words("je j nous mon ma mes notre nos m on"),
+    hints=words("je j nous mon ma mes notre nos m me on"),
     says=(
+        r"\b(?:je |j')(?!\w+rais\b|sais\b|vais\b|fais\b|connais\b|pensais\b|croyais\b|avais en tête)\w+ais\b",
+        r"\bje ne sais (?:pas|plus) (?:nager|conduire|cuisiner|lire|skier|danser|chanter|jouer)\b",
+        r"\b(?:m'ennuie|me rend|me rendent|m'intéresse|me passionne|me fatigue|me stresse|m'agace|m'a embauchée?|m'a engagée?|me fait (?:peur|mal|rire))\b|\bnous attendons\b",
         rf"\b(?:je |j'|nous )(?:n'|ne )?(?:{_VERB}|habitons|vivons|travaillons|aimons|partons|allons|adorons)\b",
         rf"\b(?:j'ai|je n'ai|nous avons|je l'ai) (?:\w+ )?(?:{_DONE})\b",
         r"\b(?:j'ai|nous avons|je n'ai|j'avais|nous avions) (?:\w+ )?(?:un|une|deux|trois|quatre|cinq|\d+|peur|pas de|pas d'|horreur|le vertige|"
@@ -51,7 +54,7 @@ FRENCH = Language(
     ),
     mine=(
         r"\b(?:mon|ma|mes|notre|nos) (?:(?:nouveau|nouvelle|petit|petite|grand|grande|vieux|vieille|meilleur|meilleure|"
-        r"ancien|ancienne|premier|première) )*([^\W\d_]+)(?: [^\W\d_]+)?? (?:est|sont|était|a|ont|avait|s'appelle|s'appellent|vit|"
+        r"ancien|ancienne|premier|première) )*([^\W\d_]+)(?:-[^\W\d_]+)*(?: [^\W\d_]+)?? (?:est|sont|était|a|ont|avait|s'appelle|s'appellent|vit|"
         r"vivent|habite|habitent|travaille|aime|adore|déteste|joue|étudie|vient|part|va|souffre|parle|commence|fête)\b",
     ),
     never=(
@@ -60,7 +63,7 @@ FRENCH = Language(
         r"\bj'ai (?:besoin|l'impression|envie)\b",
         r"\bj'ai (?:juste |encore |aussi )?(?:une|un|deux|d'autres) (?:\w+ )?(?:question|demande|problème|idée|erreur|doute|texte|"
         r"fichier|tableau|liste|phrase|bug|souci)s?\b",
-        r"\bje ne (?:comprends|sais|vois|trouve|suis pas (?:sûre?|certaine?))\b",
+        r"\ben tête\b|\bje ne (?:comprends|sais(?! (?:pas|plus) (?:nager|conduire|cuisiner|lire|skier|danser|chanter|jouer))|vois|trouve|suis pas (?:sûre?|certaine?))\b",
         r"\bje suis (?:pas )?(?:sûre?|certaine?|prête?|d'accord|désolée?|perdue?|content\w* (?:que|de)|curieu\w+|là)\b",
         r"\bje vais (?:bien|mieux|très bien|essayer|te|vous|coller|envoyer)\b",
         r"\b(?:ta|votre|la première|la deuxième|la dernière|cette) (?:réponse|solution|suggestion|proposition|explication|version|idée)\b",
@@ -74,7 +77,7 @@ FRENCH = Language(
         r"pense que|prétend|trouve que|affirme)\b"
     ),
     opens=(
-        r"(?:s'il te plaît|s'il vous plaît|peux-tu|pouvez-vous|pourrais-tu|écris|écrivez|traduis|traduisez|donne|donnez|"
+        r"(?:mets|mettez|s'il te plaît|s'il vous plaît|peux-tu|pouvez-vous|pourrais-tu|écris|écrivez|traduis|traduisez|donne|donnez|"
         r"fais|faites|explique\w*|décris|propose\w*|résume\w*|corrige\w*|imagine\w*|suppose\w*|comment|que|quoi|où|quand|pourquoi|"
         r"qui|quel\w*|est-ce|dois-je|aide\w*|montre\w*|dis|dites|cite\w*|compare\w*|réponds|continue\w*|calcule\w*|"
         r"améliore\w*|reformule\w*)\b"
@@ -84,6 +87,8 @@ FRENCH = Language(
         r"paragraphe)\b[^.?!\n:]{0,60}:"
     ),
     topics=(
+        Topic("employer", r"^(?P<value>[^,;:!?\n()]{1,40}?) m'a (?:embauchée?|engagée?)"),
+        Topic("residence", rf"\bje loue (?:un|une) \w+ (?:à|en|au|aux) {VALUE}", proper=True),
         Topic(
             "name",
             rf"\b(?:je m'appelle|mon (?:nouveau )?(?:nom|prénom) est|appelle-moi|appelez-moi)(?: maintenant)? {VALUE}",

@@ -48,6 +48,8 @@ GERMAN = Language(
     stemmer="german",
     hints=words("ich wir mein meine meinen meinem meiner unser unsere mir mich uns"),
     says=(
+        r"\b(?:ich kann|kann ich) (?:leider )?(?:nicht|kein\w*) (?!\w*(?:finden|öffnen|verstehen|sehen|lesen))\w+\.?$|\b(?:ich bekomme|bekomme ich|ich vertrage|vertrage ich) (?!immer|den|die|eine Fehler)\w+",
+        r"\b(?:langweil|interessier|begeister|stör|ärger|nerv|beruhig|faszinier)\w* mich\b|\bwir erwarten\b",
         rf"\b(?:ich|wir) (?!bin\b|war\b|hatte\b|sind\b|haben\b|hatten\b)(?:{_VERB}|{_VERBS_WE})\b",
         rf"\b(?!bin\b|war\b|hatte\b|sind\b|haben\b)(?:{_VERB}) ich\b",
         rf"\b(?!haben\b|hatten\b|sind\b)(?:{_VERBS_WE}) wir\b",
@@ -90,7 +92,7 @@ GERMAN = Language(
         r"schrieb|schreibt|fragt\w*|behauptet\w*|glaubt|findet)\b"
     ),
     opens=(
-        r"(?:bitte|kannst du|könntest du|können sie|könnten sie|schreib\w*|übersetz\w*|gib|mach\w*|erklär\w*|beschreib\w*|"
+        r"(?:setz\w*|formulier\w*|bitte|kannst du|könntest du|können sie|könnten sie|schreib\w*|übersetz\w*|gib|mach\w*|erklär\w*|beschreib\w*|"
         r"nenn\w*|erstell\w*|fass\w*|korrigier\w*|stell dir|stellen sie|wie|was|wo|wohin|wann|warum|wer|welche\w*|hilf|"
         r"zeig\w*|sag|sag\w* mir|muss|soll|sollte|darf|ist|sind|hast|haben sie|bist|empfiehl|vergleiche?|such\w*|tu so|"
         r"antworte|rechne|verbesser\w*|vervollständig\w*)\b"
@@ -129,6 +131,7 @@ GERMAN = Language(
             proper=True,
         ),
         Topic("residence", rf"\b(?:ich ziehe|ziehe ich)\b[^,;:]{{0,30}}? nach {VALUE}", proper=True),
+        Topic("residence", rf"\bmein (?:neues )?Zuhause ist(?: jetzt| nun)?(?: in)? {VALUE}", proper=True),
         Topic("phone", r"\bmeine (?:neue )?(?:\w*nummer) (?:ist|lautet)(?: jetzt)? (?P<value>\+?[\d][\d /()-]{3,20})"),
         Topic("email", r"\bmeine (?:neue )?(?:e-?mail\S*|mailadresse)(?: ist| lautet)(?: jetzt)? (?P<value>\S{3,60})"),
         Topic("address", rf"\bmeine (?:neue )?(?:adresse|anschrift) (?:ist|lautet)(?: jetzt)? {VALUE}"),
@@ -144,6 +147,10 @@ GERMAN = Language(
             "employer",
             r"\b(?:ich arbeite|arbeite ich)(?: (?:jetzt|nun|seit \w+(?: \w+)?|inzwischen))* "
             rf"(?:bei|für) {VALUE}",
+        ),
+        Topic(
+            "employer",
+            r"\b(?:ich bin|bin ich)\b[^,;:]{0,20}? bei (?P<value>[^,;:!?\n()]{1,40}?) (?:angestellt|beschäftigt|eingestellt)\b",
         ),
         Topic("job", rf"\b(?:ich arbeite|arbeite ich)(?: (?:jetzt|nun|seit \w+))* als {VALUE}"),
         Topic(

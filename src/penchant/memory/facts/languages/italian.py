@@ -40,9 +40,12 @@ _DONE = (
 ITALIAN = Language(
     code="it",
     stemmer="italian",
-    hints=words(re.sub(r"[^\w ]", " ", _VERB))
+    hints=words("so vivevo abitavo lavoravo giocavo passavo andavo aspettiamo")
+    | words(re.sub(r"[^\w ]", " ", _VERB))
     | words("mio mia miei mie nostro nostra nostri nostre mi ci sono siamo ho abbiamo avevo ero sto stiamo chiamami"),
     says=(
+        r"\bmi (?:annoia|annoiano|interessa|interessano|rilassa|disturba|fa (?:male|paura|stare)|fanno (?:male|paura)|ha assunto)\b|\baspettiamo (?:il|la|un)\b",
+        r"\bnon so (?:nuotare|guidare|cucinare|leggere|sciare|ballare|cantare|suonare|andare in bici\w*)\b|(?<!\w)(?:vivevo|abitavo|lavoravo|giocavo|passavo|andavo)\b|\bho preso casa\b",
         rf"(?<![\w'])(?<!\bil )(?<!\bun )(?<!\bal )(?<!\bdi )(?<!\blo )(?<!mio )(?:{_VERB})\b",
         r"(?<!\w)(?:mi sono|ci siamo|sono|siamo) (?:\w+ )?(?:trasferit|sposat|laureat|iscritt|rott|separat|nat|cresciut|andat|stat[oaie] (?:in|a)|"
         r"divorziat|fidanzat|diventat|pensionat|partit|arrivat)\w*",
@@ -62,13 +65,13 @@ ITALIAN = Language(
         r"abita|abitano|lavora|ama|odia|gioca|suona|studia|viene|parte|va|soffre|parla|morì|compie|comincia)\b",
     ),
     never=(
-        r"(?<!\w)(?:credo|penso|suppongo|capisco|vedo|so|spero|immagino|voglio|vorrei|cerco|desidero|intendo|mi chiedo|mi riferisco)\b",
+        r"(?<!\w)(?:credo|penso|suppongo|capisco|vedo|(?<!non )so|spero|immagino|voglio|vorrei|cerco|desidero|intendo|mi chiedo|mi riferisco)\b",
         r"\bmi (?:piacerebbe|sembra|pare|serve|servono)\b|\bho (?:bisogno|voglia|l'impressione)\b",
         r"\bho (?:solo |anche |un'altra )?(?:una |un |un'|alcune |due |un'altra )(?:\w+ )?(?:domanda|dubbio|problema|idea|errore|richiesta|testo|file|lista|tabella)\b",
         r"\bmi (?:piace|piacciono)(?: (?:molto|di più|questo|quest[aoei]|la tua|l'idea|come))?(?:$|[,.!]| (?:quest|la tua|l'idea|come)\b)",
         r"\b(?:sto|sono) (?:molto |abbastanza |un po' )?(?:bene|sicur\w+|pront\w+|d'accordo|pers\w+|confus\w+|content\w+ (?:di|che)|curios\w+|"
         r"grat\w+|qui|cercando|provando|parlando)\b",
-        r"\bnon (?:capisco|so|vedo|trovo|sono sicur\w)",
+        r"\bin mente\b|\bnon (?:capisco|so(?! (?:nuotare|guidare|cucinare|leggere|sciare|ballare|cantare|suonare|andare in bici\w*))|vedo|trovo|sono sicur\w)",
         r"\b(?:la tua|la sua|la prima|la seconda|l'ultima|questa|quella) (?:risposta|soluzione|proposta|spiegazione|versione|idea)\b",
         rf"(?<!\w){_MINE} (?:\w+ )?(?:programma|codice|script|domanda|problema|testo|tema|messaggio|funzione|errore|parere|dubbio)\b",
         r"\bho (?:già )?(?:provato|inviato|incollato|installato|caricato|allegato|copiato|tentato|mandato)\b",
@@ -79,7 +82,7 @@ ITALIAN = Language(
         r"dice|dicono|diceva|disse|scrive|scrisse|chiede|pensa che|crede che|lei|lui|loro)\b"
     ),
     opens=(
-        r"(?:per favore|puoi|potresti|può|scrivi|scriva|traduci|traduca|dammi|dai|fai|fa'|spiega\w*|descrivi|proponi|"
+        r"(?:metti|mettilo|metta|volgi|per favore|puoi|potresti|può|scrivi|scriva|traduci|traduca|dammi|dai|fai|fa'|spiega\w*|descrivi|proponi|"
         r"riassumi|correggi|immagina\w*|supponi|come|che|cosa|dove|quando|perché|chi|qual\w*|devo|aiuta\w*|mostra\w*|dimmi|"
         r"confronta|rispondi|continua|calcola|migliora|riformula|consiglia\w*|suggerisci\w*|crea|genera)\b"
     ),
@@ -88,6 +91,8 @@ ITALIAN = Language(
         r"testo|lettera|paragrafo)\b[^.?!\n:]{0,60}:"
     ),
     topics=(
+        Topic("employer", r"^(?P<value>[^,;:!?\n()]{1,40}?) mi ha (?:assunt[oa])"),
+        Topic("residence", rf"\b(?:ho preso casa|affitto (?:un|una|un')\s?\w+) (?:a|in|ad) {VALUE}", proper=True),
         Topic("name", rf"\b(?:mi chiamo|il mio (?:nuovo )?nome è|chiamami)(?: ora| adesso)? {VALUE}", proper=True),
         Topic("age", r"\bho(?: ora| già| compiuto)? (?P<value>\d{1,3}) anni\b"),
         Topic("birthplace", rf"\bsono nat[oa] (?:a|in|ad) {VALUE}", proper=True),

@@ -32,11 +32,14 @@ _VERB = (
 SPANISH = Language(
     code="es",
     stemmer="spanish",
-    hints=words(_VERB.replace("|", " "))
+    hints=words("no vivía trabajaba jugaba iba pasaba esperamos")
+    | words(_VERB.replace("|", " "))
     | words(
         "mi mis nuestro nuestra nuestros nuestras me nos he hemos tengo tenemos tenía soy somos era estoy estamos llámame"
     ),
     says=(
+        r"\b(?:me|nos) (?:sienta|sientan|aburre|aburren|interesa|interesan|molesta|molestan|relaja|pone nervios\w|contrató|da asco|dan asco|hace (?:daño|feliz))\b",
+        r"\bno sé (?:nadar|conducir|cocinar|leer|esquiar|bailar|cantar|tocar|montar)\b|(?<!\w)(?:vivía|trabajaba|jugaba|iba|pasaba|esperamos nuestr[oa])\b",
         rf"(?<![\w'])(?:{_VERB})\b(?! (?:con esto|a ver)\b)",
         r"(?<!\w)(?:he|hemos) (?:adoptado|comprado|vendido|cambiado|empezado|dejado|perdido|ganado|reservado|aprendido|vivido|"
         r"trabajado|estudiado|viajado|estado en|tenido|conocido|heredado|decidido|visitado)\b",
@@ -56,14 +59,14 @@ SPANISH = Language(
         r"se llaman|vive|viven|trabaja|ama|odia|juega|toca|estudia|viene|sale|va|sufre|habla|murió|nació|cumple|empieza)\b",
     ),
     never=(
-        r"(?<!\w)(?:creo|pienso|supongo|entiendo|veo|sé|espero|imagino|quiero|quisiera|necesito|busco|deseo|me refiero|me pregunto|"
+        r"(?<!\w)(?:creo|pienso|supongo|entiendo|veo|(?<!no )sé|espero|imagino|quiero|quisiera|necesito|busco|deseo|me refiero|me pregunto|"
         r"ya veo)\b",
         r"\b(?:me gustaría|me encantaría|me parece|me temo|quería pedir)\b",
         r"\btengo (?:otra |solo )?(?:una |un |algunas |dos |otra )(?:\w+ )?(?:pregunta|duda|problema|idea|error|petición|texto|archivo|lista|tabla|tarea)s?\b",
         r"\bme (?:encanta|gusta)(?: (?:mucho|más|esto|eso|tu|la idea|cómo))?(?:$|[,.!]| (?:tu|esto|eso|la idea|cómo)\b)",
         r"\b(?:estoy|soy) (?:muy |bastante |un poco )?(?:bien|segur\w+|list\w+|de acuerdo|perdid\w+|confundid\w+|content\w+ (?:de|con)|"
         r"curios\w+|agradecid\w+|aquí|intentando|tratando|buscando|hablando)\b",
-        r"\bno (?:entiendo|sé|veo|comprendo|encuentro|estoy segur\w)",
+        r"\ben mente\b|\bno (?:entiendo|sé(?! (?:nadar|conducir|cocinar|leer|esquiar|bailar|cantar|tocar|montar))|veo|comprendo|encuentro|estoy segur\w)",
         r"(?<!\w)(?:tu|su|la primera|la segunda|la última|esta|esa) (?:respuesta|solución|sugerencia|propuesta|explicación|versión|idea)\b",
         r"(?<!\w)mi (?:\w+ )?(?:programa|código|script|pregunta|problema|texto|redacción|mensaje|función|error|opinión|duda)\b",
         r"\b(?:probé|envié|pegué|instalé|subí|adjunté|copié|intenté|he (?:probado|enviado|pegado|intentado))\b",
@@ -74,7 +77,7 @@ SPANISH = Language(
         r"ojalá|dijo|dice|dicen|decía|escribió|escribe|preguntó|pregunta|cree que|piensa que|afirma|ella|él|ellos|usted)\b"
     ),
     opens=(
-        r"(?:por favor|puedes|podrías|puede|escribe|escriba|traduce|traduzca|da|dame|haz|explica\w*|describe|propón|resume|"
+        r"(?:pon|ponlo|ponga|pásalo|por favor|puedes|podrías|puede|escribe|escriba|traduce|traduzca|da|dame|haz|explica\w*|describe|propón|resume|"
         r"corrige|imagina\w*|supón|cómo|qué|dónde|cuándo|por qué|quién|cuál\w*|ayúda\w*|muestra|muéstra\w*|di|dime|compara|"
         r"responde|continúa|calcula|mejora|reformula|recomiénda\w*|sugiere\w*|crea|genera)\b"
     ),
@@ -83,6 +86,8 @@ SPANISH = Language(
         r"párrafo)\b[^.?!\n:]{0,60}:"
     ),
     topics=(
+        Topic("employer", rf"\bme (?:contrató|ha contratado) {VALUE}"),
+        Topic("residence", rf"\balquilo (?:un|una) \w+ en {VALUE}", proper=True),
         Topic("name", rf"\b(?:me llamo|mi (?:nuevo )?nombre es|llámame)(?: ahora)? {VALUE}", proper=True),
         Topic("age", r"\b(?:tengo|he cumplido|cumplí)(?: ya| ahora)? (?P<value>\d{1,3}) años\b"),
         Topic("birthplace", rf"\bnací en {VALUE}", proper=True),
