@@ -55,7 +55,7 @@ def starts_with_emoji(text: str, words: Words) -> bool:
 
 def mentions(text: str, words: Words) -> bool:
     """All of the words are there as whole words, whatever the case."""
-    return all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in words)
+    return bool(words[0]) and all(re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in words)
 
 
 def word_count(text: str, words: Words) -> bool:
@@ -112,7 +112,7 @@ def two_responses(text: str, words: Words) -> bool:
 
 def one_of(text: str, words: Words) -> bool:
     """One of the answers that are allowed stands in the text."""
-    return any(_bare(word) in text.casefold() for word in words)
+    return bool(words[0]) and any(_bare(word) in text.casefold() for word in words)
 
 
 def in_language(text: str, words: Words) -> bool:

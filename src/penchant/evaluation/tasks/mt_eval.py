@@ -29,7 +29,7 @@ FEWEST, MOST = 6, 18
 """Exchanges between the instruction and the question."""
 LONGEST = 1500
 """Characters of an answer of the conversation: longer ones are cut at the end of a sentence, to stay within windows."""
-SAME_FOR_ALL = ("Understood.", "Sure, I will do that.", "All right, noted.")
+AGREED = ("Understood.", "Sure, I will do that.", "All right, noted.")
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _item(number: int, kind: str, queries: list[tuple[str, list[str]]], talks: l
     count = draw.randint(FEWEST, MOST)
     said: list[tuple[Role, str]] = [
         ("user", draw.choice(rule.wordings).format(p=phrase)),
-        ("assistant", draw.choice(SAME_FOR_ALL)),
+        ("assistant", draw.choice(AGREED)),
     ]
     for talk in draw.sample(talks, len(talks)):
         for user, answer in zip(talk[::2], talk[1::2], strict=True):
@@ -208,9 +208,12 @@ def _queries(file: Path) -> list[tuple[str, list[str]]]:
 
 
 def _talks(file: Path) -> list[list[str]]:
-    """Of each conversation its turns, a user's and an answer in turn; such as have an empty one are left out."""
+    """Of each conversation its turns, a user's and an answer in turn; such as have an empty one are left out, and so are
+    role plays, whose roles are instructions of their own for the rest of a conversation."""
     talks = []
     for one in _lines(file):
+        if one.get("category") == "roleplay":
+            continue
         talk = [str(_get(turn, side, file)) for turn in _get(one, "conversation", file) for side in ("user", "sys")]
         if all(text.strip() for text in talk) and talk:
             talks.append(talk)

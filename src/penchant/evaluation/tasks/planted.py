@@ -209,7 +209,7 @@ FACTS: tuple[Fact, ...] = (
         ("I have been learning the {x} since January.", "I practise the {x} when nobody is around."),
         "Which instrument do I play?",
         "You play the",
-        ("bassoon", "accordion", "cello", "harp", "oboe", "banjo"),
+        ("bassoon", "accordion", "cello", "zither", "oboe", "banjo"),
     ),
     Fact(
         "neighbour",
