@@ -29,10 +29,11 @@ from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.intervention import Intervention
-from penchant.steering.keeping import Report, fit_user
+from penchant.steering.keeping import fit_user
 from penchant.steering.kept import Place, apply_kept, find_kept, in_folder, in_store, steered
 from penchant.steering.methods.registry import DEFAULT_METHOD
 from penchant.steering.personal import Steered
+from penchant.steering.report import Report
 from penchant.steering.request import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ class Personalizer:
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
-            return in_folder(folder, user)
+            return in_folder(folder, user, lambda: self.history(who))
         if self.store is None or not user:
             raise InputError("nowhere to keep steering: pass Personalizer(store=...) or steering_directory")
         return in_store(self.store, user)

@@ -76,6 +76,25 @@ def test_a_history_file(penchant: Invoke, home: Home, tmp_path: Path) -> None:
     assert answer["steering"]["level"] == document["level"]
 
 
+def test_other_kinds(penchant: Invoke, stored: Home) -> None:
+    kinds = ("--similarity", "bm25", "--half-life", "30", "--storage", "low-rank")
+    document = penchant("steer", "fit", "--user", "ann", *TINY, *kinds, "--json").document
+    assert (document["similarity"], document["half_life"], document["storage"]) == ("bm25", 30, "low-rank")
+    (one,) = penchant("steer", "show", "--user", "ann", "--json").document["steering"]
+    told = (one["similarity"], one["half_life"], one["storage"], one["bytes"])
+    assert told == ("bm25", 30, "low-rank", document["bytes"])
+    assert "low-rank" in penchant("steer", "show", "--user", "ann").out
+    shown = penchant("steer", "fit", "--user", "ann", *TINY, "--storage", "low-rank").out
+    assert "words (BM25)" in shown and "30 days" in shown and "(0 read now)" in shown
+    asked = ("ask", "--user", "ann", *TINY, "--no-profile", "--max-tokens", "2", "--steer", "ascent", "--json")
+    steering = penchant(*asked, "--request", "Where is the key?").document["steering"]
+    assert steering["level"] == document["level"]
+    wide = penchant("steer", "fit", "--user", "ann", *TINY, "--json").document
+    assert (wide["similarity"], wide["bytes"] > document["bytes"], wide["fitted"]) == ("bm25", True, False)
+    refused = penchant("steer", "fit", "--user", "ann", *TINY, "--similarity", "hidden").reason()
+    assert "has similarity bm25, not hidden" in refused and "--refit" in refused
+
+
 def test_feedback(penchant: Invoke, stored: Home, tmp_path: Path) -> None:
     file = tmp_path / "thumbs.jsonl"
     file.write_text(json.dumps({"query": "Shall we?", "up": "OK. DONE.", "down": "I'd love to."}) + "\n")
@@ -114,6 +133,10 @@ def test_export_and_back(penchant: Invoke, stored: Home, tmp_path: Path) -> None
         (("steer", "fit", "--user", "ann", *TINY, "--method", "luck"), "no steering method 'luck'"),
         (("steer", "fit", "--user", "ann", *TINY, "--method", "fints-prompt"), "mixes several records"),
         (("steer", "fit", "--user", "ann", *TINY, "--plot", "x.txt"), "x.txt"),
+        (("steer", "fit", "--user", "ann", *TINY, "--half-life", "0"), "half_life is 0"),
+        (("steer", "fit", "--user", "ann", *TINY, "--half-life", "nan"), "half_life is nan"),
+        (("steer", "fit", "--user", "ann", *TINY, "--similarity", "luck"), "luck"),
+        (("steer", "fit", "--user", "ann", *TINY, "--storage", "float8"), "float8"),
         (("steer", "show", "--user", "eve"), "no user 'eve'"),
         (("ask", "--user", "ann", *ASK, "--steer", "ascent"), "penchant steer fit --user ann"),
         (("ask", "--user", "ann", *ASK, "--steer", "luck"), "no steering method 'luck'"),

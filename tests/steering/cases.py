@@ -6,7 +6,7 @@ import torch
 
 from penchant.history.store.derived import source_of
 from penchant.models.sites import Site
-from penchant.steering.bank import Bank, KeySite, Row
+from penchant.steering.bank import Bank, KeySite, Row, drop
 
 SITES = (Site(1, "attention"), Site(2, "heads"))
 WIDTHS = {SITES[0]: 12, SITES[1]: 20}
@@ -30,10 +30,15 @@ def bank_of(user: str = "ada", rows: int = 4, seed: int = 0, timed: bool = True)
 def same(one: Bank, other: Bank) -> bool:
     """Bit for bit."""
     numbers = [(one.vectors[site], other.vectors[site]) for site in one.sites] + [(one.keys, other.keys)]
-    facts = ("rows", "model", "reading", "key", "sites", "entangled")
+    facts = ("rows", "model", "reading", "key", "sites")
     return all(getattr(one, name) == getattr(other, name) for name in facts) and all(
         torch.equal(a, b) and a.dtype == b.dtype == torch.float32 for a, b in numbers
     )
+
+
+def empty(bank: Bank) -> Bank:
+    """A bank without rows, of the same model, sites and reading."""
+    return drop(bank, [row.contrast for row in bank.rows])
 
 
 def places(bank: Bank, rows: list[int]) -> Bank:

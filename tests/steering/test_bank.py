@@ -9,9 +9,9 @@ from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.history.store.derived import source_of
 from penchant.models.sites import Site
-from penchant.steering.bank import Bank, KeySite, Row, append, drop, empty_bank, missing
+from penchant.steering.bank import Bank, KeySite, Row, drop
 from penchant.steering.contrast import Contrast
-from tests.steering.cases import MODEL, SITES, bank_of, places, same
+from tests.steering.cases import MODEL, SITES, bank_of, empty, places, same
 
 
 def test_a_row_names_the_record_and_the_donors_but_no_user() -> None:
@@ -28,71 +28,37 @@ def test_a_row_names_the_record_and_the_donors_but_no_user() -> None:
     assert Row.of("ada", Contrast(Request("q"), "a", "b", "feedback")).sources == ()
 
 
-def test_what_was_read_in_two_goes_equals_one() -> None:
-    whole = bank_of(rows=5)
-    assert same(append(places(whole, [0, 1]), places(whole, [2, 3, 4])), whole)
-    assert same(append(empty_bank(whole), whole), whole)
-    assert same(append(whole, empty_bank(whole)), whole)
-
-
-@pytest.mark.parametrize(
-    "what",
-    [
-        {"records": ["r1", "r3"]},
-        {"contrasts": [f"{0:08x}{1:08x}", f"{0:08x}{3:08x}"]},
-        {"sources": [source_of("ada", "r1"), source_of("eve", "d3")]},
-        {"records": ["r1"], "sources": [source_of("eve", "d3")]},
-    ],
-)
-def test_dropping_equals_never_having_read(what: dict) -> None:
-    bank = bank_of(rows=5)
-    before = bank_of(rows=5)
-    assert same(drop(bank, **what), places(bank, [0, 2, 4]))
+@pytest.mark.parametrize("gone", [[1, 3], [0, 1], [4]])
+def test_dropping_equals_never_having_read(gone: list[int]) -> None:
+    bank, before = bank_of(rows=5), bank_of(rows=5)
+    left = [number for number in range(5) if number not in gone]
+    assert same(drop(bank, [bank.rows[number].contrast for number in gone]), places(bank, left))
     assert same(bank, before)
 
 
 def test_dropping_nothing_or_everything() -> None:
     bank = bank_of()
-    assert drop(bank, records=["r9"], contrasts=["x"], sources=[source_of("mia", "r1")]) is bank
-    gone = drop(bank, records=["r0", "r1", "r2", "r3"])
+    assert drop(bank, ["x", "r1"]) is bank
+    gone = empty(bank)
     assert len(gone) == 0
     assert gone.vectors[SITES[1]].shape == (0, 20)
     assert gone.days.shape == gone.places.shape == (0,)
 
 
-def test_an_entangled_bank_refuses_to_drop_but_not_to_keep() -> None:
-    bank = replace(bank_of(), entangled=True)
-    assert drop(bank, records=["r9"]) is bank
-    with pytest.raises(InputError, match="read the bank anew"):
-        drop(bank, records=["r1"])
-
-
-def test_what_is_missing() -> None:
-    contrasts = [Contrast(Request(f"q{i}"), "a", "b", "none", f"r{i}") for i in range(3)]
-    made = bank_of(rows=2)
-    bank = replace(made, rows=(Row.of("ada", contrasts[2]), made.rows[1]))
-    assert missing(bank, contrasts) == contrasts[:2]
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("model", "other"), ("reading", "prompt_last"), ("key", KeySite(Site(1, "block"), "last")), ("entangled", True)],
+    [("model", "other"), ("reading", "prompt_last"), ("key", KeySite(Site(1, "block"), "last"))],
 )
-def test_unlike_banks_are_not_mixed(name: str, value: object) -> None:
+def test_unlike_banks_are_told_apart(name: str, value: object) -> None:
     other = replace(bank_of(seed=1), **{name: value})
-    with pytest.raises(InputError, match=f"different {name}"):
-        append(bank_of(), other)
-    if name != "entangled":
-        assert other.identity != bank_of().identity
+    assert other.identity != bank_of().identity == bank_of(seed=1).identity
     fewer = replace(bank_of(seed=1), vectors={SITES[0]: torch.zeros(4, 12)})
-    with pytest.raises(InputError, match="different sites"):
-        append(bank_of(), fewer)
     assert fewer.identity != bank_of().identity
 
 
 def test_a_contrast_is_there_once() -> None:
     with pytest.raises(InputError, match="twice"):
-        append(bank_of(), bank_of())
+        replace(bank_of(), rows=(bank_of().rows[0],) * 4)
 
 
 def test_unusable_numbers_are_refused() -> None:

@@ -12,28 +12,30 @@ from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
 from penchant.history.store.derived import source_of
 from penchant.history.store.store import Store
-from penchant.steering.bank import Bank, empty_bank
+from penchant.steering.bank import Bank
 from penchant.steering.bank_file import (
     AREA,
     StaleBankError,
     bank_bytes,
     bank_path,
     load_bank,
-    own_basis_path,
     save_bank,
 )
-from penchant.steering.basis import Basis, basis_of
+from penchant.steering.basis import basis_of
 from penchant.steering.coding import Storage
 from tests.steering.cases import MODEL, SITES, bank_of, places, same
 
 STORAGES: tuple[Storage, ...] = ("bfloat16", "int8", "low-rank")
+BASIS = basis_of([bank_of("u1", 30, 1), bank_of("u2", 30, 2)], torch.zeros(12), rank=20)
+"""Of everything: 12 axes of 12, 20 of 20. A basis counts for "low-rank" only."""
+FEW = basis_of([bank_of("u1", 9, 1), bank_of("u2", 9, 2)], torch.ones(12), rank=3)
 
 
 def rounded(bank: Bank, storage: Storage, folder: Path) -> Bank:
     """What comes back after a trip to disk."""
     path = folder / "trip.safetensors"
-    save_bank(path, bank, storage)
-    return load_bank(path, MODEL)
+    save_bank(path, bank, storage, basis=BASIS)
+    return load_bank(path, MODEL, basis=BASIS)
 
 
 @pytest.mark.parametrize(("storage", "error"), [("bfloat16", 2**-8), ("int8", 1 / 127), ("low-rank", 0.02)])
@@ -43,11 +45,10 @@ def test_what_is_saved_is_loaded(storage: Storage, error: float, tmp_path: Path)
     odd = replace(bank.rows[2], record="日本\x00 " + "long" * 40)
     bank = replace(bank, rows=(bank.rows[0], timeless, odd, *bank.rows[3:]))
     path = bank_path(tmp_path / "new", bank.identity)
-    assert save_bank(path, bank, storage) == [True] * 5
-    found = load_bank(path, MODEL)
+    assert save_bank(path, bank, storage, basis=BASIS) == [True] * 5
+    found = load_bank(path, MODEL, basis=BASIS)
     assert (found.rows, found.model, found.reading, found.key) == (bank.rows, MODEL, bank.reading, bank.key)
     assert found.sites == bank.sites
-    assert found.entangled == (storage == "low-rank")
     for values, wanted in [(found.keys, bank.keys)] + [(found.vectors[site], bank.vectors[site]) for site in SITES]:
         assert values.dtype == torch.float32
         assert float((values - wanted).abs().amax() / wanted.abs().amax()) <= error
@@ -55,9 +56,16 @@ def test_what_is_saved_is_loaded(storage: Storage, error: float, tmp_path: Path)
 
 
 def test_a_second_trip_changes_nothing(tmp_path: Path) -> None:
-    for storage in ("bfloat16", "int8"):
-        once = rounded(bank_of(), storage, tmp_path)  # type: ignore[arg-type]
-        assert same(rounded(once, storage, tmp_path), once)  # type: ignore[arg-type]
+    for storage in STORAGES:
+        once = rounded(bank_of(rows=60), storage, tmp_path)
+        assert same(rounded(once, storage, tmp_path), once)
+    path = tmp_path / "few.safetensors"
+    for seed in range(20):
+        trips = [bank_of(rows=20, seed=seed)]
+        for _ in range(3):
+            save_bank(path, trips[-1], "low-rank", basis=FEW)
+            trips.append(load_bank(path, MODEL, basis=FEW))
+        assert same(trips[1], trips[2]) and same(trips[2], trips[3])
 
 
 def test_a_row_of_zeros_stays_zero(tmp_path: Path) -> None:
@@ -66,24 +74,28 @@ def test_a_row_of_zeros_stays_zero(tmp_path: Path) -> None:
         assert torch.equal(rounded(bank, storage, tmp_path).vectors[SITES[0]], torch.zeros(4, 12))
 
 
-def test_a_shared_basis_is_needed_to_read(tmp_path: Path) -> None:
-    shared = basis_of([bank_of("u1", 9, 1), bank_of("u2", 9, 2)], rank=12)
+def test_the_basis_is_needed_to_read(tmp_path: Path) -> None:
     bank, path = bank_of(), tmp_path / "b.safetensors"
-    save_bank(path, bank, "low-rank", basis=shared)
-    assert not own_basis_path(path).exists()
-    found = load_bank(path, MODEL, basis=shared)
-    assert not found.entangled
-    assert torch.allclose(found.vectors[SITES[0]], bank.vectors[SITES[0]], atol=0.05)  # 12 axes of 12
-    assert not torch.allclose(found.vectors[SITES[1]], bank.vectors[SITES[1]], atol=0.05)  # 12 axes of 20
+    save_bank(path, bank, "low-rank", basis=FEW)
+    found = load_bank(path, MODEL, basis=FEW)
+    wanted = FEW.vectors(FEW.coefficients(bank))
+    for values, want in [(found.keys, wanted.keys)] + [(found.vectors[site], wanted.vectors[site]) for site in SITES]:
+        assert torch.allclose(values, want, atol=1e-3)
     with pytest.raises(StaleBankError, match="none was given"):
         load_bank(path, MODEL)
-    other = basis_of([bank_of("u3", 9, 3)], rank=3)
-    with pytest.raises(StaleBankError, match=f"{other.fingerprint} was given"):
-        load_bank(path, MODEL, basis=other)
-    with pytest.raises(InputError, match="another model"):
-        save_bank(path, bank, "low-rank", basis=replace(shared, model="x"))
+    with pytest.raises(StaleBankError, match=f"{BASIS.fingerprint} was given"):
+        load_bank(path, MODEL, basis=BASIS)
+    with pytest.raises(InputError, match="without a basis"):
+        save_bank(path, bank, "low-rank")
     with pytest.raises(InputError, match="no axes for"):
-        save_bank(path, bank, "low-rank", basis=Basis({SITES[0]: shared.axes[SITES[0]]}, MODEL))
+        save_bank(path, bank, "low-rank", basis=replace(FEW, axes={SITES[0]: FEW.axes[SITES[0]]}))
+
+
+def test_a_basis_counts_for_low_rank_only(tmp_path: Path) -> None:
+    path = tmp_path / "b.safetensors"
+    save_bank(path, bank_of(), basis=FEW)
+    save_bank(tmp_path / "plain.safetensors", bank_of())
+    assert same(load_bank(path, MODEL), load_bank(tmp_path / "plain.safetensors", MODEL, basis=BASIS))
 
 
 def test_another_model_or_version_or_none_is_stale(tmp_path: Path) -> None:
@@ -107,17 +119,17 @@ def tampered(path: Path, **about: str) -> None:
 @pytest.mark.parametrize("storage", STORAGES)
 def test_every_damaged_byte_is_noticed(storage: Storage, tmp_path: Path) -> None:
     path = tmp_path / "b.safetensors"
-    save_bank(path, bank_of(rows=2), storage)
+    save_bank(path, bank_of(rows=2), storage, basis=BASIS)
     whole = path.read_bytes()
     start = 8 + int.from_bytes(whole[:8], "little")
     for at in range(start, len(whole), 23):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         with pytest.raises(StoreError, match="damaged"):
-            load_bank(path, MODEL)
+            load_bank(path, MODEL, basis=BASIS)
     for cut in (0, 5, start - 1, start + 9, len(whole) - 1):
         path.write_bytes(whole[:cut])
         with pytest.raises(StoreError, match="make it again"):
-            load_bank(path, MODEL)
+            load_bank(path, MODEL, basis=BASIS)
 
 
 def test_damaged_facts_are_noticed(tmp_path: Path) -> None:
@@ -162,20 +174,16 @@ def test_forgetting_takes_the_rows_out_of_the_file(storage: Storage, tmp_path: P
         store.add("ada", [Record(f"text of record number {i}", f"r{i}") for i in range(4)])
         store.add("eve", [Record(f"something else, number {i}", f"d{i}") for i in range(4)])
         path = bank_path(store.user_dir(AREA, "ada"), bank_of().identity)
-        save_bank(path, bank_of(), storage)
-        before = load_bank(path, MODEL)
+        save_bank(path, bank_of(), storage, basis=BASIS)
+        before = load_bank(path, MODEL, basis=BASIS)
         store.forget_record("ada", "r1")
         left = [0, 2, 3]
-        if storage == "low-rank":  # the basis had to go, and what is written on it is of no use
-            assert not own_basis_path(path).exists()
-            with pytest.raises(StaleBankError, match="read it anew"):
-                load_bank(path, MODEL)
-            return
-        assert same(load_bank(path, MODEL), places(before, left))
-        save_bank(tmp_path / "rebuilt.safetensors", places(bank_of(), left), storage)
-        assert same(load_bank(tmp_path / "rebuilt.safetensors", MODEL), load_bank(path, MODEL))
+        assert same(load_bank(path, MODEL, basis=BASIS), places(before, left))
+        rebuilt = tmp_path / "rebuilt.safetensors"
+        save_bank(rebuilt, places(bank_of(), left), storage, basis=BASIS)
+        assert same(load_bank(rebuilt, MODEL, basis=BASIS), load_bank(path, MODEL, basis=BASIS))
         store.forget_record("eve", "d3")
-        assert same(load_bank(path, MODEL), places(before, [0, 2]))
+        assert same(load_bank(path, MODEL, basis=BASIS), places(before, [0, 2]))
         store.forget("eve")
         with pytest.raises(StaleBankError, match="no bank"):
             load_bank(path, MODEL)
@@ -185,21 +193,10 @@ def test_forgetting_takes_the_rows_out_of_the_file(storage: Storage, tmp_path: P
 def test_what_was_erased_while_it_was_read_is_not_written(storage: Storage, tmp_path: Path) -> None:
     path, fresh = tmp_path / "b.safetensors", tmp_path / "fresh.safetensors"
     there = [True, False, True, True]
-    assert save_bank(path, bank_of(), storage, still=lambda: there) == there
-    save_bank(fresh, places(bank_of(), [0, 2, 3]), storage)
-    assert same(load_bank(path, MODEL), load_bank(fresh, MODEL))
-    assert save_bank(path, bank_of(), storage, still=lambda: [False] * 4) == [False] * 4
-    assert not path.exists()
-    assert not own_basis_path(path).exists()
-
-
-def test_an_own_basis_goes_with_the_storage(tmp_path: Path) -> None:
-    path = tmp_path / "b.safetensors"
-    save_bank(path, bank_of(), "low-rank", rank=2)
-    assert own_basis_path(path).exists()
-    save_bank(path, bank_of())
-    assert not own_basis_path(path).exists()
-    save_bank(path, empty_bank(bank_of()), "low-rank")
+    assert save_bank(path, bank_of(), storage, basis=BASIS, still=lambda: there) == there
+    save_bank(fresh, places(bank_of(), [0, 2, 3]), storage, basis=BASIS)
+    assert same(load_bank(path, MODEL, basis=BASIS), load_bank(fresh, MODEL, basis=BASIS))
+    assert save_bank(path, bank_of(), storage, basis=BASIS, still=lambda: [False] * 4) == [False] * 4
     assert not path.exists()
 
 
@@ -220,12 +217,10 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize("storage", STORAGES)
 def test_bytes_are_those_of_the_files(storage: Storage, tmp_path: Path) -> None:
     bank, path = bank_of(rows=6), tmp_path / "b.safetensors"
-    save_bank(path, bank, storage, rank=3)
-    files = [path, own_basis_path(path)]
-    wanted = sum(file.stat().st_size for file in files if file.exists())
-    assert bank_bytes(bank, rank=3)[storage] == wanted
-    shared = basis_of([bank_of("u", 9, 1)], rank=2)
-    assert bank_bytes(bank, basis=shared)["low-rank"] < bank_bytes(bank, rank=3)["low-rank"]
+    save_bank(path, bank, storage, basis=BASIS)
+    assert bank_bytes(bank, storage, basis=BASIS) == path.stat().st_size
+    assert bank_bytes(bank) == bank_bytes(bank, "bfloat16", basis=BASIS)
+    assert bank_bytes(bank, "low-rank", basis=FEW) < bank_bytes(bank, "low-rank", basis=BASIS)
 
 
 def test_a_wrong_storage_is_refused(tmp_path: Path) -> None:
@@ -240,27 +235,3 @@ def test_int8_rounds_every_row_by_itself(tmp_path: Path) -> None:
     found = rounded(bank, "int8", tmp_path).vectors[SITES[0]]
     wanted = bank.vectors[SITES[0]]
     assert bool(((found - wanted).abs().amax(1) <= wanted.abs().amax(1) / 250).all())
-
-
-def test_an_own_basis_of_what_is_erased_is_never_on_disk(tmp_path: Path) -> None:
-    path = tmp_path / "b.safetensors"
-    asked: list[int] = []
-
-    def still() -> list[bool]:
-        asked.append(1)
-        if len(asked) > 1:
-            raise KeyboardInterrupt
-        return [True, False, True, True]
-
-    with pytest.raises(KeyboardInterrupt):
-        save_bank(path, bank_of(), "low-rank", still=still)
-    assert not own_basis_path(path).exists()
-
-
-def test_another_banks_own_basis_is_not_taken(tmp_path: Path) -> None:
-    path, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    save_bank(path, bank_of(), "low-rank")
-    save_bank(other, bank_of(seed=1), "low-rank")
-    shutil.copy(own_basis_path(other), own_basis_path(path))
-    with pytest.raises(StaleBankError, match="is written on basis"):
-        load_bank(path, MODEL)

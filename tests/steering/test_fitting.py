@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as some
 
 from penchant.errors import InputError
 from penchant.history.records import Request
@@ -13,16 +11,17 @@ from penchant.models.sites import Site
 from penchant.steering import held_out
 from penchant.steering.aggregation import Aggregation
 from penchant.steering.fitting import fit_setting, residual_norms
-from penchant.steering.held_out import CAP, Group, described, left_out, over_users, picked
-from penchant.steering.intervention import Edit, Intervention
+from penchant.steering.held_out import CAP, Group
+from penchant.steering.intervention import Intervention
 from penchant.steering.likelihood import Choice
+from penchant.steering.methods.method import VectorMethod
 from penchant.steering.pairs import Pair
-from penchant.steering.population import population_of
+from penchant.steering.personal import read_user
 from penchant.steering.reading import exchange_of
 from penchant.steering.setting import Setting
-from penchant.steering.similarity import hidden_scores
+from penchant.steering.similarity import Scorer
 from tests.families import tiny
-from tests.steering.users import DIFFERENCES, INPUTS, SITES, STEPS, UNIFORM, contrasts, noise_bank, pairs, setting_of
+from tests.steering.users import DIFFERENCES, INPUTS, SITES, STEPS, UNIFORM, contrasts, pairs
 from tests.steering.users import wording as words_of
 
 LOADED = tiny()
@@ -42,94 +41,37 @@ def _tables(setting: Setting) -> list[torch.Tensor]:
     return [setting.centre, *(table[s] for table in (setting.base, setting.population) for s in sorted(table))]
 
 
-@given(counts=some.lists(some.integers(2, 40), min_size=1, max_size=4), per_user=some.integers(1, 12))
-def test_places_are_valid_and_spread(counts: list[int], per_user: int) -> None:
-    samples = {f"u{n}": pairs("zq", count) for n, count in enumerate(counts)}
-    places = Group(LOADED, STEPS, WORDS, samples, per_user=per_user).held_out()
-    assert len(set(places)) == len(places)
-    for user, their in samples.items():
-        numbers = [number for name, number in places if name == user]
-        assert numbers == sorted(numbers) and len(numbers) == min(per_user, len(their))
-        assert all(0 <= number < len(their) for number in numbers)
-        gaps = [later - earlier for earlier, later in zip([-1, *numbers], [*numbers, len(their)], strict=True)]
-        assert max(gaps) <= len(their) // len(numbers) + 1
+@pytest.mark.parametrize("method", [STEPS, DIFFERENCES])
+def test_what_is_chosen_with_words_and_ages_says_so(method: VectorMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Scorer] = []
+    real = Scorer.scores
+    monkeypatch.setattr(Scorer, "scores", lambda self, *given: seen.append(self) or real(self, *given))
+    given = USERS if method is STEPS else {user: contrasts(f"zq {user}", 3) for user in ("ada", "bo")}
+    setting = fit_setting(LOADED, method, given, WORDS, similarity="bm25", half_life=30.0)
+    assert (setting.similarity, setting.aggregation.half_life) == ("bm25", 30.0)
+    assert all("halved every 30 days" in one.aggregation for one in setting.effects if one.part == "own")
+    assert seen and all(one is seen[0] and one.similarity == "bm25" for one in seen)
+    assert set(seen[0].texts.values()) == set(INPUTS[:3])
+    plain = fit_setting(LOADED, method, given, WORDS)
+    assert (plain.similarity, plain.aggregation.half_life) == ("hidden", None)
+    with pytest.raises(InputError, match="half_life is 0"):
+        fit_setting(LOADED, method, given, WORDS, half_life=0.0)
 
 
-def test_what_is_left_out_is_what_the_other_samples_give() -> None:
-    setting = setting_of(LOADED, aggregation=SOFT, centre=torch.randn(64))
-    banks = {user: noise_bank(setting, user, rows, seed) for seed, (user, rows) in enumerate([("a", 4), ("b", 2)])}
-    places = [("a", 0), ("a", 3), ("b", 1)]
-    found = left_out(banks, places, setting)
-    for row, (user, number) in enumerate(places):
-        bank = banks[user]
-        kept = [n for n in range(len(bank)) if n != number]
-        centred = bank.keys - setting.centre
-        cosines = torch.nn.functional.cosine_similarity(centred[kept], centred[number][None])
-        wanted = 0.5 * (cosines / 0.3).softmax(0) @ bank.vectors[SITE][kept]
-        assert _add(found)[row] == pytest.approx(wanted, abs=1e-4)
-
-
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_row_that_is_left_out_changes_nothing(alone: bool) -> None:
-    setting = setting_of(LOADED, aggregation=replace(SOFT, shrinkage=2.0), centre=torch.randn(64))
-    banks = {user: noise_bank(setting, user, 3, seed) for seed, user in enumerate("abc")}
-    before = left_out(banks, [("a", 1)], setting, alone=alone)
-    vectors = banks["a"].vectors[SITE].clone()
-    vectors[1] += 100
-    changed = {**banks, "a": replace(banks["a"], vectors={SITE: vectors})}
-    assert torch.equal(_add(left_out(changed, [("a", 1)], setting, alone=alone)), _add(before))
-    for other in (0, 2):  # the oracle sees something
-        assert not torch.equal(
-            _add(left_out(changed, [("a", other)], setting, alone=alone)),
-            _add(left_out(banks, [("a", other)], setting, alone=alone)),
-        )
-
-
-def test_a_population_is_of_the_others_alone() -> None:
-    only = replace(UNIFORM, own_share=0.0)
-    setting = setting_of(LOADED, aggregation=only, strength=0.1, population={SITE: torch.full((64,), 9.0)})
-    banks = {user: noise_bank(setting, user, 3, seed) for seed, user in enumerate("abc")}
-    places = [("a", 0), ("b", 2)]
-    found = _add(left_out(banks, places, setting, alone=True))
-    for row, others in enumerate((("b", "c"), ("a", "c"))):
-        wanted = torch.stack([banks[user].vectors[SITE].mean(0) for user in others]).mean(0)
-        assert found[row] == pytest.approx(0.1 * wanted, abs=1e-5)
-    changed = {**banks, "a": noise_bank(setting, "a", 3, 99)}
-    again = _add(left_out(changed, places, setting, alone=True))
-    assert torch.equal(again[0], found[0]) and not torch.equal(again[1], found[1])
-    assert _add(left_out(banks, places, setting)) == pytest.approx(torch.full((2, 64), 0.9))  # the setting's own
-
-
-def test_inputs_are_compared_from_where_the_others_are() -> None:
-    setting = setting_of(LOADED, aggregation=SOFT, centre=torch.full((64,), 3.0))
-    banks = {user: noise_bank(setting, user, 3, seed) for seed, user in enumerate("abc")}
-    found = left_out(banks, [("a", 0)], setting, alone=True)
-    bank, population = banks["a"], population_of(banks)
-    scores = hidden_scores(bank, bank.keys[0], population.centres_without(["a"])[0])[1:]
-    assert _add(found)[0] == pytest.approx(0.5 * (scores / 0.3).softmax(0) @ bank.vectors[SITE][1:], abs=1e-4)
-
-
-def test_bases_can_be_given_for_each_place() -> None:
-    setting = setting_of(LOADED, base={SITE: torch.full((64,), 0.7)}, strength=0.25)
-    banks = {user: noise_bank(setting, user, 3, seed) for seed, user in enumerate("ab")}
-    places, bases = [("a", 0), ("b", 1)], [{SITE: torch.full((64,), n)} for n in (0.1, 0.2)]
-    for alone in (False, True):
-        with_own = left_out(banks, places, setting, alone=alone)
-        given = left_out(banks, places, setting, alone=alone, bases=bases)
-        assert _add(with_own) - _add(given) == pytest.approx(torch.tensor([0.6, 0.5])[:, None].expand(2, 64), abs=1e-5)
-
-
-def test_means_are_over_users() -> None:
-    mean, error = over_users(torch.tensor([1.0, 3.0, 5.0]), ["a", "a", "b"])
-    assert mean == pytest.approx(3.5) and error == pytest.approx(1.5)
-    assert over_users(torch.tensor([1.0, 3.0]), ["a", "a"]) == (2.0, float("inf"))
-
-
-def test_rows_are_picked_by_number() -> None:
-    table = torch.arange(6.0).reshape(3, 2)
-    found = picked(Intervention({SITE: Edit(table, table + 1)}, "last_1"))([2, 0])
-    assert found is not None and found.scope == "last_1"
-    assert torch.equal(_add(found), table[[2, 0]]) and torch.equal(found.edits[SITE].scale, table[[2, 0]] + 1)  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", [STEPS, DIFFERENCES])
+def test_a_setting_brings_a_basis_for_everyone(method: VectorMethod) -> None:
+    given = USERS if method is STEPS else {user: contrasts(f"zq {user}", 3) for user in ("ada", "bo")}
+    setting = fit_setting(LOADED, method, given, WORDS)
+    assert setting.basis is not None
+    assert tuple(sorted(setting.basis.axes)) == setting.sites
+    assert torch.equal(setting.basis.centre, setting.centre)
+    for user, theirs in given.items():  # with fewer rows than axes, nothing of what it is made of is lost
+        bank = read_user(LOADED, setting, user, theirs, WORDS)
+        trip = setting.basis.vectors(setting.basis.coefficients(bank))
+        assert (trip.keys - bank.keys).norm() < 0.02 * (bank.keys - setting.centre).norm()
+        if method is DIFFERENCES:  # gradients were read on the other half's base
+            for site in setting.sites:
+                assert (trip.vectors[site] - bank.vectors[site]).norm() < 0.02 * bank.vectors[site].norm()
 
 
 def test_norms_are_of_the_residual_stream_over_answers() -> None:
@@ -288,8 +230,3 @@ def test_what_cannot_be_fitted_on() -> None:
         fit_setting(LOADED, DIFFERENCES, USERS, WORDS)
     with pytest.raises(InputError, match="window"):
         fit_setting(LOADED, STEPS, {"ada": [Pair(Request("x " * 600), INPUTS[0])] * 2}, WORDS)
-
-
-def test_aggregations_in_words() -> None:
-    assert described(UNIFORM) == "all, uniform"
-    assert described(Aggregation(top=5, temperature=0.1, shrinkage=8.0)) == "top 5, softmax 0.1, shrunk by 8"

@@ -16,9 +16,10 @@ from penchant.steering import keeping
 from penchant.steering.bank_file import load_bank
 from penchant.steering.contrast import Contrast
 from penchant.steering.contrast_file import ContrastFile
-from penchant.steering.keeping import Report, fit_user
+from penchant.steering.keeping import fit_user
 from penchant.steering.kept import find_kept, in_folder, in_store, steered
 from penchant.steering.methods.ascent import ASCENT
+from penchant.steering.report import Report
 from tests.steering.cases import same
 from tests.steering.people import LOADED, WORDING, choose_little, record, store_of
 
@@ -140,8 +141,8 @@ def test_another_storage_is_read_anew_and_so_is_a_damaged_file(store: Store) -> 
     assert (small.read, small.bytes < wide.bytes, files(store)) == (5, True, files(store))
     path.write_bytes(path.read_bytes()[:-40])
     assert fit(store, storage="int8").read == 5
-    with pytest.raises(InputError, match="expected bfloat16 or int8"):
-        fit(store, storage="low-rank")
+    with pytest.raises(InputError, match="expected one of bfloat16, int8, low-rank"):
+        fit(store, storage="float8")
 
 
 @pytest.mark.parametrize("users", [["ann"], ["ann", "bob"]])

@@ -1,22 +1,26 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import torch
 
 from penchant.errors import InputError
+from penchant.history.records import Request
 from penchant.steering import personal
 from penchant.steering.aggregation import Aggregation
-from penchant.steering.bank import Bank, drop, empty_bank
+from penchant.steering.bank import Bank, drop
 from penchant.steering.intervention import Intervention
 from penchant.steering.likelihood import Choice
 from penchant.steering.personal import CHECKED, FEWEST, Checked, Level, check_user, read_user, steer_request
+from penchant.steering.reading import inputs_of
 from penchant.steering.setting import Setting
 from penchant.steering.similarity import hidden_scores
 from penchant.steering.vectors import read_keys
 from tests.families import tiny
-from tests.steering.users import DIFFERENCES, SITES, contrasts, noise_bank, pairs, setting_of
+from tests.steering.cases import NOW, empty
+from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, setting_of
 from tests.steering.users import wording as words_of
 
 LOADED = tiny()
@@ -150,12 +154,12 @@ def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytes
 
 def test_too_few_samples_are_not_checked(read: tuple[Setting, Bank, torch.Tensor]) -> None:
     setting, bank, mean = read
-    few = drop(bank, contrasts=[row.contrast for row in bank.rows[FEWEST - 1 :]])
+    few = drop(bank, [row.contrast for row in bank.rows[FEWEST - 1 :]])
     found = check_user(LOADED, setting, SAMPLES[: FEWEST - 1], few, wording=WORDS)
     assert found == Checked("own", reason=f"too few samples to check ({FEWEST - 1} of {FEWEST})")
     silent = replace(setting, strength=0.0, base={SITE: mean})
     assert check_user(LOADED, silent, SAMPLES[: FEWEST - 1], few, wording=WORDS).level == "population"
-    one_more = drop(bank, contrasts=[row.contrast for row in bank.rows[FEWEST:]])
+    one_more = drop(bank, [row.contrast for row in bank.rows[FEWEST:]])
     assert check_user(LOADED, setting, SAMPLES[:FEWEST], one_more, wording=WORDS).answers == FEWEST
 
 
@@ -217,12 +221,60 @@ def test_a_request_is_steered_by_the_users_samples(read: tuple[Setting, Bank, to
     assert told.reason == few.reason and _same(told.intervention, wanted)
 
 
+def test_a_request_is_compared_by_its_words(read: tuple[Setting, Bank, torch.Tensor]) -> None:
+    setting, bank, mean = read
+    setting = replace(setting, similarity="bm25", aggregation=replace(SOFT, top=1))
+    texts = inputs_of(SAMPLES)
+    for number in (0, 2, 4):
+        (term,) = steer_request(LOADED, setting, bank, SAMPLES[number].request.query, texts=texts).terms
+        assert (term.record, term.contrast) == (SAMPLES[number].record, bank.rows[number].contrast)
+    # What there is no text of doesn't count, and who has nothing left gets the population's.
+    (term,) = steer_request(
+        LOADED, setting, bank, "the sea", texts={name: text for name, text in texts.items() if text != "the sea"}
+    ).terms
+    assert term.record != SAMPLES[0].record
+    for nothing in (None, {}):
+        found = steer_request(LOADED, replace(setting, population={SITE: mean}), bank, "the sea", texts=nothing)
+        assert (found.level, found.terms, found.reason) == ("population", (), "no samples of the user")
+
+
+def test_a_check_compares_words_too(monkeypatch: pytest.MonkeyPatch, read: tuple[Setting, Bank, torch.Tensor]) -> None:
+    setting, bank, _ = read
+    setting = replace(setting, similarity="bm25", aggregation=replace(SOFT, top=1))
+    samples = [replace(one, request=Request(f"{INPUTS[n // 2]} {n}")) for n, one in enumerate(SAMPLES)]
+    bank = replace(bank, rows=tuple(personal.row_of("ada", sample) for sample in samples))
+    tried: list[torch.Tensor] = []
+
+    def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
+        own = choices[1](range(len(exchanges)))
+        assert own is not None and own.edits[SITE].add is not None
+        tried.append(own.edits[SITE].add)
+        return torch.zeros(len(choices), len(exchanges))
+
+    monkeypatch.setattr(personal, "losses", found)
+    check_user(LOADED, setting, samples, bank, wording=WORDS)
+    for row, partner in enumerate((1, 0, 3, 2, 5, 4)):
+        assert tried[0][row] == pytest.approx(2.0 * bank.vectors[SITE][partner], abs=1e-4)
+
+
+def test_older_samples_count_less(read: tuple[Setting, Bank, torch.Tensor]) -> None:
+    setting, bank, _ = read
+    aged = replace(setting, aggregation=Aggregation(top=None, weights="uniform", half_life=10.0))
+    rows = tuple(replace(row, when=NOW - timedelta(days=10 * n)) for n, row in enumerate(bank.rows))
+    terms = steer_request(LOADED, aged, replace(bank, rows=rows), "the sea", now=NOW).terms
+    assert [term.record for term in terms] == [sample.record for sample in SAMPLES]
+    assert [term.weight for term in terms] == pytest.approx([2.0**-n / (2 - 2.0**-5) for n in range(6)])
+    # In ten days the balance is the same; what is from then counts as of today.
+    later = steer_request(LOADED, aged, replace(bank, rows=rows), "the sea", now=NOW - timedelta(days=20)).terms
+    assert [term.weight for term in later[:3]] == pytest.approx([later[0].weight] * 3)
+
+
 def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[Setting, Bank, torch.Tensor]) -> None:
     setting, bank, mean = read
     for common in ({"population": {SITE: mean}}, {"base": {SITE: mean}}):
         given = replace(setting, **common)  # type: ignore[arg-type]
         mine = replace(bank, model=given.origin)
-        for nobody in (None, empty_bank(mine)):
+        for nobody in (None, empty(mine)):
             for checked in (None, Checked("own")):
                 found = steer_request(LOADED, given, nobody, "the sea", checked=checked)
                 assert found.level == "population" and found.reason == "no samples of the user" and not found.terms

@@ -15,6 +15,7 @@ from penchant.errors import InputError, StoreError
 from penchant.history.store.derived import SHARED, source_of
 from penchant.models.sites import Site
 from penchant.steering.aggregation import Aggregation, aggregate
+from penchant.steering.basis import Basis
 from penchant.steering.runtime import steered
 from penchant.steering.setting import Effect, Setting, read_setting, save_setting, setting_name
 from tests.families import tiny
@@ -39,6 +40,8 @@ def _full() -> Setting:
         effects=(Effect(1, 0.1, "own", "all, uniform", 0.012345678901234567, float("inf")),),
         users=3,
         pairs=11,
+        similarity="bm25",
+        basis=Basis({site: TABLE[:2].bfloat16().float() for site in BOTH}, TABLE[2:3].bfloat16().float(), TABLE[0]),
     )
 
 
@@ -50,11 +53,13 @@ def _written(tmp_path: Path, setting: Setting) -> Path:
 
 def _same(one: Setting, other: Setting) -> bool:
     tables = ("base", "population")
-    blank: dict[str, Any] = {"base": {}, "population": {}, "centre": torch.zeros(1)}
+    blank: dict[str, Any] = {"base": {}, "population": {}, "centre": torch.zeros(1), "basis": None}
     plain = all(
         getattr(one, name) == getattr(other, name) for name in Setting.__dataclass_fields__ if name not in blank
     )
     pairs = [(one.centre, other.centre)]
+    bases = (one.basis, other.basis)
+    plain = plain and [basis and basis.fingerprint for basis in bases] == [bases[0] and bases[0].fingerprint] * 2
     for name in tables:
         ours, theirs = getattr(one, name), getattr(other, name)
         plain = plain and set(ours) == set(theirs)
@@ -68,6 +73,18 @@ def test_a_setting_is_read_as_it_was_written(tmp_path: Path, setting: Setting) -
     assert found is not None and _same(found, setting) and found.origin == setting.origin
     # One vector in two parts, or a view of a larger table, is no trouble.
     assert replace(setting, base={BOTH[0]: TABLE[2]}, centre=TABLE[2]).to_bytes()
+
+
+def test_a_file_of_an_earlier_version_compares_hidden_states(tmp_path: Path) -> None:
+    setting = setting_of(LOADED)
+    path = _written(tmp_path, setting)
+    with safe_open(path, "pt") as file:
+        header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    about = json.loads(header["setting"])
+    assert about.pop("similarity") == "hidden"
+    path.write_bytes(save(tensors, {**header, "setting": json.dumps(about)}))
+    found = read_setting(path, setting.method, setting.model)
+    assert found is not None and _same(found, setting) and (found.similarity, found.basis) == ("hidden", None)
 
 
 def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site, site_width
 from penchant.steering import vectors
-from penchant.steering.bank import Bank, KeySite, Row, append, drop
+from penchant.steering.bank import Bank, KeySite, Row, drop
 from penchant.steering.contrast import Contrast
 from penchant.steering.vectors import default_key, read_keys, read_vectors
 from tests.families import FAMILIES, tiny
-from tests.steering.cases import same
+from tests.steering.cases import places, same
 
 SITES = [Site(0, "attention"), Site(1, "heads"), Site(2, "mlp"), Site(2, "block")]
 CONTRASTS = [
@@ -213,9 +213,10 @@ def test_a_bank_is_read_whole_and_in_parts() -> None:
     assert whole.rows == tuple(Row.of("ada", contrast) for contrast in CONTRASTS)
     assert whole.key == default_key(loaded) == KeySite(Site(3, "block"))
     assert (whole.model, whole.reading) == (loaded.fingerprint, "answer_mean")
-    parts = append(*(read_bank(loaded, "ada", some, SITES, prompt) for some in (CONTRASTS[:2], CONTRASTS[2:])))
-    left, rebuilt = drop(whole, records=["r3"]), read_bank(loaded, "ada", CONTRASTS[:2] + CONTRASTS[3:], SITES, prompt)
-    for one, other in ((parts, whole), (left, rebuilt)):
+    parts = [read_bank(loaded, "ada", some, SITES, prompt) for some in (CONTRASTS[:2], CONTRASTS[2:])]
+    left = drop(whole, [CONTRASTS[2].id])
+    rebuilt = read_bank(loaded, "ada", CONTRASTS[:2] + CONTRASTS[3:], SITES, prompt)
+    for one, other in ((parts[0], places(whole, [0, 1])), (parts[1], places(whole, [2, 3, 4])), (left, rebuilt)):
         assert one.rows == other.rows
         torch.testing.assert_close(one.keys, other.keys, atol=2e-5, rtol=1e-4)
         for site in SITES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -18,19 +18,24 @@ from penchant.cli.request import HistoryOption, ModelOption, RequestOption, Task
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.lens.plot import check_plot
+from penchant.steering.basis import RANK
+from penchant.steering.coding import Storage
 from penchant.steering.contrast_file import ContrastFile
 from penchant.steering.feedback import add_feedback
 from penchant.steering.interchange import export as write_export
 from penchant.steering.interchange import formats
-from penchant.steering.keeping import PAIRS, Report
+from penchant.steering.keeping import PAIRS
 from penchant.steering.kept import in_store, summaries
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.plot import plot_effects
+from penchant.steering.report import Report
+from penchant.steering.similarity import Similarity
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steering of the model by a user's own answers.")
 
 MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help=f"One of {', '.join(VECTOR_METHODS)}.")]
 StoredUser = Annotated[str, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)]
+COMPARED = {"hidden": "hidden states", "bm25": "words (BM25)", "dense": "sentence embeddings"}
 _MARKER = "recency"
 """Nothing is marked here: the one that needs no calibration."""
 
@@ -52,8 +57,31 @@ def fit_command(
         bool, typer.Option("--refit", help="Choose layer, strength and weights anew: in a store, for all its users.")
     ] = False,
     storage: Annotated[
-        Literal["bfloat16", "int8"], typer.Option("--storage", help="How vectors are kept; int8 halves them.")
+        Storage,
+        typer.Option(
+            "--storage",
+            help=f"How vectors are kept: int8 halves them, low-rank keeps {RANK} numbers of each, in directions that "
+            "all users share.",
+        ),
     ] = "bfloat16",
+    similarity: Annotated[
+        Similarity | None,
+        typer.Option(
+            "--similarity",
+            help="What samples and requests are compared by: the model's hidden states (default), words, or sentence "
+            "embeddings.",
+            show_default=False,
+        ),
+    ] = None,
+    half_life: Annotated[
+        float | None,
+        typer.Option(
+            "--half-life",
+            metavar="DAYS",
+            help="After so many days a sample counts half (default: its age doesn't matter).",
+            show_default=False,
+        ),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -73,7 +101,15 @@ def fit_command(
         check_plot(plot)
     with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who), _bar() as progress:
         report = personalizer.fit_steering(
-            who, method, pairs=pairs, refit=refit, storage=storage, task=task, progress=progress
+            who,
+            method,
+            pairs=pairs,
+            refit=refit,
+            storage=storage,
+            similarity=similarity,
+            half_life=half_life,
+            task=task,
+            progress=progress,
         )
     if plot is not None:
         plot_effects(report.setting, plot)
@@ -90,12 +126,14 @@ def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOp
         feedback = len(_contrasts(opened, user).contrasts(["feedback"]))
 
     def show() -> None:
-        table = Table("method", "model", "samples", "level", "own", "population", "bytes", "why", box=None)
+        table = Table("method", "model", "samples", "level", "own", "population", "bytes", "storage", "why", box=None)
         table.header_style = "dim"
         for one in found:
             gains = [_nats(one[name]) if one[name] is not None else "" for name in ("own", "common")]
             about = [one["method"], one["model"] or one["fingerprint"], str(one["rows"]), one["level"] or ""]
-            table.add_row(*map(escape, [*about, *gains, f"{one['bytes']:,}", one["reason"] or ""]))
+            table.add_row(
+                *map(escape, [*about, *gains, f"{one['bytes']:,}", one["storage"] or "", one["reason"] or ""])
+            )
         Console().print(table)
         stderr.print(f"[dim]feedback: {feedback}[/]")
 
@@ -216,6 +254,8 @@ def _show_report(report: Report) -> None:
     rows += [
         ("samples", f"{report.samples} ({report.read} read now)"),
         ("bytes", f"{report.bytes:,} ({report.storage})"),
+        ("compared by", COMPARED[setting.similarity]),
+        *([("half-life", f"{aged:g} days")] if (aged := setting.aggregation.half_life) is not None else []),
         ("written for this user", written[checked.level] + (f": {checked.reason}" if checked.reason else "")),
     ]
     table = Table(box=None, show_header=False)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from penchant.models.sites import Site
 from penchant.steering.bank import Bank
+from penchant.steering.basis import basis_of
 from penchant.steering.held_out import Group, best_of, described, left_out, picked, untuned
 from penchant.steering.intervention import Edit, Intervention
 from penchant.steering.likelihood import Choice
@@ -66,9 +67,11 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
         for length in group.method.strengths:
             setting = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
             effect = Effect(layer, length, "own", described(aggregation), 0.0, 0.0)
-            tried.append((setting, picked(left_out(banks, places, setting, alone=True, bases=halves)), effect))
+            rows = left_out(banks, places, setting, scorer=group.scorer, alone=True, bases=halves)
+            tried.append((setting, picked(rows), effect))
     chosen = best_of(group, places, tried, blank, least)
-    return replace(chosen, effects=(*effects, *chosen.effects))
+    basis = basis_of(list(banks.values()), chosen.centre)
+    return replace(chosen, effects=(*effects, *chosen.effects), basis=basis)
 
 
 def _directions(banks: Mapping[str, Bank], fold: Mapping[str, int], site: Site) -> Float[Tensor, "3 width"]:

@@ -4,7 +4,7 @@ made."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -76,8 +75,6 @@ class Bank:
     """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
 
     model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`).
-    entangled: the vectors were rounded together (a low-rank basis made
-    of this very bank), so that the rest still shows what is dropped; `drop` refuses.
 
     Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.
     """
@@ -88,7 +85,6 @@ class Bank:
     model: str
     reading: Reading
     key: KeySite
-    entangled: bool = False
 
     def __post_init__(self) -> None:
         for name, tensor in (*self.vectors.items(), ("keys", self.keys)):
@@ -130,50 +126,10 @@ def identity(model: str, reading: Reading, key: KeySite, sites: Collection[Site]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
-def empty_bank(like: Bank) -> Bank:
-    """A bank without rows, of the same model, sites and reading."""
-    return _only(like, [])
-
-
-def append(bank: Bank, more: Bank) -> Bank:
-    """The rows of both. Raises `InputError` for another model, reading, key or sites, or a contrast in both."""
-    for name in ("model", "reading", "key", "sites", "entangled"):
-        ours, theirs = getattr(bank, name), getattr(more, name)
-        if ours != theirs:
-            raise InputError(
-                f"banks of different {name} ({ours} and {theirs}): expected the same; read one of them anew"
-            )
-    vectors = {site: torch.cat([bank.vectors[site], more.vectors[site]]) for site in bank.sites}
-    return replace(bank, vectors=vectors, keys=torch.cat([bank.keys, more.keys]), rows=bank.rows + more.rows)
-
-
-def drop(
-    bank: Bank,
-    *,
-    contrasts: Collection[str] = (),
-    records: Collection[str] = (),
-    sources: Collection[Source] = (),
-) -> Bank:
-    """The bank without the rows of these contrasts, of these records, or derived from these sources: bit for bit what
-    the other rows alone make. Raises `InputError` for an entangled bank, which has to be read anew."""
-
-    def goes(row: Row) -> bool:
-        return row.contrast in contrasts or row.record in records or any(one in sources for one in row.sources)
-
-    kept = [place for place, row in enumerate(bank.rows) if not goes(row)]
+def drop(bank: Bank, contrasts: Collection[str]) -> Bank:
+    """The bank without the rows of these contrasts: bit for bit what the other rows alone make."""
+    kept = [place for place, row in enumerate(bank.rows) if row.contrast not in contrasts]
     if len(kept) == len(bank):
         return bank
-    if bank.entangled:
-        raise InputError("rows of a low-rank bank on its own basis can't be dropped: read the bank anew without them")
-    return _only(bank, kept)
-
-
-def missing(bank: Bank, contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Those that the bank has no row of."""
-    there = {row.contrast for row in bank.rows}
-    return [contrast for contrast in contrasts if contrast.id not in there]
-
-
-def _only(bank: Bank, places: list[int]) -> Bank:
-    vectors = {site: tensor[places] for site, tensor in bank.vectors.items()}
-    return replace(bank, vectors=vectors, keys=bank.keys[places], rows=tuple(bank.rows[place] for place in places))
+    vectors = {site: tensor[kept] for site, tensor in bank.vectors.items()}
+    return replace(bank, vectors=vectors, keys=bank.keys[kept], rows=tuple(bank.rows[place] for place in kept))

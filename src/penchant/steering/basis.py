@@ -1,10 +1,10 @@
-"""A few directions per site that steering vectors are written in, so that a row costs `rank` numbers."""
+"""A few directions that everybody's vectors and keys are written in, so that a row costs `RANK` numbers for each."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -20,49 +20,70 @@ RANK = 32
 
 @dataclass(frozen=True)
 class Basis:
-    """axes: site -> float32 [rank, width], orthonormal but for their rounding to bfloat16. model: its fingerprint."""
+    """axes: site -> float32 [rank, width], orthonormal but for their rounding to bfloat16. keys: [rank, width], the
+    same of keys, taken from `centre` [width].
+
+    It is part of a setting, which is derived from several users and goes with each of them (`Setting.basis`)."""
 
     axes: Mapping[Site, Float[Tensor, "_ _"]]
-    model: str
+    keys: Float[Tensor, "_ _"]
+    centre: Float[Tensor, " _"]
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex, 16 characters) of the axes and the model."""
-        digest = hashlib.sha256(self.model.encode())
-        for site in sorted(self.axes):
-            digest.update(f"{site}{list(self.axes[site].shape)}".encode())
-            digest.update(self.axes[site].bfloat16().view(torch.int16).contiguous().numpy().tobytes())
+        """SHA-256 (hex, 16 characters) of all of it: what is written in another basis means something else."""
+        digest = hashlib.sha256(self.centre.contiguous().numpy().tobytes())
+        for name, table in (*sorted(self.axes.items()), ("keys", self.keys)):
+            digest.update(f"{name}{list(table.shape)}".encode())
+            digest.update(table.bfloat16().view(torch.int16).contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
-    def coefficients(self, site: Site, vectors: Float[Tensor, "rows width"]) -> Float[Tensor, "rows rank"]:
-        """The nearest that the axes get to each vector. Raises `InputError` for a site without axes."""
-        inverse: Tensor = torch.linalg.pinv(self._at(site, vectors.shape[1]))
-        return vectors @ inverse
+    def coefficients(self, bank: Bank) -> Bank:
+        """The bank with [rows, rank] in place of vectors and keys: the nearest that the axes get to each. A row's don't
+        depend on the others, to the bit. Raises `InputError` for a bank of other sites or widths."""
+        vectors = {site: _coefficients(self._at(site, table), table) for site, table in bank.vectors.items()}
+        return replace(bank, vectors=vectors, keys=_coefficients(self.keys, bank.keys - self.centre))
 
-    def vectors(self, site: Site, coefficients: Float[Tensor, "rows rank"]) -> Float[Tensor, "rows width"]:
-        """The vectors that have these coefficients."""
-        return coefficients @ self._at(site)
+    def vectors(self, written: Bank) -> Bank:
+        """The bank that has these coefficients."""
+        vectors = {site: _combined(self._at(site), table) for site, table in written.vectors.items()}
+        return replace(written, vectors=vectors, keys=_combined(self.keys, written.keys) + self.centre)
 
-    def _at(self, site: Site, width: int | None = None) -> Tensor:
+    def _at(self, site: Site, like: Tensor | None = None) -> Tensor:
         axes = self.axes.get(site)
-        if axes is None or (width is not None and axes.shape[1] != width):
+        if axes is None or (like is not None and axes.shape[1] != like.shape[1]):
             raise InputError(f"the basis {self.fingerprint} has no axes for {site}: expected one of the same sites")
         return axes
 
 
-def basis_of(banks: Sequence[Bank], rank: int = RANK) -> Basis:
-    """The directions that carry most of the banks' vectors: of each site the first `rank` right singular vectors.
+def basis_of(banks: Sequence[Bank], centre: Float[Tensor, " width"], rank: int = RANK) -> Basis:
+    """The directions that carry most of the banks' vectors, and of their keys' distance from `centre`: of each the
+    first `rank` right singular vectors. It is derived from all of the banks' users.
 
-    It is derived from all of the banks' users. One that is to outlive any of them has to be made of others' banks.
     Raises `InputError` for banks without rows, of different models or sites, or a rank below 1.
     """
     if rank < 1 or not any(len(bank) for bank in banks):
         raise InputError(f"a basis of rank {rank} from {sum(map(len, banks))} rows: expected at least 1 of each")
     if len({(bank.model, bank.sites) for bank in banks}) > 1:
         raise InputError("a basis from banks of different models or sites: expected the same")
-    axes = {}
-    for site in banks[0].sites:
-        rows = torch.cat([bank.vectors[site] for bank in banks])
-        _, _, directions = torch.linalg.svd(rows, full_matrices=False)
-        axes[site] = directions[:rank].contiguous().bfloat16().float()
-    return Basis(axes, banks[0].model)
+    axes = {site: _directions(torch.cat([bank.vectors[site] for bank in banks]), rank) for site in banks[0].sites}
+    return Basis(axes, _directions(torch.cat([bank.keys for bank in banks]) - centre, rank), centre)
+
+
+def _directions(rows: Float[Tensor, "rows width"], rank: int) -> Float[Tensor, "_ width"]:
+    _, _, directions = torch.linalg.svd(rows, full_matrices=False)
+    axes: Tensor = directions[:rank].contiguous().bfloat16().float()
+    return axes
+
+
+def _coefficients(axes: Tensor, rows: Float[Tensor, "rows width"]) -> Float[Tensor, "rows _"]:
+    inverse = torch.linalg.pinv(axes.double()).T.contiguous()
+    # One by one: a product of many rows rounds each as it is laid out among the others.
+    found = [(inverse @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, len(axes))
+
+
+def _combined(axes: Tensor, rows: Float[Tensor, "rows rank"]) -> Float[Tensor, "rows _"]:
+    wide = axes.double().T.contiguous()
+    found = [(wide @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, axes.shape[1])

@@ -17,14 +17,22 @@ Storage = Literal["bfloat16", "int8", "low-rank"]
 SCALE = ".scale"
 _PAD = 0xFF  # no byte of UTF-8
 _TEXT_STEP = 16
+_BITS = 13  # of the largest coefficient of a row
 
 
 def encode_numbers(name: str, values: Float[Tensor, "rows width"], storage: Storage) -> dict[str, Tensor]:
-    """bfloat16, or int8 with the row's largest magnitude at 127 (its scale, float32 [rows], under name.scale)."""
+    """bfloat16, or int8 with the row's largest magnitude at 127 (its scale, float32 [rows], under name.scale), or
+    ("low-rank", of coefficients) int16 in steps of a power of two, so that a second trip changes nothing."""
     if storage not in ("bfloat16", "int8", "low-rank"):
         raise InputError(f"storage {storage!r}: expected bfloat16, int8 or low-rank")
-    if storage != "int8":
+    if storage == "bfloat16":
         return {name: values.bfloat16()}
+    if storage == "low-rank":
+        largest = values.abs().amax(1) if values.shape[1] else torch.zeros(len(values))
+        # Where the next power of two begins lies between two steps: rounding errors don't change a row's scale.
+        _, exponents = torch.frexp(largest * (1 - 3 * 2.0 ** -(_BITS + 1)))
+        scale = torch.ldexp(torch.ones(len(values)), exponents - _BITS)
+        return {name: (values / scale[:, None]).round().to(torch.int16), name + SCALE: scale}
     scale = values.abs().amax(1) / 127 if values.shape[1] else torch.zeros(len(values))
     steps = values / scale.clamp(min=torch.finfo(torch.float32).tiny)[:, None]
     return {name: steps.round().clamp(-127, 127).to(torch.int8), name + SCALE: scale}

@@ -16,11 +16,13 @@ from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site
 from penchant.steering.ascending import fit_ascent
+from penchant.steering.basis import basis_of
 from penchant.steering.held_out import PER_USER, SCOPE, Group, Progress, best_of, described, left_out, picked, untuned
 from penchant.steering.likelihood import Choice
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.reading import Sample, Wording, exchange_of
 from penchant.steering.setting import Effect, Setting
+from penchant.steering.similarity import Scorer, Similarity
 
 
 def fit_setting(
@@ -31,21 +33,29 @@ def fit_setting(
     *,
     scope: str = SCOPE,
     per_user: int = PER_USER,
+    similarity: Similarity = "hidden",
+    half_life: float | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Setting:
     """The setting of a method under which held-out answers of these users become likeliest.
 
     samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
     that user's own samples, and there is no population. A strength of 0 is what comes out when nothing helps.
+    similarity: what samples and requests are compared by. half_life: days after which a sample counts half (None: its
+    age doesn't matter).
 
-    Raises `InputError` for no user with at least two samples, or none of them to be held out.
+    Raises `InputError` for no user with at least two samples, none of them to be held out, another similarity or a
+    half-life that isn't above 0; `ModelError` for "dense" without its embedder.
     """
     if per_user < 1:
         raise InputError(f"{per_user} answers of each user held out: expected at least 1")
     usable = {user: list(some) for user, some in sorted(samples.items()) if len(some) >= 2}
     if not usable:
         raise InputError("no user with at least two samples to fit steering on: import records with a text and a reply")
-    group = Group(loaded, method, wording, usable, scope, per_user, progress)
+    if half_life is not None:
+        aged = tuple(replace(one, half_life=half_life) for one in method.aggregations)
+        method = replace(method, aggregations=aged)
+    group = Group(loaded, method, wording, usable, scope, per_user, progress, Scorer(similarity).similarity)
     layers = sorted({round(share * (loaded.num_layers - 1)) for share in method.layers})
     norms = residual_norms(group, layers)
     if not method.population:
@@ -88,5 +98,7 @@ def _differences(group: Group, layers: Sequence[int], norms: Mapping[int, float]
             for strength in group.method.strengths:
                 setting = replace(blank, strength=strength, aggregation=aggregation)
                 effect = Effect(layer, strength, "own", described(aggregation), 0.0, 0.0)
-                tried.append((setting, picked(left_out(here, places, setting)), effect))
-    return best_of(group, places, tried, tried[0][0])
+                tried.append((setting, picked(left_out(here, places, setting, scorer=group.scorer)), effect))
+    chosen = best_of(group, places, tried, tried[0][0])
+    there = [replace(one, vectors={site: one.vectors[site] for site in chosen.sites}) for one in banks.values()]
+    return replace(chosen, basis=basis_of(there, chosen.centre))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
@@ -17,9 +19,9 @@ from penchant.steering.intervention import Edit, Intervention
 from penchant.steering.likelihood import Choice, losses
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.population import population_of
-from penchant.steering.reading import Reader, Sample, Wording, exchange_of
+from penchant.steering.reading import Reader, Sample, Wording, exchange_of, inputs_of
 from penchant.steering.setting import Effect, Setting
-from penchant.steering.similarity import hidden_scores
+from penchant.steering.similarity import Asked, Scorer, Similarity
 from penchant.steering.vectors import default_key
 
 SCOPE = "last_1"
@@ -45,6 +47,12 @@ class Group:
     scope: str = SCOPE
     per_user: int = PER_USER
     progress: Progress = lambda what, done, total: None
+    similarity: Similarity = "hidden"
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What held-out inputs are compared with the others by."""
+        return Scorer(self.similarity, inputs_of(one for some in self.samples.values() for one in some))
 
     def reader(self, base: Intervention | None, what: str) -> Reader:
         total = sum(map(len, self.samples.values()))
@@ -94,32 +102,48 @@ def left_out(
     places: Sequence[tuple[str, int]],
     setting: Setting,
     *,
+    scorer: Scorer | None = None,
     alone: bool = False,
     bases: Sequence[Mapping[Site, Tensor]] | None = None,
 ) -> Intervention:
-    """For each (user, number) what the user's other samples give for that sample's input, a row each.
+    """For each (user, number) what the user's other samples give for that sample's input, a row each. Where age counts,
+    these are the earlier ones, as old as they were then.
 
-    alone: the population of a user leaves the user out (it is worked out anew from `banks`). bases: one for each of
-    `places`, in place of the setting's, which may be made of the user's samples.
+    scorer: with the inputs of all rows (default: one by hidden states, which needs none). alone: the population of a
+    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `places`, in place of the
+    setting's, which may be made of the user's samples.
     """
-    scores, rest = [], []
+    scorer = scorer or Scorer(setting.similarity)
+    scores, rest, nows = [], [], []
     population = population_of(banks) if alone and len(banks) > 1 else None
     users = [user for user, _ in places]
     centre = population.centres_without(users) if population else None
     for place, (user, number) in enumerate(places):
         bank = banks[user]
-        others = drop(bank, contrasts=[bank.rows[number].contrast])
+        others, now = drop(bank, [bank.rows[number].contrast]), None
+        if setting.aggregation.half_life is not None:
+            others, now = _until(others, bank.rows[number].when)
         rest.append(others)
-        scores.append(hidden_scores(others, bank.keys[number], setting.centre if centre is None else centre[place]))
-    if population is None and bases is None:
+        nows.append(now)
+        asked = Asked(scorer.texts.get(bank.rows[number].contrast, ""), bank.keys[number])
+        scores.append(scorer.scores(others, asked, setting.centre if centre is None else centre[place]))
+    if population is None and bases is None and not any(nows):
         return setting.apply(rest, scores)[0]
     commons = _rows(population.without(users)) if population else [setting.population] * len(places)
     rows = []
     for place, common in enumerate(commons):
         given = replace(setting, population=common)
-        vectors = given.apply([rest[place]], [scores[place]])[1].vectors
+        vectors = given.apply([rest[place]], [scores[place]], nows[place])[1].vectors
         rows.append((given if bases is None else replace(given, base=bases[place])).around(vectors))
     return _stacked(rows)
+
+
+def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
+    """The rows up to a moment, and the moment. Without one, all of them as old as they are at the newest's."""
+    times = [row.when for row in bank.rows if row.when is not None]
+    if when is None:
+        return bank, max(times, default=None)
+    return drop(bank, [row.contrast for row in bank.rows if row.when is not None and row.when > when]), when
 
 
 def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
@@ -166,6 +190,7 @@ def untuned(group: Group, layer: int, norm: float, centre: Tensor) -> Setting:
         dict.fromkeys(sites, CAP * norm),
         users=len(group.samples),
         pairs=sum(map(len, group.samples.values())),
+        similarity=group.similarity,
     )
 
 
@@ -193,5 +218,6 @@ def described(aggregation: Aggregation) -> str:
     top = "all" if aggregation.top is None else f"top {aggregation.top}"
     weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
     shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
+    aged = f", halved every {aggregation.half_life:g} days" if aggregation.half_life is not None else ""
     share = f", own share {aggregation.own_share:g}" if aggregation.own_share != 1 else ""
-    return f"{top}, {weights}{shrunk}{share}"
+    return f"{top}, {weights}{shrunk}{aged}{share}"

@@ -10,9 +10,8 @@ import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from math import isfinite
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import torch
 
@@ -43,9 +42,11 @@ from penchant.steering.making import Recipe, make_contrasts
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.pairs import Spread, is_pair, own_pairs
-from penchant.steering.personal import Checked, check_user, read_user
+from penchant.steering.personal import check_user, read_user
 from penchant.steering.reading import Sample, Wording, exchange_of, row_of
-from penchant.steering.setting import Effect, Setting, save_setting
+from penchant.steering.report import Report
+from penchant.steering.setting import Setting, save_setting
+from penchant.steering.similarity import Similarity
 
 PAIRS = 64
 """Newest pairs of a user that become rows of the bank."""
@@ -54,56 +55,6 @@ FIT_USERS, FIT_PAIRS = 40, 16
 FEWEST_PAIRS, FEWEST_USERS = 4, 2
 """Whoever has fewer pairs isn't chosen on; with fewer such users a user's own samples have to do."""
 TOO_LONG = "its prompt doesn't fit the model's window"
-
-
-@dataclass(frozen=True)
-class Report:
-    """What `fit_user` came to. shared: the setting was chosen on several users, not on this one alone. fitted: it was
-    chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
-    bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
-
-    user: str
-    setting: Setting
-    shared: bool
-    fitted: bool
-    checked: Checked
-    samples: int
-    read: int
-    skipped: Mapping[str, int]
-    storage: Storage
-    bytes: int
-    seconds: float
-
-    @property
-    def chosen(self) -> Effect | None:
-        """What was chosen, of what was tried; None: nothing that was tried gained anything."""
-        part = "own" if self.setting.strength else "population"
-        tried = [effect for effect in self.setting.effects if effect.part == part and effect.gain > 0]
-        return max(tried, key=lambda effect: effect.gain, default=None)
-
-    @property
-    def gain(self) -> float | None:
-        """What that gained on held-out answers of those it was chosen on, nats a token."""
-        return None if self.chosen is None else self.chosen.gain
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        setting = self.setting
-        about: dict[str, Any] = {"user": self.user, "method": setting.method, "model": setting.model_name}
-        about |= {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
-        chosen: dict[str, Any] = {
-            "users": setting.users,
-            "pairs": setting.pairs,
-            "shared": self.shared,
-            "fitted": self.fitted,
-        }
-        kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
-        # Of one user there is no standard error.
-        effects: list[dict[str, Any]] = [
-            {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in setting.effects
-        ]
-        chosen |= {"gain": self.gain, "effects": effects}
-        return {**about, **chosen, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}
 
 
 def fit_user(
@@ -116,6 +67,8 @@ def fit_user(
     pairs: int = PAIRS,
     refit: bool = False,
     storage: Storage = "bfloat16",
+    similarity: Similarity | None = None,
+    half_life: float | None = None,
     task: str | None = None,
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
@@ -123,9 +76,11 @@ def fit_user(
     """Everything that `steered` needs for a user, kept in `place`; what is there already isn't made again.
 
     history: the user's. pairs: at most so many, the newest. refit: choose the setting anew (in a store: for all users
-    of the method). storage: of the bank's numbers. task: what kind of answer the pairs are, in the words of requests.
-    seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be kept, or a history without
-    a usable pair; `StoreError` when something was erased meanwhile, or can't be written.
+    of the method). storage: of the bank's numbers. similarity, half_life: see `fit_setting` (default: as the setting
+    has it; where it is chosen now, hidden states, and no age). task: what kind of answer the pairs are, in the words of
+    requests. seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be kept, a history
+    without a usable pair, or a setting that was chosen with another similarity or half-life; `StoreError` when
+    something was erased meanwhile, or can't be written.
     """
     began = time.perf_counter()
     chosen = vector_method(method)
@@ -135,9 +90,9 @@ def fit_user(
             f"{method} mixes several records in each vector, so none could be erased by itself: it can be measured, "
             f"not kept; expected one of {', '.join(keepable)}"
         )
-    if storage not in ("bfloat16", "int8"):
-        raise InputError(f"storage {storage!r}: expected bfloat16 or int8")
-    work = _Work(place, loaded, wording, chosen, task, seed, progress)
+    if storage not in get_args(Storage):
+        raise InputError(f"storage {storage!r}: expected one of {', '.join(get_args(Storage))}")
+    work = _Work(place, loaded, wording, chosen, task, seed, progress, similarity, half_life)
     samples = work.own(history, pairs)
     setting, shared, fitted = work.setting(samples, refit)
     bank, read = work.bank(setting, samples, storage)
@@ -164,6 +119,8 @@ class _Work:
     task: str | None
     seed: int
     progress: Progress
+    similarity: Similarity | None = None
+    half_life: float | None = None
     skipped: Counter[str] = field(default_factory=Counter)
 
     def own(self, history: History, most: int) -> list[Sample]:
@@ -186,11 +143,11 @@ class _Work:
         """The setting, whether it is shared, and whether it was chosen now."""
         known = find_setting(self.place, self.method.name, self.loaded.fingerprint)
         if known is not None and not refit and (known[1] or self.place.store is None):
-            return (*known, False)
+            return (*self._as_asked(known), False)
         others = self._others()
         if len(others) < FEWEST_USERS:
             if known is not None and (known[1] or not refit):
-                return (*known, False)
+                return (*self._as_asked(known), False)
             setting = self._fit({self.place.user: own})
             sources = {source for one in own for source in row_of(self.place.user, one).sources}
             write_setting(self.place, setting, sources, lambda: alive(self.place, own))
@@ -209,11 +166,16 @@ class _Work:
 
     def bank(self, setting: Setting, samples: Sequence[Sample], storage: Storage) -> tuple[Bank, int]:
         """The bank as it is kept, and how many rows were read now."""
+        if storage == "low-rank" and setting.basis is None:
+            raise InputError(
+                f"the setting of {setting.method} is of an earlier version, without a basis for low-rank vectors: "
+                "add --refit, or take another storage"
+            )
         path = self.place.bank(setting)
         known: Bank | None = None
         if storage_of(path) == storage:
             try:
-                known = load_bank(path, setting.origin)
+                known = load_bank(path, setting.origin, basis=setting.basis)
             except (StaleBankError, StoreError):
                 known = None  # of another format, or damaged: made anew below
         there = {} if known is None else {row: place for place, row in enumerate(known.rows)}
@@ -232,14 +194,35 @@ class _Work:
         vectors = {site: torch.cat([bank.vectors[site] for bank in banks])[order] for site in setting.sites}
         keys = torch.cat([bank.keys for bank in banks])[order]
         whole = replace(banks[0], vectors=vectors, keys=keys, rows=tuple(wanted))
-        save_bank(path, whole, storage, still=lambda: alive(self.place, samples))
+        save_bank(path, whole, storage, basis=setting.basis, still=lambda: alive(self.place, samples))
         try:
-            return load_bank(path, setting.origin), read  # as requests will have it
+            return load_bank(path, setting.origin, basis=setting.basis), read  # as requests will have it
         except StaleBankError:
             raise StoreError("the user's records were erased while they were read: nothing is kept") from None
 
     def _fit(self, samples: Mapping[str, Sequence[Sample]]) -> Setting:
-        return fit_setting(self.loaded, self.method, samples, self.wording, progress=self.progress)
+        return fit_setting(
+            self.loaded,
+            self.method,
+            samples,
+            self.wording,
+            similarity=self.similarity or "hidden",
+            half_life=self.half_life,
+            progress=self.progress,
+        )
+
+    def _as_asked(self, known: tuple[Setting, bool]) -> tuple[Setting, bool]:
+        """The same. Raises `InputError` for a setting that was chosen with something else than what is asked for."""
+        setting = known[0]
+        kept = {"similarity": setting.similarity, "half-life": setting.aggregation.half_life}
+        asked = {"similarity": self.similarity, "half-life": self.half_life}
+        for name, value in asked.items():
+            if value is not None and value != kept[name]:
+                raise InputError(
+                    f"the setting of {setting.method} has {name} {kept[name] or 'none'}, not {value}: expected what it "
+                    "was chosen with; --refit chooses anew (in a store, for all its users and on at least two others)"
+                )
+        return known
 
     def _others(self) -> dict[str, list[Sample]]:
         """Samples of other users to choose a setting on."""

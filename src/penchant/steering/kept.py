@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, StoreError
+from penchant.history.records import Record
 from penchant.history.store import Store
 from penchant.history.store.derived import KEY, SHARED, Source, derived_line, locked, read_rows, replace_file, root_of
 from penchant.models.loading import LoadedModel
 from penchant.steering.bank import Bank, identity
 from penchant.steering.bank_file import AREA, StaleBankError, bank_path, load_bank
 from penchant.steering.contrast_file import AREA as CONTRASTS
+from penchant.steering.contrast_file import ContrastFile
 from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
+from penchant.steering.pairs import input_of
 from penchant.steering.personal import Checked, Steered, steer_request
 from penchant.steering.setting import Setting, read_setting, setting_name
 
@@ -33,17 +36,32 @@ _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
 @dataclass(frozen=True)
 class Place:
     """Where a user's steering lies. banks, contrasts: folders, made when something is first written. store: None for a
-    history file. named: the option of the command line that names the user."""
+    history file. named: the option of the command line that names the user. history: the records, where there is no
+    store."""
 
     user: str
     banks: Path
     contrasts: Path
     store: Store | None = None
     named: str = "--history FILE"
+    history: Callable[[], Iterable[Record]] = tuple
 
     def alive(self, user: str, record: str) -> bool:
         """Whether a record is still there."""
         return self.store is None or self.store.holds(user, record)
+
+    def inputs(self, bank: Bank) -> dict[str, str]:
+        """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
+        thumbs. Raises `UnknownUserError` for a user who isn't in the store any more."""
+        told = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
+        records = self.history() if self.store is None else self.store.history(self.user)
+        given = {record.id: input_of(record) for record in records}
+        found = {}
+        for row in bank.rows:
+            there = not row.record or row.record in given
+            if there and (text := told.get(row.contrast) or given.get(row.record, "")):
+                found[row.contrast] = text
+        return found
 
     def setting(self, method: str, model: str) -> Path:
         """The setting of this user alone."""
@@ -67,20 +85,22 @@ def in_store(store: Store, user: str) -> Place:
     return Place(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
-def in_folder(folder: Path, user: str = "") -> Place:
+def in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> Place:
     """A place of its own, for a history that isn't in a store."""
-    return Place(user, folder / AREA, folder / CONTRASTS)
+    return Place(user, folder / AREA, folder / CONTRASTS, history=history)
 
 
 @dataclass(frozen=True)
 class Kept:
     """What is in use for one user and method. bank: None without samples that were read for this setting. checked: None
-    where nothing was checked. shared: whether the setting was chosen on several users."""
+    where nothing was checked. shared: whether the setting was chosen on several users. texts: the inputs of the bank's
+    rows, where the setting compares words."""
 
     setting: Setting
     shared: bool
     bank: Bank | None
     checked: Checked | None
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 def find_setting(place: Place, method: str, model: str) -> tuple[Setting, bool] | None:
@@ -102,10 +122,11 @@ def find_kept(place: Place, loaded: LoadedModel, method: str) -> Kept:
         )
     setting, shared = found
     try:
-        bank = load_bank(place.bank(setting), setting.origin)
+        bank = load_bank(place.bank(setting), setting.origin, basis=setting.basis)
     except StaleBankError:
         bank = None
-    return Kept(setting, shared, bank, read_check(place, setting, bank))
+    texts = place.inputs(bank) if bank is not None and setting.similarity != "hidden" else {}
+    return Kept(setting, shared, bank, read_check(place, setting, bank), texts)
 
 
 def steered(place: Place, loaded: LoadedModel, method: str, query: str, *, now: datetime | None = None) -> Steered:
@@ -118,7 +139,7 @@ def apply_kept(kept: Kept, loaded: LoadedModel, query: str, *, now: datetime | N
     checked = kept.checked
     if checked is None and kept.bank is not None:
         checked = Checked("population", reason=_UNCHECKED)
-    return steer_request(loaded, kept.setting, kept.bank, query, checked=checked, now=now)
+    return steer_request(loaded, kept.setting, kept.bank, query, checked=checked, texts=kept.texts, now=now)
 
 
 # Files
@@ -130,6 +151,7 @@ def write_check(
     """Keep what `check_user` found: numbers and a reason, which go with any of the records that they are of."""
     about = {"method": setting.method, "model": setting.model_name, "fingerprint": setting.model}
     written = {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
+    written |= {"similarity": setting.similarity, "half_life": setting.aggregation.half_life}
     fields = {**about, **written, **_tied(setting, bank), "checked": asdict(checked)}
     sources = sorted({source for row in bank.rows for source in row.sources})
     write_derived(place.check(setting.method, setting.model), (derived_line(fields, sources) + "\n").encode(), still)
@@ -203,7 +225,7 @@ def summaries(place: Place) -> list[dict[str, Any]]:
         settings = (place.shared(method, model), place.setting(method, model))
         checked = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
         about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": sum(rows)}
-        about |= {name: line.get(name) for name in ("sites", "scope", "strength")}
+        about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
         about |= {"storage": storage_of(banks[0]) if banks else None}
         about |= {"bytes": sum(path.stat().st_size for path in files_of(place, method, model))}
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
@@ -230,6 +252,7 @@ def _tied(setting: Setting, bank: Bank) -> dict[str, Any]:
     """What a check is of."""
     state = hashlib.sha256()
     plain = [setting.origin, setting.scope, setting.strength, asdict(setting.aggregation), str(setting.key)]
+    plain += [setting.similarity] if setting.similarity != "hidden" else []  # as it was before there were others
     caps = sorted((str(site), cap) for site, cap in setting.caps.items())
     state.update(json.dumps([*plain, caps, list(map(str, setting.sites))]).encode())
     for tensor in (setting.centre, *(vector for _, vector in sorted(setting.population.items()))):

@@ -74,6 +74,11 @@ def is_pair(record: Record) -> bool:
     return bool(record.text.strip() and (record.reply or "").strip() and record.text.strip() != _reply(record))
 
 
+def input_of(record: Record, words: int = WORDS) -> str:
+    """What a pair's user was given: the record's text, its first `words` words."""
+    return first_words(record.text, words)
+
+
 def spaced(count: int, most: int) -> list[int]:
     """`most` of `count` places, evenly apart; the first and, from two on, the last among them."""
     if most == 1:
@@ -90,7 +95,7 @@ def first_words(text: str, most: int) -> str:
 
 
 def _pair(record: Record, task: str | None, words: int) -> Pair:
-    return Pair(Request(first_words(record.text, words), task), _reply(record), record.id, record.when)
+    return Pair(Request(input_of(record, words), task), _reply(record), record.id, record.when)
 
 
 def _reply(record: Record) -> str:

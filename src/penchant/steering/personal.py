@@ -14,9 +14,9 @@ from penchant.steering.bank import Bank
 from penchant.steering.held_out import left_out, over_users, picked
 from penchant.steering.intervention import Intervention
 from penchant.steering.likelihood import losses
-from penchant.steering.reading import Reader, Sample, Wording, exchange_of, row_of
+from penchant.steering.reading import Reader, Sample, Wording, exchange_of, inputs_of, row_of
 from penchant.steering.setting import Setting
-from penchant.steering.similarity import hidden_scores
+from penchant.steering.similarity import Asked, Scorer
 from penchant.steering.vectors import read_keys
 
 CHECKED = 12
@@ -88,7 +88,8 @@ def check_user(
     count = min(CHECKED, len(bank))
     numbers = [(2 * place + 1) * len(bank) // (2 * count) for place in range(count)]
     exchanges = [exchange_of(loaded, samples[number], wording) for number in numbers]
-    choices = [picked(left_out({"": bank}, [("", number) for number in numbers], setting))]
+    scorer = Scorer(setting.similarity, inputs_of(samples))
+    choices = [picked(left_out({"": bank}, [("", number) for number in numbers], setting, scorer=scorer))]
     if common is not None:
         choices.append(picked(setting.common(count)))
     found = losses(loaded, exchanges, [lambda rows: None, *choices])
@@ -113,14 +114,20 @@ def steer_request(
     query: str,
     *,
     checked: Checked | None = None,
+    texts: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> Steered:
-    """What is written for a request. bank: None or empty: of a user without samples, who gets the population's.
+    """What is written for a request. bank: None or empty: of a user without samples, who gets the population's. texts:
+    the inputs of its rows by contrast, where a setting compares words; a row without one doesn't count. now: when ages
+    are counted from (default: this moment).
 
     Raises `InputError` for a bank of another setting.
     """
     level: Level = checked.level if checked else "own"
     reason = checked.reason if checked else None
+    scorer = Scorer(setting.similarity, texts or {})
+    if level == "own" and bank is not None:
+        bank = scorer.usable(bank)
     if level == "own" and (bank is None or not len(bank)):
         level, reason = "population", "no samples of the user"
     if level == "population" and not (setting.base or setting.population):
@@ -129,6 +136,7 @@ def steer_request(
         return Steered(None, level, reason=reason)
     if level == "population" or bank is None:
         return Steered(setting.common(), level, reason=reason)
-    key = read_keys(loaded, [query], setting.key)[0]
-    intervention, made = setting.apply([bank], [hidden_scores(bank, key, setting.centre)], now)
+    key = read_keys(loaded, [query], setting.key)[0] if setting.similarity == "hidden" else None
+    scores = scorer.scores(bank, Asked(query, key), setting.centre)
+    intervention, made = setting.apply([bank], [scores], now)
     return Steered(intervention, level, tuple(made.terms(0)), reason)

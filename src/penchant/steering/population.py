@@ -1,13 +1,13 @@
 """What is common to all users: the mean over users of the mean of each one's rows, with any user left out exactly.
 
-Sums are of integers (multiples of 2^-32), which come out the same in any order: leaving a user out, removing one and
+Sums are of integers (multiples of 2^-32), which come out the same in any order: leaving a user out and
 never having seen one give the same vectors, bit for bit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.history.store.derived import source_of
 from penchant.models.sites import Site
-from penchant.steering.bank import Bank, KeySite, Reading, identity
+from penchant.steering.bank import Bank
 
 _UNIT = 2.0**32
 _LARGEST = 2.0**62
@@ -33,14 +33,6 @@ class Population:
     counts: Int[Tensor, " users"]
     sums: Mapping[Site, Float[Tensor, "users _"]]
     keys: Float[Tensor, "users _"]
-    model: str
-    reading: Reading
-    key: KeySite
-
-    @property
-    def identity(self) -> str:
-        """That of the banks; see `Bank.identity`."""
-        return identity(self.model, self.reading, self.key, self.sums)
 
     def mean(self) -> dict[Site, Float[Tensor, " _"]]:
         """The population vector at each site, of everyone; zero without users."""
@@ -53,18 +45,6 @@ class Population:
     def centres_without(self, users: Sequence[str]) -> Float[Tensor, "users _"]:
         """For each of `users` the mean key of all others: what their keys are compared from; zero without others."""
         return self._without(users)[_KEYS]
-
-    def remove(self, user: str) -> Population:
-        """The population without a user: what a rebuild without that user gives."""
-        name = source_of(user).user
-        kept = [place for place, one in enumerate(self.users) if one != name]
-        return replace(
-            self,
-            users=tuple(self.users[place] for place in kept),
-            counts=self.counts[kept],
-            sums={site: rows[kept] for site, rows in self.sums.items()},
-            keys=self.keys[kept],
-        )
 
     @cached_property
     def _units(self) -> dict[Site | str, tuple[Tensor, Tensor]]:
@@ -110,9 +90,6 @@ def population_of(banks: Mapping[str, Bank]) -> Population:
         torch.tensor([len(bank) for bank in chosen], dtype=torch.int64),
         {site: _sums((bank.vectors[site] for bank in chosen), like.vectors[site].shape[1]) for site in like.sites},
         _sums((bank.keys for bank in chosen), like.keys.shape[1]),
-        like.model,
-        like.reading,
-        like.key,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penchant.errors import InputError
@@ -32,6 +32,11 @@ ITEMS, ITEM_WORDS = 5, 60
 def answer_of(sample: Sample) -> str:
     """The user's own answer."""
     return sample.answer if isinstance(sample, Pair) else sample.chosen
+
+
+def inputs_of(samples: Iterable[Sample]) -> dict[str, str]:
+    """The inputs of samples, by the contrast ids of their rows: what words are compared with."""
+    return {row_of("", sample).contrast: sample.request.query for sample in samples}
 
 
 def exchange_of(loaded: LoadedModel, sample: Sample, wording: Wording) -> Exchange:

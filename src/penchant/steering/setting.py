@@ -22,9 +22,12 @@ from penchant.history.store.derived import KEY, Source, write_shared
 from penchant.models.sites import Site
 from penchant.steering.aggregation import Aggregate, Aggregation, aggregate
 from penchant.steering.bank import Bank, KeySite, Reading
+from penchant.steering.basis import Basis
 from penchant.steering.intervention import Edit, Intervention
+from penchant.steering.similarity import Similarity
 
 FORMAT = "1"
+_KEYS = "keys"
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Setting:
     """method, model: its name and the fingerprint. scope: see `prompt_tail`. strength: what aggregated vectors are
     multiplied by. base: site -> [width], written to everyone, where gradients are taken ({}: nothing). population: site
     -> [width], what rows of users are held against ({}: zero). centre: [width of keys], what inputs share. caps: site
-    -> longest vector that is written. effects: what was tried. users, pairs: how many it was fitted on.
+    -> longest vector that is written. effects: what was tried. users, pairs: how many it was fitted on. similarity:
+    what samples and requests are compared by. basis: what "low-rank" banks are written in (None: of an older file).
     """
 
     method: str
@@ -64,6 +68,8 @@ class Setting:
     effects: tuple[Effect, ...] = ()
     users: int = 0
     pairs: int = 0
+    similarity: Similarity = "hidden"
+    basis: Basis | None = None
 
     @cached_property
     def origin(self) -> str:
@@ -123,8 +129,11 @@ class Setting:
         tensors = {"centre": self.centre}
         tensors |= {f"base {site}": vector for site, vector in self.base.items()}
         tensors |= {f"population {site}": vector for site, vector in self.population.items()}
+        if self.basis is not None:
+            tensors |= {f"axes {site}": axes.bfloat16() for site, axes in self.basis.axes.items()}
+            tensors[_KEYS] = self.basis.keys.bfloat16()
         tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
-        plain = ("method", "model", "model_name", "reading", "scope", "strength", "users", "pairs")
+        plain = ("method", "model", "model_name", "reading", "scope", "strength", "users", "pairs", "similarity")
         about: dict[str, Any] = {name: getattr(self, name) for name in plain}
         about |= {"key": str(self.key), "sites": list(map(str, self.sites)), "aggregation": asdict(self.aggregation)}
         about |= {"caps": {str(site): cap for site, cap in self.caps.items()}}
@@ -165,17 +174,19 @@ def read_setting(path: Path, method: str, model: str) -> Setting | None:
         about: dict[str, Any] = json.loads(written["setting"])
         if (about["method"], about["model"]) != (method, model):
             return None
-        parts: dict[str, dict[Site, Tensor]] = {"base": {}, "population": {}}
+        parts: dict[str, dict[Site, Tensor]] = {"base": {}, "population": {}, "axes": {}}
         for name, tensor in tensors.items():
             part, _, site = name.partition(" ")
             if site:
-                parts[part][Site.parse(site)] = tensor
+                parts[part][Site.parse(site)] = tensor.float()
         about["sites"] = tuple(map(Site.parse, about["sites"]))
         about["key"] = KeySite.parse(about["key"])
         about["aggregation"] = Aggregation(**about["aggregation"])
         about["caps"] = {Site.parse(site): cap for site, cap in about["caps"].items()}
         about["effects"] = tuple(Effect(**effect) for effect in about["effects"])
-        return Setting(**about, centre=tensors["centre"], base=parts["base"], population=parts["population"])
+        centre, axes = tensors["centre"], parts["axes"]
+        basis = Basis(axes, tensors[_KEYS].float(), centre) if axes else None
+        return Setting(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"the setting {path.name} is damaged ({error}): remove it and run `penchant steer fit`"

@@ -4,9 +4,10 @@ weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -15,13 +16,66 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.history.bm25 import TextIndex
-from penchant.models.embedder import embedder
-from penchant.steering.bank import Bank
+from penchant.models.embedder import FloatArray, embedder
+from penchant.steering.bank import Bank, drop
 
 Similarity = Literal["hidden", "bm25", "dense"]
 
-InputScores = Callable[[Sequence[str], str], Float[Tensor, " rows"]]
-"""From the inputs of a bank's contrasts, in order, and the request's query to a score for each."""
+
+@dataclass(frozen=True)
+class Asked:
+    """What rows are compared with: a request, or an input that is held out. key: `vectors.read_keys` with `bank.key`,
+    which only "hidden" needs."""
+
+    text: str
+    key: Float[Tensor, " width"] | None = None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores of rows by one kind of similarity. texts: contrast id -> its input, which all but "hidden" need: no text
+    is kept beside the vectors, it is looked up where the records are.
+
+    Raises `InputError` for another kind, and `ModelError` for "dense" without the package of the embedder.
+    """
+
+    similarity: Similarity = "hidden"
+    texts: Mapping[str, str] = field(default_factory=dict)
+    _embedded: dict[str, FloatArray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.similarity not in get_args(Similarity):
+            raise InputError(f"similarity {self.similarity!r}: expected one of {', '.join(get_args(Similarity))}")
+        if self.similarity == "dense":
+            _sentences()
+
+    def usable(self, bank: Bank) -> Bank:
+        """The rows that can be compared: of a record that is gone, or was never given, there is no text."""
+        if self.similarity == "hidden":
+            return bank
+        return drop(bank, [row.contrast for row in bank.rows if row.contrast not in self.texts])
+
+    def scores(self, bank: Bank, asked: Asked, centre: Float[Tensor, " width"] | None = None) -> Float[Tensor, " rows"]:
+        """A score for each row of a bank. centre: see `hidden_scores`.
+
+        Raises `InputError` for a row without a text (`usable`), or no key where one is needed.
+        """
+        if self.similarity == "hidden":
+            if asked.key is None:
+                raise InputError("no key to compare hidden states with: read it with read_keys")
+            return hidden_scores(bank, asked.key, centre)
+        lacking = [row.contrast for row in bank.rows if row.contrast not in self.texts]
+        if lacking:
+            raise InputError(f"{len(lacking)} rows without the text of their input: expected one each; see usable")
+        inputs = [self.texts[row.contrast] for row in bank.rows]
+        return bm25_scores(inputs, asked.text) if self.similarity == "bm25" else self._dense(inputs, asked.text)
+
+    def _dense(self, inputs: Sequence[str], query: str) -> Float[Tensor, " rows"]:
+        """Cosine of sentence embeddings."""
+        new = [text for text in dict.fromkeys([*inputs, query]) if text not in self._embedded]
+        self._embedded.update(zip(new, _sentences()(new)[0], strict=True))
+        rows = np.array([self._embedded[text] @ self._embedded[query] for text in inputs], dtype=np.float32)
+        return torch.from_numpy(rows)
 
 
 def hidden_scores(
@@ -43,24 +97,13 @@ def hidden_scores(
     return scores
 
 
-def bm25_scores(language: str | None = None) -> InputScores:
+def bm25_scores(inputs: Sequence[str], query: str, language: str | None = None) -> Float[Tensor, " rows"]:
     """BM25 between 0 and 1: divided by the best row's. language: as in `marking.lexical.bm25`."""
-
-    def score(inputs: Sequence[str], query: str) -> Tensor:
-        found = torch.from_numpy(TextIndex(inputs, language).scores(query))
-        return found / found.max().clamp(min=1e-12) if len(found) else found
-
-    return score
+    found = torch.from_numpy(TextIndex(inputs, language).scores(query))
+    return found / found.max().clamp(min=1e-12) if len(found) else found
 
 
-def dense_scores(path: str | Path | None = None) -> InputScores:
-    """Cosine of sentence embeddings; see `models.embedder.embedder`, also for the `ModelError` that it raises."""
-    embed = embedder(path)
-
-    def score(inputs: Sequence[str], query: str) -> Tensor:
-        if not inputs:
-            return torch.zeros(0)
-        rows, _ = embed([*inputs, query])
-        return torch.from_numpy(np.asarray(rows[:-1] @ rows[-1]))
-
-    return score
+@cache
+def _sentences() -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
+    """One embedder for all requests: it keeps its weights, and nothing of any text."""
+    return embedder()

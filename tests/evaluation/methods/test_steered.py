@@ -382,7 +382,7 @@ def test_what_notes_cost_is_added(tmp_path: Path) -> None:
         (alone, bare), (both, whole) = found
         bank = steering.bank("ascent", item.history, 0)[0]
         assert bank is not None
-        assert bare == (0 if name == "population" else bank_bytes(bank)["bfloat16"])
+        assert bare == (0 if name == "population" else bank_bytes(bank))
         assert whole == bare + 1000
         assert both.text == "told" and both.fallback and both.seconds > 2 > alone.seconds
         assert both.tokens_fed == 5 + (len_read(steering, item) if name != "population" else 0)

@@ -208,7 +208,7 @@ class _Vectors:
         if self.name.method == "population":
             return 0
         bank = self.steering.bank(self.name.method, self.history, self.seed)[0]
-        return 0 if bank is None else bank_bytes(bank)["bfloat16"]
+        return 0 if bank is None else bank_bytes(bank)
 
     def _setting(self) -> Setting:
         return self.steering.setting("ascent" if self.name.method == "population" else self.name.method)
