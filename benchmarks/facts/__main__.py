@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.facts import labels
 from penchant.evaluation.provenance import provenance
 from penchant.evaluation.tasks import locomo
 from penchant.lens.labelled import LabelledHistory
@@ -153,7 +154,7 @@ def _share(hits: Sequence[bool]) -> float:
     return round(sum(hits) / len(hits), 3)
 
 
-def measure(turns: Sequence[Labelled], data: Path | None) -> dict[str, Any]:
+def measure(turns: Sequence[Labelled], data: Path | None, model: str | None) -> dict[str, Any]:
     languages = list(dict.fromkeys(turn.language for turn in turns))
     halves = {
         half: {
@@ -163,7 +164,9 @@ def measure(turns: Sequence[Labelled], data: Path | None) -> dict[str, Any]:
         for half in ("tune", "test", "fresh, tune", "fresh, test")
     }
     result: dict[str, Any] = {
-        "command": "python -m benchmarks.facts" + (" --data DATA" if data else ""),
+        "command": "python -m benchmarks.facts"
+        + (" --data DATA" if data else "")
+        + (f" --model {model}" if model else ""),
         **provenance(HERE),
         "labelled": halves,
     }
@@ -175,6 +178,8 @@ def measure(turns: Sequence[Labelled], data: Path | None) -> dict[str, Any]:
         }
         result["prefeval"] = on_prefeval(data / "prefeval")
         result["mt-eval"] = on_mt_eval(data / "mt-eval")
+    if model:
+        result["labels"] = labels.measure(model)
     return result
 
 
@@ -216,6 +221,22 @@ def table(result: dict[str, Any]) -> str:
             f"{_say(tasks['with_statement'])} of {tasks['turns']:,} turns that set a task. "
             f"{result['locomo']['test']['milliseconds_per_turn']} ms a turn on one core.",
         ]
+    if "labels" in result:
+        found = result["labels"]
+        lines += [
+            "",
+            f"{found['cases']} made-up users who say a thing, and later that it changed; {found['model']} is asked for "
+            "it. NLL of the value that holds; how much lower it is than that of the old one (standard error); how often.",
+            "",
+            "| profile | NLL | margin | prefers what holds |",
+            "|---|--:|--:|--:|",
+        ]
+        for way in ("labelled", "unlabelled", "newest alone"):
+            row = found[way]
+            lines.append(
+                f"| {way} | {_say(row['nll_current'])} | {_say(row['margin'])} ({_say(row['margin_se'])}) | "
+                f"{_say(row['prefers_current'])} |"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -226,13 +247,14 @@ def _say(figure: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how well statements about the user are found.")
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
+    parser.add_argument("--model", help="also whether the labels of what is no longer true help this model")
     parser.add_argument("--errors", action="store_true", help="print what goes wrong in the half for tuning, and stop")
     options = parser.parse_args()
     turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]
     if options.errors:
         errors([turn for turn in turns if turn.half.endswith("tune")])
         return
-    result = measure(turns, options.data)
+    result = measure(turns, options.data, options.model)
     (RESULTS / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (RESULTS / "facts.md").write_text(table(result), encoding="utf-8")
     print(table(result))
