@@ -226,7 +226,7 @@ def table(result: dict[str, Any]) -> str:
         lines += [
             "",
             f"{found['cases']} made-up users who say a thing, and later that it changed; {found['model']} is asked for "
-            "it. NLL of the value that holds; how much lower it is than that of the old one (standard error); how often.",
+            "it. NLL of the value that holds; how much lower than that of the old one (standard error); how often",
             "",
             "| profile | NLL | margin | prefers what holds |",
             "|---|--:|--:|--:|",
