@@ -71,9 +71,9 @@ class Terminal:
         return int(self.tmux("display-message", "-p", "#{pane_pid}"))
 
     def left(self) -> int:
-        """The exit code, when the program is over."""
+        """The exit code, when the program is over; -1 for one that was killed."""
         self.wait(lambda _: self.tmux("display-message", "-p", "#{pane_dead}").strip() == "1")
-        return int(self.tmux("display-message", "-p", "#{pane_dead_status}") or -1)
+        return int(self.tmux("display-message", "-p", "#{pane_dead_status}").strip() or -1)
 
 
 @contextmanager

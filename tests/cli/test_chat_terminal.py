@@ -1,189 +1,121 @@
-"""`penchant chat` in a real terminal: what is typed, what is seen, and what is left after Ctrl-C and kill -9."""
+"""What is typed becomes turns, and answers break at words (`cli/chat_terminal.py`)."""
 
 from __future__ import annotations
 
-import os
-import signal
+import io
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 
-from penchant.history.store import Store
-from tests.commands import Home
-from tests.terminal import Terminal, needs_tmux, terminal
-
-pytestmark = [pytest.mark.terminal, needs_tmux]
-SLOW = """
-import sys, time
-from pathlib import Path
-from penchant.models import chat
-held, after, pick, made = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), chat._pick, 0
-def waiting(*given):
-    global made
-    made += 1
-    while held.exists() and made > after:
-        time.sleep(0.01)
-    return pick(*given)
-chat._pick = waiting
-from penchant.__main__ import run
-run()
-"""
-"""Penchant, whose model waits while a file exists, once it has made some tokens: an answer can be looked at, stopped
-and killed in its middle."""
+from penchant.cli.chat_terminal import Wrapped, next_turn, piped
 
 
-@contextmanager
-def chat(home: Home, folder: Path, *options: str, after: int = 0, width: int = 80) -> Iterator[Terminal]:
-    said = ["chat", "--user", "ann", "--model", str(home.model), "--max-new-tokens", "24", "--budget", "400", *options]
-    command = [sys.executable, "-c", SLOW, str(folder / "held"), str(after), *said]
-    with terminal(command, home.environment, folder, width=width) as shown:
-        shown.wait("›")
-        yield shown
+def turns(*lines: str) -> list[str]:
+    line, found = piped(f"{text}\n" for text in lines), []
+    while True:
+        try:
+            found.append(next_turn(line))
+        except EOFError:
+            return found
 
 
-def answers(home: Home) -> list[tuple[str, bool]]:
-    with Store(home.store) as store:
-        (entry,) = store.dialogues.list("ann")
-        return [(turn.text, turn.stopped) for turn in store.dialogues.turns("ann", entry.id)]
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (["one", "", "two "], ["one", "", "two "]),
+        (["one\\", "two\\", "three", "four"], ["one\ntwo\nthree", "four"]),
+        (["one\\"], ["one\n"]),
+        (['"""', "one", "", "two", '"""', "three"], ["one\n\ntwo", "three"]),
+        (['"""one', 'two"""', "three"], ["one\ntwo", "three"]),
+        (['"""one"""'], ["one"]),
+        (['"""/quit"""', "/quit"], ["//quit", "/quit"]),
+        (['"""', "one \\", "two"], ["one \\\ntwo"]),
+        (['"""'], [""]),
+        ([], []),
+    ],
+)
+def test_next_turn(lines: list[str], expected: list[str]) -> None:
+    assert turns(*lines) == expected
 
 
-def test_a_conversation(home: Home, tmp_path: Path) -> None:
-    with chat(home, tmp_path, "--name", "tea") as shown:
-        shown.enter("Always answer in one sentence.")
-        shown.wait("+ instruction: Always answer in one sentence.")
-        first = shown.wait("of 400 tokens")
-        assert first.index("› Always answer") < first.index("+ instruction") < first.index("of 400 tokens")
-        # Wide characters, one that is made of several, and a typing mistake that is taken back.
-        shown.type("I live in 東京 👩‍🍳 with Ännax")
-        shown.keys("BSpace", "Enter")
-        shown.wait(lambda screen: screen.count("of 400 tokens") == 2)
-        shown.enter("/instructions edit 1 Always answer in Dutch.")
-        shown.wait("1 is now: Always answer in Dutch.")
-        shown.enter("/instructions all")
-        listed = shown.wait("by “Always answer in Dutch.”").rpartition("/instructions all")[2]
-        assert "by you" in listed
-        assert "turn 0" in listed
-        shown.resize(60, 24)
-        shown.enter("/why")
-        why = shown.wait("answer ").rpartition("/why")[2]
-        shown.wait(lambda screen: "answer" in screen.rpartition("seconds  ")[2])
-        assert "past exchanges" in why
-        assert max(map(len, shown.lines())) <= 60
-        shown.keys("Up", "Up", "Up", "Up")  # the history of this session, not of any other
-        shown.wait(lambda screen: screen.rstrip().endswith("› I live in 東京 👩‍🍳 with Änna"))
-        shown.keys("C-c")
-        shown.wait("Ctrl-C once more, or Ctrl-D, ends the chat")
-        shown.enter("/forget 2")
-        shown.wait("Erase turn 2")
-        shown.enter("y")
-        shown.wait("erased: 2 turns (2, 3), 0 instructions, 1 record")
-        shown.keys("Up", "Up")
-        shown.enter("/history")  # nothing of it can be typed again
-        history = shown.wait(lambda screen: "1  " in screen.rpartition("/history")[2]).rpartition("erased:")[2]
-        assert "東京" not in history
-        shown.keys("C-d")
-        assert shown.left() == 0
-        assert "Traceback" not in shown.screen()
-    assert len(answers(home)) == 2
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
-def test_a_text_of_several_lines_is_one_turn(home: Home, tmp_path: Path) -> None:
-    with chat(home, tmp_path, "--max-new-tokens", "2") as shown:
-        shown.enter('"""')
-        shown.wait("…")
-        shown.enter("/quit is not said here,")
-        shown.enter('and this is the end."""')
-        shown.wait(lambda screen: screen.count("of 400 tokens") == 1)
-        shown.enter("One line\\")
-        shown.enter("and another")
-        shown.wait(lambda screen: screen.count("of 400 tokens") == 2)
-        shown.paste("pasted\ntogether")
-        shown.keys("Enter")
-        shown.wait(lambda screen: screen.count("of 400 tokens") == 3)
-        shown.enter("/quit")
-        assert shown.left() == 0
-    said = [text for text, _ in answers(home)]
-    assert said[::2] == ["/quit is not said here,\nand this is the end.", "One line\nand another", "pasted\ntogether"]
+def shown(written: str) -> list[str]:
+    """What a terminal without an edge shows: a backspace goes back, and what stands there is written over."""
+    lines: list[list[str]] = [[]]
+    column = 0
+    for character in written:
+        line = lines[-1]
+        if character == "\b":
+            column -= 1
+        elif character == "\n":
+            lines.append([])
+            column = 0
+        else:
+            line[column : column + 1] = [character]
+            column += 1
+    return ["".join(line) for line in lines]
 
 
-def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> None:
-    held = tmp_path / "held"
-    held.touch()
-    with chat(home, tmp_path, after=8) as shown:
-        shown.enter("Tell me something long.")
-        shown.wait(lambda screen: len(screen.rpartition("something long.")[2].strip()) > 3)
-        shown.keys("C-c")
-        shown.wait("^C")
-        held.unlink()
-        shown.wait("stopped; what was said is kept")
-        shown.enter("/history")
-        shown.wait("(stopped)")
-        ((_, _), (part, stopped)) = answers(home)
-        assert stopped
-        shown.enter("/why")
-        shown.wait("there is none yet")
-        shown.enter("/retry")
-        shown.wait("of 400 tokens")
-        shown.enter("And now?")
-        shown.wait(lambda screen: screen.count("of 400 tokens") == 2)
-        shown.type("never said")
-        shown.keys("C-c")
-        shown.wait("Ctrl-C once more")
-        shown.type("neither was this")
-        shown.keys("C-c")
-        shown.wait(lambda screen: screen.count("Ctrl-C once more") == 2)
-        shown.keys("C-c")
-        assert shown.left() == 0
-        assert "Traceback" not in shown.screen()
-    turns = answers(home)
-    assert [stopped for _, stopped in turns] == [False, True, False, False, False]
-    assert turns[2][0].startswith(part)
-    assert turns[3][0] == "And now?"
+@given(st.text(alphabet="ab c\nd", max_size=120), st.integers(4, 20), st.integers(1, 7))
+def test_words_are_not_cut(text: str, width: int, step: int) -> None:
+    lines = shown(wrapped([text[at : at + step] for at in range(0, len(text), step)], width))
+    assert all(len(line.rstrip()) < width for line in lines)
+    if all(len(word) < width for word in text.split()):
+        assert " ".join(lines).split() == text.split()
+    assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-def test_ctrl_c_twice_before_the_first_word(home: Home, tmp_path: Path) -> None:
-    held = tmp_path / "held"
-    held.touch()
-    with chat(home, tmp_path) as shown:
-        shown.enter("Tell me something.")
-        shown.wait("thinking")
-        shown.keys("C-c")
-        shown.wait("stopping")
-        shown.keys("C-c")  # at once, although the model never goes on
-        shown.wait("stopped before a word was said; /retry asks again")
-        held.unlink()
-        shown.enter("/retry")
-        shown.wait("of 400 tokens")
-        shown.keys("C-d")
-        assert shown.left() == 0
-        assert "Traceback" not in shown.screen()
-    assert [text for text, _ in answers(home)][0] == "Tell me something."
-    assert len(answers(home)) == 2
+@given(st.text(alphabet="東京 a語🙂", max_size=60), st.integers(4, 20))
+def test_wide_characters_stay_inside(text: str, width: int) -> None:
+    lines = shown_wide(wrapped(list(text), width))
+    assert all(cell_len(line.rstrip()) < width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
 
 
-def test_after_kill_9_the_turn_is_there_and_the_answer_is_missing(home: Home, tmp_path: Path) -> None:
-    held = tmp_path / "held"
-    held.touch()
-    with chat(home, tmp_path, after=8) as shown:
-        shown.enter("From now on, answer in French.")
-        shown.wait(lambda screen: len(screen.rpartition("in French.")[2].strip()) > 3)
-        os.kill(shown.process, signal.SIGKILL)
-        shown.left()
-    held.unlink()
-    assert answers(home) == [("From now on, answer in French.", False)]
-    with chat(home, tmp_path, "--resume") as shown:
-        shown.wait("the answer to turn 0 is missing; /retry answers it now")
-        shown.wait("(the answer is missing)")
-        shown.enter("/instructions")
-        shown.wait("turn 0")
-        shown.enter("/retry")
-        shown.wait("of 400 tokens")
-        shown.enter("/history")
-        shown.wait(lambda screen: "1  " in screen.rpartition("/history")[2])
-        assert "missing" not in shown.screen().rpartition("/history")[2]
-        shown.keys("C-d")
-        assert shown.left() == 0
-    assert len(answers(home)) == 2
+def shown_wide(written: str) -> list[str]:
+    lines: list[str] = [""]
+    for character in written:
+        if character == "\b":
+            lines[-1] = lines[-1][:-1]
+        elif character == "\n":
+            lines.append("")
+        else:
+            lines[-1] += character
+    return lines
+
+
+def wrapped(pieces: Iterable[str], width: int) -> str:
+    screen = Screen()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", str(width))
+        patch.setattr(sys, "stdout", screen)
+        writer = Wrapped()
+        for piece in pieces:
+            writer.write(piece)
+    return screen.getvalue()
+
+
+def test_a_pipe_gets_the_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("COLUMNS", "10")
+    with Wrapped() as writer:
+        writer.write("a line that is longer than ten\tcolumns")
+        writer.write(" \x1b[31mred")
+    assert out.getvalue() == "a line that is longer than ten\tcolumns  [31mred\n"
+
+
+def test_nothing_is_written_for_an_answer_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    with Wrapped():
+        pass
+    assert out.getvalue() == ""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,17 +12,16 @@ from rich.markup import escape
 
 from penchant.cli import chat_commands as commands
 from penchant.cli import chat_views as views
+from penchant.cli.chat_document import document
 from penchant.cli.chat_session import Session, check_known
 from penchant.cli.chat_terminal import Keyboard, Line, Waiting, next_turn, piped
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
 from penchant.cli.request import ModelOption
 from penchant.errors import InputError, PenchantError
-from penchant.history.dialogue import Instruction
 from penchant.history.store import Store
 from penchant.history.store.keys import checked
 from penchant.marking.registry import DEFAULT_MARKER
-from penchant.memory.context import Context
-from penchant.memory.conversation import MAX_NEW_TOKENS, Said
+from penchant.memory.conversation import MAX_NEW_TOKENS
 from penchant.memory.detection.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.memory.registry import DEFAULT_MEMORY, MEMORIES
 from penchant.memory.talk import BUDGET, NOTES
@@ -132,15 +129,12 @@ def chat(
             sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         try:
             if as_json:
-                emit(_document(session, [text for text in _lines() if text.strip()]), True, lambda: None)
+                texts = [text for text in sys.stdin.read().split("\n") if text.strip()]
+                emit(document(session, texts), True, lambda: None)
                 return 0
             return _at_terminal(session) if session.at_terminal else _scripted(session)
         finally:
             session.close()
-
-
-def _lines() -> list[str]:
-    return sys.stdin.read().split("\n")
 
 
 def _system(text: str | None, file: Path | None) -> str | None:
@@ -189,7 +183,7 @@ def _list(store: Store, user: str, as_json: bool) -> None:
 def _at_terminal(session: Session) -> int:
     keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
     stderr.print(views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D"))
-    if session.name:
+    if session.old:
         commands.resumed(session)
     while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:
         _take(session, keyboard, text)
@@ -238,65 +232,10 @@ def _take(session: Session, person: commands.Person, text: str) -> bool:
         session.reread()
         stderr.print(f"[red]{escape(' '.join(str(error).split()))}[/]", highlight=False, soft_wrap=True)
         return False
+    except KeyboardInterrupt:
+        if not session.at_terminal:
+            raise
+        session.reread()
+        stderr.print("[yellow]interrupted[/]")
+        return False
     return True
-
-
-def _document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
-    """What was said and answered, as data."""
-    turns = []
-    for text in texts:
-        try:
-            turns.append(_turn(text, *_said(session, text)))
-        except InputError as error:
-            session.reread()
-            turns.append({"text": text, "answer": None, "error": str(error)})
-    conversation = session.conversation if session.name else None
-    return {
-        "user": session.user,
-        "conversation": session.name or None,
-        "model": session.personalizer.loaded.name,
-        "memory": session.options["memory"],
-        "detector": session.options["detector"],
-        "turns": turns,
-        "instructions": [] if conversation is None else [_instruction(one) for one in conversation.instructions],
-    }
-
-
-def _said(session: Session, text: str) -> tuple[int, Said]:
-    said = session.conversation.say(text, **session.sampling)
-    return session.conversation.exchanges[-1].user.number, said
-
-
-def _turn(text: str, number: int, said: Said) -> dict[str, Any]:
-    context = said.context
-    return {
-        "number": number,
-        "text": text,
-        "answer": said.text or None,
-        "answer_number": said.number,
-        "given": [_instruction(one) for one in said.given],
-        "ended": [_instruction(one) for one in said.ended],
-        "records": list(said.learnt),
-        **_context(context),
-        "seconds": {**context.seconds, **said.seconds},
-    }
-
-
-def _context(context: Context) -> dict[str, Any]:
-    noted = () if context.notes is None else zip(context.notes.segments, context.notes.scores, strict=True)
-    return {
-        "tokens": context.tokens,
-        "budget": context.budget,
-        "tokens_fed": context.tokens_fed,
-        "instructions": [one.id for one in context.instructions],
-        "left_out": [one.id for one in context.left_out],
-        "kept": [asdict(one) for one in context.kept],
-        "notes": [{"record": one.record_id, "text": one.text, "score": score} for one, score in noted],
-    }
-
-
-def _instruction(one: Instruction) -> dict[str, Any]:
-    times = {
-        key: None if when is None else when.isoformat() for key, when in (("added", one.added), ("ended", one.ended))
-    }
-    return {**asdict(one), **times}

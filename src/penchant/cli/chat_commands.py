@@ -94,7 +94,8 @@ def _instructions(session: Session, person: Person, rest: str) -> None:
         number, _, text = given.partition(" ")
         old = _numbered(conversation.instructions, number)
         made = conversation.notebook.amend(old.id, text)
-        stderr.print(Text(f"{number} is now: {harmless(made.text)}", style="green"))
+        stderr.print(Text(f"+ {harmless(made.text)}", style="green"))
+        stderr.print(Text.assemble(("- ", "yellow"), (harmless(old.text), "strike")))
     elif verb == "end":
         ended = conversation.notebook.end(_numbered(conversation.instructions, given).id)
         stderr.print(Text.assemble(("- ", "yellow"), (harmless(ended.text), "strike")))

@@ -42,14 +42,22 @@ class Session:
     _opened: Conversation | None = None
     _begun_here: bool = False
 
+    def __post_init__(self) -> None:
+        self._system = self.system  # of the conversation that is opened next
+
     @property
     def conversation(self) -> Conversation:
         """The open one; begun, or read from the store, at first use."""
         if self._opened is None:
-            self._begun_here |= not _known(self.store, self.user, self.name)
-            self._opened = self._open(self.name, self.system)
-            self.name = self._opened.name
+            self._begun_here |= not self.old
+            self._opened = self._open(self.name, self._system)
+            self.name, self._system = self._opened.name, None
         return self._opened
+
+    @property
+    def old(self) -> bool:
+        """Whether it is kept in the store already."""
+        return bool(self.name) and _known(self.store, self.user, self.name)
 
     def reread(self) -> None:
         """Reads the conversation from the store again at its next use: something came between."""
@@ -62,14 +70,14 @@ class Session:
             check_known(self.store, self.user, name)
             opened = self._open(name, None)
         self.close()
-        self.name, self._opened, self.last, self._begun_here = name, opened, None, False
+        self._begin(name, opened)
 
     def erase(self) -> tuple[str, ...]:
         """Erases the conversation, and is ready for a new one. Returns the ids of erased records."""
         conversation = self.conversation
         records = self.store.dialogues.forget(self.user, self.name)
         conversation.memory.forget(conversation.key)
-        self.name, self._opened, self.last, self._begun_here = "", None, None, False
+        self._begin()
         return records
 
     def close(self) -> None:
@@ -88,6 +96,10 @@ class Session:
     def retry(self) -> Said | None:
         """Answers the last turn again, one whose answer is missing or was stopped."""
         return self._answer(self.conversation.retry(**self.sampling))
+
+    def _begin(self, name: str = "", opened: Conversation | None = None) -> None:
+        self.name, self._opened, self.last, self._begun_here = name, opened, None, False
+        self._system = None if name else self.system
 
     def _open(self, name: str, system: str | None) -> Conversation:
         return self.personalizer.conversation(self.user, name, system=system, **self.options)

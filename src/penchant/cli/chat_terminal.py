@@ -219,12 +219,14 @@ class Wrapped:
         if character.isspace():
             self._word = ""
             return character if self._column <= width else ""
-        if size > 1:  # of a script or a sign that breaks anywhere
-            self._word = ""
         fits = self._column <= width
-        before, self._word = self._word, self._word + character
+        wide = size > 1  # of a script or a sign that breaks anywhere
+        before, self._word = ("", "") if wide else (self._word, self._word + character)
         if fits:
             return character
+        if wide:
+            self._column = size
+            return f"\n{character}"
         # What of the word is there already is taken back and written again on the next line, if it fits there.
         if cell_len(self._word) > width:
             before, self._word = "", character

@@ -45,41 +45,43 @@ def dim(text: str) -> Text:
     return Text(harmless(text), style="dim")
 
 
-def table(*columns: str, wide: str = "") -> Table:
-    """A plain table; the column `wide` takes what room there is."""
-    made = Table(box=None, header_style="dim", pad_edge=False)
-    for name in columns:
-        numbers = name in {"", "turn", "turns", "similarity", "score"}
-        made.add_column(name, justify="right" if numbers else "left", no_wrap=name != wide, overflow="fold")
+Entry = tuple[str, Text, str]
+"""What numbers it, its text, and what is to be said of it."""
+
+
+def listing(entries: Iterable[Entry]) -> RenderableType:
+    """Entries with what is said of them on a line of its own: it stays readable in a narrow window."""
+    made = Table(box=None, show_header=False, pad_edge=False)
+    made.add_column(justify="right", style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for number, text, about in entries:
+        made.add_row(number, text)
+        made.add_row("", dim(about))
     return made
 
 
 def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instruction] = ()) -> RenderableType:
-    """A numbered list: those that stand, or with `known` (all there are) the ended ones too, not numbered."""
-    if not listed and not known:
-        return dim("no instruction stands")
-    ended = [one for one in known if not one.stands]
-    made = table("", "instruction", "stands", "since", "given", *(["ended"] if ended else []), wide="instruction")
-    for number, one in enumerate(listed, 1):
-        made.add_row(str(number), Text(harmless(one.text)), *_about(one, here), *([""] if ended else []))
-    for one in ended:
-        made.add_row("", Text(harmless(one.text), style="dim strike"), *_about(one, here), _end(one, known))
-    return made
+    """A numbered list: those that stand, and with `known` (all there are) the ended ones too, not numbered."""
+    entries = [(str(number), Text(harmless(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
+    for one in known:
+        if not one.stands:
+            text = Text(harmless(one.text), style="dim strike")
+            entries.append(("", text, f"{_about(one, here)} · ended {moment(one.ended)}{_cause(one, known)}"))
+    return listing(entries) if entries else dim("no instruction stands")
 
 
-def _about(one: Instruction, here: str) -> tuple[Text, Text, Text]:
-    scope = _scope(one)
-    place = "by you" if one.turn is None else f"turn {one.turn}"
-    elsewhere = one.conversation and one.conversation != here
-    given = f"{place} in {one.conversation}" if elsewhere else place
-    return dim(scope), dim(moment(one.added)), dim(given)
+def _about(one: Instruction, here: str) -> str:
+    place = "by you" if one.turn is None else f"in turn {one.turn}"
+    elsewhere = f" of {one.conversation}" if one.conversation and one.conversation != here else ""
+    return f"{_scope(one)} · given {moment(one.added)} {place}{elsewhere}"
 
 
-def _end(one: Instruction, known: Iterable[Instruction]) -> Text:
-    causes = {"user": "by you", "until": "its time had come", None: ""}
+def _cause(one: Instruction, known: Iterable[Instruction]) -> str:
+    """What ended it: you, its time, or what took its place."""
     follower = next((other for other in known if other.id == one.ended_by), None)
-    cause = f"by “{short(follower.text)}”" if follower is not None else causes.get(one.ended_by, "by another one")
-    return dim(f"{moment(one.ended)} {cause}")
+    if follower is not None:
+        return f" by “{short(follower.text)}”"
+    return {"user": " by you", "until": ", its time had come"}.get(one.ended_by or "", "")
 
 
 def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: Sequence[str]) -> list[Text]:
@@ -145,12 +147,15 @@ def _exchanges(kept: Sequence[Kept], past: Sequence[Exchange]) -> list[Renderabl
     known = {one.number: one for one in past}
     dropped = [one for one in kept if one.how == "dropped"]
     listed = kept if len(dropped) <= _DROPPED else [one for one in kept if one.how != "dropped"]
-    made = table("turn", "kept", "because", "similarity", "you said", wide="you said")
+    made = Table(box=None, header_style="dim", pad_edge=False)
+    for name in ("turn", "kept", "because", "like", "you said"):
+        numbers = name in {"turn", "like"}
+        made.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
     for one in listed:
         exchange = known[one.exchange]
         like = "" if one.similarity is None else f"{one.similarity:.2f}"
         style = "dim" if one.how == "dropped" else ""
-        cells = [str(exchange.user.number), _how(one, exchange), REASONS[one.why], like, short(exchange.user.text)]
+        cells = (str(exchange.user.number), _how(one, exchange), REASONS[one.why], like, short(exchange.user.text))
         made.add_row(*(Text(cell, style=style) for cell in cells))
     if len(listed) == len(kept):
         return [made]
@@ -172,10 +177,8 @@ def _how(one: Kept, exchange: Exchange) -> str:
 def _notes(context: Context) -> RenderableType:
     if context.notes is None or not context.notes.segments:
         return dim("none")
-    made = table("score", "record", "text", wide="text")
-    for segment, score in zip(context.notes.segments, context.notes.scores, strict=True):
-        made.add_row(f"{score:.2f}", dim(segment.record_id), Text(harmless(segment.text)))
-    return made
+    pairs = zip(context.notes.segments, context.notes.scores, strict=True)
+    return listing((f"{score:.2f}", Text(harmless(one.text)), f"record {one.record_id}") for one, score in pairs)
 
 
 def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableType]:
@@ -202,41 +205,47 @@ def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableTy
 def found(turns: Sequence[FoundTurn]) -> RenderableType:
     if not turns:
         return dim("nothing found")
-    made = table("score", "conversation", "turn", "who", "text", wide="text")
-    for one in turns:
-        who = "you" if one.turn.role == "user" else "answer"
-        text = Text(short(one.turn.text, 200))
-        made.add_row(f"{one.score:.1f}", dim(one.conversation), str(one.turn.number), dim(who), text)
-    return made
+    return listing(
+        (
+            f"{one.score:.1f}",
+            Text(short(one.turn.text, 200)),
+            f"{'you' if one.turn.role == 'user' else 'the answer'} · turn {one.turn.number} of {one.conversation}",
+        )
+        for one in turns
+    )
 
 
 def facts(records: History, conversation: str) -> RenderableType:
-    """The records that a conversation became, with what took their place."""
+    """The records that a conversation became, and what took their place."""
     later = superseded(records)
     known = {record.id: record for record in records}
-    mine = [one for one in records if one.kind == SAID and one.meta.get("conversation") == conversation]
-    if not mine:
-        return dim("nothing was learnt in this conversation")
-    current = set(later.values()) - set(later)
-    made = table("turn", "what you said", "about", "", "record", wide="what you said")
-    for one in mine:
+    entries: list[Entry] = []
+    for one in records:
+        if one.kind != SAID or one.meta.get("conversation") != conversation:
+            continue
         follower = known.get(later.get(one.id, ""))
-        state = f"until {moment(follower.when)}" if follower is not None else "current" if one.id in current else ""
-        style = "dim strike" if follower is not None else ""
-        about = str(one.meta.get("about") or "")
-        made.add_row(
-            str(one.meta.get("turn", "")), Text(harmless(one.body), style=style), dim(about), dim(state), dim(one.id)
-        )
-    return made
+        about = one.meta.get("about")
+        parts = [harmless(about)] if isinstance(about, str) else []
+        if follower is not None:
+            parts.append(f"until {moment(follower.when)}, then “{short(follower.body)}”")
+        elif parts:
+            parts.append("current")
+        text = Text(harmless(one.body), style="" if follower is None else "dim strike")
+        entries.append((str(one.meta.get("turn", "")), text, " · ".join([*parts, f"record {one.id}"])))
+    return listing(entries) if entries else dim("nothing was learnt in this conversation")
 
 
 def conversations(entries: Sequence[ConversationEntry]) -> RenderableType:
     if not entries:
         return dim("no conversation is kept")
-    made = table("conversation", "turns", "last", "begins with", wide="begins with")
-    for one in entries:
-        made.add_row(Text(harmless(one.id)), str(one.turns), dim(moment(one.last or one.begun)), dim(one.opening))
-    return made
+    return listing(
+        (
+            "·",
+            Text(harmless(one.id), style="bold"),
+            f"{counted(one.turns, 'turn')} · {moment(one.last or one.begun)}" + (one.opening and f" · {one.opening}"),
+        )
+        for one in entries
+    )
 
 
 def commands(known: Mapping[str, str]) -> RenderableType:

@@ -20,7 +20,7 @@ from penchant.memory.context import Context, Detector, Dialogue, Memory
 from penchant.memory.facts import records_of
 from penchant.memory.notebook import Notebook
 from penchant.memory.priority import priority
-from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.models.chat import count_prompt, generate_stream, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.request import Step, in_steps
 
@@ -222,7 +222,7 @@ class Conversation:
         return self.store.dialogues.search(self.user, query, limit)
 
     def _check_room(self, text: str, max_new_tokens: int) -> None:
-        tokens = len(prompt_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
+        tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
@@ -234,7 +234,7 @@ class Conversation:
     def _learn(self, turn: Turn) -> Learned:
         """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
         again changes nothing."""
-        self.notebook.end_overdue(self._turns, _now())
+        self.notebook.end_overdue(self._turns, turn.when or _now())  # forgetting the turn undoes it
         given, ended = self.notebook.read(turn, self.detector(turn.text, self.notebook.standing))
         if self.store is None:
             return given, ended, ()

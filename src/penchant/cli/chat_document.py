@@ -1,0 +1,74 @@
+"""What `penchant chat --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from penchant.cli.chat_session import Session
+from penchant.errors import InputError
+from penchant.history.dialogue import Instruction
+from penchant.memory.context import Context
+from penchant.memory.conversation import Said
+
+
+def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
+    """Says each text, and gives what was said, answered and changed."""
+    turns = []
+    for text in texts:
+        try:
+            turns.append(_turn(text, *_said(session, text)))
+        except InputError as error:
+            session.reread()
+            turns.append({"text": text, "answer": None, "error": str(error)})
+    conversation = session.conversation if session.name else None
+    return {
+        "user": session.user,
+        "conversation": session.name or None,
+        "model": session.personalizer.loaded.name,
+        "memory": session.options["memory"],
+        "detector": session.options["detector"],
+        "turns": turns,
+        "instructions": [] if conversation is None else [_instruction(one) for one in conversation.instructions],
+    }
+
+
+def _said(session: Session, text: str) -> tuple[int, Said]:
+    said = session.conversation.say(text, **session.sampling)
+    return session.conversation.exchanges[-1].user.number, said
+
+
+def _turn(text: str, number: int, said: Said) -> dict[str, Any]:
+    context = said.context
+    return {
+        "number": number,
+        "text": text,
+        "answer": said.text or None,
+        "answer_number": said.number,
+        "given": [_instruction(one) for one in said.given],
+        "ended": [_instruction(one) for one in said.ended],
+        "records": list(said.learnt),
+        **_context(context),
+        "seconds": {**context.seconds, **said.seconds},
+    }
+
+
+def _context(context: Context) -> dict[str, Any]:
+    noted = () if context.notes is None else zip(context.notes.segments, context.notes.scores, strict=True)
+    return {
+        "tokens": context.tokens,
+        "budget": context.budget,
+        "tokens_fed": context.tokens_fed,
+        "instructions": [one.id for one in context.instructions],
+        "left_out": [one.id for one in context.left_out],
+        "kept": [asdict(one) for one in context.kept],
+        "notes": [{"record": one.record_id, "text": one.text, "score": score} for one, score in noted],
+    }
+
+
+def _instruction(one: Instruction) -> dict[str, Any]:
+    times = {
+        key: None if when is None else when.isoformat() for key, when in (("added", one.added), ("ended", one.ended))
+    }
+    return {**asdict(one), **times}
