@@ -51,9 +51,11 @@ class Notebook:
         return made
 
     def amend(self, name: str, text: str) -> Instruction:
-        """The instruction of that id in other words: the old one ends, the new one takes its place."""
+        """The instruction of that id in other words: the old one ends, the new one takes its place, and goes with the
+        turn that gave the old one."""
         old = self._standing(name)
-        made = replace(self._made(text, old.scope), slot=old.slot, until=old.until)
+        made = self._made(text, old.scope)
+        made = replace(made, conversation=old.conversation, turn=old.turn, slot=old.slot, until=old.until)
         self._put([made, replace(old, ended=made.added, ended_by=made.id)])
         return made
 
