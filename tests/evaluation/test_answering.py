@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from penchant.errors import InputError
-from penchant.evaluation.answering import Answerer, Prompt, cut_answer
+from penchant.evaluation.answering import Answerer, Prompt
 from penchant.models.chat import continuation_ids
+from penchant.models.decoding import cut_answer
 from penchant.models.loading import LoadedModel
 from penchant.models.sites import Site
 from penchant.steering.intervention import Edit, Intervention

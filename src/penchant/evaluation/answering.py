@@ -19,7 +19,8 @@ from transformers import Cache
 
 from penchant.errors import InputError
 from penchant.evaluation.methods.method import Reply
-from penchant.models.chat import PREFILL, ROLES, end_tokens
+from penchant.models.chat import PREFILL, end_tokens
+from penchant.models.decoding import decode_rows
 from penchant.models.kv import cut, growing_cache
 from penchant.models.loading import LoadedModel
 from penchant.steering.intervention import Intervention, stack
@@ -54,14 +55,6 @@ class Prompt:
     def longest(self) -> int:
         """Tokens that have to fit behind the prompt."""
         return max([self.max_new_tokens, *map(len, self.continuations)])
-
-
-def cut_answer(loaded: LoadedModel, text: str) -> str:
-    """A generated answer as a user would see it: a model without a chat template goes on with the next turn."""
-    if not loaded.tokenizer.chat_template:
-        for mark in (f"\n{role}:" for role in ROLES.values()):
-            text = text.partition(mark)[0]
-    return text.strip()
 
 
 class Answerer:
@@ -240,26 +233,9 @@ class Answerer:
         return nlls
 
     def _generate(self, limits: Sequence[int], logits: Tensor, seen: Tensor, cache: Cache) -> list[str]:
-        made: list[list[int]] = [[] for _ in limits]
-        going = [limit > 0 for limit in limits]
-        while any(going):
-            picked = logits.argmax(-1).tolist()
-            for row, token in enumerate(picked):
-                if going[row] and token in self._ends:
-                    going[row] = False
-                elif going[row]:
-                    made[row].append(token)
-                    going[row] = len(made[row]) < limits[row] and not self._turned(made[row])
-            if not any(going):
-                break
+        def feed(tokens: Tensor) -> Tensor:
+            nonlocal seen
             seen = torch.cat([seen, torch.ones(len(limits), 1, dtype=torch.bool)], 1)
-            logits = self._step(torch.tensor(picked)[:, None], seen, cache, last=True)[:, -1]
-        decode = self.loaded.tokenizer.decode
-        return [cut_answer(self.loaded, str(decode(tokens, skip_special_tokens=True))) for tokens in made]
+            return self._step(tokens, seen, cache, last=True)[:, -1]
 
-    def _turned(self, tokens: list[int]) -> bool:
-        """A model without a template has begun the next turn by itself."""
-        if self.loaded.tokenizer.chat_template:
-            return False
-        tail = str(self.loaded.tokenizer.decode(tokens[-6:]))
-        return any(f"\n{role}:" in tail for role in ROLES.values())
+        return decode_rows(self.loaded, logits, limits, feed, ends=self._ends)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import Cache
 
-from penchant.models.chat import PREFILL, ROLES, end_tokens
+from penchant.models.chat import PREFILL, end_tokens
+from penchant.models.decoding import decode_rows, likeliest
 from penchant.models.kv import growing_cache
 from penchant.models.loading import LoadedModel
 
@@ -48,9 +49,8 @@ def batches(starts: Sequence[Start], rows: int = ROWS, tokens: int = BATCH_TOKEN
 def generate(loaded: LoadedModel, starts: Sequence[Start], temperature: float = 1.0) -> list[str]:
     """The answers to one batch of prompts, which have to fit the window with their answers.
 
-    Prompts are padded on the left and read once. A row ends at the model's end tokens, at `most`, or for a model
-    without a chat template where it begins the next turn itself. What a row samples depends on its seed and its logits
-    alone, not on the rows beside it (whose padding can change a logit in its last digits).
+    Prompts are padded on the left and read once; where a row ends, `decode_rows` says. What a row samples depends on
+    its seed and its logits alone, not on the rows beside it (whose padding can change a logit in its last digits).
     """
     width = max(len(start.ids) for start in starts)
     ids = torch.zeros(len(starts), width, dtype=torch.long)
@@ -62,23 +62,17 @@ def generate(loaded: LoadedModel, starts: Sequence[Start], temperature: float = 
     step = max(1, PREFILL // len(starts))
     for at in range(0, width, step):
         logits = _step(loaded, ids[:, at : at + step], seen[:, : at + step], cache)
-    ends = end_tokens(loaded)
     chances = [None if start.seed is None else random.Random(start.seed) for start in starts]
-    made: list[list[int]] = [[] for _ in starts]
-    going = [start.most > 0 for start in starts]
-    while any(going):
-        picked = _pick(logits, chances, going, temperature)
-        for row, token in enumerate(picked):
-            if going[row] and token in ends:
-                going[row] = False
-            elif going[row]:
-                made[row].append(token)
-                going[row] = len(made[row]) < starts[row].most and not _turned(loaded, made[row])
-        if any(going):
-            seen = torch.cat([seen, torch.ones(len(starts), 1, dtype=torch.bool)], 1)
-            logits = _step(loaded, torch.tensor(picked)[:, None], seen, cache)
-    decode = loaded.tokenizer.decode
-    return [_own_turn(loaded, str(decode(tokens, skip_special_tokens=True))) for tokens in made]
+
+    def pick(logits: Tensor, going: Sequence[bool]) -> list[int]:
+        return _pick(logits, chances, going, temperature)
+
+    def feed(tokens: Tensor) -> Tensor:
+        nonlocal seen
+        seen = torch.cat([seen, torch.ones(len(starts), 1, dtype=torch.bool)], 1)
+        return _step(loaded, tokens, seen, cache)
+
+    return decode_rows(loaded, logits, [start.most for start in starts], feed, ends=end_tokens(loaded), pick=pick)
 
 
 def _step(loaded: LoadedModel, ids: Tensor, seen: Tensor, cache: Cache) -> Float[Tensor, "rows vocab"]:
@@ -99,26 +93,15 @@ def _step(loaded: LoadedModel, ids: Tensor, seen: Tensor, cache: Cache) -> Float
 
 
 def _pick(
-    logits: Float[Tensor, "rows vocab"], chances: Sequence[random.Random | None], going: list[bool], temperature: float
+    logits: Float[Tensor, "rows vocab"],
+    chances: Sequence[random.Random | None],
+    going: Sequence[bool],
+    temperature: float,
 ) -> list[int]:
-    picked: list[int] = logits.argmax(-1).tolist()
+    picked = likeliest(logits, going)
     for row, chance in enumerate(chances):
         if chance is not None and going[row]:
             heaped = torch.softmax(logits[row].double() / temperature, -1).cumsum(-1)
             place = torch.searchsorted(heaped, chance.random() * float(heaped[-1]), right=True)
             picked[row] = min(int(place), logits.shape[1] - 1)
     return picked
-
-
-def _turned(loaded: LoadedModel, tokens: list[int]) -> bool:
-    if loaded.tokenizer.chat_template:
-        return False
-    tail = str(loaded.tokenizer.decode(tokens[-6:]))
-    return any(f"\n{role}:" in tail for role in ROLES.values())
-
-
-def _own_turn(loaded: LoadedModel, text: str) -> str:
-    if not loaded.tokenizer.chat_template:
-        for mark in (f"\n{role}:" for role in ROLES.values()):
-            text = text.partition(mark)[0]
-    return text.strip()

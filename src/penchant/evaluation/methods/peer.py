@@ -18,7 +18,6 @@ from penchant.compression.budget import count_tokens
 from penchant.compression.layout import lay_out
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError
-from penchant.evaluation.answering import cut_answer
 from penchant.evaluation.items import Item
 from penchant.evaluation.methods.method import Method, Notes, Reply, Session
 from penchant.evaluation.methods.references import full
@@ -26,6 +25,7 @@ from penchant.evaluation.peers import Peer, PeerFolder, PeerMethod, find_peers
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import segment
 from penchant.models.chat import continuation_ids, end_tokens, prompt_ids, render_chat
+from penchant.models.decoding import cut_answer
 from penchant.models.loading import LoadedModel
 from penchant.models.progress import no_bars
 
