@@ -7,12 +7,16 @@ from collections.abc import Callable
 from penchant.errors import InputError
 from penchant.marking.registry import Toolbox
 from penchant.memory.context import Detector
-from penchant.memory.detection.patterns import patterns
+from penchant.memory.detection.judge import Judge
+from penchant.memory.detection.patterns import detector, patterns
+from penchant.memory.detection.rhea import rhea
 
 DEFAULT_DETECTOR = "patterns"
 
 DETECTORS: dict[str, Callable[[Toolbox], Detector]] = {
     "patterns": lambda toolbox: patterns(),
+    "penchant": lambda toolbox: detector(Judge(toolbox.lens)),
+    "rhea": lambda toolbox: rhea(toolbox.loaded),
 }
 
 
