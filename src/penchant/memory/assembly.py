@@ -17,6 +17,7 @@ from penchant.memory.counting import Counter
 
 INSTRUCTIONS = "Follow these instructions in every answer:"
 NOTES = "Notes about me:"
+SUMMARY = "Summary of the conversation so far:"
 MISSES = 32
 """Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
 
@@ -46,6 +47,7 @@ class Wording:
 
     instructions: str = INSTRUCTIONS
     notes: str = NOTES
+    summary: str = SUMMARY
 
 
 @dataclass
@@ -60,6 +62,7 @@ class _Draft:
     wording: Wording
     used: int = 0
     instructions: tuple[Instruction, ...] = ()
+    summary: str = ""
     notes: Profile | None = None
     kept: dict[int, Kept] = field(default_factory=dict)
     unmet: set[int] = field(default_factory=set)
@@ -67,7 +70,7 @@ class _Draft:
 
     def messages(self) -> list[dict[str, str]]:
         out = []
-        system = system_text(self.dialogue.system, self.instructions, self.notes, self.wording)
+        system = system_text(self.dialogue.system, self.instructions, self.summary, self.notes, self.wording)
         if system:
             out.append({"role": "system", "content": system})
         waiting: list[str] = []  # user turns that nothing answers: templates refuse two of them in a row
@@ -102,14 +105,18 @@ class _Draft:
                 break
         self.instructions = tuple(reversed(chosen))
 
+    def summarise(self, summary: str) -> None:
+        """Grant a summary room, whole or not at all."""
+        if summary.strip() and self._afford(summary, self.wording.summary):
+            self.summary = summary
+            self.claims.append(partial(setattr, self, "summary", ""))
+
     def note(self) -> None:
         """Grant the notes room, whole or not at all."""
         notes = self.dialogue.notes
-        if notes is not None and notes.text.strip():
-            cost = self.counter.text(harmless(notes.text)) + self.counter.text(self.wording.notes) + self.counter.turn
-            if self.used + cost <= self.limit:
-                self.notes, self.used = notes, self.used + cost
-                self.claims.append(self._unnote)
+        if notes is not None and notes.text.strip() and self._afford(notes.text, self.wording.notes):
+            self.notes = notes
+            self.claims.append(partial(setattr, self, "notes", None))
 
     def grant(self, offers: Iterable[Offer], *, patience: int = MISSES, share: float = 1.0) -> None:
         """Give each offer the first of its ways that fits into this share of the room, until `patience` of them in a
@@ -144,8 +151,11 @@ class _Draft:
     def _uninstruct(self) -> None:
         self.instructions = self.instructions[1:]
 
-    def _unnote(self) -> None:
-        self.notes = None
+    def _afford(self, text: str, heading: str) -> bool:
+        cost = self.counter.text(harmless(text)) + self.counter.text(heading) + self.counter.turn
+        fits = self.used + cost <= self.limit
+        self.used += cost if fits else 0
+        return fits
 
     def _restore(self, position: int, before: Kept | None) -> None:
         if before is None:
@@ -169,6 +179,7 @@ def assemble(
     offers: Iterable[Offer] = (),
     rest: Callable[[int], Kept],
     contiguous: bool = False,
+    summary: str = "",
     wording: Wording = Wording(),
     tokens_fed: int = 0,
     seconds: Mapping[str, float] | None = None,
@@ -176,9 +187,10 @@ def assemble(
     """The context of a question: at most `budget` tokens of the rendered prompt, counted on it.
 
     Room is given in this order: the question and the system prompt; the instructions, the newest first where they
-    don't all fit (they are numbered in the order in which they were given); `always` (see `ALWAYS_SHARE`); the notes,
-    whole or not at all; `offers`. Each offer gets the first of its ways that fits, or is dropped with why "budget".
-    contiguous: the first offer without room ends it. rest: what becomes of an exchange that isn't offered.
+    don't all fit (they are numbered in the order in which they were given); a summary of what isn't there; `always`
+    (see `ALWAYS_SHARE`); the notes; `offers`. Each offer gets the first of its ways that fits, or is dropped with why
+    "budget"; summary and notes stand whole or not at all. contiguous: the first offer without room ends it. rest: what
+    becomes of an exchange that isn't offered.
 
     A piece's tokens are counted once and added up; the whole prompt is counted at the end, and what came last goes
     until it fits.
@@ -192,6 +204,7 @@ def assemble(
     draft = _Draft(counter, dialogue, question, min(budget, counter.loaded.window - 1), wording)
     draft.used = _smallest(draft, budget)
     draft.instruct()
+    draft.summarise(summary)
     draft.grant(always, share=ALWAYS_SHARE)
     draft.grant(Offer(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
     draft.note()
@@ -214,12 +227,16 @@ def assemble(
     )
 
 
-def system_text(system: str, instructions: Sequence[Instruction], notes: Profile | None, wording: Wording) -> str:
-    """The system message: the system prompt, the instructions numbered, the notes."""
+def system_text(
+    system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None, wording: Wording
+) -> str:
+    """The system message: the system prompt, the instructions numbered, a summary, the notes."""
     parts = [harmless(system)] if system.strip() else []
     if instructions:
         lines = (f"{number}. {harmless(one.text)}" for number, one in enumerate(instructions, 1))
         parts.append("\n".join([wording.instructions, *lines]))
+    if summary:
+        parts.append(f"{wording.summary}\n{harmless(summary)}")
     if notes is not None:
         parts.append(f"{wording.notes}\n{harmless(notes.text)}")
     return "\n\n".join(parts)

@@ -48,11 +48,10 @@ class Episodes:
             del self._records[record:], self._segments[segment:], self._starts[same:]
         for exchange in past[same:]:
             self._starts.append((len(self._records), len(self._segments)))
-            for turn in (exchange.user, exchange.assistant):
-                if turn is not None:
-                    record_ = Record(turn.text, id=f"{turn.number}", kind=turn.role)
-                    self._segments += segment_record(record_, len(self._records), self.unit)
-                    self._records.append(record_)
+            for turn in turns(exchange):
+                made = record_of(turn)
+                self._segments += segment_record(made, len(self._records), self.unit)
+                self._records.append(made)
         self._past = past
         self.history: History = History(self._records, self.name)
         self.segments: Sequence[Segment] = tuple(self._segments)
@@ -97,6 +96,15 @@ class OpenEpisodes:
 
 def turns(exchange: Exchange) -> tuple[Turn, ...]:
     return (exchange.user,) if exchange.assistant is None else (exchange.user, exchange.assistant)
+
+
+def sentences(turn: Turn) -> tuple[Segment, ...]:
+    """The sentences of one turn, with offsets into its text."""
+    return segment_record(record_of(turn), 0, "sentence")
+
+
+def record_of(turn: Turn) -> Record:
+    return Record(turn.text, id=f"{turn.number}", kind=turn.role)
 
 
 def _common(one: tuple[Exchange, ...], other: tuple[Exchange, ...]) -> int:

@@ -34,16 +34,18 @@ class Likeness:
         return (1.0 / (1.0 + np.exp(-np.clip(exact, -60.0, 60.0)))).astype(np.float32)
 
 
-LIKENESS = {
-    "smollm2": Likeness(1.0, -2.0),
-    "gemma3-270m": Likeness(1.0, -2.0),
-}
-OTHER = Likeness(1.0, -2.0)
+# Fitted on LoCoMo, conversations 0 to 2, pairs of turns as exchanges, every second question (192): labelled evidence
+# against all other exchanges, both classes of equal weight, score = best sentence of "fusion" with the dense encoder.
+# Fitted on two conversations and asked on the third: expected calibration error 0.04 to 0.07; of the evidence 74 to
+# 84 % is at 0.7 or more, of the rest 3 to 5 %.
+FITTED = {"smollm2": Likeness(1.33, -3.72)}
+OTHER = Likeness(1.33, -3.72)
+"""For a model that none was fitted for: scores of all models are standardised, and weighted much the same."""
 
 
 def likeness_for(calibration: Calibration) -> Likeness:
     """The fitted one of a model, or that of models that none was fitted for."""
-    return LIKENESS.get(calibration.model_name, OTHER)
+    return FITTED.get(calibration.model_name, OTHER)
 
 
 def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:

@@ -59,6 +59,11 @@ def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Sp
     return tuple(out)
 
 
+def beginning(counter: Counter, text: str, cap: int) -> str:
+    """The longest beginning of at most `cap` tokens, without characters that no prompt may have."""
+    return harmless(text) if counter.text(harmless(text)) <= cap else harmless(text[: _fitting(counter, text, cap)])
+
+
 def _fitting(counter: Counter, text: str, cap: int) -> int:
     """Characters of the longest beginning of at most `cap` tokens, between words where there is white space."""
     low, high = 1, len(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
+from penchant.marking.dense import growing_dense, growing_rows
+from penchant.marking.grown import Grown
+from penchant.marking.lexical import growing_bm25, growing_indexes
 from penchant.marking.marks import Marker
 from penchant.marking.registry import Toolbox, fused
 from penchant.memory.assembly import Offer, assemble, dropped, raw, user_only, whole
@@ -67,14 +70,22 @@ class _Penchant:
     rule: Rule
     recent: int
     counter: Counter = field(init=False)
+    grown: list[Grown[Any]] = field(init=False, default_factory=list)
     marker: Marker = field(init=False)
     likeness: Likeness = field(init=False)
     opened: OpenEpisodes = field(init=False, default_factory=OpenEpisodes)
 
     def __post_init__(self) -> None:
         self.counter = Counter(self.toolbox.loaded)
-        self.marker = fused(self.toolbox)
+        words = growing_indexes()
+        self.grown.append(words)
+        self.marker = fused(self.toolbox, lambda: growing_bm25(words), self._dense)
         self.likeness = likeness_for(self.toolbox.calibration)
+
+    def _dense(self) -> Marker:
+        rows = growing_rows(self.toolbox.embeddings)
+        self.grown.append(rows)
+        return growing_dense(self.toolbox.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
@@ -99,6 +110,8 @@ class _Penchant:
 
     def forget(self, key: str) -> None:
         self.opened.forget(key)
+        for kept in self.grown:
+            kept.forget(key)
         self.toolbox.close(key)
 
     def _look(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _Looked:

@@ -1,0 +1,43 @@
+"""Attention priority: standing instructions get more attention while an answer is made (after PASTA and Rhea)."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+from penchant.compression.budget import harmless
+from penchant.lens.calibration import Calibration
+from penchant.memory.context import Context
+from penchant.models.loading import LoadedModel
+from penchant.steering.methods.emphasis import Emphasis, Heads, emphasis_on, emphasised, retrieval_heads
+from penchant.steering.request import Step
+
+NATS = 1.0
+
+
+def priority(
+    loaded: LoadedModel,
+    prompt: str,
+    context: Context,
+    calibration: Calibration,
+    *,
+    nats: float = NATS,
+    heads: Heads | None = None,
+) -> Step:
+    """What each step of an answer is made in: the instructions in `context` get `nats` more attention, in the logits,
+    from the question on. Everything before the question is read as without it, so a cached prompt stays good.
+
+    prompt: the rendered messages of `context`. heads: default the calibrated retrieval heads. Does nothing where no
+    instruction stands in the prompt or `nats` is 0.
+    """
+    lines = [f"{number}. {harmless(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
+    question = context.messages[-1]["content"].strip() if context.messages else ""
+    # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
+    found = emphasis_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)
+    if found is None:
+        return nullcontext
+    chosen = retrieval_heads(calibration) if heads is None else heads
+
+    def step(emphasis: Emphasis = found) -> AbstractContextManager[None]:
+        return emphasised(loaded.model, [emphasis], chosen)
+
+    return step
