@@ -54,12 +54,33 @@ def split_words(text: str) -> list[str]:
 
 def guess_language(words: Iterable[str]) -> str | None:
     """The language whose stop words cover the largest share of the words, None when no list covers 15 % of them."""
-    sample = [w for w, _ in zip(words, range(_GUESS_WORDS), strict=False)]
-    if not sample:
-        return None
-    shares = {code: sum(w in _stops(code) for w in sample) / len(sample) for code in _LANGUAGES}
-    best = max(shares, key=lambda code: shares[code])
-    return best if shares[best] >= _GUESS_SHARE else None
+    guess = LanguageGuess()
+    guess.add(words)
+    return guess.language
+
+
+class LanguageGuess:
+    """`guess_language` of words that come bit by bit. settled: it has seen as many as it looks at."""
+
+    def __init__(self) -> None:
+        self._seen, self._stops = 0, dict.fromkeys(_LANGUAGES, 0)
+
+    def add(self, words: Iterable[str]) -> None:
+        sample = [w for w, _ in zip(words, range(_GUESS_WORDS - self._seen), strict=False)]
+        self._seen += len(sample)
+        for code in _LANGUAGES:
+            self._stops[code] += sum(w in _stops(code) for w in sample)
+
+    @property
+    def settled(self) -> bool:
+        return self._seen >= _GUESS_WORDS
+
+    @property
+    def language(self) -> str | None:
+        if not self._seen:
+            return None
+        best = max(self._stops, key=lambda code: self._stops[code])
+        return best if self._stops[best] / self._seen >= _GUESS_SHARE else None
 
 
 @dataclass(slots=True)

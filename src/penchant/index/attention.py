@@ -14,11 +14,20 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.history.records import History, Segment
+from penchant.history.records import History, Record, Segment
 from penchant.index.encode import BLOCK, OVERLAP, Encoder
 from penchant.index.files import CorruptIndexError, IndexFiles
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
-from penchant.index.table import Chunk, Storage, blocks, keep_records, make_chunk, merge_chunks, record_key
+from penchant.index.table import (
+    Chunk,
+    RecordKey,
+    Storage,
+    blocks,
+    keep_records,
+    make_chunk,
+    merge_chunks,
+    record_key,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +66,7 @@ class AttentionIndex:
         self._lock = threading.RLock()
         self._chunks: list[Chunk] = []  # replaced, never changed in place: a score may be reading it
         self._synced: History | None = None
+        self._keys: tuple[tuple[Record, ...], tuple[RecordKey, ...]] = ((), ())
         self._layout: tuple[History, Sequence[Segment], Layout] | None = None
         if self._files is not None:
             try:
@@ -88,7 +98,7 @@ class AttentionIndex:
             return change
 
     def _sync(self, history: History, progress: Progress | None) -> Change:
-        wanted = {record_key(record): record for record in history}
+        wanted = dict(zip(self._keys_of(history), history, strict=True))
         stored = {key for chunk in self._chunks for key, _ in chunk.records}
         gone = stored - wanted.keys()
         new = [key for key in wanted if key not in stored]
@@ -148,6 +158,15 @@ class AttentionIndex:
         )
         return head_scores(log_mass, neutral.shape[1], self.encoder.calibration.baseline), encoded
 
+    def _keys_of(self, history: History) -> tuple[RecordKey, ...]:
+        """The keys of a history's records; of one that has grown at its end, only new records are hashed."""
+        records, keys = self._keys
+        if history.records is not records:
+            same = len(records) if history.records[: len(records)] == records else 0
+            keys = (*keys[:same], *(record_key(record) for record in history.records[same:]))
+            self._keys = history.records, keys
+        return keys
+
     def _lay_out(self, history: History, segments: Sequence[Segment]) -> Layout:
         cached = self._layout
         if cached is not None and cached[0] is history and cached[1] is segments:
@@ -158,7 +177,7 @@ class AttentionIndex:
             for key, rows in chunk.records:
                 where[key] = (first, rows)
                 first += rows
-        at = np.array([where[record_key(record)] for record in history], dtype=np.int64).reshape(-1, 2)
+        at = np.array([where[key] for key in self._keys_of(history)], dtype=np.int64).reshape(-1, 2)
         spans = np.concatenate([chunk.spans for chunk in self._chunks]) if self._chunks else np.zeros((0, 2), np.int32)
         layout = lay_out(history, segments, at[:, 0], spans, at[:, 1])
         self._layout = (history, segments, layout)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from penchant.history.bm25 import TextIndex
+from penchant.history.bm25 import GrowingIndex, TextIndex
 from penchant.history.records import History, Request, Segment
 from penchant.history.words import check_language
+from penchant.marking.grown import Grown
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.memo import Memo, digest
 
@@ -43,3 +44,22 @@ def bm25(language: str | None = None) -> Marker:
         return Marks(tuple(segments), scores, "bm25", seconds=seconds)
 
     return mark
+
+
+def growing_bm25(kept: Grown[GrowingIndex]) -> Marker:
+    """`bm25` for histories that grow at their end, as a conversation does: only new segments are read."""
+
+    def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
+        began = time.perf_counter()
+        index = kept.of(history, segments)
+        encoded = time.perf_counter()
+        scores = index.scores(request.query)
+        seconds = {"encode": encoded - began, "mark": time.perf_counter() - encoded}
+        return Marks(tuple(segments), scores, "bm25", seconds=seconds)
+
+    return mark
+
+
+def growing_indexes() -> Grown[GrowingIndex]:
+    """What `growing_bm25` keeps its indexes in."""
+    return Grown(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))

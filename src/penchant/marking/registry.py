@@ -15,7 +15,7 @@ from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, calibration_for, user_calibrations
 from penchant.lens.lens import Lens
 from penchant.marking.attention import attention
-from penchant.marking.dense import dense
+from penchant.marking.dense import Embeddings, dense
 from penchant.marking.fusion import fusion
 from penchant.marking.lexical import bm25
 from penchant.marking.marks import Marker
@@ -65,6 +65,11 @@ class Toolbox:
         return chosen
 
     @cached_property
+    def embeddings(self) -> Embeddings:
+        """Of the dense encoder. Raises `ModelError` where it isn't installed."""
+        return Embeddings()
+
+    @cached_property
     def indexes(self) -> IndexPool:
         return IndexPool(Encoder(self.lens, self.calibration), **self._pool)
 
@@ -78,13 +83,18 @@ class Toolbox:
             self.indexes.close(user)
 
 
-def fused(toolbox: Toolbox) -> Marker:
+def fused(
+    toolbox: Toolbox, lexical: Callable[[], Marker] = bm25, embedding: Callable[[], Marker] | None = None
+) -> Marker:
     """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
-    model's calibration (learned on labelled evidence), or UNFITTED."""
+    model's calibration (learned on labelled evidence), or UNFITTED.
+
+    lexical, embedding: what makes the BM25 and the dense marker, where the usual ones won't do.
+    """
     parts: dict[str, Callable[[], Marker]] = {
         "attention": partial(attention, toolbox.indexes, neighbours=False),
-        "bm25": bm25,
-        "dense": dense,
+        "bm25": lexical,
+        "dense": embedding or dense,
     }
     made = {}
     for name, make in parts.items():
