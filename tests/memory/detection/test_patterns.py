@@ -87,6 +87,8 @@ def test_of_the_labelled_turns_most_are_found_and_hardly_one_by_mistake() -> Non
     # Figures by half and language are in benchmarks/results/instructions.md; here only that nothing broke.
     right = wrong = missed = 0
     for row in labelled():
+        if row["written"] == "last":  # never looked at
+            continue
         hit = bool(found(str(row["text"])))
         right += hit and bool(row["standing"])
         wrong += hit and not row["standing"]

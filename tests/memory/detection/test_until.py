@@ -47,8 +47,13 @@ def test_until_something_is_said(until: str, text: str, over: bool) -> None:
 
 @pytest.mark.parametrize(
     "until",
-    ["for the next two answers", "für die nächsten zwei Antworten", "pour les deux prochaines réponses"]
-    + ["en las próximas dos respuestas", "per le prossime 2 risposte"],
+    [
+        "for the next two answers",
+        "für die nächsten zwei Antworten",
+        "pour les deux prochaines réponses",
+        "en las próximas dos respuestas",
+        "per le prossime 2 risposte",
+    ],
 )
 def test_for_a_number_of_answers_the_first_is_the_one_to_its_own_turn(until: str) -> None:
     assert not ended_until(given(until), says("one"), THURSDAY)

@@ -241,8 +241,8 @@ GERMAN = Table(
             r"klammern)\b",
         ),
         "length": (
-            r"\b(?:kurze?[nrs]?|kürzer\w*|knapp\w*|ausführlich\w*|lang|länger|ein wort|ja oder nein|kurzfassen)\b|\b(?:\d+|"
-            r"ein\w*|zwei|drei|vier|fünf|sechs|zehn|zwanzig|dreißig|vierzig|fünfzig|hundert) (?:wörter|worte|wort|"
+            r"\b(?:kurze?[nrs]?|kürzer\w*|knapp\w*|ausführlich\w*|lang|länger|ein wort|ja oder nein|kurzfassen)\b|"
+            r"\b(?:\d+|ein\w*|zwei|drei|vier|fünf|sechs|zehn|zwanzig|dreißig|vierzig|fünfzig|hundert) (?:wörter|worte|wort|"
             r"sätze|sätzen|satz|zeilen|zeile|zeichen|absätze)\b",
         ),
         "sources": (
