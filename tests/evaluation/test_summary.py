@@ -223,6 +223,10 @@ def test_categories() -> None:
     assert odd["values"]["loss"]["mean"] == pytest.approx((HARD - 1 + NOISE[2])[1::2].mean(), rel=1e-4)
     assert odd["gain"]["mean"] == pytest.approx((1 - NOISE[2])[1::2].mean(), rel=1e-4)
     assert _summary(NONE)["categories"] == []
+    (minus,) = found[1]["differences"]
+    assert (minus["of"], minus["items"]) == (["fusion", "none"], 20)
+    assert minus["values"]["loss"]["mean"] == pytest.approx((NOISE[2] - 1)[1::2].mean(), rel=1e-4)
+    assert minus["values"]["loss"]["verdict"] == "better"
 
 
 def test_a_method_that_only_fails() -> None:

@@ -30,8 +30,9 @@ def summarise(
 
     {"items", "users", "resampled": "users" | "items", "rounds", "seed", "headline", "chosen", "budgets",
     "names": {name: {"title", "higher_is_better"}}, "cells": [a method at a budget], "references", "differences":
-    [chosen minus another], "categories": [{"category", "items", "cells"}], "verdict": [sentence]}. An estimate is
-    {"mean", "low", "high", "n"}, its interval None with fewer than 6 clusters. Whatever can't be said is None.
+    [chosen minus another], "categories": [{"category", "items", "cells", "differences"}], "verdict": [sentence]}. An
+    estimate is {"mean", "low", "high", "n"}, its interval None with fewer than 6 clusters. Whatever can't be said is
+    None.
 
     Raises `InputError` for no rows, rows that are there twice, an unknown metric, or a chosen method without rows.
     """
@@ -55,7 +56,7 @@ def summarise(
         "cells": [_cell(run, cell) for cell in run.cells],
         "references": _references(run),
         "differences": _differences(run, chosen),
-        "categories": _categories(run, headline),
+        "categories": _categories(run, headline, chosen),
     }
     document["verdict"] = verdict(document)
     found: dict[str, Any] = rounded(document)
@@ -149,8 +150,8 @@ def _references(run: Run) -> dict[str, Any]:
     return found
 
 
-def _differences(run: Run, chosen: str | None) -> list[dict[str, Any]]:
-    """Chosen minus every other method at the same budget (or without one), item by item."""
+def _differences(run: Run, chosen: str | None, mask: npt.NDArray[np.bool_] | None = None) -> list[dict[str, Any]]:
+    """Chosen minus every other method at the same budget (or without one), item by item; of the items of the mask."""
     found = []
     for cell in run.cells:
         others = dict.fromkeys(other.method for other in run.cells if cell.method == chosen != other.method)
@@ -158,7 +159,9 @@ def _differences(run: Run, chosen: str | None) -> list[dict[str, Any]]:
             if other is None:
                 continue
             common = {row.item for row in cell.rows} & {row.item for row in other.rows}
-            values = run.values(cell, minus=other) if common else {}
+            if mask is not None:
+                common = {item for item in common if mask[cell.place[item]]}
+            values = run.values(cell, minus=other, mask=mask) if common else {}
             found.append(
                 {
                     "of": [cell.method, other.method],
@@ -177,7 +180,7 @@ def _judged(name: str, estimate: Estimate) -> dict[str, Any]:
     return {**(_json(estimate) or {}), "verdict": "too few" if estimate.interval is None else words[estimate.sign]}
 
 
-def _categories(run: Run, headline: str | None) -> list[dict[str, Any]]:
+def _categories(run: Run, headline: str | None, chosen: str | None) -> list[dict[str, Any]]:
     names = np.unique(run.category)
     if len(names) < 2:
         return []
@@ -194,7 +197,14 @@ def _categories(run: Run, headline: str | None) -> list[dict[str, Any]]:
                 gain = run.resampling.mean(difference)
             shown = {key: _json(values[key]) for key in dict.fromkeys(("loss", headline)) if key in values}
             cells.append({"method": cell.method, "asked": cell.asked, "values": shown, "gain": _json(gain)})
-        found.append({"category": str(name), "items": int(mask.sum()), "cells": cells})
+        found.append(
+            {
+                "category": str(name),
+                "items": int(mask.sum()),
+                "cells": cells,
+                "differences": _differences(run, chosen, mask),
+            }
+        )
     return found
 
 

@@ -60,7 +60,7 @@ def found() -> dict[str, Any]:
 def test_page_is_whole_and_loads_nothing(found: dict[str, Any]) -> None:
     html = page(found)
     tree = _read(html)
-    assert tree.counts["svg"] == 3 and tree.counts["table"] == tree.counts["caption"] == 1 + 3 + 3 + 1 + 2
+    assert tree.counts["svg"] == 3 and tree.counts["table"] == tree.counts["caption"] == 1 + 3 + 3 + 1 + 2 + 6
     assert "script" not in tree.counts and "default-src 'none'" in html
     links = [value or "" for name, value in tree.attributes if name in ("href", "src", "xlink:href", "action")]
     assert links and all(link.startswith("#") for link in links)
@@ -110,7 +110,7 @@ def test_markdown_has_the_verdict_first_and_tables_that_parse(found: dict[str, A
     assert text.startswith("# Bench compress: locomo, SmolLM2-135M-Instruct\n\n- The full history does not help here")
     html = MarkdownIt("commonmark").enable("table").render(text)
     tree = _read(html.replace("<hr>", ""))
-    assert tree.counts["table"] == 1 + 3 + 3 + 1 + 2
+    assert tree.counts["table"] == 1 + 3 + 3 + 1 + 2 + 2
     for table in html.split("<table>")[1:]:
         width = table.split("</tr>")[0].count("</th>")
         assert {row.count("<td") for row in table.split("</table>")[0].split("<tbody>")[1].split("</tr>")[:-1]} == {

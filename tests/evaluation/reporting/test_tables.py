@@ -74,6 +74,19 @@ def test_categories(found: dict[str, Any]) -> None:
     assert [row[0] for row in few.rows][2:4] == ["gold evidence", "recent, 2%"] and len(few.rows) == 12
 
 
+def test_differences_in_every_category(found: dict[str, Any]) -> None:
+    *losses, first, _, _ = tables.category_differences(found)
+    assert [table.title for table in losses] == [
+        f"At {budget} %: fusion minus the others by category: loss, nats" for budget in (1, 2, 5)
+    ]
+    assert first.title == "At 1 %: fusion minus the others by category: token F1"
+    assert first.head == ("minus", "1 (30)", "2 (30)", "3 (30)", "4 (30)")
+    assert {"no history", "full history", "bm25"} <= {row[0] for row in first.rows}
+    assert all(cell[-1] in "✓✗≈?" for row in first.rows for cell in row[1:])
+    loss, _ = tables.category_differences(found, ["2%"])
+    assert loss == losses[1]
+
+
 def test_setting_says_what_must_be_known(found: dict[str, Any]) -> None:
     setting = dict(tables.setting(found))
     assert setting["Intervals"].startswith("95 %, bootstrap of users, 1,000 resamples, seed 0")

@@ -1,4 +1,4 @@
-"""Made-up dialogues: drawn by the seed alone, the answers nowhere but in the evidence, the checks hold for a good one."""
+"""Made-up dialogues: drawn by the seed alone, answers nowhere but in the evidence, a good answer passes the check."""
 
 from collections import Counter
 

@@ -22,6 +22,7 @@ def markdown(document: Document) -> str:
     parts += [_table(one) for one in tables.differences(document)]
     parts += [_table(tables.costs(document))]
     parts += [_table(one) for one in tables.categories(document, document["summary"]["budgets"][:1])]
+    parts += [_table(one) for one in tables.category_differences(document, document["summary"]["budgets"][:1])]
     parts += ["## How it was measured", "\n".join(_setting(document))]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -32,7 +32,7 @@ def page(document: Document) -> str:
         methods=tables.methods(document),
         differences=tables.differences(document),
         costs=tables.costs(document),
-        categories=tables.categories(document),
+        categories=[*tables.categories(document), *tables.category_differences(document)],
         setting=tables.setting(document),
         about=tables.about(document),
         notes=document.get("notes") or (),

@@ -124,6 +124,32 @@ def categories(document: Document, budgets: Sequence[str] | None = None) -> list
     return found
 
 
+def category_differences(document: Document, budgets: Sequence[str] | None = None) -> list[Table]:
+    """Loss and headline metric of the chosen method minus the others' in every category, a table for each budget."""
+    names = dict.fromkeys(("loss", document["summary"]["headline"]))
+    return [table for name in names if name for table in _category_differences(document, name, budgets)]
+
+
+def _category_differences(document: Document, name: str, budgets: Sequence[str] | None) -> list[Table]:
+    summary = document["summary"]
+    parts = [(part, part["differences"]) for part in summary["categories"] if part.get("differences")]
+    parts = [(part, some) for part, some in parts if any(name in one["values"] for one in some)]
+    found = []
+    for asked in dict.fromkeys(one["asked"] for _, some in parts for one in some):
+        if budgets is not None and asked and asked not in budgets:
+            continue
+        methods = dict.fromkeys(one["of"][1] for _, some in parts for one in some if one["asked"] == asked)
+        columns = [{one["of"][1]: one for one in some if one["asked"] == asked} for _, some in parts]
+        rows = tuple(
+            (label(method), *(_judged(column.get(method, {"values": {}})["values"].get(name)) for column in columns))
+            for method in methods
+        )
+        head = ("minus", *(f"{part['category'] or 'none'} ({part['items']})" for part, _ in parts))
+        title = f"{at([asked])}: {summary['chosen']} minus the others by category: {_title(document, name)}"
+        found.append(Table(title, head, rows, notes=(_PAIRED,)))
+    return found
+
+
 def setting(document: Document) -> list[tuple[str, str]]:
     """How it was measured: names and values."""
     task, model, summary = document["task"], document["model"], document["summary"]

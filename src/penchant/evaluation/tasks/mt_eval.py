@@ -208,8 +208,8 @@ def _queries(file: Path) -> list[tuple[str, list[str]]]:
 
 
 def _talks(file: Path) -> list[list[str]]:
-    """Of each conversation its turns, a user's and an answer in turn; such as have an empty one are left out, and so are
-    role plays, whose roles are instructions of their own for the rest of a conversation."""
+    """Of each conversation its turns, a user's and an answer in turn. Such as have an empty one are left out, and so
+    are role plays, whose roles are instructions of their own for the rest of a conversation."""
     talks = []
     for one in _lines(file):
         if one.get("category") == "roleplay":
