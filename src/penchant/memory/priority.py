@@ -29,10 +29,7 @@ def priority(
     prompt: the rendered messages of `context`. heads: default the calibrated retrieval heads. Does nothing where no
     instruction stands in the prompt or `nats` is 0.
     """
-    lines = [f"{number}. {harmless(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
-    question = context.messages[-1]["content"].strip() if context.messages else ""
-    # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
-    found = emphasis_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)
+    found = instruction_emphasis(loaded, prompt, context, nats)
     if found is None:
         return nullcontext
     chosen = retrieval_heads(calibration) if heads is None else heads
@@ -41,3 +38,11 @@ def priority(
         return emphasised(loaded.model, [emphasis], chosen)
 
     return step
+
+
+def instruction_emphasis(loaded: LoadedModel, prompt: str, context: Context, nats: float = NATS) -> Emphasis | None:
+    """The emphasis that `priority` puts on the instructions; None where it does nothing."""
+    lines = [f"{number}. {harmless(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
+    question = context.messages[-1]["content"].strip() if context.messages else ""
+    # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
+    return emphasis_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

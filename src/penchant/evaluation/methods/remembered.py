@@ -20,9 +20,11 @@ from penchant.memory.context import Context, Dialogue, Memory
 from penchant.memory.detection.registry import make_detector
 from penchant.memory.ledger import in_force, replay
 from penchant.memory.methods.penchant import penchant
+from penchant.memory.priority import instruction_emphasis
 from penchant.memory.registry import make_memory
 from penchant.models.chat import continuation_ids, render_chat
 from penchant.models.loading import LoadedModel
+from penchant.steering.methods.emphasis import Emphasis, retrieval_heads
 
 ROUNDED = 64
 """The question's tokens are rounded up to a multiple, so that all questions see the same cut of a long past."""
@@ -57,12 +59,14 @@ class Ledgers:
 
 @dataclass(frozen=True)
 class Remembering:
-    """A memory as it is measured. detector: finds its instructions ("": it has none). whole: no budget, the window."""
+    """A memory as it is measured. detector: finds its instructions ("": it has none). whole: no budget, the window.
+    priority: instructions get more attention while the answer is made."""
 
     make: Callable[[Toolbox], Memory]
     about: str
     detector: str = ""
     whole: bool = False
+    priority: bool = False
 
 
 def _named(name: str, about: str, detector: str = "", *, whole: bool = False) -> Remembering:
@@ -95,6 +99,9 @@ REMEMBERING: dict[str, Remembering] = {
         "Penchant's memory with Rhea's thresholds, whatever room the budget leaves",
         "penchant",
     ),
+    "penchant+priority": Remembering(
+        penchant, "Penchant's memory, more attention on the instructions", "penchant", priority=True
+    ),
 }
 REFERENCES = ("none", "gold")
 NAMES = ("none", "full", "gold", *(name for name in REMEMBERING if name != "full"))
@@ -120,7 +127,7 @@ def remembered_method(name: str, toolbox: Toolbox, ledgers: Ledgers) -> Method:
         key = f"{seed}/{history.user}"
         known = ledgers.known(one.detector, history, seed) if one.detector else Known()
         try:
-            yield _Remembered(memory, toolbox, history, known, key, one.whole)
+            yield _Remembered(memory, one, toolbox, history, known, key)
         finally:
             memory.forget(key)
 
@@ -132,11 +139,11 @@ class _Remembered:
     """A memory on one conversation. fresh: no question was asked yet: the first one pays for finding instructions."""
 
     memory: Memory
+    how: Remembering
     toolbox: Toolbox
     history: History
     known: Known
     key: str
-    whole: bool
     fresh: bool = True
 
     def __post_init__(self) -> None:
@@ -148,8 +155,9 @@ class _Remembered:
         self.fresh = False
         with counting(self.loaded.model) as fed:
             context = self.memory.context(
-                self.dialogue, item.request.query, self._window(item) if self.whole else budget
+                self.dialogue, item.request.query, self._window(item) if self.how.whole else budget
             )
+        emphasis = self._emphasis(context) if self.how.priority else None
         segments = taken(context, self.dialogue.past, self.turns, self.history)
         return Notes(
             None,
@@ -157,12 +165,17 @@ class _Remembered:
             segments,
             tokens_fed=fed.tokens + found.tokens_fed,
             seconds=time.perf_counter() - began + found.seconds,
-            kept=self._share(segments) if self.whole else None,
+            kept=self._share(segments) if self.how.whole else None,
             messages=context.messages,
+            emphasis=emphasis,
+            heads={} if emphasis is None else retrieval_heads(self.toolbox.calibration),
         )
 
     def stored_bytes(self) -> int:
         return self.toolbox.indexes.nbytes if "indexes" in vars(self.toolbox) else 0
+
+    def _emphasis(self, context: Context) -> Emphasis | None:
+        return instruction_emphasis(self.loaded, render_chat(self.loaded, context.messages), context)
 
     def _window(self, item: Item) -> int:
         """What the window leaves for a prompt beside the longest answer, less what other questions may need more."""
