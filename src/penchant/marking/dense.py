@@ -67,7 +67,8 @@ class Rows:
         need = self._count + len(rows)
         if need > len(self._vectors):
             larger = np.zeros((max(need, 2 * len(self._vectors)), len(rows[0].vector)), dtype=np.float32)
-            larger[: self._count] = self._vectors[: self._count]
+            if self._count:  # before, it isn't known how long a vector is
+                larger[: self._count] = self._vectors[: self._count]
             self._vectors = larger
         self._vectors[self._count : need] = [row.vector for row in rows]
         self._blank += [self._count + at for at, row in enumerate(rows) if row.tokens == 0]
