@@ -12,7 +12,7 @@ import pytest
 
 from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
 
-COMMANDS = ("demo", "import", "users", "mark", "compress", "ask", "heads", "doctor")
+COMMANDS = ("demo", "import", "users", "mark", "compress", "ask", "chat", "heads", "doctor")
 
 
 def test_the_script_is_installed_and_lists_every_command(home: Home) -> None:

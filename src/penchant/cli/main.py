@@ -9,6 +9,7 @@ import typer
 from rich.logging import RichHandler
 
 from penchant.cli.bench import bench_app
+from penchant.cli.chat import chat
 from penchant.cli.data import import_command, users_app
 from penchant.cli.demo import demo
 from penchant.cli.doctor import doctor
@@ -32,6 +33,7 @@ app.add_typer(users_app, name="users")
 app.command("mark")(mark)
 app.command("compress")(compress)
 app.command("ask")(ask)
+app.command("chat")(chat)
 app.add_typer(steer_app, name="steer")
 app.add_typer(heads_app, name="heads")
 app.add_typer(bench_app, name="bench")
