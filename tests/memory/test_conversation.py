@@ -121,6 +121,20 @@ def test_what_is_said_becomes_history_and_the_next_conversation_knows_it(store: 
     assert "I live in Bergen." in other.context.messages[0]["content"]
 
 
+def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newest(store: Store) -> None:
+    say(opened(store), "I live in Bergen.")
+    say(opened(store, name="second"), "I live in Oslo now.")
+    said = say(opened(store, name="third"), "Where do I live?")
+    assert said.context.notes is not None
+    assert "Oslo" in said.context.notes.text
+    assert "Bergen" not in said.context.notes.text
+    assert [record.text for record in store.history("ann")] == ["I live in Bergen.", "I live in Oslo now."]
+    opened(store, name="second").forget([0])
+    again = opened(store, name="fourth").context("Where do I live?")
+    assert again.notes is not None
+    assert "I live in Bergen." in again.notes.text  # true again, as if the other had never been said
+
+
 def test_an_instruction_is_no_fact(store: Store) -> None:
     say(opened(store), ORDER)
     with pytest.raises(UnknownUserError):
@@ -192,7 +206,7 @@ def test_a_turn_over_the_budget_is_refused_and_nothing_is_kept(store: Store) -> 
     conversation = opened(store, budget=60)
     with pytest.raises(InputError, match="over the conversation's budget of 60"):
         say(conversation, "walk by the sea " * 30)
-    with pytest.raises(InputError, match="over the conversation.s budget of 60"):
+    with pytest.raises(InputError, match="over the conversation's budget of 60"):
         say(conversation, "walk by the sea " * 3000)
     assert conversation.turns == ()
     assert store.dialogues.turns("ann", "first") == []

@@ -9,11 +9,10 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 
-import numpy as np
-
 from penchant.compression.profile import Compressor, Profile
 from penchant.errors import InputError
 from penchant.history.records import History, Request
+from penchant.history.said import superseded
 from penchant.history.store import Store
 from penchant.marking.marks import Marks
 from penchant.marking.registry import Toolbox
@@ -84,13 +83,13 @@ class Talk:
         )
 
     def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
-        """What the user's history says to a turn, but for what was said in this conversation."""
+        """What the user's history says to a turn."""
         try:
             history = self.history(user)
         except InputError:  # nothing is known of the user yet
             return None
         request = Request(text)
-        marks = without_said(self.mark(history, request), history, conversation)
+        marks = worth_telling(self.mark(history, request), history, conversation)
         return self.compress(history, request, marks, budget) if marks.segments else None
 
     def _memory(self, name: str) -> Memory:
@@ -113,12 +112,15 @@ class Talk:
         return self.store.conversation_dir(user, name) if self.store is not None and name else None
 
 
-def without_said(marks: Marks, history: History, conversation: str) -> Marks:
-    """The marks without the records that a conversation left: its turns stand before the model by themselves."""
-    said = np.array([history[one.record].meta.get("conversation") == conversation for one in marks.segments], bool)
-    if not said.any():
+def worth_telling(marks: Marks, history: History, conversation: str) -> Marks:
+    """The marks without the records that a conversation left, whose turns stand before the model by themselves, and
+    without what the user has said otherwise since: of two addresses a small model takes either, whatever is written
+    beside them (docs/methods/facts.md)."""
+    outdated = superseded(history)
+    left_out = {one.id for one in history if one.id in outdated or one.meta.get("conversation") == conversation}
+    if not left_out:
         return marks
-    kept = np.flatnonzero(~said)
+    kept = [at for at, one in enumerate(marks.segments) if one.record_id not in left_out]
     return replace(marks, segments=tuple(marks.segments[at] for at in kept), scores=marks.scores[kept])
 
 
