@@ -37,7 +37,7 @@ def test_feedback_becomes_contrasts(tmp_path):
         (b"[1]", "a JSON list"),
         ({**GOOD, "up": 3}, "up: .*string"),
         ({"query": "q", "up": "a"}, "down: Field required"),
-        ({**GOOD, "extra": 1}, "extra: "),
+        ({**GOOD, "extra": 1}, "unknown key 'extra', known are query"),
         ({**GOOD, "when": "yesterday"}, "when: a time is an ISO 8601 string"),
         ({**GOOD, "when": 5}, "when: a time is"),
         ({**GOOD, "when": "0001-01-01T00:00:00+10:00"}, "when: a time is"),

@@ -5,19 +5,18 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
 
 from penchant.errors import InputError, StoreError
+from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import History, Record
-from penchant.history.surrogates import without_surrogates
 
 _SHAPE = 'one object a line, such as {"text": "...", "when": "2024-05-01T10:00:00Z"}'
 
@@ -62,8 +61,9 @@ def read_records(path: str | Path) -> Iterator[Record]:
     """
     path = Path(path)
     seen: dict[str, int] = {}
-    for number, raw in _lines(path):
-        record, named = _parse(raw, path, number)
+    for number, raw in numbered_lines(path, "history"):
+        where = f"{path.name} line {number}"
+        record, named = parse_line(raw, where, _Line, _made, what="record", shape=_SHAPE)
         first = seen.setdefault(record.id, number)
         if first == number:
             yield record
@@ -124,60 +124,7 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
     return count
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    try:
-        # Read as bytes: only \n ends a line (text mode would also break at a lone \r inside a string).
-        with path.open("rb") as lines:
-            for number, raw in enumerate(lines, 1):
-                if number == 1 and raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                    raise InputError(f"{path.name} is UTF-16: expected UTF-8; save it as UTF-8")
-                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                if line.strip():
-                    yield number, line
-    except OSError as error:
-        raise InputError(
-            f"{path} can't be read: {error.strerror or error}; expected a history file (JSON Lines)"
-        ) from error
-
-
-def _parse(raw: bytes, path: Path, number: int) -> tuple[Record, bool]:
-    def fail(what: str) -> NoReturn:
-        raise InputError(f"{path.name} line {number}: {what}: expected {_SHAPE}; fix or remove the line") from None
-
-    try:
-        fields = json.loads(raw.rstrip(b"\r\n").decode("utf-8"), parse_constant=_no_number)
-        if b"\\u" in raw:  # only an escape can hide half a character
-            fields = without_surrogates(fields)
-    except UnicodeDecodeError as error:
-        fail(f"not UTF-8 at byte {error.start + 1}")
-    except json.JSONDecodeError as error:
-        fail(f"invalid JSON ({error.msg}, column {error.colno})")
-    except (ValueError, RecursionError) as error:
-        fail(f"invalid JSON ({error})")
-    if not isinstance(fields, dict):
-        fail(f"invalid record (a JSON {type(fields).__name__})")
-    try:
-        line = _Line.model_validate(fields)
-        record = Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
-    except ValidationError as error:
-        fail(f"invalid record ({_first_problem(error)})")
-    except InputError as error:
-        fail(f"invalid record ({error})")
-    except OverflowError:
-        fail("invalid record (when: outside of the years 1 to 9999 in UTC)")
+def _made(line: _Line) -> tuple[Record, bool]:
+    """The record, and whether the line gives it its id."""
+    record = Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
     return record, bool(line.id)
-
-
-def _no_number(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _first_problem(error: ValidationError) -> str:
-    unknown = [str(problem["loc"][0]) for problem in error.errors() if problem["type"] == "extra_forbidden"]
-    if unknown:
-        known = ", ".join(_Line.model_fields)
-        return f"unknown key{'s' if len(unknown) > 1 else ''} {', '.join(map(repr, unknown))}, known are {known}"
-    problem = error.errors()[0]
-    if problem["loc"][0] == "label" and problem["type"] != "value_error":
-        return "label: must be a number or a string"
-    return f"{problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')}"

@@ -5,18 +5,14 @@
 
 from __future__ import annotations
 
-import codecs
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
 
-from pydantic import BaseModel, ConfigDict, StrictStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, StrictStr, field_validator
 
-from penchant.errors import InputError
+from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import Request
-from penchant.history.surrogates import without_surrogates
 from penchant.steering.contrast import Contrast
 from penchant.steering.contrast_file import ContrastFile
 
@@ -52,16 +48,8 @@ def read_feedback(path: str | Path) -> Iterator[Contrast]:
     empty text, or two answers that are the same.
     """
     path = Path(path)
-    try:
-        with path.open("rb") as lines:  # bytes: only \n ends a line
-            for number, raw in enumerate(lines, 1):
-                line = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-                if line.strip():
-                    yield _parse(line, f"{path.name} line {number}")
-    except OSError as error:
-        raise InputError(
-            f"{path} can't be read: {error.strerror or error}; expected a feedback file (JSON Lines)"
-        ) from error
+    for number, raw in numbered_lines(path, "feedback"):
+        yield parse_line(raw, f"{path.name} line {number}", _Line, _made, what="feedback", shape=_SHAPE)
 
 
 def add_feedback(file: ContrastFile, path: str | Path) -> tuple[int, int]:
@@ -74,26 +62,6 @@ def add_feedback(file: ContrastFile, path: str | Path) -> tuple[int, int]:
     return len(new), len(found) - len(new)
 
 
-def _parse(raw: bytes, where: str) -> Contrast:
-    def fail(what: str) -> NoReturn:
-        raise InputError(f"{where}: {what}: expected {_SHAPE}; fix or remove the line") from None
-
-    try:
-        fields: Any = without_surrogates(json.loads(raw.rstrip(b"\r\n").decode("utf-8")))
-    except UnicodeDecodeError as error:
-        fail(f"not UTF-8 at byte {error.start + 1}")
-    except json.JSONDecodeError as error:
-        fail(f"invalid JSON ({error.msg}, column {error.colno})")
-    except (ValueError, RecursionError) as error:
-        fail(f"invalid JSON ({error})")
-    if not isinstance(fields, dict):
-        fail(f"invalid feedback (a JSON {type(fields).__name__})")
-    try:
-        line = _Line.model_validate(fields)
-        meta = {"id": line.id} if line.id else {}
-        return Contrast(Request(line.query, line.task), line.up, line.down, "feedback", when=line.when, meta=meta)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        fail(f"invalid feedback ({problem['loc'][0]}: {problem['msg'].removeprefix('Value error, ')})")
-    except InputError as error:
-        fail(f"invalid feedback ({error})")
+def _made(line: _Line) -> Contrast:
+    meta = {"id": line.id} if line.id else {}
+    return Contrast(Request(line.query, line.task), line.up, line.down, "feedback", when=line.when, meta=meta)
