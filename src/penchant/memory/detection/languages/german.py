@@ -242,8 +242,8 @@ GERMAN = Table(
         ),
         "length": (
             r"\b(?:kurze?[nrs]?|kürzer\w*|knapp\w*|ausführlich\w*|lang|länger|ein wort|ja oder nein|kurzfassen)\b|"
-            r"\b(?:\d+|ein\w*|zwei|drei|vier|fünf|sechs|zehn|zwanzig|dreißig|vierzig|fünfzig|hundert) (?:wörter|worte|wort|"
-            r"sätze|sätzen|satz|zeilen|zeile|zeichen|absätze)\b",
+            r"\b(?:\d+|ein\w*|zwei|drei|vier|fünf|sechs|zehn|zwanzig|dreißig|vierzig|fünfzig|hundert) (?:wörter|worte|"
+            r"wort|sätze|sätzen|satz|zeilen|zeile|zeichen|absätze)\b",
         ),
         "sources": (
             r"\blinks? immer\b",
