@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -291,7 +292,8 @@ def main() -> None:
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     data, sequences = rows("labelled.jsonl"), rows("sequences.jsonl")
-    document: Row = {"benchmark": "instructions", **provenance(), "detectors": {}}
+    command = "python -m benchmarks.instructions " + " ".join(sys.argv[1:])
+    document: Row = {"benchmark": "instructions", "command": command, **provenance(), "detectors": {}}
     toolbox = Toolbox(chosen.model)
     if chosen.fit:
         judge = judging.Judge(toolbox.lens)
