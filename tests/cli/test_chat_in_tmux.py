@@ -64,7 +64,7 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
         shown.wait("- Always answer in one sentence.")
         shown.enter("/instructions all")
         listed = shown.wait("by “Always answer in Dutch.”").rpartition("/instructions all")[2]
-        assert listed.index("by you") < listed.index("in turn 0 · ended")
+        assert listed.index("1  Always answer in Dutch.") < listed.index("in turn 0 · ended")
         shown.resize(60, 24)
         shown.enter("/why")
         why = shown.wait("answer ").rpartition("/why")[2]

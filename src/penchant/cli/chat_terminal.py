@@ -75,7 +75,7 @@ class Keyboard:
 
     def __init__(self, words: Iterable[str]) -> None:
         """words: what the tab key completes at the beginning of a line."""
-        self._pressed = False
+        self._pressed = self._goes_on = False
         self._readline = _readline()
         coloured = self._readline is not None and Console().color_system is not None
         # Between \001 and \002 stands what takes no room, or a long line would be broken at the wrong place.
