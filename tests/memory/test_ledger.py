@@ -90,6 +90,11 @@ def test_an_end_by_words_and_an_end_by_count() -> None:
     assert outcomes(talk(counted, "Why?", "And now?"))[0][1] == "until"
 
 
+def test_the_word_that_ends_one_ends_no_other() -> None:
+    ledger = talk("Talk like a pirate until I say stop.", "Never use commas.", "Okay, stop now please!")
+    assert [one.ended_by for one in ledger] == ["until", None]
+
+
 def test_without_times_what_ends_has_ended() -> None:
     turns = [Turn(0, "user", "Never use commas."), Turn(1, "user", "Stop that.")]
     (one,) = replay(turns, DETECT)

@@ -64,12 +64,20 @@ def replay(
     """The ledger after a conversation, turn by turn. known: from before it."""
     ledger = tuple(known)
     for place, turn in enumerate(turns):
-        if turn.role != "user":
-            continue
-        ledger = expire(ledger, turns[: place + 1], conversation=conversation, now=turn.when)
-        found = detector(turn.text, [one for one in ledger if one.stands])
-        ledger = record_found(ledger, found, conversation=conversation, turn=turn.number, when=turn.when)
+        if turn.role == "user":
+            ledger = after_turn(ledger, turns[: place + 1], detector, conversation)
     return ledger
+
+
+def after_turn(known: Sequence[Instruction], turns: Sequence[Turn], detector: Detector, conversation: str) -> Ledger:
+    """The ledger after the last of the turns, the user's newest. What was to stand until now ends first; words that end
+    it ("stop") end nothing else."""
+    turn = turns[-1]
+    ledger = expire(known, turns, conversation=conversation, now=turn.when)
+    found = detector(turn.text, [one for one in ledger if one.stands])
+    if sum(one.stands for one in ledger) < sum(one.stands for one in known):
+        found = Found(found.given)
+    return record_found(ledger, found, conversation=conversation, turn=turn.number, when=turn.when)
 
 
 def instruction_id(conversation: str, turn: int | None, text: str) -> str:
