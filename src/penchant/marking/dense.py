@@ -68,7 +68,6 @@ class Rows:
         if need > len(self._vectors):
             larger = np.zeros((max(need, 2 * len(self._vectors)), len(rows[0].vector)), dtype=np.float32)
             if self._count:  # before, it isn't known how long a vector is
-                if self._count:
                 larger[: self._count] = self._vectors[: self._count]
             self._vectors = larger
         self._vectors[self._count : need] = [row.vector for row in rows]
