@@ -41,6 +41,8 @@ PAIRS = [
     ("And then?", "Walk. Sleep. Eat the report."),
     ("Tuesday?", "At ten. Bring it. The film is long."),
 ]
+LONG = [PAIRS[0], *((user, f"{answer} " * 5) for user, answer in PAIRS[1:3]), *PAIRS[3:]]
+"""Answers over the cap of a compressed one."""
 QUESTION = "What am I allergic to?"
 
 
@@ -113,9 +115,9 @@ def with_likeness(likeness: Likeness, **options: object) -> Memory:
 )
 def test_thresholds_as_published(similarity: float, how: str, why: str) -> None:
     alike = Likeness(0.0, float(np.log(similarity / (1 - similarity))))
-    context = with_likeness(alike, rule="thresholds").context(dialogue_of(PAIRS), QUESTION, 500)
+    context = with_likeness(alike, rule="thresholds").context(dialogue_of(LONG), QUESTION, 500)
     assert shape(context) == [("raw", "first"), (how, why), (how, why), ("raw", "recent"), ("raw", "recent")]
-    for exchange, kept in zip(dialogue_of(PAIRS).past, context.kept, strict=True):
+    for exchange, kept in zip(dialogue_of(LONG).past, context.kept, strict=True):
         assert kept.similarity == pytest.approx(similarity, abs=1e-4)
         assert exchange.assistant is not None
         whole = kept.assistant == ((0, len(exchange.assistant.text)),)

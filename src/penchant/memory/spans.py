@@ -18,6 +18,9 @@ CAP = 48
 SHARE = 0.3
 """Sentences marked below this share of the turn's best one are left out (Attn-GS's alpha: 0.2 to 0.4)."""
 
+ENDING = 12
+"""Tokens of the last sentence of an answer that stays where the rest is compressed."""
+
 
 def best_spans(
     counter: Counter,
@@ -26,25 +29,33 @@ def best_spans(
     *,
     cap: int = CAP,
     share: float = SHARE,
+    ending: int = 0,
 ) -> Spans:
     """Characters [start, end) of the sentences that are taken, in time order, neighbours as one; at least a piece of
-    the best one, cut between words where it alone is over the cap."""
+    the best one, cut between words where it alone is over the cap.
+
+    ending: the last sentence is taken too, where it has at most so many tokens and leaves room for the best one.
+    """
     if not len(segments):
         return ()
-    top = float(scores.max())
-    taken: list[Segment] = []
-    left = cap
-    for at in np.argsort(-scores, kind="stable"):
-        segment = segments[int(at)]
-        if taken and scores[at] < (share * top if top > 0 else top):
+    costs = {at: counter.text(harmless(segment.text)) for at, segment in enumerate(segments)}
+    ranked = [int(at) for at in np.argsort(-scores, kind="stable")]
+    best, last = ranked[0], len(segments) - 1
+    if costs[best] > cap:
+        start = segments[best].start
+        return ((start, start + _fitting(counter, segments[best].text, cap)),)
+    taken, left = {best}, cap - costs[best]
+    if costs[last] <= min(ending, left) and last != best:
+        taken.add(last)
+        left -= costs[last]
+    floor = share * float(scores[best]) if scores[best] > 0 else float(scores[best])
+    for at in ranked[1:]:
+        if scores[at] < floor:
             break
-        cost = counter.text(harmless(segment.text))
-        if cost <= left:
-            taken.append(segment)
-            left -= cost
-        elif not taken:
-            return ((segment.start, segment.start + _fitting(counter, segment.text, cap)),)
-    return _merged(sorted((one.start, one.end) for one in taken), segments)
+        if at not in taken and costs[at] <= left:
+            taken.add(at)
+            left -= costs[at]
+    return _merged([(segments[at].start, segments[at].end) for at in sorted(taken)], segments)
 
 
 def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Spans:

@@ -18,12 +18,12 @@ from penchant.marking.grown import Grown
 from penchant.marking.lexical import growing_bm25, growing_indexes
 from penchant.marking.marks import Marker
 from penchant.marking.registry import Toolbox, fused
+from penchant.memory import spans
 from penchant.memory.assembly import Offer, assemble, dropped, raw, user_only, whole
 from penchant.memory.context import Context, Dialogue, How, Kept, Memory, Spans, Why
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import Episodes, OpenEpisodes
 from penchant.memory.similarity import COMPRESSED, RAW, Likeness, exchange_scores, likeness_for, markable
-from penchant.memory.spans import best_spans
 
 RECENT = 2
 """Last exchanges that always stand in the prompt."""
@@ -172,6 +172,6 @@ class _Looked:
 
     def _spans(self, position: int, *, answer: bool) -> Spans:
         places = self.episodes.of_turn(position, answer)
-        return best_spans(
-            self.counter, self.episodes.segments[places.start : places.stop], self.scores[places.start : places.stop]
-        )
+        part = slice(places.start, places.stop)
+        ending = spans.ENDING if answer else 0
+        return spans.best_spans(self.counter, self.episodes.segments[part], self.scores[part], ending=ending)
