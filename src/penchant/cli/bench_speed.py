@@ -26,7 +26,7 @@ def speed(
         typer.Option(
             "--parts",
             help="A: a request beside other ways, B: large histories, C: ingestion, D: where time goes, E: B in int8, "
-            "F: steering, distinct users in one batch.",
+            "F: steering, distinct users in one batch, G: a conversation that grows.",
         ),
     ] = ",".join(PARTS),
     model: ModelOption = "smollm2",

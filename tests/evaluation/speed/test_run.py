@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from penchant.errors import InputError, ModelError
+from penchant.evaluation.speed import growth, steering
 from penchant.evaluation.speed import run as speed
-from penchant.evaluation.speed import steering
 from penchant.evaluation.speed.report import markdown, read_results
 from penchant.evaluation.speed.run import SpeedOptions, described, run_speed
 from penchant.evaluation.speed.setting import Save, Setting
@@ -56,6 +56,28 @@ def test_ingestion(model: Path, tmp_path: Path) -> None:
     assert "## C. Ingestion\n\nA quick run" in page
     assert str(tmp_path) not in json.dumps(document)
     assert said[0] == "part C"
+
+
+def test_a_conversation_that_grows(model: Path, tmp_path: Path) -> None:
+    document = run_speed(_options(model, tmp_path, parts=["G"]))
+    result = document["parts"]["G"]["result"]
+    assert list(result["rows"]) == list(growth.MEMORIES)
+    for name, row in result["rows"].items():
+        assert [int(size) for size in row] == result["exchanges"]
+        for entry in row.values():
+            assert 0 < entry["tokens"] <= (256 if name == "full" else result["budget"])
+            assert 0 < entry["seconds"] <= entry["worst"]
+            assert entry["first_token"] > 0
+    page = markdown(document)
+    assert "## G. A conversation that grows" in page
+    assert sum(line.startswith("| full: ") for line in page.splitlines()) == 3
+
+
+def test_the_conversation_is_the_same_every_time_and_its_beginning_too() -> None:
+    few, many = growth.grown(5), growth.grown(9)
+    assert many[:5] == few
+    assert [exchange.number for exchange in many] == list(range(9))
+    assert not any("{" in exchange.user.text + (exchange.assistant or exchange.user).text for exchange in many)
 
 
 def test_steering(model: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,15 @@ def merge(path: Path, part: str, document: dict[str, Any], measured: dict[str, A
 
 def markdown(whole: dict[str, Any]) -> str:
     """The tables of the parts that are there."""
-    tables = {"A": _comparison, "B": _large, "C": _ingestion, "D": _where, "E": _large, "F": _steering}
+    tables = {
+        "A": _comparison,
+        "B": _large,
+        "C": _ingestion,
+        "D": _where,
+        "E": _large,
+        "F": _steering,
+        "G": _growth,
+    }
     titles = {
         "A": "A request against a history, beside other ways",
         "B": "Large histories",
@@ -61,6 +70,7 @@ def markdown(whole: dict[str, Any]) -> str:
         "D": "Where the time goes",
         "E": "Large histories, int8 keys",
         "F": "Steering, distinct users in one batch",
+        "G": "A conversation that grows",
     }
     lines = ["# Speed and memory", ""]
     ran: list[str] = []
@@ -211,6 +221,21 @@ def _steering(result: dict[str, Any]) -> list[str]:
         "",
         *_table(header, rows),
     ]
+
+
+def _growth(result: dict[str, Any]) -> list[str]:
+    figures: dict[str, tuple[str, Callable[[float], str]]] = {
+        "tokens": ("tokens of the prompt", lambda value: f"{value:,.0f}"),
+        "seconds": ("seconds to make it, one exchange being new", _seconds),
+        "first_token": ("seconds from the prompt to the first token", _seconds),
+    }
+    rows = [
+        [f"{name}: {title}", *(show(row[str(size)][key]) if str(size) in row else "" for size in result["exchanges"])]
+        for key, (title, show) in figures.items()
+        for name, row in result["rows"].items()
+    ]
+    header = ["exchanges before the question", *(f"{size:,}" for size in result["exchanges"])]
+    return [f"Budget {result['budget']:,} tokens; the full conversation has the window's.", "", *_table(header, rows)]
 
 
 def _spread(ratio: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ import torch
 from penchant.errors import InputError
 from penchant.evaluation.peers import find_peers
 from penchant.evaluation.provenance import machine, memory_bytes, own_revision, versions
-from penchant.evaluation.speed import comparison, ingestion, large, steering, where
+from penchant.evaluation.speed import comparison, growth, ingestion, large, steering, where
 from penchant.evaluation.speed.report import is_done, markdown, merge, read_results
 from penchant.evaluation.speed.setting import Save, Say, Setting, toolbox
 
@@ -26,6 +26,7 @@ PARTS: dict[str, Callable[[Setting, Save], None]] = {
     "D": where.measure,
     "E": large.measure_int8,
     "F": steering.measure,
+    "G": growth.measure,
 }
 #: Of the machine's memory, what one measurement may take.
 SHARE_OF_MEMORY = 0.75
