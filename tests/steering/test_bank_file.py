@@ -22,7 +22,7 @@ from penchant.steering.bank_file import (
     save_bank,
 )
 from penchant.steering.basis import basis_of
-from penchant.steering.coding import Storage
+from penchant.steering.coding import Storage, decode_numbers, encode_numbers
 from tests.steering.cases import MODEL, SITES, bank_of, places, same
 
 STORAGES: tuple[Storage, ...] = ("bfloat16", "int8", "low-rank")
@@ -66,6 +66,17 @@ def test_a_second_trip_changes_nothing(tmp_path: Path) -> None:
             save_bank(path, trips[-1], "low-rank", basis=FEW)
             trips.append(load_bank(path, MODEL, basis=FEW))
         assert same(trips[1], trips[2]) and same(trips[2], trips[3])
+
+
+@pytest.mark.parametrize("largest", [1.0, 1 + 2**-13, 1 + 2**-12, 1 - 2**-13, 1 + 3 * 2**-13, 0.7, 1e-30, 1e20])
+def test_coefficients_withstand_rounding_errors(largest: float) -> None:
+    """A trip through vectors and back changes their last digits."""
+    written = encode_numbers("c", torch.tensor([[largest, -largest / 3, largest / 1e4]]), "low-rank")
+    again = decode_numbers("c", written)
+    assert float((again[0, 0] - largest).abs()) <= largest * 2**-13
+    for nudge in (1 - 2e-6, 1.0, 1 + 2e-6):
+        found = encode_numbers("c", again * nudge, "low-rank")
+        assert all(torch.equal(found[name], written[name]) for name in written)
 
 
 def test_a_row_of_zeros_stays_zero(tmp_path: Path) -> None:
