@@ -63,13 +63,13 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
         shown.enter("/instructions edit 1 Always answer in Dutch.")
         shown.wait("- Always answer in one sentence.")
         shown.enter("/instructions all")
-        listed = shown.wait("by “Always answer in Dutch.”").rpartition("/instructions all")[2]
+        listed = shown.wait(lambda screen: "by “Always answer in Dutch.”" in " ".join(screen.split()))
+        listed = listed.rpartition("/instructions all")[2]
         assert listed.index("1  Always answer in Dutch.") < listed.index("in turn 0 · ended")
         shown.resize(60, 24)
         shown.enter("/why")
-        why = shown.wait("answer ").rpartition("/why")[2]
-        shown.wait(lambda screen: "answer" in screen.rpartition("seconds  ")[2])
-        assert "past exchanges" in why
+        why = shown.wait(lambda screen: "answer" in screen.rpartition("seconds  ")[2]).rpartition("/why")[2]
+        assert why.index("1  Always answer in") < why.index("past exchanges") < why.index("notes from the history")
         assert max(map(len, shown.lines())) <= 60
         shown.keys("Up", "Up", "Up", "Up")  # the history of this session, not of any other
         shown.wait(lambda screen: screen.rstrip().endswith("› I live in 東京 👩‍🍳 with Änna"))
