@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,6 +44,26 @@ def chat(home: Home, folder: Path, *options: str, after: int = 0, width: int = 8
         yield shown
 
 
+def in_the_middle(said: str) -> Callable[[str], bool]:
+    """Whether some of the answer is on the screen: something that isn't the line of what is waited for."""
+
+    def answering(screen: str) -> bool:
+        _, found, below = screen.rpartition(said)
+        return bool(found and below.strip()) and not any(sign in below for sign in ("thinking", "reading", "stopping"))
+
+    return answering
+
+
+def under(line: str, sign: str) -> Callable[[str], bool]:
+    """Whether something is on the screen under the last line of that text."""
+
+    def there(screen: str) -> bool:
+        _, found, below = screen.rpartition(line)
+        return bool(found) and sign in " ".join(below.split())
+
+    return there
+
+
 def answers(home: Home) -> list[tuple[str, bool]]:
     with Store(home.store) as store:
         (entry,) = store.dialogues.list("ann")
@@ -63,12 +83,12 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
         shown.enter("/instructions edit 1 Always answer in Dutch.")
         shown.wait("- Always answer in one sentence.")
         shown.enter("/instructions all")
-        listed = shown.wait(lambda screen: "by “Always answer in Dutch.”" in " ".join(screen.split()))
+        listed = shown.wait(under("/instructions all", "by “Always answer in Dutch.”"))
         listed = listed.rpartition("/instructions all")[2]
         assert listed.index("1  Always answer in Dutch.") < listed.index("in turn 0 · ended")
         shown.resize(60, 24)
         shown.enter("/why")
-        why = shown.wait(lambda screen: "answer" in screen.rpartition("seconds  ")[2]).rpartition("/why")[2]
+        why = shown.wait(under("seconds  ", "answer")).rpartition("/why")[2]
         assert why.index("1  Always answer in") < why.index("past exchanges") < why.index("notes from the history")
         assert max(map(len, shown.lines())) <= 60
         shown.keys("Up", "Up", "Up", "Up")  # the history of this session, not of any other
@@ -81,7 +101,7 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
         shown.wait("erased: 2 turns (2, 3), 0 instructions, 1 record")
         shown.keys("Up", "Up")
         shown.enter("/history")  # nothing of it can be typed again
-        history = shown.wait(lambda screen: "1  " in screen.rpartition("/history")[2]).rpartition("erased:")[2]
+        history = shown.wait(under("/history", "1 ")).rpartition("erased:")[2]
         assert "東京" not in history
         shown.keys("C-d")
         assert shown.left() == 0
@@ -113,7 +133,7 @@ def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> 
     held.touch()
     with chat(home, tmp_path, after=8) as shown:
         shown.enter("Tell me something long.")
-        shown.wait(lambda screen: len(screen.rpartition("something long.")[2].strip()) > 3)
+        shown.wait(in_the_middle("something long."))
         shown.keys("C-c")
         shown.wait("^C")
         held.unlink()
@@ -122,6 +142,7 @@ def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> 
         shown.wait("(stopped)")
         ((_, _), (part, stopped)) = answers(home)
         assert stopped
+        assert part
         shown.enter("/why")
         shown.wait("there is none yet")
         shown.enter("/retry")
@@ -168,7 +189,7 @@ def test_after_kill_9_the_turn_is_there_and_the_answer_is_missing(home: Home, tm
     held.touch()
     with chat(home, tmp_path, after=8) as shown:
         shown.enter("From now on, answer in French.")
-        shown.wait(lambda screen: len(screen.rpartition("in French.")[2].strip()) > 3)
+        shown.wait(in_the_middle("in French."))
         os.kill(shown.process, signal.SIGKILL)
         assert shown.left() == -1
     held.unlink()
@@ -181,7 +202,7 @@ def test_after_kill_9_the_turn_is_there_and_the_answer_is_missing(home: Home, tm
         shown.enter("/retry")
         shown.wait("of 400 tokens")
         shown.enter("/history")
-        shown.wait(lambda screen: "1  " in screen.rpartition("/history")[2])
+        shown.wait(under("/history", "1 "))
         assert "missing" not in shown.screen().rpartition("/history")[2]
         shown.keys("C-d")
         assert shown.left() == 0
