@@ -23,6 +23,7 @@ from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError, ModelError
+from penchant.history.surrogates import without_surrogates
 from penchant.lens.lens import Lens, attention_rows
 from penchant.lens.seam import probing
 from penchant.models.kv import growing_cache
@@ -138,6 +139,7 @@ class Judge:
         return [(one.keys, one.values) for one in layers if one.keys is not None and one.values is not None]
 
     def _ids(self, text: str) -> list[int]:
+        text = without_surrogates(text)
         return list(self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _read(self, sentences: Sequence[str]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 
 from penchant.history.dialogue import Instruction
+from penchant.history.surrogates import without_surrogates
 from penchant.memory.context import Detector, Found
 from penchant.models.chat import generate_stream, render_chat
 from penchant.models.loading import LoadedModel
@@ -51,6 +52,7 @@ def rhea(loaded: LoadedModel) -> Detector:
 
 def says_yes(loaded: LoadedModel, text: str) -> bool:
     """Whether the model answers YES about a turn."""
+    text = without_surrogates(text)
     ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     if len(ids) > TURN_TOKENS:
         text = str(loaded.tokenizer.decode(ids[:TURN_TOKENS]))
