@@ -287,6 +287,7 @@ def main() -> None:
     options.add_argument("--model", default="smollm2")
     options.add_argument("--fit", action="store_true")
     options.add_argument("--most", type=int, default=60, help="turns of a part that are put to the model (0: none)")
+    options.add_argument("--detectors", help="only these, beside what --out has of the others; default: all")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = options.parse_args()
@@ -308,6 +309,11 @@ def main() -> None:
         detectors["patterns, then judge"] = (lambda: detector(judge), False)
         detectors["judge alone"] = (lambda: alone(judge, entry["alone"] if entry else 0.5), True)
         detectors["rhea"] = (lambda: rhea(toolbox.loaded), True)
+    detectors["rhea, its patterns"] = (lambda: rhea(None), False)
+    if chosen.detectors:
+        detectors = {name: detectors[name] for name in chosen.detectors.split(";")}
+        earlier = json.loads((chosen.out / "instructions.json").read_text(encoding="utf-8"))
+        document = {**earlier, "then": {key: document[key] for key in ("command", "git", "machine")}}
     lines = [
         "| detector | turns of | n | precision | recall | F1 | F1 of spans | s a turn |",
         "|---|---|---|---|---|---|---|---|",
@@ -322,14 +328,15 @@ def main() -> None:
             results[label := part if written is None else f"{part}, {written}"] = measure(
                 detect, sampled(some, chosen.most) if slow else some
             )
-            lines.append(line(name, label, results[label]))
-            print(lines[-1], flush=True)
+            print(line(name, label, results[label]), flush=True)
         document["detectors"][name] = results
         if not slow:
             document.setdefault("sequences", {})[name] = {
                 part: superseded(detect, [row for row in sequences if row["part"] == part]) for part in ("tune", "test")
             }
-        write(chosen.out, document, lines)
+        measured = document["detectors"].items()
+        shown = [line(name, part, result) for name, parts in measured for part, result in parts.items()]
+        write(chosen.out, document, [*lines, *shown])
 
 
 if __name__ == "__main__":

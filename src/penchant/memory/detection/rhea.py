@@ -39,11 +39,11 @@ QUESTION = (
 )
 
 
-def rhea(loaded: LoadedModel) -> Detector:
-    """Rhea's detector over one model. A turn is cut to 512 tokens for the question."""
+def rhea(loaded: LoadedModel | None) -> Detector:
+    """Rhea's detector over one model; None: its patterns alone. A turn is cut to 512 tokens for the question."""
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
-        if not (_PATTERN.search(text) or says_yes(loaded, text)):
+        if not (_PATTERN.search(text) or (loaded is not None and says_yes(loaded, text))):
             return Found()
         return Found((Instruction("", text),))
 
