@@ -93,4 +93,6 @@ def terminal(
         subprocess.run([*begin, "--", *command], check=True, env=own)
         yield made
     finally:
+        place = Path(made.tmux("display-message", "-p", "#{socket_path}").strip())
         subprocess.run([str(TMUX), "-L", made.socket, "kill-server"], check=False, capture_output=True)
+        place.unlink(missing_ok=True)
