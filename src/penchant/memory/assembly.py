@@ -205,9 +205,11 @@ def assemble(
     draft.used = _smallest(draft, budget)
     draft.instruct()
     draft.summarise(summary)
+    draft.used = draft.tokens()  # templates that fill in a system message of their own make the estimate a poor one
     draft.grant(always, share=ALWAYS_SHARE)
     draft.grant(Offer(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
     draft.note()
+    draft.used = draft.tokens()
     there = {one.position for one in always}
     draft.grant((one for one in offers if one.position not in there), patience=1 if contiguous else MISSES)
     draft.grant(always)  # what room is left, they may use after all
