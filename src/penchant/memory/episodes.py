@@ -35,7 +35,8 @@ class Episodes:
         self._records: list[Record] = []
         self._segments: list[Segment] = []
         self._starts: list[tuple[int, int]] = []  # of each exchange: its first record, its first segment
-        self.history, self.segments = History((), name), ()
+        self.history = History((), name)
+        self.segments: Sequence[Segment] = ()
 
     def grow(self, past: tuple[Exchange, ...]) -> None:
         """Hold exactly these exchanges. What they have in common with those before, from the start, is kept."""
@@ -53,8 +54,8 @@ class Episodes:
                 self._segments += segment_record(made, len(self._records), self.unit)
                 self._records.append(made)
         self._past = past
-        self.history: History = History(self._records, self.name)
-        self.segments: Sequence[Segment] = tuple(self._segments)
+        self.history = History(self._records, self.name)
+        self.segments = tuple(self._segments)
 
     @property
     def first(self) -> IntArray:

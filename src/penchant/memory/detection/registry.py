@@ -9,13 +9,25 @@ from penchant.marking.registry import Toolbox
 from penchant.memory.context import Detector
 from penchant.memory.detection.judge import Judge
 from penchant.memory.detection.patterns import detector, patterns
+from penchant.memory.detection.probe import Probe, fitted_for
 from penchant.memory.detection.rhea import rhea
 
-DEFAULT_DETECTOR = "patterns"
+DEFAULT_DETECTOR = "penchant"
+
+
+def probed(toolbox: Toolbox) -> Detector:
+    """Patterns, and for what they pass over the probe of the model's hidden states; for a model that no probe was
+    fitted on, patterns alone."""
+    fitted = fitted_for(toolbox.loaded.fingerprint)
+    if fitted is None:
+        return patterns()
+    return detector(Probe(toolbox.loaded, fitted), lambda sentence, found: found.sure != "yes" and not sentence.asks)
+
 
 DETECTORS: dict[str, Callable[[Toolbox], Detector]] = {
+    "penchant": probed,
     "patterns": lambda toolbox: patterns(),
-    "penchant": lambda toolbox: detector(Judge(toolbox.lens)),
+    "judge": lambda toolbox: detector(Judge(toolbox.lens)),
     "rhea": lambda toolbox: rhea(toolbox.loaded),
 }
 
