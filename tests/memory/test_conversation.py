@@ -296,3 +296,21 @@ def test_the_system_prompt_stays_first(store: Store) -> None:
 
 def _files(store: Store) -> list[Path]:
     return [path for path in store.directory.rglob("*") if path.is_file()]
+
+
+def test_what_ends_an_until_ends_nothing_else(store: Store) -> None:
+    conversation = opened(store)
+    say(conversation, ORDER)
+    say(conversation, "Answer in upper case until I say stop.")
+    said = say(conversation, "Okay, stop now.")
+    assert [one.text for one in said.ended] == ["Answer in upper case until I say stop."]
+    assert [one.text for one in conversation.instructions] == [ORDER]
+
+
+def test_an_order_for_this_conversation_goes_before_a_lasting_one_here_alone(store: Store) -> None:
+    say(opened(store), "From now on always answer in English.")
+    here = opened(store, name="second")
+    said = say(here, "In this chat answer in Norwegian.")
+    assert said.ended == ()
+    assert [one.text for one in here.instructions] == ["In this chat answer in Norwegian."]
+    assert [one.text for one in opened(store, name="third").instructions] == ["From now on always answer in English."]

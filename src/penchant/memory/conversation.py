@@ -123,9 +123,10 @@ class Conversation:
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Those that stand, in the order they were given; the user's lasting ones of other conversations among them."""
+        """Those to be followed now, in the order they were given; the user's lasting ones of other conversations among
+        them."""
         self.notebook.end_overdue(self._turns, _now())
-        return self.notebook.standing
+        return self.notebook.in_force
 
     def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Said:
         """The answer to the user's turn; greedy by default. sampling: temperature, seed.
@@ -234,8 +235,7 @@ class Conversation:
     def _learn(self, turn: Turn) -> Learned:
         """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
         again changes nothing."""
-        self.notebook.end_overdue(self._turns, turn.when or _now())  # forgetting the turn undoes it
-        given, ended = self.notebook.read(turn, self.detector(turn.text, self.notebook.standing))
+        given, ended = self.notebook.read(self._turns, self.detector)
         if self.store is None:
             return given, ended, ()
         spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]

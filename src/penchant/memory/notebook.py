@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Scope, Turn
 from penchant.history.store import Store
-from penchant.memory.context import Found
-from penchant.memory.detection.until import ended_until
-from penchant.memory.ledger import instruction_id, record_found
+from penchant.memory.context import Detector
+from penchant.memory.ledger import after_turn, expire, in_force, instruction_id
 
 
 class Notebook:
@@ -26,19 +25,26 @@ class Notebook:
 
     @property
     def standing(self) -> tuple[Instruction, ...]:
-        """In the order they were given."""
+        """In the order they were given; those that others go before for now, too (see `in_force`)."""
         return tuple(one for one in self._all if one.stands)
+
+    @property
+    def in_force(self) -> tuple[Instruction, ...]:
+        """Those to be followed now, in the order they were given."""
+        return in_force(self._all, self.conversation)
 
     @property
     def written(self) -> tuple[Instruction, ...]:
         """All, ended ones too, in the order they were given."""
         return self._all
 
-    def read(self, turn: Turn, found: Found) -> tuple[tuple[Instruction, ...], tuple[Instruction, ...]]:
-        """Writes down what was found in a turn: those that are new, and those that no longer stand. Reading the same
-        turn again changes nothing."""
+    def read(
+        self, turns: Sequence[Turn], detector: Detector
+    ) -> tuple[tuple[Instruction, ...], tuple[Instruction, ...]]:
+        """Writes down what the last of the turns, the user's newest, says: those that are new, and those that no longer
+        stand. Reading the same turn again changes nothing."""
         before = {one.id: one for one in self._all}
-        after = record_found(self._all, found, conversation=self.conversation, turn=turn.number, when=turn.when)
+        after = after_turn(self._all, turns, detector, self.conversation)
         given = tuple(one for one in after if one.id not in before)
         ended = tuple(one for one in after if not one.stands and one.id in before and before[one.id].stands)
         self._put([*given, *ended])
@@ -67,9 +73,8 @@ class Notebook:
 
     def end_overdue(self, turns: Sequence[Turn], now: datetime) -> None:
         """Ends what was to stand only until something that has come."""
-        overdue = [one for one in self.standing if one.scope == "until" and ended_until(one, turns, now)]
-        if overdue:
-            self._put([replace(one, ended=now, ended_by="until") for one in overdue])
+        after = expire(self._all, turns, conversation=self.conversation, now=now)
+        self._put([new for new, old in zip(after, self._all, strict=True) if new != old])
 
     def forget(self, turns: Sequence[int]) -> None:
         """As if these turns had never been: what was given in them is gone, and what that had ended stands again. In a
