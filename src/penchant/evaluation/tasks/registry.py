@@ -9,6 +9,7 @@ from penchant.evaluation.tasks import (
     lamp,
     locomo,
     locomo_chat,
+    locomo_replies,
     longlamp,
     movielens,
     mt_eval,
@@ -23,6 +24,7 @@ TASKS: dict[str, Task] = {
     task.name: task
     for task in (
         locomo.TASK,
+        locomo_replies.TASK,
         *lamp.TASKS,
         blog18f.TASK,
         *longlamp.TASKS,
