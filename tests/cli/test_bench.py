@@ -111,6 +111,16 @@ def test_marking_measures_evidence_alone(penchant: Invoke, data: Path, tmp_path:
     assert cells["bm25"]["values"].get("loss") is None
 
 
+def test_categories_choose_items(penchant: Invoke, data: Path, tmp_path: Path) -> None:
+    file = data / "locomo.json"
+    samples = json.loads(file.read_text(encoding="utf-8"))
+    samples[-1]["qa"][1]["category"] = 1
+    file.write_text(json.dumps(samples), encoding="utf-8")
+    given = ("bench", "mark", "--data", data, "--out", tmp_path / "out", "--model", "{model}", "--json")
+    document = penchant(*given, "--methods", "recency", "--categories", "1").document
+    assert (document["task"]["items"], document["categories"]) == (1, "1")
+
+
 def test_a_failed_item_ends_with_exit_code_one_and_a_report(
     penchant: Invoke, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +152,7 @@ def test_a_failed_item_ends_with_exit_code_one_and_a_report(
         (("--task", "acl"), "no task 'acl' for bench compress: expected one of locomo"),
         (("--part", "half"), "--part 'half': expected one of tune, test, all"),
         (("--seeds", "a"), "whole numbers"),
+        (("--categories", "fact"), "begins with fact: expected some of 4"),
         (("--cap", "bm25"), "expected NAME=N"),
         (("--budgets", "lots"), "lots"),
         (("--budgets", "5000"), "don't fit the window"),

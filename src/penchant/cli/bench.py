@@ -76,6 +76,10 @@ def _command(kind: Bench) -> Callable[..., None]:
         ] = None,
         part: Annotated[str, typer.Option("--part", help="Users to measure on: test, tune or all.")] = "test",
         limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many items, evenly spread.")] = None,
+        categories: Annotated[
+            str | None,
+            typer.Option("--categories", metavar="NAMES", help="Only items whose category begins with one of these."),
+        ] = None,
         seeds: Annotated[
             str, typer.Option("--seeds", metavar="LIST", help="For whatever is drawn at random.")
         ] = "0,1,2" if kind == "steer" else "0",
@@ -122,6 +126,8 @@ def _command(kind: Bench) -> Callable[..., None]:
         items = {seed: _items(chosen, data, part, seed) for seed in _numbers(seeds)}
         if held_out:
             items = {seed: newest_held_out(some, held_out) for seed, some in items.items()}
+        if categories is not None:
+            items = {seed: _of_categories(some, _names(categories)) for seed, some in items.items()}
         items = {seed: limited(some, limit) for seed, some in items.items()}
         if methods is None and not any(item.evidence for some in items.values() for item in some):
             names = [name for name in names if name != "gold"]
@@ -144,6 +150,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             "benchmark": kind,
             "part": part,
             "limit": limit,
+            **({"categories": categories} if categories is not None else {}),
             "data": data.name,
             "calibration": _calibration_name(kit),
         }
@@ -211,6 +218,14 @@ def _items(task: Task, data: Path, part: str, seed: int) -> list[Item]:
     if not items:
         raise InputError(f"{data} has no items of part {part!r} for task {task.name}: try --part all")
     return items
+
+
+def _of_categories(items: list[Item], names: Sequence[str]) -> list[Item]:
+    found = [item for item in items if item.category.startswith(tuple(names))]
+    if not found:
+        known = ", ".join(sorted({item.category for item in items}))
+        raise InputError(f"no item has a category that begins with {' or '.join(names)}: expected some of {known}")
+    return found
 
 
 def _calibration_name(kit: Kit) -> str | None:

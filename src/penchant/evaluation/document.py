@@ -24,7 +24,7 @@ def make_document(
 ) -> dict[str, Any]:
     """The results of every row in the journal that belongs to the plan's items, whichever run measured it.
 
-    about: benchmark, part, limit, data, calibration, as the caller knows them. versus: the method that the
+    about: benchmark, part, limit, categories, data, calibration, as the caller knows them. versus: the method that the
     others are compared with. No text of the data is in it.
     """
     items = {(seed, item.id): item for seed, some in plan.items.items() for item in some}
@@ -38,6 +38,7 @@ def make_document(
         "command": " && ".join(journal.commands),
         "part": about["part"],
         "limit": about["limit"],
+        **({"categories": about["categories"]} if about.get("categories") else {}),
         "seeds": list(plan.items),
         **provenance(Path(__file__).parent),
         "model": {

@@ -158,7 +158,9 @@ def setting(document: Document) -> list[tuple[str, str]]:
     found = {
         "Command": document.get("command"),
         "Task": f"{task['name']}: {task['about']}",
-        "Data": _listed({"part": document.get("part"), "limit": document.get("limit"), "file": task.get("data")}),
+        "Data": _listed(
+            {**{name: document.get(name) for name in ("part", "limit", "categories")}, "file": task.get("data")}
+        ),
         "Items": f"{summary['items']:,} of {summary['users']:,} users, seeds {_joined(document.get('seeds') or ())}",
         "Model": model["name"],
         "Model details": _listed({name: value for name, value in model.items() if name != "name"}),
