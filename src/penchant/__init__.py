@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from penchant.errors import PenchantError
     from penchant.history import History, Record, Request, Segment, Store, load_history
     from penchant.marking.marks import Marks
+    from penchant.memory.conversation import Conversation
     from penchant.models import LoadedModel, load_model
     from penchant.personalizer import Answer, Personalizer
 
 __all__ = [
     "Answer",
+    "Conversation",
     "History",
     "LoadedModel",
     "Marks",
@@ -29,6 +31,7 @@ __all__ = [
 
 _WHERE = {
     "Answer": "personalizer",
+    "Conversation": "memory.conversation",
     "History": "history",
     "LoadedModel": "models",
     "Marks": "marking.marks",

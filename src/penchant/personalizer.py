@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from penchant.compression.budget import count_tokens, history_counter, resolve_budget
 from penchant.compression.layout import lay_out
@@ -26,6 +26,8 @@ from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
+from penchant.memory.conversation import Conversation
+from penchant.memory.talk import Talk
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.intervention import Intervention
@@ -35,10 +37,6 @@ from penchant.steering.methods.registry import DEFAULT_METHOD
 from penchant.steering.personal import Steered
 from penchant.steering.report import Report
 from penchant.steering.request import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
-
-if TYPE_CHECKING:
-    from penchant.memory.conversation import Conversation
-    from penchant.memory.talk import Talk
 
 DEFAULT_BUDGET = "2%"
 #: Histories whose segments are remembered between requests.
@@ -256,8 +254,6 @@ class Personalizer:
 
     @cached_property
     def _talk(self) -> Talk:
-        from penchant.memory.talk import Talk
-
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
