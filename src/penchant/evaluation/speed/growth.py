@@ -36,7 +36,7 @@ class _Sizes:
     rounds: int
 
 
-FULL, QUICK = _Sizes((10, 30, 100, 300, 1000, 3000), 5), _Sizes((3, 6), 2)
+FULL, QUICK = _Sizes((10, 30, 100, 300, 1000), 3), _Sizes((3, 6), 2)
 
 
 def measure(setting: Setting, save: Save) -> None:
