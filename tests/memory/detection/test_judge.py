@@ -111,5 +111,5 @@ def test_names() -> None:
     assert DEFAULT_DETECTOR in DETECTORS
     for name in DETECTORS:
         assert callable(make_detector(name, toolbox))
-    with pytest.raises(InputError, match="no detector 'x': expected one of patterns, penchant, rhea"):
+    with pytest.raises(InputError, match="no detector 'x': expected one of penchant, patterns, judge, rhea"):
         make_detector("x", toolbox)
