@@ -4,13 +4,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from penchant.models.loading import LoadedModel, load_model
 from tests.commands import home, penchant, tiny_directory  # noqa: F401 (fixtures)
 
 # The machine may be busy: a slow example is no failing one.
-settings.register_profile("penchant", deadline=None)
+settings.register_profile("penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("penchant")
 
 
