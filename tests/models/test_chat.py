@@ -197,9 +197,9 @@ def test_begin_of_text_is_not_doubled(llama: LoadedModel) -> None:
     calls: list[bool] = []
     real = type(begins.tokenizer).__call__
 
-    def spy(self: object, text: str, add_special_tokens: bool = True) -> object:
+    def spy(self: object, text: str, add_special_tokens: bool = True, **options: object) -> object:
         calls.append(add_special_tokens)
-        return real(self, text, add_special_tokens=add_special_tokens)
+        return real(self, text, add_special_tokens=add_special_tokens, **options)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(begins.tokenizer), "__call__", spy)

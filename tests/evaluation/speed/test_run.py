@@ -156,7 +156,7 @@ def test_a_part_that_is_done_is_left_alone(model: Path, tmp_path: Path, monkeypa
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"parts": ["A", "G"]}, "no part 'G': expected some of A, B, C, D, E, F"),
+        ({"parts": ["A", "H"]}, "no part 'H': expected some of A, B, C, D, E, F, G"),
         ({"parts": ["C"], "calibration": Path("missing.json")}, "no calibration missing.json"),
         ({"parts": ["A"], "peers": Path("missing")}, "no folder"),
         ({"parts": ["A"]}, "needs a window of 2148 tokens, and tiny has 512"),
