@@ -314,7 +314,7 @@ def write(folder: Path, document: Row, lines: Sequence[str]) -> None:
     (folder / "instructions.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def main() -> None:  # noqa: PLR0915
+def main() -> None:  # noqa: PLR0915 (one step after another)
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--data", type=Path, help="folder of MT-Eval in its own layout")
     options.add_argument("--model", default="smollm2")

@@ -55,14 +55,15 @@ def _replies(path: Path) -> dict[str, list[Record]]:
     found: dict[str, list[Record]] = {}
     said: list[Record] = []
     place: tuple[str, object] | None = None
-    for conversation, record in importer.read(path):
+    for conversation, turn in importer.read(path):
+        record = turn
         if place != (conversation, record.meta["session"]):
             said, place = [], (conversation, record.meta["session"])
         user = f"{conversation}/{record.meta['speaker']}"
         if said and said[-1].meta["speaker"] == record.meta["speaker"]:
             before = said.pop()
             text = f"{_words(before)} {_words(record)}"
-            record = Record(f"{record.meta['speaker']}: {text}", before.id, when=before.when, meta=before.meta)  # noqa: PLW2901
+            record = Record(f"{record.meta['speaker']}: {text}", before.id, when=before.when, meta=before.meta)
             if found.get(user) and found[user][-1].id == before.id:
                 found[user].pop()
         if said:
