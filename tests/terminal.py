@@ -20,9 +20,18 @@ SETTINGS = "set -g remain-on-exit on\nset -g history-limit 9000\nset -g default-
 PATIENCE = 120.0  # seconds; the machine may be busy
 
 
+# A shell keeps the exit code: tmux doesn't have it yet, or ever, on every machine when the screen has stood still.
+# Ctrl-C is for the program; the shell outlives it.
+KEEPING = """trap : INT
+sh -c 'echo $$ > "$0"; exec "$@"' "$0/pid" "$@"
+echo $? > "$0/ending" && mv "$0/ending" "$0/status"
+"""
+
+
 @dataclass(frozen=True)
 class Terminal:
     socket: str
+    folder: Path
 
     def tmux(self, *arguments: str) -> str:
         command = [str(TMUX), "-u", "-L", self.socket, *arguments]
@@ -68,12 +77,13 @@ class Terminal:
 
     @property
     def process(self) -> int:
-        return int(self.tmux("display-message", "-p", "#{pane_pid}"))
+        return int((self.folder / "pid").read_text())
 
     def left(self) -> int:
-        """The exit code, when the program is over; -1 for one that was killed."""
-        self.wait(lambda _: self.tmux("display-message", "-p", "#{pane_dead}").strip() == "1")
-        return int(self.tmux("display-message", "-p", "#{pane_dead_status}").strip() or -1)
+        """The exit code, when the program is over, as a shell gives it: 128 and the signal for one that was killed."""
+        status = self.folder / "status"
+        self.wait(lambda _: status.exists())
+        return int(status.read_text())
 
 
 @contextmanager
@@ -81,16 +91,19 @@ def terminal(
     command: list[str], environment: Mapping[str, str], folder: Path, *, width: int = 80, height: int = 30
 ) -> Iterator[Terminal]:
     """A program in a terminal of its own."""
-    settings = folder / "tmux.conf"
+    name = f"penchant-{uuid.uuid4().hex[:12]}"
+    made = Terminal(name, folder / name)
+    made.folder.mkdir()
+    settings = made.folder / "tmux.conf"
     settings.write_text(SETTINGS, encoding="utf-8")
-    made = Terminal(f"penchant-{uuid.uuid4().hex[:12]}")
     size = ["-x", str(width), "-y", str(height)]
     begin = [str(TMUX), "-u", "-L", made.socket, "-f", str(settings), "new-session", "-d", *size, "-c", str(folder)]
     own = {**environment, "LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TERM": "xterm-256color"}
     for name in ("TMUX", "COLUMNS", "LINES", "NO_COLOR"):
         own.pop(name, None)
     try:
-        subprocess.run([*begin, "--", *command], check=True, env=own)
+        keeping = ["sh", "-c", KEEPING, str(made.folder), *command]
+        subprocess.run([*begin, "--", *keeping], check=True, env=own)
         yield made
     finally:
         place = Path(made.tmux("display-message", "-p", "#{socket_path}").strip())

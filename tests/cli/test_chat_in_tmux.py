@@ -191,7 +191,7 @@ def test_after_kill_9_the_turn_is_there_and_the_answer_is_missing(home: Home, tm
         shown.enter("From now on, answer in French.")
         shown.wait(in_the_middle("in French."))
         os.kill(shown.process, signal.SIGKILL)
-        assert shown.left() == -1
+        assert shown.left() == 128 + signal.SIGKILL
     held.unlink()
     assert answers(home) == [("From now on, answer in French.", False)]
     with chat(home, tmp_path, "--resume") as shown:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penchant.history.dialogue import Turn
@@ -192,10 +192,11 @@ pieces = st.one_of(
 
 
 @settings(max_examples=150)
+@example(text="I live in 0\U00012550", language=None, skip=[])
 @given(
-    st.lists(pieces, max_size=12).map("".join),
-    st.sampled_from([None, "en", "de", "xx"]),
-    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=2),
+    text=st.lists(pieces, max_size=12).map("".join),
+    language=st.sampled_from([None, "en", "de", "xx"]),
+    skip=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=2),
 )
 def test_any_text_gives_spans_in_order(text: str, language: str | None, skip: list[tuple[int, int]]) -> None:
     end = 0

@@ -17,7 +17,7 @@ from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
 from penchant.steering.likelihood import Exchange
 from penchant.steering.methods.learning import Course
-from tests.evaluation.methods.test_steered import LOADED, SEEDED, TASK, TEST, TUNE, ask, kit, same, shared
+from tests.evaluation.methods.steered_cases import LOADED, SEEDED, TASK, TEST, TUNE, ask, kit, same, shared
 from tests.families import tiny
 
 NAMES = ("lofit", "soft-injection")

@@ -165,7 +165,9 @@ def _value(taken: str, sentence: str, topic: Topic, language: Language) -> str |
             break
     while kept and kept[-1].lower() in _PARTICLES:
         kept.pop()
-    return " ".join(split_words(" ".join(kept[:5]))) or None
+    value = " ".join(split_words(" ".join(kept[:5])))
+    # What has no glyph can't be shown to anybody as somebody's value.
+    return value if value and value.isprintable() else None
 
 
 def _stem(word: str, language: Language) -> str:
