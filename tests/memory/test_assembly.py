@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from penchant.compression.budget import harmless
 from penchant.errors import InputError
-from penchant.memory.assembly import INSTRUCTIONS, NOTES, Offer, assemble, dropped, joined, raw, user_only
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, Kept
 from penchant.memory.counting import Counter
+from penchant.memory.rendering import INSTRUCTIONS, NOTES, dropped, joined, raw, user_only
 from penchant.models.chat import prompt_ids, render_chat
 from tests.memory.dialogues import dialogue_of, dialogues, instruction, model, profile_of
 
@@ -161,9 +162,10 @@ def test_special_tokens_in_turns_end_nothing() -> None:
     assert prompt.count("<|system|>") == 0
 
 
-def test_spans_are_joined_by_what_is_between_them_or_a_mark() -> None:
+def test_spans_are_joined_by_what_is_between_them_or_by_as_much_as_it_takes() -> None:
     assert joined("One.  Two. Three.", ((0, 4), (6, 10))) == "One.  Two."
-    assert joined("One. Two. Three.", ((0, 4), (10, 16))) == "One. … Three."
+    assert joined("One. Two. Three.", ((0, 4), (10, 16))) == "One. Three."
+    assert joined("- One.\n- Two.\n- Three.", ((0, 6), (14, 22))) == "- One.\n- Three."
 
 
 def test_few_exchanges_are_counted_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

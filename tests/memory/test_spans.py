@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from penchant.compression.budget import harmless
 from penchant.history.dialogue import Turn
-from penchant.memory.assembly import joined
 from penchant.memory.context import Spans
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import sentences
+from penchant.memory.rendering import joined
 from penchant.memory.spans import beginning, best_spans
 from tests.memory.dialogues import model
 
@@ -28,14 +28,26 @@ def said(scores: list[float], text: str = TEXT, **options: float) -> str:
     return joined(text, spans(scores, text, **options))
 
 
-def test_best_sentences_in_time_order_with_a_mark_where_something_is_left_out() -> None:
-    assert said([1, 0.1, 0.1, 0.9], cap=40, share=0.5) == "One is here. … Four is new."
+def test_best_sentences_in_time_order() -> None:
+    assert said([1, 0.1, 0.1, 0.9], cap=40, share=0.5) == "One is here. Four is new."
     assert said([0.1, 1, 0.9, 0.1], cap=40, share=0.5) == "Two is there. Three is gone."
     assert spans([0.1, 1, 0.9, 0.1], cap=40, share=0.5) == ((13, 41),)
 
 
+def test_edges_stay_where_they_are_short_and_leave_room_for_the_best() -> None:
+    text = "Dear diary, hello. Two is there. Three is gone. Four is new. So it goes."
+    scores = [0.1, 0.1, 1, 0.1, 0.1]
+    assert said(scores, text) == "Three is gone."
+    assert said(scores, text, edges=True) == "Dear diary, hello. Three is gone. So it goes."
+    best, last = COUNTER.text("Three is gone."), COUNTER.text("So it goes.")
+    assert said(scores, text, edges=True, cap=best) == "Three is gone."
+    assert said(scores, text, edges=True, cap=best + last) == "Three is gone. So it goes."
+    long = f"{'Once and again ' * 9}I sat. Two is there. Three is gone."
+    assert said([0.1, 1, 0.1], long, edges=True, cap=COUNTER.text(long) + 9) == "Two is there. Three is gone."
+
+
 def test_share_of_the_best_and_only_the_best_where_no_mark_is_positive() -> None:
-    assert said([1, 0.49, 0.51, 0.2], cap=99, share=0.5) == "One is here. … Three is gone."
+    assert said([1, 0.49, 0.51, 0.2], cap=99, share=0.5) == "One is here. Three is gone."
     assert said([-3, -1, -2, -4], cap=99, share=0.5) == "Two is there."
 
 

@@ -8,21 +8,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from penchant.compression.budget import harmless
-from penchant.compression.layout import GAP
 from penchant.compression.profile import Profile
 from penchant.errors import InputError
-from penchant.history.dialogue import Exchange, Instruction
-from penchant.memory.context import Context, Dialogue, How, Kept, Spans, Why
+from penchant.history.dialogue import Instruction
+from penchant.memory.context import Context, Dialogue, Kept
 from penchant.memory.counting import Counter
+from penchant.memory.rendering import INSTRUCTIONS, NOTES, SUMMARY, dropped, messages_of, said, system_text
 
-INSTRUCTIONS = "Follow these instructions in every answer:"
-NOTES = "Notes about me:"
-SUMMARY = "Summary of the conversation so far:"
 MISSES = 32
 """Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
-
-SEAM = "\n\n"
-"""Between two user turns of which the first has no answer."""
 
 ALWAYS_SHARE = 0.5
 """Of the room that instructions leave, what exchanges that are always there may fill with more than their shortest
@@ -41,15 +35,6 @@ class Offer:
     ways: Callable[[], Ways]
 
 
-@dataclass(frozen=True)
-class Wording:
-    """How the system message names its parts."""
-
-    instructions: str = INSTRUCTIONS
-    notes: str = NOTES
-    summary: str = SUMMARY
-
-
 @dataclass
 class _Draft:
     """The prompt so far. limit: tokens that it may have; used: about those it has. kept: by position in the past.
@@ -59,7 +44,6 @@ class _Draft:
     dialogue: Dialogue
     question: str
     limit: int
-    wording: Wording
     used: int = 0
     instructions: tuple[Instruction, ...] = ()
     summary: str = ""
@@ -69,21 +53,8 @@ class _Draft:
     claims: list[Callable[[], None]] = field(default_factory=list)
 
     def messages(self) -> list[dict[str, str]]:
-        out = []
-        system = system_text(self.dialogue.system, self.instructions, self.summary, self.notes, self.wording)
-        if system:
-            out.append({"role": "system", "content": system})
-        waiting: list[str] = []  # user turns that nothing answers: templates refuse two of them in a row
-        for position in sorted(self.kept):
-            user, assistant = said(self.dialogue.past[position], self.kept[position])
-            if user:
-                waiting.append(user)
-            if assistant and waiting:
-                out.append({"role": "user", "content": SEAM.join(waiting)})
-                out.append({"role": "assistant", "content": assistant})
-                waiting = []
-        out.append({"role": "user", "content": SEAM.join([*waiting, harmless(self.question)])})
-        return out
+        system = system_text(self.dialogue.system, self.instructions, self.summary, self.notes)
+        return messages_of(system, self.dialogue.past, self.kept, self.question)
 
     def tokens(self) -> int:
         return self.counter.prompt(self.messages())
@@ -91,7 +62,7 @@ class _Draft:
     def instruct(self) -> None:
         """Grant the instructions room, the newest first."""
         given = self.dialogue.instructions
-        frame = self.counter.text(self.wording.instructions) + self.counter.turn + 2
+        frame = self.counter.text(INSTRUCTIONS) + self.counter.turn + 2
         number_cost = self.counter.text(f"\n{len(given)}. ")
         chosen: list[Instruction] = []
         misses = 0
@@ -107,14 +78,14 @@ class _Draft:
 
     def summarise(self, summary: str) -> None:
         """Grant a summary room, whole or not at all."""
-        if summary.strip() and self._afford(summary, self.wording.summary):
+        if summary.strip() and self._afford(summary, SUMMARY):
             self.summary = summary
             self.claims.append(partial(setattr, self, "summary", ""))
 
     def note(self) -> None:
         """Grant the notes room, whole or not at all."""
         notes = self.dialogue.notes
-        if notes is not None and notes.text.strip() and self._afford(notes.text, self.wording.notes):
+        if notes is not None and notes.text.strip() and self._afford(notes.text, NOTES):
             self.notes = notes
             self.claims.append(partial(setattr, self, "notes", None))
 
@@ -180,7 +151,6 @@ def assemble(
     rest: Callable[[int], Kept],
     contiguous: bool = False,
     summary: str = "",
-    wording: Wording = Wording(),
     tokens_fed: int = 0,
     seconds: Mapping[str, float] | None = None,
 ) -> Context:
@@ -201,7 +171,7 @@ def assemble(
     began = time.perf_counter()
     if not question.strip():
         raise InputError("the question is empty: expected some text; say something")
-    draft = _Draft(counter, dialogue, question, min(budget, counter.loaded.window - 1), wording)
+    draft = _Draft(counter, dialogue, question, min(budget, counter.loaded.window - 1))
     draft.used = _smallest(draft, budget)
     draft.instruct()
     draft.summarise(summary)
@@ -227,57 +197,6 @@ def assemble(
         tokens_fed=tokens_fed,
         seconds={**(seconds or {}), "assemble": time.perf_counter() - began},
     )
-
-
-def system_text(
-    system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None, wording: Wording
-) -> str:
-    """The system message: the system prompt, the instructions numbered, a summary, the notes."""
-    parts = [harmless(system)] if system.strip() else []
-    if instructions:
-        lines = (f"{number}. {harmless(one.text)}" for number, one in enumerate(instructions, 1))
-        parts.append("\n".join([wording.instructions, *lines]))
-    if summary:
-        parts.append(f"{wording.summary}\n{harmless(summary)}")
-    if notes is not None:
-        parts.append(f"{wording.notes}\n{harmless(notes.text)}")
-    return "\n\n".join(parts)
-
-
-def said(exchange: Exchange, kept: Kept) -> tuple[str, str]:
-    """What stands in the prompt of both sides: verbatim spans, joined by " … " where something between is left out."""
-    assistant = joined(exchange.assistant.text, kept.assistant) if exchange.assistant else ""
-    return joined(exchange.user.text, kept.user), assistant
-
-
-def joined(text: str, spans: Spans) -> str:
-    out = ""
-    for at, (start, end) in enumerate(spans):
-        between = text[spans[at - 1][1] : start] if at else ""
-        out += (GAP if between.strip() else between) + text[start:end]
-    return harmless(out)
-
-
-def whole(text: str | None) -> Spans:
-    """The span of all of a text."""
-    return ((0, len(text)),) if text else ()
-
-
-def raw(exchange: Exchange, why: Why, similarity: float | None = None) -> Kept:
-    """Both sides word for word; where the answer is missing, the user's turn alone."""
-    answer = exchange.assistant.text if exchange.assistant else None
-    how: How = "raw" if answer else "user-only"
-    return Kept(exchange.number, how, why, similarity, whole(exchange.user.text), whole(answer))
-
-
-def user_only(exchange: Exchange, why: Why, similarity: float | None = None) -> Kept:
-    """The user's turn word for word, nothing of the answer."""
-    return Kept(exchange.number, "user-only", why, similarity, whole(exchange.user.text))
-
-
-def dropped(exchange: int, why: Why, similarity: float | None = None) -> Kept:
-    """Nothing of an exchange."""
-    return Kept(exchange, "dropped", why, similarity)
 
 
 def _shortest(offer: Offer) -> Ways:

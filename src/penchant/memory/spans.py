@@ -13,13 +13,14 @@ from penchant.history.records import Segment
 from penchant.memory.context import Spans
 from penchant.memory.counting import Counter
 
-CAP = 48
+CAP = 64
 """Tokens of a compressed turn."""
 SHARE = 0.3
 """Sentences marked below this share of the turn's best one are left out (Attn-GS's alpha: 0.2 to 0.4)."""
 
-ENDING = 12
-"""Tokens of the last sentence of an answer that stays where the rest is compressed."""
+OPENING, ENDING = 24, 12
+"""Tokens of an answer's first and last sentence that stay where the rest is compressed: how answers begin and end is
+how they comply with an instruction, and a model goes by what it sees itself do."""
 
 
 def best_spans(
@@ -29,12 +30,13 @@ def best_spans(
     *,
     cap: int = CAP,
     share: float = SHARE,
-    ending: int = 0,
+    edges: bool = False,
 ) -> Spans:
     """Characters [start, end) of the sentences that are taken, in time order, neighbours as one; at least a piece of
     the best one, cut between words where it alone is over the cap.
 
-    ending: the last sentence is taken too, where it has at most so many tokens and leaves room for the best one.
+    edges: the last and the first sentence are taken too, where they have at most `ENDING` and `OPENING` tokens and
+    leave room for the best one.
     """
     if not len(segments):
         return ()
@@ -45,9 +47,10 @@ def best_spans(
         start = segments[best].start
         return ((start, start + _fitting(counter, segments[best].text, cap)),)
     taken, left = {best}, cap - costs[best]
-    if costs[last] <= min(ending, left) and last != best:
-        taken.add(last)
-        left -= costs[last]
+    for at, most in ((last, ENDING), (0, OPENING)) if edges else ():
+        if at not in taken and costs[at] <= min(most, left):
+            taken.add(at)
+            left -= costs[at]
     floor = share * float(scores[best]) if scores[best] > 0 else float(scores[best])
     for at in ranked[1:]:
         if scores[at] < floor:

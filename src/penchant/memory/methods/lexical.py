@@ -9,10 +9,11 @@ import numpy as np
 
 from penchant.history.bm25 import TextIndex
 from penchant.marking.registry import Toolbox
-from penchant.memory.assembly import Offer, assemble, dropped, raw
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, Memory
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import turns
+from penchant.memory.rendering import dropped, raw
 
 
 def bm25_top(toolbox: Toolbox, count: int = 5) -> Memory:

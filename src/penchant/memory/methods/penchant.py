@@ -19,10 +19,11 @@ from penchant.marking.lexical import growing_bm25, growing_indexes
 from penchant.marking.marks import Marker
 from penchant.marking.registry import Toolbox, fused
 from penchant.memory import spans
-from penchant.memory.assembly import Offer, assemble, dropped, raw, user_only, whole
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, How, Kept, Memory, Spans, Why
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import Episodes, OpenEpisodes
+from penchant.memory.rendering import dropped, raw, user_only, whole
 from penchant.memory.similarity import COMPRESSED, RAW, Likeness, exchange_scores, likeness_for, markable
 
 RECENT = 2
@@ -173,5 +174,4 @@ class _Looked:
     def _spans(self, position: int, *, answer: bool) -> Spans:
         places = self.episodes.of_turn(position, answer)
         part = slice(places.start, places.stop)
-        ending = spans.ENDING if answer else 0
-        return spans.best_spans(self.counter, self.episodes.segments[part], self.scores[part], ending=ending)
+        return spans.best_spans(self.counter, self.episodes.segments[part], self.scores[part], edges=answer)

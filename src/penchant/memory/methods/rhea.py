@@ -17,10 +17,11 @@ from penchant.history.dialogue import Exchange
 from penchant.lens.calibration import NEUTRAL
 from penchant.marking.memo import Memo, digest
 from penchant.marking.registry import Toolbox
-from penchant.memory.assembly import Offer, assemble, dropped, raw, whole
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, Kept, Memory, Spans, Why
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import sentences, turns
+from penchant.memory.rendering import dropped, raw, whole
 from penchant.memory.similarity import COMPRESSED, RAW
 from penchant.memory.spans import best_spans
 from penchant.models.loading import LoadedModel
@@ -115,18 +116,17 @@ class _Rhea:
                 user = whole(exchange.user.text)
                 yield Kept(exchange.number, "compressed", why, similarity, user, spans)
 
+        def offer(at: int, *, first: bool = False) -> Offer:
+            return Offer(at, lambda: list(ways(at, first=first)))
+
         ranked = [int(at) for at in np.argsort(-similarities, kind="stable")]
         return assemble(
             self.counter,
             dialogue,
             question,
             budget,
-            always=[Offer(at, lambda: list(ways(0, first=True))) for at in range(min(1, len(past)))],
-            offers=(
-                Offer(at, lambda at=at: list(ways(at, first=False)))  # type: ignore[misc]
-                for at in ranked
-                if similarities[at] >= COMPRESSED
-            ),
+            always=[offer(at, first=True) for at in range(min(1, len(past)))],
+            offers=(offer(at) for at in ranked if similarities[at] >= COMPRESSED),
             rest=lambda at: dropped(past[at].number, "unlike", float(similarities[at])),
             tokens_fed=fed,
             seconds=seconds,

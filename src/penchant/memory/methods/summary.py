@@ -9,10 +9,11 @@ from threading import RLock
 
 from penchant.history.dialogue import Exchange
 from penchant.marking.registry import Toolbox
-from penchant.memory.assembly import Offer, assemble, dropped, raw
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, Memory
 from penchant.memory.counting import Counter
 from penchant.memory.episodes import CONVERSATIONS, turns
+from penchant.memory.rendering import dropped, raw
 from penchant.memory.spans import beginning
 from penchant.models.chat import ROLES, generate_stream, render_chat
 

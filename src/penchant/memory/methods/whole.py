@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from penchant.history.dialogue import Exchange
 from penchant.marking.registry import Toolbox
-from penchant.memory.assembly import Offer, assemble, dropped, raw, user_only
+from penchant.memory.assembly import Offer, assemble
 from penchant.memory.context import Context, Dialogue, Kept, Memory, Why
 from penchant.memory.counting import Counter
+from penchant.memory.rendering import dropped, raw, user_only
 
 
 def full(toolbox: Toolbox) -> Memory:
