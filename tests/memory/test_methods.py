@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
-from penchant.memory.context import Context, Dialogue, Memory
+from penchant.history.dialogue import Instruction
+from penchant.history.records import Segment
+from penchant.memory import spans
+from penchant.memory.context import Context, Dialogue, Memory, Spans
 from penchant.memory.counting import Counter
 from penchant.memory.methods import summary
 from penchant.memory.methods.penchant import penchant
@@ -151,6 +155,30 @@ def test_ablations() -> None:
     for exchange, kept, mine in zip(dialogue.past[1:3], other.kept[1:3], usual.kept[1:3], strict=True):
         assert exchange.assistant is not None and kept.how == mine.how == "compressed"
         assert kept.assistant == ((0, len(exchange.assistant.text)),) and mine.user == ((0, len(exchange.user.text)),)
+
+
+def test_compressed_answers_keep_their_edges_from_the_newest_instruction_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, bool] = {}
+    best = spans.best_spans
+
+    def watched(counter: Counter, segments: Sequence[Segment], *scores: Any, edges: bool = False) -> Spans:
+        asked[segments[0].text] = edges
+        return best(counter, segments, *scores, edges=edges)
+
+    monkeypatch.setattr(spans, "best_spans", watched)
+    memory = with_likeness(Likeness(0.0, 0.4))  # everything between the thresholds
+    pairs = [("Say no.", "Yes."), *((f"Is it {at}?", f"Hm {at}. It is.") for at in range(4)), *PAIRS[3:]]
+
+    def edges(*given: Instruction) -> list[bool]:
+        asked.clear()
+        memory.context(dialogue_of(pairs, instructions=given), "What of the sea?", 500)
+        return [asked[f"Hm {at}."] for at in range(4)]
+
+    assert edges() == [True] * 4
+    older = Instruction("b", "Say no.", turn=0)
+    assert edges(older) == [True] * 4
+    assert edges(Instruction("a", "Is it 2?", turn=6), older) == [False, False, True, True]
+    assert edges(Instruction("a", "Said elsewhere.", turn=6)) == [True] * 4
 
 
 def test_a_question_reads_only_what_is_new() -> None:

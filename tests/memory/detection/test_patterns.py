@@ -46,10 +46,24 @@ def labelled() -> list[dict[str, object]]:
         ("D’ora in poi rispondi in inglese.", ["D’ora in poi rispondi in inglese."]),
         ("Call me Ruth.", ["Call me Ruth."]),
         ("I hate commas. Never use them.", ["I hate commas. Never use them."]),
+        ('Your answers should end with "OK-7" How tall is it?', ['Your answers should end with "OK-7"']),
+        ("Is 'Emma' a book?", []),
+        ('My mind has changed: every answer should open with "Ahoy!"', ['every answer should open with "Ahoy!"']),
+        ("End all further replies with “Bye.” instead.", ["End all further replies with “Bye.” instead."]),
+        ("Write everything in capital letters, my eyes are bad.", None),
+        ("Write everything in one function.", []),
     ],
 )
-def test_what_is_found_stands_word_for_word(text: str, wanted: list[str]) -> None:
-    assert found(text) == wanted
+def test_what_is_found_stands_word_for_word(text: str, wanted: list[str] | None) -> None:
+    assert found(text) == ([text] if wanted is None else wanted)
+
+
+def test_what_comes_instead_of_an_ended_one_is_found_in_the_same_sentence() -> None:
+    known = (Instruction("a", "End every answer with OK.", slot="ending"),)
+    both = DETECT("Stop ending with OK; your answers should close with Bye.", known)
+    assert both.ended == ("a",) and [one.text for one in both.given] == ["your answers should close with Bye."]
+    alone = DETECT("Stop ending with OK; it is silly.", known)
+    assert alone.ended == ("a",) and not alone.given
 
 
 def test_a_list_is_kept_whole_with_the_line_above_it() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import regex
+
 from penchant.history.dialogue import Instruction
 from penchant.memory.context import Detector, Found
 from penchant.memory.detection.ending import ended_by
@@ -12,6 +14,8 @@ from penchant.memory.detection.scope import scope_of
 from penchant.memory.detection.sentences import Sentence, sentences
 from penchant.memory.detection.slots import slot_of
 from penchant.memory.detection.standing import Verdict, verdict
+
+_GOES_ON = regex.compile(r"\s*[;:–—]\s*")
 
 Judge = Callable[[Sequence[str]], Sequence[bool]]
 """Whether each of some sentences is a standing instruction."""
@@ -34,7 +38,9 @@ def detector(judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | N
         for sentence in sentences(text):
             over = ended_by(sentence, [one for one in known if one.id not in ended])
             ended.extend(over.ids)
-            if not over.meant:
+            if over.meant:
+                left.extend((part, found) for part in _besides(sentence) if (found := verdict(part)).sure == "yes")
+            else:
                 left.append((sentence, verdict(sentence)))
         chosen = [found.sure == "yes" for _, found in left]
         if judge is not None:
@@ -59,6 +65,15 @@ def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instru
     slot = slot_of(said, table)
     scope, until = scope_of(said, slot, table)
     return Instruction("", said, scope=scope, until=until, slot=slot)
+
+
+def _besides(sentence: Sentence) -> list[Sentence]:
+    """What follows where a sentence goes on after it has ended an instruction: "Stop that; rhyme from now on." """
+    found = _GOES_ON.search(sentence.plain)
+    if found is None:
+        return []
+    at = found.end()
+    return [Sentence(sentence.start + at, sentence.end, sentence.text[at:], sentence.plain[at:])]
 
 
 def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:

@@ -21,8 +21,9 @@ _QUOTED = regex.compile(
     regex.S,
 )
 _ITEM = regex.compile(r"[^\S\n]*(?:[-*•–]|\(?\d{1,2}[.)])[^\S\n]*\S")
-#: Where a sentence ends besides: at the end of a line, and behind a question that goes on in lower case.
-_BREAK = regex.compile(r"\n+|(?<=[?!]) +(?=\p{Ll})")
+#: Where a sentence ends besides: at the end of a line, behind a question that goes on in lower case, and behind a
+#: quotation that a question follows (End with "OK" How tall is it?).
+_BREAK = regex.compile(r"\n+|(?<=[?!]) +(?=\p{Ll})|(?<=_\") +(?=\p{Lu}[^.!?\n]*\?)")
 
 
 @dataclass(frozen=True)

@@ -126,12 +126,15 @@ class _Penchant:
             scores, fed = marks.scores, marks.tokens_fed
             seconds = {**marks.seconds, "encode": grown + marks.seconds.get("encode", 0.0)}
         similarities = self.likeness(exchange_scores(scores, episodes.first if len(scores) else episodes.first[:0]))
-        return _Looked(self.counter, episodes, dialogue.past, scores, similarities, self.compress, fed, seconds)
+        return _Looked(
+            self.counter, episodes, dialogue.past, scores, similarities, self.compress, _since(dialogue), fed, seconds
+        )
 
 
 @dataclass(frozen=True)
 class _Looked:
-    """What the mark of one question says about the past. scores: of each segment; similarities: of each exchange."""
+    """What the mark of one question says about the past. scores: of each segment; similarities: of each exchange.
+    since: the first exchange whose answer can comply with all instructions that stand."""
 
     counter: Counter
     episodes: Episodes
@@ -139,6 +142,7 @@ class _Looked:
     scores: FloatArray
     similarities: FloatArray
     side: Side
+    since: int
     tokens_fed: int
     seconds: dict[str, float]
 
@@ -174,4 +178,13 @@ class _Looked:
     def _spans(self, position: int, *, answer: bool) -> Spans:
         places = self.episodes.of_turn(position, answer)
         part = slice(places.start, places.stop)
-        return spans.best_spans(self.counter, self.episodes.segments[part], self.scores[part], edges=answer)
+        return spans.best_spans(
+            self.counter, self.episodes.segments[part], self.scores[part], edges=answer and position >= self.since
+        )
+
+
+def _since(dialogue: Dialogue) -> int:
+    """Where the newest instruction that stands was given; 0 where none of them was in this conversation."""
+    given = {one.turn: one.text for one in dialogue.instructions if one.turn is not None}
+    said = (one.user for one in dialogue.past)
+    return max((at for at, turn in enumerate(said) if given.get(turn.number, "\0") in turn.text), default=0)

@@ -30,7 +30,9 @@ ENGLISH = Table(
         r"\b(?:no matter (?:what|which|how)|(?:whatever|whichever|regardless of(?: the| what)?) (?:language|i|"
         r"topic|question)|every answer you|per (?:answer|reply|response|message))\b",
         rf"\b(?:(?:every|each)(?: single| one)?(?: of)?(?: your| the)? (?:subsequent |future |next )?{_ANSWER}|"
-        rf"all (?:of )?(?:your |the |my |subsequent |future |next |following )*{_ANSWER}|"
+        rf"all (?:of )?(?:your |the |my |subsequent |future |further |next |following )*{_ANSWER}|"
+        r"all (?:of )?my questions (?:in|with|by|as)|everything in (?:all |only |block |small )?(?:capitals?|caps|"
+        r"upper|lower|letters|bold|italics)|"
         rf"(?:in|of|with|to|for) (?:your|subsequent|further) (?:next |future |subsequent )?(?:answers|replies|"
         rf"responses|messages)|"
         rf"your (?:answers|replies|responses|messages)|whatever i ask|every (?:single )?time|"
@@ -203,6 +205,7 @@ ENGLISH = Table(
         r",?\s+(?:therefore|hence|that's why|which is why|because of that)\s+",
         r",?\s+(?:and|so|but|also|oh and)\s+",
         r"\s*[;–—]\s*",
+        r":\s+",
         r"\s-\s",
     ),
     said=(
@@ -214,7 +217,7 @@ ENGLISH = Table(
         "address": (
             r"\bmy name is\b",
             r"\bcall(?:ing)? me\b|\bi go by\b|\baddress me\b|\brefer to me as\b|\bmy (?:pro)?noun|"
-            r"\buse my (?:first |last |nick)?name\b",
+            r"\buse my (?:first |last |nick)?name\b|\bsay [^.!?\n]{1,30} to me\b",
         ),
         "ending": (
             r"\b(?:end|ending|finish|finishing|close|closing|conclude|sign off|append)\b[^.!?\n]{0,40}\b(?:with|"
