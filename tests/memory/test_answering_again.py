@@ -9,6 +9,7 @@ import pytest
 from penchant import Personalizer, Store
 from penchant.errors import InputError
 from penchant.history.dialogue import Turn
+from penchant.memory import conversation as module
 from penchant.memory.conversation import Conversation, Said
 from tests.index.cases import calibration_of, lens_of
 
@@ -50,6 +51,16 @@ def test_a_missing_answer_is_given(store: Store) -> None:
     assert [one.text for one in conversation.instructions] == [ORDER]
 
 
+def test_an_answer_without_a_word_is_missing_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = opened(store)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "generate_stream", lambda *given, **options: iter(["", " \n"]))
+        said = conversation.say("Hello.", max_new_tokens=4)
+    assert (said.text, said.number) == ("", None)
+    assert [turn.role for turn in opened(store).turns] == ["user"]
+    assert again(conversation).number == 1
+
+
 def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> None:
     conversation = opened(store)
     stream = cast("Generator[str | Said]", conversation.stream("Tell me more.", max_new_tokens=8))
@@ -78,8 +89,10 @@ def test_there_must_be_something_to_answer_again(store: Store, begun: bool) -> N
     assert conversation.turns == before
 
 
-def test_forgetting_a_users_turn_takes_its_answers_along(store: Store) -> None:
+def test_forgetting_a_users_turn_takes_its_answers_along(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = opened(store)
+    let_go: list[str] = []
+    monkeypatch.setattr(conversation.memory, "forget", let_go.append)
     for text in ("Hello.", f"{ORDER} I live in Porto.", "And now?"):
         conversation.say(text, max_new_tokens=4)
     gone = conversation.forget([2])
@@ -88,6 +101,7 @@ def test_forgetting_a_users_turn_takes_its_answers_along(store: Store) -> None:
     assert len(gone.records) == 1
     assert not store.holds("ann", gone.records[0])
     assert [turn.number for turn in conversation.turns] == [turn.number for turn in opened(store).turns] == [0, 1, 4, 5]
+    assert let_go == [conversation.key]
     only = conversation.forget([5])  # an answer goes alone, and is missing then
     assert ([turn.number for turn in only.turns], only.instructions, only.records) == ([5], (), ())
     assert conversation.exchanges[-1].assistant is None

@@ -20,7 +20,9 @@ from penchant.evaluation.speed.run import PARTS, SpeedOptions, run_speed
 def speed(
     ctx: typer.Context,
     *,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for speed.json and speed.md.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for speed.json, speed.md, speed-growth.svg.")
+    ],
     parts: Annotated[
         str,
         typer.Option(

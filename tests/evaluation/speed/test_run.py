@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from penchant.errors import InputError, ModelError
+from penchant.evaluation.reporting.plots import growth as growth_plot
 from penchant.evaluation.speed import growth, steering
 from penchant.evaluation.speed import run as speed
 from penchant.evaluation.speed.report import markdown, read_results
@@ -71,6 +72,11 @@ def test_a_conversation_that_grows(model: Path, tmp_path: Path) -> None:
     page = markdown(document)
     assert "## G. A conversation that grows" in page
     assert sum(line.startswith("| full: ") for line in page.splitlines()) == 3
+    plot = (tmp_path / "speed-growth.svg").read_text(encoding="utf-8")
+    assert plot.startswith('<svg role="img" aria-label="What a question costs as a conversation grows"')
+    assert all(f">{name}</text>" in plot for name in growth.MEMORIES)
+    result["rows"]["full"] = {}
+    assert growth_plot(result).count("<path") < plot.count("<path")
 
 
 def test_the_conversation_is_the_same_every_time_and_its_beginning_too() -> None:

@@ -1,8 +1,10 @@
-"""Plots of a results document, as SVG: quality against tokens and seconds, and gains beside the references."""
+"""Plots as SVG: of a results document quality against tokens and seconds, and gains beside the references; of the speed
+bench what a growing conversation costs."""
 
 from __future__ import annotations
 
 import html
+import importlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +51,33 @@ def plots(document: Document, themed: bool = False) -> dict[str, str]:
     }
     titles = {"quality": "Quality against tokens", "gains": "Gains by method", "cost": "Quality against seconds"}
     return {name: _svg(figure, name, titles[name], themed) for name, figure in drawn.items() if figure is not None}
+
+
+def growth(result: Mapping[str, Any]) -> str:
+    """What a question costs by the number of exchanges before it, a line for each memory; on a white ground.
+
+    result: of part G of `penchant bench speed`. Raises `InputError` without matplotlib.
+    """
+    figure, axes = _canvas(9.2, 3.8, 2, alike=False)
+    panels: tuple[tuple[str, Callable[[Mapping[str, float]], float]], ...] = (
+        ("tokens of the prompt", lambda row: row["tokens"]),
+        ("seconds from the question to the first token", lambda row: row["seconds"] + row["first_token"]),
+    )
+    for panel, (title, of) in zip(axes, panels, strict=True):
+        for place, (name, row) in enumerate(result["rows"].items()):
+            sizes = [size for size in result["exchanges"] if str(size) in row]
+            look = _Look(ACCENT, "o", True) if place == 0 else _Look(f"#1000{place:02x}", _MARKERS[place])
+            values = [of(row[str(size)]) for size in sizes]
+            width = 2.4 if look.wide else 1.2
+            panel.plot(sizes, values, look.marker + "-", color=look.colour, linewidth=width, markersize=5, label=name)
+        panel.set(xscale="log", yscale="log", xlabel="exchanges before the question")
+        panel.set_title(title, fontsize=10, color=INK, loc="left")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False, labelcolor=INK
+    )
+    return _svg(figure, "growth", "What a question costs as a conversation grows", themed=False)
 
 
 def _look(document: Document) -> dict[str, _Look]:
@@ -210,13 +239,20 @@ def _ends(estimates: Sequence[Mapping[str, Any]]) -> list[list[float]]:
     ]
 
 
-def _canvas(width: float, height: float, panels: int = 1) -> tuple[Figure, Any]:
+def check_plots() -> None:
+    """Raises `InputError` without matplotlib."""
     try:
-        from matplotlib.figure import Figure
+        importlib.import_module("matplotlib.figure")
     except ImportError as error:
         raise InputError("the plots need matplotlib, which isn't installed: pip install 'penchant[bench]'") from error
+
+
+def _canvas(width: float, height: float, panels: int = 1, *, alike: bool = True) -> tuple[Figure, Any]:
+    check_plots()
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")
-    axes = figure.subplots(1, panels, sharey=True, sharex=True)
+    axes = figure.subplots(1, panels, sharey=alike, sharex=True)
     for one in figure.axes:
         one.set_facecolor("none")
         one.spines[:].set_visible(False)

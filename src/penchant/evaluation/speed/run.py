@@ -15,6 +15,8 @@ import torch
 from penchant.errors import InputError
 from penchant.evaluation.peers import find_peers
 from penchant.evaluation.provenance import machine, memory_bytes, own_revision, versions
+from penchant.evaluation.reporting.plots import check_plots
+from penchant.evaluation.reporting.plots import growth as growth_plot
 from penchant.evaluation.speed import comparison, growth, ingestion, large, steering, where
 from penchant.evaluation.speed.report import is_done, markdown, merge, read_results
 from penchant.evaluation.speed.setting import Save, Say, Setting, toolbox
@@ -132,6 +134,8 @@ def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
 def _write(out: Path, part: str, entry: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
     whole = merge(out / "speed.json", part, entry, result)
     (out / "speed.md").write_text(markdown(whole), encoding="utf-8")
+    if part == "G":
+        (out / "speed-growth.svg").write_text(growth_plot(result), encoding="utf-8")
     return whole
 
 
@@ -144,6 +148,8 @@ def _check(options: SpeedOptions) -> None:
         raise InputError(f"no calibration {options.calibration}: expected a file that `penchant heads discover` wrote")
     if "A" in options.parts:
         find_peers(options.peers)
+    if "G" in options.parts:
+        check_plots()
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
