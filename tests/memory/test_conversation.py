@@ -136,7 +136,9 @@ def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newes
 
 
 def test_an_instruction_is_no_fact(store: Store) -> None:
-    say(opened(store), ORDER)
+    conversation = opened(store)
+    said = say(conversation, "I prefer short answers from now on.")
+    assert [one.text for one in said.given] == [conversation.turns[0].text] and said.learnt == ()
     with pytest.raises(UnknownUserError):
         store.history("nobody")
     assert list(store.history("ann")) == []
