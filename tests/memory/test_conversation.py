@@ -3,6 +3,7 @@
 import gc
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,17 @@ def test_until_ends_by_itself(store: Store) -> None:
     said = say(conversation, "Banana!")
     assert conversation.instructions == ()
     assert "upper case" not in said.context.messages[0]["content"] or said.context.messages[0]["role"] != "system"
+
+
+def test_until_a_time_ends_without_a_word(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation = opened(store)
+    say(conversation, "For the next 10 minutes answer in upper case.")
+    assert [one.scope for one in conversation.instructions] == ["until"]
+    later = datetime.now(UTC) + timedelta(minutes=11)
+    monkeypatch.setattr(module, "_now", lambda: later)
+    assert conversation.instructions == ()
+    (ended,) = store.dialogues.instructions("ann", None)
+    assert (ended.stands, ended.ended_by) == (False, "until")
 
 
 def test_forgetting_a_turn_takes_what_came_of_it_along(store: Store) -> None:
