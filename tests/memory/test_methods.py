@@ -84,6 +84,15 @@ def test_no_past_and_a_past_that_grows(name: str) -> None:
     assert memory.context(replace(whole, key="c"), QUESTION, 400).messages == grown.messages
 
 
+@pytest.mark.parametrize("name", ["full", "recent-5", "user-only", "bm25-5"])
+def test_ten_thousand_turns_are_no_more_in_the_prompt_than_ten(name: str) -> None:
+    long = dialogue_of([(f"Is it {number}?", f"It is {number}.") for number in range(5_000)])
+    context = MADE[name].context(long, "Is it 4321?", 400)
+    assert context.tokens <= 400 and len(context.kept) == 5_000
+    assert {kept.how for kept in context.kept} <= {"raw", "user-only", "dropped"}
+    assert (context.kept[4321].how == "raw") == (name == "bm25-5")
+
+
 def test_unknown_names_and_options() -> None:
     with pytest.raises(InputError, match="no memory 'rea': expected one of penchant, rhea"):
         make_memory("rea", toolbox())
