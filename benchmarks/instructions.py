@@ -326,7 +326,9 @@ def main() -> None:  # noqa: PLR0915 (one step after another)
     chosen = options.parse_args()
     torch.set_num_threads(chosen.threads)
     data, sequences = [*rows(PACKAGE / "labelled.jsonl"), *rows(FRESH)], rows(PACKAGE / "sequences.jsonl")
-    command = "python -m benchmarks.instructions " + " ".join(sys.argv[1:])
+    command = "python -m benchmarks.instructions " + " ".join(
+        Path(one).name if "/" in one else one for one in sys.argv[1:]
+    )
     document: Row = {"benchmark": "instructions", "command": command, **provenance(), "detectors": {}}
     toolbox = Toolbox(chosen.model)
     if chosen.fit:

@@ -187,7 +187,9 @@ def test_compressed_answers_keep_their_edges_from_the_newest_instruction_on(monk
     older = Instruction("b", "Say no.", turn=0)
     assert edges(older) == [True] * 4
     assert edges(Instruction("a", "Is it 2?", turn=6), older) == [False, False, True, True]
-    assert edges(Instruction("a", "Said elsewhere.", turn=6)) == [True] * 4
+    elsewhere = Instruction("c", "Said elsewhere.", turn=6)
+    assert edges(elsewhere) == [True] * 4
+    assert edges(Instruction("a", "Is it 2?", turn=6), elsewhere) == [False, False, True, True]
 
 
 def test_a_question_reads_only_what_is_new() -> None:

@@ -185,6 +185,8 @@ class _Looked:
 
 def _since(dialogue: Dialogue) -> int:
     """Where the newest instruction that stands was given; 0 where none of them was in this conversation."""
-    given = {one.turn: one.text for one in dialogue.instructions if one.turn is not None}
-    said = (one.user for one in dialogue.past)
-    return max((at for at, turn in enumerate(said) if given.get(turn.number, "\0") in turn.text), default=0)
+    given: dict[int | None, list[str]] = {}
+    for one in dialogue.instructions:  # of other conversations too, whose turns have the same numbers
+        given.setdefault(one.turn, []).append(one.text)
+    said = enumerate(one.user for one in dialogue.past)
+    return max((at for at, turn in said if any(text in turn.text for text in given.get(turn.number, ()))), default=0)
