@@ -14,6 +14,12 @@ settings.register_profile("penchant", deadline=None, suppress_health_check=[Heal
 settings.load_profile("penchant")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that use a real model come first: the slowest, last, would leave one worker alone with them."""
+    slow = {item.path for item in items if item.get_closest_marker("model")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of development data ($PENCHANT_DATA, or ../shared/data beside the repository). For tests marked

@@ -2,9 +2,11 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
+from gguf import GGUFReader
 
 from penchant.errors import ModelError
 from penchant.models import gguf, loading
@@ -67,6 +69,19 @@ def test_same_model_as_written_and_kept(tmp_path: Path, monkeypatch: pytest.Monk
         assert [piece for piece, _ in cut] == ["a", "ĠĠ", "7", "b"]
     for tokens in (second.tokenizer("<|user|>a  7b")["input_ids"], first.tokenizer("<|user|>a  7b")["input_ids"]):
         assert second.tokenizer.convert_ids_to_tokens(tokens) == ["<|user|>", "a", "Ġ", "Ġ", "7", "b"]
+
+
+def test_the_metadata_is_parsed_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[object] = []
+    parse = GGUFReader.__init__
+
+    def counted(self: GGUFReader, path: str, mode: Literal["r", "r+", "c"] = "r") -> None:
+        parsed.append(path)
+        parse(self, path, mode)
+
+    monkeypatch.setattr(GGUFReader, "__init__", counted)
+    load_model(file)
+    assert len(parsed) == 1
 
 
 def test_first_load_in_a_low_dtype_equals_a_later_one(file: Path) -> None:
