@@ -78,7 +78,7 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.model
 def test_it_finds_what_patterns_pass_over(smollm2: LoadedModel) -> None:
     """Turns by somebody who had seen neither patterns nor the set that the probe was fitted on."""
-    lines = (Path(__file__).parents[3] / "benchmarks" / "instructions_fresh.jsonl").read_text(encoding="utf-8")
+    lines = (Path(__file__).parents[3] / "benchmarks" / "instructions" / "fresh.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in lines.splitlines()]
     rows = [row for row in rows if row["language"] == "en"]
     toolbox = Toolbox(smollm2)

@@ -27,9 +27,11 @@ def patterns() -> Detector:
     return detector(None)
 
 
-def detector(judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None) -> Detector:
+def detector(
+    judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None, possible: Judge | None = None
+) -> Detector:
     """Detector by patterns. judge: is asked about the sentences for which `asked` says so (default: the doubtful
-    ones)."""
+    ones). possible: is asked about those that patterns are sure of."""
     wanted = asked or (lambda sentence, found: found.sure == "doubt")
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
@@ -43,11 +45,13 @@ def detector(judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | N
             else:
                 left.append((sentence, verdict(sentence)))
         chosen = [found.sure == "yes" for _, found in left]
-        if judge is not None:
-            doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
-            answers = judge([left[place][0].text for place in doubtful]) if doubtful else ()
-            for place, yes in zip(doubtful, answers, strict=True):
-                chosen[place] = yes
+        sure = [place for place, yes in enumerate(chosen) if yes]
+        doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
+        for whom, places in ((judge, doubtful), (possible, sure)):
+            if whom is not None and places:
+                answers = whom([left[place][0].text for place in places])
+                for place, yes in zip(places, answers, strict=True):
+                    chosen[place] = yes
         given = [
             instruction(text, _with_opinion(text, left, place), found.table)
             for place, (_, found) in enumerate(left)

@@ -2,7 +2,8 @@
 
 A sentence is read alone, as the opening of a user's turn, to a middle layer; the mean of its tokens' hidden states at
 two layers goes into a logistic regression (probing after Alain and Bengio, arXiv 1610.01644). Weights are fitted on
-`labelled.jsonl` once per model and shipped. They find what patterns can't foresee: wordings without set phrases.
+labelled sentences once per model and shipped. They find what patterns can't foresee: wordings without set phrases;
+and tell rules in a text that the user has pasted from rules for the assistant.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ told apart best (AUC 0.92 each, 0.94 together; 0.87 at the 8th, 0.84 at the 24th
 @dataclass(frozen=True)
 class Fitted:
     """weights: float [sites x width], sites in order; a sentence is an instruction from the probability `threshold`
-    on."""
+    on, and what patterns took for one is none below `floor`."""
 
     sites: tuple[Site, ...]
     weights: NDArray[np.float64]
     bias: float
     threshold: float
+    floor: float
 
     def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """float [sentences, sites x width] -> [sentences]."""
@@ -54,7 +56,8 @@ def fitted_for(fingerprint: str) -> Fitted | None:
         if entry is None:
             return None
         sites = tuple(Site.parse(name) for name in entry["sites"])
-        return Fitted(sites, np.array(entry["weights"], np.float64), float(entry["bias"]), float(entry["threshold"]))
+        weights = np.array(entry["weights"], np.float64)
+        return Fitted(sites, weights, float(entry["bias"]), float(entry["threshold"]), float(entry["floor"]))
     except (OSError, ValueError, KeyError, TypeError, InputError) as error:
         raise ModelError(f"{FITTED.name} isn't a fit of the probe ({error}); install Penchant again") from error
 
@@ -74,6 +77,11 @@ class Probe:
     def __call__(self, sentences: Sequence[str]) -> list[bool]:
         """Whether each is a standing instruction."""
         return [bool(p >= self.fitted.threshold) for p in self.probabilities(sentences)]
+
+    def possible(self, sentences: Sequence[str]) -> list[bool]:
+        """Whether each may be one: rules and habits in a pasted text have the words of an instruction, and hardly
+        anything else of it."""
+        return [bool(p >= self.fitted.floor) for p in self.probabilities(sentences)]
 
     def probabilities(self, sentences: Sequence[str]) -> NDArray[np.float64]:
         """float [sentences]."""

@@ -16,12 +16,13 @@ DEFAULT_DETECTOR = "penchant"
 
 
 def probed(toolbox: Toolbox) -> Detector:
-    """Patterns, and for what they pass over the probe of the model's hidden states; for a model that no probe was
-    fitted on, patterns alone."""
+    """Patterns, and the probe of the model's hidden states for what they pass over, and against what they take for an
+    instruction by its words alone; for a model that no probe was fitted on, patterns alone."""
     fitted = fitted_for(toolbox.loaded.fingerprint)
     if fitted is None:
         return patterns()
-    return detector(Probe(toolbox.loaded, fitted), lambda sentence, found: found.sure != "yes" and not sentence.asks)
+    probe = Probe(toolbox.loaded, fitted)
+    return detector(probe, lambda sentence, found: found.sure != "yes" and not sentence.asks, probe.possible)
 
 
 DETECTORS: dict[str, Callable[[Toolbox], Detector]] = {

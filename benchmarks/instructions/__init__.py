@@ -1,0 +1,1 @@
+"""How well standing instructions are detected."""
