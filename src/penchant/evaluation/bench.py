@@ -136,7 +136,7 @@ class Bench:
             if stored:
                 info["stored_bytes"] = sum(stored) / len(stored)
             if before and now:
-                info["peak_bytes"] = now[1] - before[0]
+                info["peak_bytes"] = max(0, now[1] - before[0])  # below: what an earlier method held was let go
             self.journal.describe(method.name, info)
 
     def _run(self, method: Method, seed: int, stored: list[int]) -> None:

@@ -59,6 +59,8 @@ def growth(result: Mapping[str, Any]) -> str:
     result: of part G of `penchant bench speed`. Raises `InputError` without matplotlib.
     """
     figure, axes = _canvas(9.2, 3.8, 2, alike=False)
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     panels: tuple[tuple[str, Callable[[Mapping[str, float]], float]], ...] = (
         ("tokens of the prompt", lambda row: row["tokens"]),
         ("seconds from the question to the first token", lambda row: row["seconds"] + row["first_token"]),
@@ -72,8 +74,10 @@ def growth(result: Mapping[str, Any]) -> str:
             panel.plot(sizes, values, look.marker + "-", color=look.colour, linewidth=width, markersize=5, label=name)
         panel.set(xscale="log", yscale="log", xlabel="exchanges before the question")
         panel.set_title(title, fontsize=10, color=INK, loc="left")
+        panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+            axis.set_minor_formatter(NullFormatter())
     figure.legend(
         *axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=4, frameon=False, labelcolor=INK
     )

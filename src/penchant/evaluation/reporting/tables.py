@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -201,7 +202,7 @@ def _quality(document: Document, title: str, cells: Sequence[Mapping[str, Any]],
         # One reason of each kind; the figures in it differ a little between methods of fewer items.
         kinds: dict[str, str] = {}
         for reason in filter(None, given):
-            kinds.setdefault(reason.partition(":")[0], reason)
+            kinds.setdefault(re.sub(r"\d+", "", reason.partition(":")[0]), reason)
         reasons = tuple(f"No share: {reason}." for reason in kinds.values())
     rows = tuple(
         (label(cell["method"]), *(column[place] for column in columns.values())) for place, cell in enumerate(cells)
