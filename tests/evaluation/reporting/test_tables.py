@@ -43,6 +43,17 @@ def test_a_table_of_methods_for_each_budget(found: dict[str, Any]) -> None:
     assert _column(each[1], "share of gold's gain")["fusion"] == figure(cell["share_of_gold"], percent=True)
 
 
+def test_a_reason_is_given_once_whatever_its_numbers() -> None:
+    changed = document(rows(120, 20))
+    cells = [cell for cell in changed["summary"]["cells"] if cell["asked"] == "1%"]
+    for count, cell in enumerate(cells):
+        cell["share_of_gold"] = {"mean": None, "reason": f"too few items ({count} items) to say: it takes 6"}
+    first, *_ = tables.methods(changed)
+    assert [note for note in first.notes if "too few" in note] == [
+        "No share: too few items (0 items) to say: it takes 6."
+    ]
+
+
 def test_differences_carry_their_judgement(found: dict[str, Any]) -> None:
     first, *_ = tables.differences(found)
     assert first.title == "At 1 %: fusion minus the others"
