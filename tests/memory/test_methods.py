@@ -140,7 +140,7 @@ def test_thresholds_as_published(similarity: float, how: str, why: str) -> None:
 def test_room_goes_to_what_is_most_alike() -> None:
     """Exchanges of one length, so that none gets in because it is short."""
     pairs = [(f"The sea {number} blue.", "Like peanuts.") for number in range(10, 30)]
-    memory = MADE["penchant"]
+    memory = penchant(toolbox(), rule="filled")
     for budget in range(200, 420, 50):
         context = memory.context(dialogue_of(pairs), "Is the sea 17 blue?", budget)
         middle = [(kept.similarity, kept.how, kept.why) for kept in context.kept[1:-2] if kept.similarity is not None]

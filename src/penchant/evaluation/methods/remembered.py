@@ -94,9 +94,9 @@ REMEMBERING: dict[str, Remembering] = {
         "Penchant's memory, the user's turns compressed instead of the answers",
         "penchant",
     ),
-    "penchant-thresholds": Remembering(
-        lambda toolbox: penchant(toolbox, rule="thresholds"),
-        "Penchant's memory with Rhea's thresholds, whatever room the budget leaves",
+    "penchant-filled": Remembering(
+        lambda toolbox: penchant(toolbox, rule="filled"),
+        "Penchant's memory with all of the budget's room filled, in the order of similarity",
         "penchant",
     ),
     "penchant+priority": Remembering(

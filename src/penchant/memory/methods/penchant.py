@@ -40,7 +40,7 @@ def penchant(
     instructions: bool = True,
     episodes: bool = True,
     compress: Side = "assistant",
-    rule: Rule = "filled",
+    rule: Rule = "thresholds",
     recent: int = RECENT,
 ) -> Memory:
     """A memory with the default marker's attention as similarity (after Rhea, arXiv 2512.06869).
@@ -49,8 +49,8 @@ def penchant(
     the question says how alike each exchange is and which sentences of its answer matter.
 
     instructions: False leaves them where they were said. episodes: False keeps the first and the last exchanges only.
-    compress: the side that is compressed. rule: "filled" gives the budget's room in the order of similarity,
-    "thresholds" keeps what Rhea's thresholds say and no more. recent: last exchanges that are always there.
+    compress: the side that is compressed. rule: "thresholds" keeps what Rhea's thresholds say and no more, "filled" gives
+    all of the budget's room in the order of similarity. recent: last exchanges that are always there.
 
     Raises `InputError` for an unknown side or rule.
     """
