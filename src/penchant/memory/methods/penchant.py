@@ -49,8 +49,8 @@ def penchant(
     the question says how alike each exchange is and which sentences of its answer matter.
 
     instructions: False leaves them where they were said. episodes: False keeps the first and the last exchanges only.
-    compress: the side that is compressed. rule: "thresholds" keeps what Rhea's thresholds say and no more, "filled" gives
-    all of the budget's room in the order of similarity. recent: last exchanges that are always there.
+    compress: the side that is compressed. rule: "thresholds" keeps what Rhea's thresholds say and no more, "filled"
+    gives all of the budget's room in the order of similarity. recent: last exchanges that are always there.
 
     Raises `InputError` for an unknown side or rule.
     """
