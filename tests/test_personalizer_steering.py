@@ -11,10 +11,10 @@ import torch
 
 from penchant import Answer, History, Personalizer, Store
 from penchant.errors import InputError
-from penchant.models.sites import Site
-from penchant.steering.intervention import Edit, Intervention
-from penchant.steering.kept import find_kept, in_store
-from penchant.steering.setting import Setting, save_setting
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.sites import Site
+from penchant.steering.config import Setting, save_setting
+from penchant.steering.storage.fitted_state import find_kept, in_store
 from tests.index.cases import calibration_of, lens_of
 from tests.steering.people import choose_little, record, store_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.readme_table import BEGIN, END, NOTHING, fill, main, render
+from penchant_lab.reports.readme_table import BEGIN, END, NOTHING, fill, main, render
 
 MACHINE = {"cpu": "A Processor", "threads": 2}
 PART = {"quick": False, "machine": MACHINE, "model": "smollm2", "dtype": "bfloat16", "date": "2026-11-23"}
@@ -62,7 +62,7 @@ def _speed(folder: Path, *, quick: bool) -> None:
 
 
 def test_the_readme_says_what_was_measured() -> None:
-    assert main(["--check"]) == 0, "run python -m benchmarks.readme_table"
+    assert main(["--check"]) == 0, "run python -m penchant_lab.reports.readme_table"
 
 
 def test_nothing_measured(tmp_path: Path) -> None:

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from penchant.compression.profile import Profile
+    from penchant.conversation.session import Conversation
     from penchant.errors import PenchantError
-    from penchant.history import History, Record, Request, Segment, Store, load_history
+    from penchant.history import History, Record, Request, Segment, load_history
     from penchant.marking.marks import Marks
-    from penchant.memory.conversation import Conversation
     from penchant.models import LoadedModel, load_model
     from penchant.personalizer import Answer, Personalizer
+    from penchant.store import Store
 
 __all__ = [
     "Answer",
@@ -31,7 +32,7 @@ __all__ = [
 
 _WHERE = {
     "Answer": "personalizer",
-    "Conversation": "memory.conversation",
+    "Conversation": "conversation.session",
     "History": "history",
     "LoadedModel": "models",
     "Marks": "marking.marks",
@@ -41,7 +42,7 @@ _WHERE = {
     "Record": "history",
     "Request": "history",
     "Segment": "history",
-    "Store": "history",
+    "Store": "store",
     "load_history": "history",
     "load_model": "models",
 }

@@ -16,27 +16,27 @@ from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
+from penchant.conversation.factory import Talk
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
-from penchant.history.store import Store
 from penchant.index.attention import Progress
 from penchant.index.pool import DEFAULT_LIMIT, Directory
 from penchant.index.table import Storage
+from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
-from penchant.memory.conversation import Conversation
-from penchant.memory.talk import Talk
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.intervention import Intervention
-from penchant.steering.keeping import fit_user
-from penchant.steering.kept import Place, apply_kept, find_kept, in_folder, in_store, steered
+from penchant.steering.apply.context import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
+from penchant.steering.fit.report import Report
+from penchant.steering.fit.trainer import fit_user
+from penchant.steering.fit.validation import Steered
 from penchant.steering.methods.registry import DEFAULT_METHOD
-from penchant.steering.personal import Steered
-from penchant.steering.report import Report
-from penchant.steering.request import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
+from penchant.steering.storage.fitted_state import Place, apply_kept, find_kept, in_folder, in_store, steered
+from penchant.store import Store
 
 DEFAULT_BUDGET = "2%"
 #: Histories whose segments are remembered between requests.

@@ -13,7 +13,7 @@ import pytest
 
 from penchant.compression.budget import harmless
 from penchant.history.dialogue import Turn
-from penchant.history.store import Store
+from penchant.store import Store
 from tests.commands import Home, Invoke, finished, process, write_history
 
 TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from penchant.history.store import Store
+from penchant.store import Store
 from tests.commands import Home
 from tests.terminal import Terminal, needs_tmux, terminal
 

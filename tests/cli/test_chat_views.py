@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Last
 from penchant.compression.profile import Profile
+from penchant.conversation.context import Context, How, Kept, Why
+from penchant.conversation.session import Said
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.history.records import History, Record, Segment
-from penchant.history.said import SAID
-from penchant.memory.context import Context, How, Kept, Why
-from penchant.memory.conversation import Said
+from penchant.history.supersession import SAID
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BELL = "ring\x07 [bold]the bell[/]"

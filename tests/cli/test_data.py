@@ -17,7 +17,7 @@ from penchant.cli.output import run
 from penchant.errors import PenchantError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
-from penchant.history.store import Store
+from penchant.store import Store
 
 PROGRAM = """
 import typer

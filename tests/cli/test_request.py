@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from penchant.compression.budget import count_tokens
-from penchant.history.store import Store
 from penchant.models.loading import load_model
+from penchant.store import Store
 from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
 
 TINY = ("--model", "{model}", "--request", REQUEST)

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from penchant.evaluation.tasks.styles import TASK_WORDS, items
 from penchant.history.jsonl import to_line
-from penchant.history.store import Store
-from penchant.history.store.derived import source_of
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.ascent import ASCENT
+from penchant.steering.methods.likelihood_gradient import ASCENT
 from penchant.steering.methods.registry import VECTOR_METHODS
+from penchant.store import Store
+from penchant.store.erasure.lineage import source_of
+from penchant_lab.tasks.styles import TASK_WORDS, items
 from tests.commands import REQUEST, Home, Invoke, write_history
 from tests.steering.people import record
 

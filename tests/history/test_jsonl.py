@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penchant.errors import InputError
 from penchant.history.jsonl import load_history, read_records, to_line, write_records
 from penchant.history.records import Record
-from penchant.history.surrogates import without_surrogates
+from penchant.text.surrogates import without_surrogates
 
 GOOD = '{"text": "fine"}\n'
 

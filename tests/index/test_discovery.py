@@ -13,10 +13,10 @@ from penchant.history.records import History, Record, Request
 from penchant.index.attention import AttentionIndex
 from penchant.index.discovery import Discovery, discover, prefix_of, whole_records
 from penchant.index.encode import Encoder
+from penchant.lens.conditional_logit import area_under_curve
 from penchant.lens.labelled import LabelledHistory, Question
 from penchant.lens.lens import Lens
-from penchant.lens.planted import planted_histories
-from penchant.lens.weights import area_under_curve
+from penchant.lens.synthetic import planted_histories
 from penchant.models.loading import LoadedModel, wrap_model
 from tests.families import tiny, tiny_network, tiny_tokenizer
 

@@ -5,8 +5,8 @@ import torch
 from penchant.errors import InputError, ModelError
 from penchant.index import encode
 from penchant.index.encode import BLOCK, OVERLAP, EncodedRecord, Encoder
+from penchant.inference.attention_hooks import probing
 from penchant.lens.lens import Lens, Wanted
-from penchant.lens.seam import probing
 from penchant.models.anatomy import decoder_layers
 from tests.families import FAMILIES, WINDOW, tiny
 from tests.index.cases import calibration_of, encoder_of, model_calls, read_alone, texts

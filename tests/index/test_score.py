@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penchant.history.records import History, Record, Segment
 from penchant.index.score import LEAK, head_scores, lay_out, segment_log_mass, standardise
-from penchant.lens.weights import with_neighbours
+from penchant.lens.conditional_logit import with_neighbours
 
 SCALING = 0.35
 

@@ -6,11 +6,11 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from penchant.errors import InputError, ModelError
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site, site_module
 from penchant.lens.activations import pooled_activations
 from penchant.models.anatomy import decoder_layers
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site, site_module
-from penchant.steering.runtime import steered
 from tests.families import FAMILIES, tiny
 from tests.steering.oracle import counted, padded, texts, vectors
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from penchant.errors import InputError
+from penchant.inference.attention_hooks import probing
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.lens.prefix import PrefixCache
-from penchant.lens.seam import probing
 from penchant.models.anatomy import decoder_layers
 from tests.families import FAMILIES, WINDOW
 from tests.lens.cases import ALL, counted, lens_of, tokens

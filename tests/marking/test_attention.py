@@ -8,7 +8,7 @@ from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
 from penchant.index.attention import AttentionIndex
 from penchant.index.pool import IndexPool
-from penchant.lens.weights import with_neighbours
+from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.attention import attention
 from penchant.marking.registry import Toolbox, make_marker
 from penchant.models.loading import LoadedModel

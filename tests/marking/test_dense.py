@@ -12,8 +12,8 @@ from transformers import BertConfig, BertModel
 from penchant.errors import ModelError
 from penchant.history.records import History, Request
 from penchant.marking.dense import dense
-from penchant.models import embedder as module
-from penchant.models.embedder import PACKAGE, embedder
+from penchant.models import sentence_encoder as module
+from penchant.models.sentence_encoder import PACKAGE, embedder
 from tests.marking.cases import history_of, whole_records
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

@@ -8,7 +8,7 @@ from penchant.errors import InputError, ModelError
 from penchant.history.records import Request
 from penchant.index.score import standardise
 from penchant.lens.calibration import Calibration, save_calibration
-from penchant.lens.weights import with_neighbours
+from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking import registry
 from penchant.marking.marks import Marker
 from penchant.marking.recency import recency

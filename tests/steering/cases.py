@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import torch
 
-from penchant.history.store.derived import source_of
-from penchant.models.sites import Site
-from penchant.steering.bank import Bank, KeySite, Row, drop
+from penchant.inference.sites import Site
+from penchant.steering.storage.bank import Bank, KeySite, Row, drop
+from penchant.store.erasure.lineage import source_of
 
 SITES = (Site(1, "attention"), Site(2, "heads"))
 WIDTHS = {SITES[0]: 12, SITES[1]: 20}

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from penchant.models.sites import Site, site_module, site_width
-from penchant.steering.intervention import Edit, Intervention
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.sites import Site, site_module, site_width
 from tests.families import tiny_network
 
 SITES = (Site(1, "attention"), Site(1, "heads"), Site(2, "mlp"), Site(2, "block"))

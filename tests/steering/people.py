@@ -11,14 +11,14 @@ import pytest
 
 from penchant.compression.prompt import answer_messages
 from penchant.history.records import Record, Request
-from penchant.history.store import Store
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.ascent import ASCENT
+from penchant.steering.extract.extractor import Wording
 from penchant.steering.methods.caa import CAA
 from penchant.steering.methods.fints import FINTS
+from penchant.steering.methods.likelihood_gradient import ASCENT
 from penchant.steering.methods.registry import VECTOR_METHODS
-from penchant.steering.reading import Wording
+from penchant.store import Store
 from tests.families import tiny
 
 ASKED = ("When do we meet?", "What shall I bring?", "Is the hall open?", "Who comes along?", "Did you like it?",

@@ -9,28 +9,28 @@ import pytest
 import torch
 
 from penchant.compression.prompt import answer_messages
-from penchant.evaluation.items import Item
-from penchant.evaluation.tasks.styles import TASK_WORDS, opposite
 from penchant.history.records import Request
+from penchant.inference.generation import Start, generate
+from penchant.inference.intervention import Intervention, stack
+from penchant.inference.likelihood import Choice, Exchange, losses
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site
 from penchant.models.chat import prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site
-from penchant.steering.bank import Bank
-from penchant.steering.contrast import Contrast
-from penchant.steering.generation import Start, generate
-from penchant.steering.held_out import CAP
-from penchant.steering.intervention import Intervention, stack
-from penchant.steering.likelihood import Choice, Exchange, losses
-from penchant.steering.methods.ascent import ASCENT
+from penchant.steering.config import Setting
+from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.pairs import Pair, own_pairs
+from penchant.steering.extract.extractor import Wording, exchange_of
+from penchant.steering.extract.vectors import default_key
+from penchant.steering.fit.cross_validation import CAP
+from penchant.steering.fit.population import population_of
+from penchant.steering.fit.validation import read_user, steer_request
 from penchant.steering.methods.fints import FINTS
+from penchant.steering.methods.likelihood_gradient import ASCENT
 from penchant.steering.methods.method import VectorMethod
-from penchant.steering.pairs import Pair, own_pairs
-from penchant.steering.personal import read_user, steer_request
-from penchant.steering.population import population_of
-from penchant.steering.reading import Wording, exchange_of
-from penchant.steering.runtime import steered
-from penchant.steering.setting import Setting
-from penchant.steering.vectors import default_key
+from penchant.steering.storage.bank import Bank
+from penchant_lab.bench.items import Item
+from penchant_lab.tasks.styles import TASK_WORDS, opposite
 from tests.steering.users import UNIFORM
 
 # Together a minute on a quiet machine, on a busy one much longer.

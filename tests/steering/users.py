@@ -8,19 +8,19 @@ import torch
 from torch import Tensor
 
 from penchant.history.records import Request
+from penchant.inference.intervention import Intervention
+from penchant.inference.likelihood import Exchange
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site
-from penchant.steering.aggregation import Aggregation
-from penchant.steering.bank import Bank, KeySite, Row
-from penchant.steering.contrast import Contrast
-from penchant.steering.intervention import Intervention
-from penchant.steering.likelihood import Exchange
+from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.config import Setting
+from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.pairs import Pair
+from penchant.steering.extract.extractor import Wording
 from penchant.steering.methods.method import VectorMethod
-from penchant.steering.pairs import Pair
-from penchant.steering.reading import Wording
-from penchant.steering.runtime import steered
-from penchant.steering.setting import Setting
+from penchant.steering.storage.bank import Bank, KeySite, Row
 
 INPUTS = ("the sea", "a report", "two films", "some letters", "long walks", "cooking", "Tuesday", "reading")
 UNIFORM = Aggregation(top=None, weights="uniform")

@@ -17,16 +17,16 @@ from penchant.cli.chat_session import Session, check_known
 from penchant.cli.chat_terminal import Keyboard, Line, Waiting, next_turn, piped
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
 from penchant.cli.request import ModelOption
+from penchant.conversation.factory import BUDGET, NOTES
+from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
+from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
+from penchant.conversation.session import MAX_NEW_TOKENS
 from penchant.errors import InputError, PenchantError
-from penchant.history.store import Store
-from penchant.history.store.keys import checked
 from penchant.marking.registry import DEFAULT_MARKER
-from penchant.memory.conversation import MAX_NEW_TOKENS
-from penchant.memory.detection.registry import DEFAULT_DETECTOR, DETECTORS
-from penchant.memory.registry import DEFAULT_MEMORY, MEMORIES
-from penchant.memory.talk import BUDGET, NOTES
 from penchant.models.loading import load_model
 from penchant.personalizer import Personalizer
+from penchant.store import Store
+from penchant.store.keys import checked
 
 
 def chat(

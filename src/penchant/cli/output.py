@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from penchant.errors import InputError, PenchantError
-from penchant.history.store import Store, default_store
+from penchant.store import Store, default_store
 
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""

@@ -28,9 +28,9 @@ from penchant.marking.marks import Marks
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.models.cache import models_directory
 from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
-from penchant.steering.interchange import read
+from penchant.steering.apply.context import EMPHASIS
+from penchant.steering.formats import read
 from penchant.steering.methods.registry import VECTOR_METHODS
-from penchant.steering.request import EMPHASIS
 
 UserOption = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)

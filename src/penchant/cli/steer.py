@@ -18,18 +18,18 @@ from penchant.cli.request import HistoryOption, ModelOption, RequestOption, Task
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.lens.plot import check_plot
-from penchant.steering.basis import RANK
-from penchant.steering.coding import Storage
-from penchant.steering.contrast_file import ContrastFile
-from penchant.steering.feedback import add_feedback
-from penchant.steering.interchange import export as write_export
-from penchant.steering.interchange import formats
-from penchant.steering.keeping import PAIRS
-from penchant.steering.kept import in_store, summaries
+from penchant.steering.apply.similarity import Similarity
+from penchant.steering.data.contrast_file import ContrastFile
+from penchant.steering.data.feedback import add_feedback
+from penchant.steering.fit.plot import plot_effects
+from penchant.steering.fit.report import Report
+from penchant.steering.fit.trainer import PAIRS
+from penchant.steering.formats import export as write_export
+from penchant.steering.formats import formats
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
-from penchant.steering.plot import plot_effects
-from penchant.steering.report import Report
-from penchant.steering.similarity import Similarity
+from penchant.steering.storage.basis import RANK
+from penchant.steering.storage.fitted_state import in_store, summaries
+from penchant.steering.storage.quantization import Storage
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steering of the model by a user's own answers.")
 

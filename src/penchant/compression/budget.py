@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.history.records import History
-from penchant.marking.memo import Memo, digest
+from penchant.marking.lru import Memo, digest
 
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
 REOPENED = 4  # how many of the last segments `fill` may trade for a better fit

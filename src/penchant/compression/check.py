@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from penchant.history.words import Terms, guess_language, split_words
+from penchant.text.terms import Terms, guess_language, split_words
 
 MIN_COVERAGE = 0.3
 SHOWN_WORDS = 5  # offending words named in a reason

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from penchant.compression.budget import harmless
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
-from penchant.history.said import SAID, superseded
+from penchant.history.supersession import SAID, superseded
 
 GAP = " … "
 _MONTHS = (

@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from penchant.errors import InputError
-from penchant.history.surrogates import without_surrogates
+from penchant.text.surrogates import without_surrogates
 
 Model = TypeVar("Model", bound=BaseModel)
 Made = TypeVar("Made")

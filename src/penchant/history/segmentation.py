@@ -10,8 +10,8 @@ from typing import Literal
 import sentencex
 
 from penchant.errors import InputError
-from penchant.history.language import guess_language
 from penchant.history.records import History, Record, Segment
+from penchant.text.language import guess_language
 
 Unit = Literal["auto", "sentence", "record"]
 

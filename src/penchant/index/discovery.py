@@ -17,9 +17,9 @@ from penchant.index.attention import AttentionIndex
 from penchant.index.encode import Encoder
 from penchant.index.score import FloatArray
 from penchant.lens.calibration import Calibration
+from penchant.lens.conditional_logit import Example, area_under_curve, auc_left_out, fit_weights
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
-from penchant.lens.weights import Example, area_under_curve, auc_left_out, fit_weights
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from penchant.errors import InputError
+from penchant.inference.sites import Site, site_module
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site, site_module
 
 
 class _ReachedError(Exception):

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from penchant.errors import InputError, ModelError
-from penchant.lens.seam import install, probing
+from penchant.inference.attention_hooks import install, probing
 from penchant.models.loading import LoadedModel
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from penchant.history.records import History, Request, Segment
 from penchant.index.pool import IndexPool
-from penchant.lens.weights import with_neighbours
+from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.marks import Marker, Marks
 
 

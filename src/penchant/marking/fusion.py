@@ -10,7 +10,7 @@ import numpy as np
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise
-from penchant.lens.weights import with_neighbours
+from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.marks import Marker, Marks
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from penchant.history.records import History, Request, Segment
+from penchant.marking.lru import digest
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.memo import digest
 
 
 def random_marker(seed: int = 0) -> Marker:

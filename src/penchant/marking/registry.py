@@ -15,15 +15,15 @@ from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, calibration_for, user_calibrations
 from penchant.lens.lens import Lens
 from penchant.marking.attention import attention
+from penchant.marking.attn_gs import attn_gs
+from penchant.marking.bm25 import bm25
 from penchant.marking.dense import Embeddings, dense
 from penchant.marking.fusion import fusion
-from penchant.marking.lexical import bm25
 from penchant.marking.marks import Marker
-from penchant.marking.published import attn_gs
 from penchant.marking.random import random_marker
 from penchant.marking.recency import recency
-from penchant.marking.surprisal import surprisal
 from penchant.models.loading import LoadedModel, load_model
+from penchant_lab.markers.surprisal import surprisal
 
 DEFAULT_MARKER = "fusion"
 #: For a calibration that was fitted without some of the markers at hand: chosen on LoCoMo with the embedded model.

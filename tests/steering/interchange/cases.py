@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
+from penchant.inference.intervention import ALL, Edit, Intervention
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site, site_module, site_width
 from penchant.models.anatomy import decoder_layers
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site, site_module, site_width
-from penchant.steering.intervention import ALL, Edit, Intervention
-from penchant.steering.runtime import steered
 
 PROMPT, ANSWER = 7, 5
 TOKENS = torch.arange(10, 10 + PROMPT + ANSWER)[None]

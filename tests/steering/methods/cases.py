@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.likelihood import Exchange
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site, site_module
 from penchant.models.loading import LoadedModel
-from penchant.models.sites import Site, site_module
-from penchant.steering.intervention import Edit, Intervention
-from penchant.steering.likelihood import Exchange
-from penchant.steering.runtime import steered
 
 
 def exchanges(count: int, seed: int = 0) -> list[Exchange]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from penchant.steering.methods.emphasis import Emphasis, Heads
+from penchant.steering.methods.attention_bias import Emphasis, Heads
 from tests.families import tiny_network
 
 ROWS = (Emphasis(((3, 6), (8, 10)), (1.5, 0.7), 12), Emphasis(((0, 5),), (-1.0,)), None)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from penchant.models.sites import Site
+from penchant.inference.sites import Site
 from penchant.steering.methods.fints import FINTS, FINTS_PROMPT
 from penchant.steering.methods.method import VectorMethod
 from tests.steering.methods.vectors_cases import written

@@ -8,15 +8,15 @@ from collections.abc import Iterable
 import pytest
 
 from penchant.compression.prompt import answer_messages
-from penchant.evaluation.items import Item
-from penchant.evaluation.tasks.styles import TASK_WORDS, opposite
 from penchant.history.records import Record, Request
+from penchant.inference.likelihood import Exchange
 from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.likelihood import Exchange
-from penchant.steering.methods.learning import Lessons
-from penchant.steering.methods.lofit import choose_heads, learn_offsets, random_heads
-from penchant.steering.methods.soft_injection import Embedding, embed_user, learn_gates
+from penchant_lab.bench.items import Item
+from penchant_lab.steering.learning import Lessons
+from penchant_lab.steering.lofit import choose_heads, learn_offsets, random_heads
+from penchant_lab.steering.soft_injection import Embedding, embed_user, learn_gates
+from penchant_lab.tasks.styles import TASK_WORDS, opposite
 
 LAYERS = range(8, 30)
 SCOPE = "last_1"

@@ -3,11 +3,11 @@ from dataclasses import replace
 import pytest
 
 from penchant.errors import InputError
-from penchant.models.sites import Site
-from penchant.steering.fitting import fit_setting
+from penchant.inference.sites import Site
+from penchant.steering.extract.extractor import Sample
+from penchant.steering.fit.search import fit_setting
+from penchant.steering.fit.validation import check_user, read_user, steer_request
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
-from penchant.steering.personal import check_user, read_user, steer_request
-from penchant.steering.reading import Sample
 from tests.families import tiny
 from tests.steering.users import contrasts, pairs, wording
 

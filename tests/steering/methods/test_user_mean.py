@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from penchant.models.sites import Site
+from penchant.inference.sites import Site
 from penchant.steering.methods.user_mean import USER_MEAN
 from tests.steering.methods.vectors_cases import written
 

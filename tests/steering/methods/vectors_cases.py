@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from penchant.models.sites import Site
-from penchant.steering.aggregation import Aggregation
-from penchant.steering.bank import Bank, KeySite, Row
+from penchant.inference.sites import Site
+from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.config import Setting
 from penchant.steering.methods.method import VectorMethod
-from penchant.steering.setting import Setting
+from penchant.steering.storage.bank import Bank, KeySite, Row
 
 ROWS = 9
 

@@ -17,7 +17,7 @@ from penchant.errors import InputError
 from penchant.history.importers.goodreads import plain
 from penchant.history.importers.reading import Pair, need_user
 from penchant.history.records import Record
-from penchant.history.surrogates import without_surrogates
+from penchant.text.surrogates import without_surrogates
 
 _HEAD = re.compile(r"<(style|script|head)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
 # "On 3 May 2024, Ann wrote:" in the languages of the common mail programs, on one line or broken into two.

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from penchant.errors import InputError
 from penchant.history.records import Record
-from penchant.history.surrogates import without_surrogates
+from penchant.text.surrogates import without_surrogates
 
 Pair = tuple[str, Record]
 """What an importer yields: a user id and one of the user's records."""

@@ -1,6 +1,6 @@
 """CAA (arXiv 2312.06681): contrastive activation addition."""
 
-from penchant.steering.aggregation import Aggregation
+from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
 CAA = VectorMethod(

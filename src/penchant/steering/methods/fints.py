@@ -1,6 +1,6 @@
 """Fints (arXiv 2510.27206): fine-grained, instance-tailored steering."""
 
-from penchant.steering.aggregation import Aggregation
+from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
 FINTS = VectorMethod(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penchant.models.sites import Kind
-from penchant.steering.aggregation import Aggregation
-from penchant.steering.bank import Reading
+from penchant.inference.sites import Kind
+from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.storage.bank import Reading
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Methods that steer by vectors, by name. Adding one is one line."""
 
 from penchant.errors import InputError
-from penchant.steering.methods.ascent import ASCENT
 from penchant.steering.methods.caa import CAA
 from penchant.steering.methods.fints import FINTS, FINTS_PROMPT
+from penchant.steering.methods.likelihood_gradient import ASCENT
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.user_mean import USER_MEAN
 

@@ -1,6 +1,6 @@
 """One vector a user: what input-aware steering is held against."""
 
-from penchant.steering.aggregation import Aggregation
+from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
 USER_MEAN = VectorMethod(

@@ -1,0 +1,112 @@
+"""A conversation's turns as a history that grows: what is worked out for a turn is worked out once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from threading import RLock
+
+import numpy as np
+import numpy.typing as npt
+
+from penchant.conversation.context import Dialogue
+from penchant.history.dialogue import Exchange, Turn
+from penchant.history.records import History, Record, Segment
+from penchant.history.segmentation import Unit, segment_record
+
+CONVERSATIONS = 64
+"""Conversations that are held in memory; the least recently used goes first, and is prepared again when it comes
+back."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+class Episodes:
+    """The turns of one conversation's past exchanges, each a record, cut into segments.
+
+    history, segments: of all turns, in time order. first: of each exchange, the place of its first segment. answers:
+    of each segment, whether it is an assistant's.
+    """
+
+    def __init__(self, name: str, unit: Unit = "sentence") -> None:
+        self.name, self.unit = name, unit
+        self.lock = RLock()
+        self._past: tuple[Exchange, ...] = ()
+        self._records: list[Record] = []
+        self._segments: list[Segment] = []
+        self._starts: list[tuple[int, int]] = []  # of each exchange: its first record, its first segment
+        self.history = History((), name)
+        self.segments: Sequence[Segment] = ()
+
+    def grow(self, past: tuple[Exchange, ...]) -> None:
+        """Hold exactly these exchanges. What they have in common with those before, from the start, is kept."""
+        known = self._past
+        if past is known:
+            return
+        same = len(known) if past[: len(known)] == known else _common(past, known)
+        if same < len(known):
+            record, segment = self._starts[same]
+            del self._records[record:], self._segments[segment:], self._starts[same:]
+        for exchange in past[same:]:
+            self._starts.append((len(self._records), len(self._segments)))
+            for turn in turns(exchange):
+                made = record_of(turn)
+                self._segments += segment_record(made, len(self._records), self.unit)
+                self._records.append(made)
+        self._past = past
+        self.history = History(self._records, self.name)
+        self.segments = tuple(self._segments)
+
+    @property
+    def first(self) -> IntArray:
+        """The place of each exchange's first segment, int64 [exchanges]."""
+        return np.fromiter((segment for _, segment in self._starts), np.int64, len(self._starts))
+
+    def of_turn(self, position: int, answer: bool) -> range:
+        """Places of the segments of one side of the exchange at `position`."""
+        record, start = self._starts[position]
+        last = position + 1 == len(self._starts)
+        end = len(self._segments) if last else self._starts[position + 1][1]
+        middle = next((at for at in range(start, end) if self._segments[at].record > record), end)
+        return range(middle, end) if answer else range(start, middle)
+
+
+class OpenEpisodes:
+    """The episodes of many conversations, by `Dialogue.key`. Safe to use from several threads."""
+
+    def __init__(self, unit: Unit = "sentence") -> None:
+        self._unit = unit
+        self._open: OrderedDict[str, Episodes] = OrderedDict()
+        self._lock = RLock()
+
+    def of(self, dialogue: Dialogue) -> Episodes:
+        """The episodes under the dialogue's key; new ones, which aren't held, for none."""
+        if not dialogue.key:
+            return Episodes("", self._unit)
+        with self._lock:
+            found = self._open.pop(dialogue.key, None) or Episodes(dialogue.key, self._unit)
+            self._open[dialogue.key] = found
+            while len(self._open) > CONVERSATIONS:
+                self._open.popitem(last=False)
+            return found
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._open.pop(key, None)
+
+
+def turns(exchange: Exchange) -> tuple[Turn, ...]:
+    return (exchange.user,) if exchange.assistant is None else (exchange.user, exchange.assistant)
+
+
+def sentences(turn: Turn) -> tuple[Segment, ...]:
+    """The sentences of one turn, with offsets into its text."""
+    return segment_record(record_of(turn), 0, "sentence")
+
+
+def record_of(turn: Turn) -> Record:
+    return Record(turn.text, id=f"{turn.number}", kind=turn.role)
+
+
+def _common(one: tuple[Exchange, ...], other: tuple[Exchange, ...]) -> int:
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -1,0 +1,129 @@
+"""What the conversations of all users share: memories and detectors by name, and the way to what a history says."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+
+from penchant.compression.profile import Compressor, Profile
+from penchant.conversation.context import Detector, Memory
+from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, make_detector
+from penchant.conversation.registry import DEFAULT_MEMORY, make_memory
+from penchant.conversation.session import Conversation
+from penchant.errors import InputError
+from penchant.history.records import History, Request
+from penchant.history.supersession import superseded
+from penchant.marking.marks import Marks
+from penchant.marking.registry import Toolbox
+from penchant.store import Store
+
+BUDGET = 2048
+"""Most tokens of a prompt, where nothing else is asked for."""
+NOTES = 0.25
+"""Share of a prompt for what the user's history says."""
+
+
+@dataclass
+class Talk:
+    """toolbox: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile of a
+    stored user's history (`Personalizer`'s)."""
+
+    toolbox: Toolbox
+    store: Store | None
+    history: Callable[[str], History]
+    mark: Callable[[History, Request], Marks]
+    compress: Compressor
+    _memories: dict[str, Memory] = field(default_factory=dict)
+    _detectors: dict[str, Detector] = field(default_factory=dict)
+
+    def open(
+        self,
+        user: str = "",
+        name: str = "",
+        *,
+        memory: str = DEFAULT_MEMORY,
+        detector: str = DEFAULT_DETECTOR,
+        budget: int | None = None,
+        notes: float = NOTES,
+        priority: float = 0.0,
+        system: str | None = None,
+    ) -> Conversation:
+        """A conversation with a user: a new one, or by its name an old one that goes on. Nothing is kept of one without
+        a user, or without a store.
+
+        memory, detector: names, see MEMORIES and DETECTORS. budget: tokens of a whole prompt (default: a quarter of the
+        model's window, at most `BUDGET`). notes: share of it for what the user's history says (0: nothing). priority:
+        nats on the attention to standing instructions. system: the system prompt; None: the one it had.
+
+        Raises `InputError` for an unknown name or a share out of range, and as `Conversation`.
+        """
+        if not 0 <= notes < 1:
+            raise InputError(f"notes {notes}: expected a share of the prompt from 0 to below 1")
+        loaded = self.toolbox.loaded
+        tokens = min(loaded.window // 4, BUDGET) if budget is None else budget
+        store = self.store if user else None
+        named = (name or new_name()) if store is not None else name
+        room = int(tokens * notes)
+        return Conversation(
+            loaded,
+            self._memory(memory),
+            self._detector(detector),
+            budget=tokens,
+            user=user,
+            name=named,
+            store=store,
+            system=system,
+            notes=partial(self._notes, user, named, room) if store is not None and room else None,
+            priority=priority,
+            calibration=self.toolbox.calibration if priority else None,
+        )
+
+    def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
+        """What the user's history says to a turn."""
+        try:
+            history = self.history(user)
+        except InputError:  # nothing is known of the user yet
+            return None
+        request = Request(text)
+        marks = worth_telling(self.mark(history, request), history, conversation)
+        return self.compress(history, request, marks, budget) if marks.segments else None
+
+    def _memory(self, name: str) -> Memory:
+        if name not in self._memories:
+            self._memories[name] = make_memory(name, self._turns)
+        return self._memories[name]
+
+    def _detector(self, name: str) -> Detector:
+        if name not in self._detectors:
+            self._detectors[name] = make_detector(name, self._turns)
+        return self._detectors[name]
+
+    @cached_property
+    def _turns(self) -> Toolbox:
+        """A toolbox whose indexes are of conversations, each in a folder of its own."""
+        return self.toolbox.beside(self._folder)
+
+    def _folder(self, key: str) -> Path | None:
+        user, _, name = key.partition("\n")
+        return self.store.conversation_dir(user, name) if self.store is not None and name else None
+
+
+def worth_telling(marks: Marks, history: History, conversation: str) -> Marks:
+    """The marks without the records that a conversation left, whose turns stand before the model by themselves, and
+    without what the user has said otherwise since: of two addresses a small model takes either, whatever is written
+    beside them (docs/methods/facts.md)."""
+    outdated = superseded(history)
+    left_out = {one.id for one in history if one.id in outdated or one.meta.get("conversation") == conversation}
+    if not left_out:
+        return marks
+    kept = [at for at, one in enumerate(marks.segments) if one.record_id not in left_out]
+    return replace(marks, segments=tuple(marks.segments[at] for at in kept), scores=marks.scores[kept])
+
+
+def new_name() -> str:
+    """A name for a new conversation: the time, and four digits so that two of one second are told apart."""
+    return f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -1,0 +1,44 @@
+"""Statements of a conversation as records of the user's history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from penchant.conversation.facts.statements import Statement, statements
+from penchant.history.dialogue import Turn
+from penchant.history.records import Record
+from penchant.history.supersession import SAID
+
+
+def records_of(turn: Turn, conversation: str, *, skip: Sequence[tuple[int, int]] = ()) -> list[Record]:
+    """A record for each statement of a user's turn, word for word; none for an assistant's.
+
+    conversation: its id. skip: see `statements`. kind: "said"; when: the turn's. The id is made of conversation, turn
+    number and offset, so that adding a turn's records twice adds nothing; meta has the same ("conversation", "turn",
+    "start", "end"), to find what a turn gave when it is forgotten, and of the statement "about", "value" and "ended"
+    where it has them.
+    """
+    if turn.role != "user":
+        return []
+    return [
+        Record(
+            one.text,
+            id=f"said:{conversation}:{turn.number}:{one.start}",
+            when=turn.when,
+            kind=SAID,
+            meta=_meta(one, turn, conversation),
+        )
+        for one in statements(turn.text, skip=skip)
+    ]
+
+
+def _meta(one: Statement, turn: Turn, conversation: str) -> dict[str, Any]:
+    meta: dict[str, Any] = {"conversation": conversation, "turn": turn.number, "start": one.start, "end": one.end}
+    if one.about is not None:
+        meta["about"] = one.about
+    if one.value is not None:
+        meta["value"] = one.value
+    if one.ended:
+        meta["ended"] = True
+    return meta

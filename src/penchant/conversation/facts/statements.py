@@ -1,0 +1,174 @@
+"""The sentences of a user's turn that say something lasting about the user, word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import snowballstemmer
+
+from penchant.conversation.facts.language import Language, Topic, words
+from penchant.conversation.facts.languages import LANGUAGES
+from penchant.history.records import Record
+from penchant.history.segmentation import segment_record
+from penchant.text.terms import split_words
+
+_PLAIN = str.maketrans({"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " "})
+_QUOTED = re.compile(
+    r"```.*?(?:```|\Z)|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|(?m:^[ \t]*>.*$)", re.DOTALL
+)
+_MARKS = '"“„«»'  # a turn that is quoted whole is the user's own
+_CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
+_ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
+_WORD = re.compile(r"[^\W\d_]+")
+_INITIAL = re.compile(r"[^\W\d_]{1,4}\.$")
+_PARTICLES = words("de da di del della la le les der den van von zu am an upon saint st el al los las sur")
+_LONGEST = 600  # characters; what is longer is no statement but a text
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """text: characters [start, end) of the turn. about: what it is about ("residence", "dentist", "favourite film";
+    "sister" for "My sister ..."), None where nothing is recognised. value: where only one can be true at a time,
+    normalised ("leipzig"). ended: it says that this is over."""
+
+    text: str
+    start: int
+    end: int
+    about: str | None = None
+    value: str | None = None
+    ended: bool = False
+
+
+def statements(
+    text: str, *, language: str | None = None, skip: Sequence[tuple[int, int]] = ()
+) -> tuple[Statement, ...]:
+    """What a user's turn says about the user, in its order. No model runs.
+
+    language: ISO 639-1, of the patterns to use (None, or one without patterns: all of them). skip: characters
+    [start, end) that are something else, such as instructions; a sentence that overlaps one says nothing here.
+    Questions, requests, conditions, quotations and small talk aren't statements, nor is what is said about the
+    conversation itself. Of "I'm vegetarian, what can I cook?" the part before the question is one.
+    """
+    spoken = LANGUAGES.get(language or "")
+    tried = (spoken,) if spoken else tuple(LANGUAGES.values())
+    plain = text.translate(_PLAIN)
+    barred = [*skip, *_quotations(plain, tried)]
+    found: list[Statement] = []
+    for start, end in _sentences(text, language):
+        if all(end <= a or b <= start for a, b in barred):
+            found += _read(text, plain, start, end, tried)
+    return tuple(found)
+
+
+def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, int]]:
+    """Characters that are another's words, or a text to work on."""
+    for match in _QUOTED.finditer(plain):
+        own = match.group()[0] in _MARKS and match.group() == plain.strip()
+        if " " in match.group().strip() and not own:
+            yield match.span()
+    for language in tried:
+        if begun := language.any_material.search(plain):
+            yield begun.start(), len(plain)
+
+
+def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
+    """Trimmed lines of the sentences, with "Dr." and the name behind it in one."""
+    if not text.strip():
+        return
+    meta = {"lang": language} if language else {}
+    joined: list[tuple[int, int]] = []
+    for piece in segment_record(Record(text, id="turn", meta=meta), 0, "sentence"):
+        last = joined[-1] if joined else (0, 0)
+        if _ABBREVIATED.search(text, *last) and "\n" not in text[last[1] : piece.start]:
+            joined[-1] = (last[0], piece.end)
+        else:
+            joined.append((piece.start, piece.end))
+    for start, end in joined:
+        at = start
+        for line in text[start:end].split("\n"):
+            if line.strip():
+                yield at + len(line) - len(line.lstrip()), at + len(line.rstrip())
+            at += len(line) + 1
+
+
+def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]) -> Iterator[Statement]:
+    """The statement in one sentence, if there is one."""
+    if end - start > _LONGEST:
+        return
+    sentence = plain[start:end]
+    if "?" in sentence or "¿" in sentence:
+        cuts = [
+            m.start() for m in _CLAUSE.finditer(sentence, 0, sentence.index("?") if "?" in sentence else len(sentence))
+        ]
+        if not cuts:
+            return
+        end = start + cuts[-1]
+        sentence = plain[start:end]
+        if "¿" in sentence:
+            return
+    spoken = frozenset(_WORD.findall(sentence.lower()))
+    for language in tried:
+        if spoken & language.hints and _says(sentence, language):
+            about, value, ended = _about(sentence, language)
+            yield Statement(text[start:end], start, end, about, value, ended)
+            return
+
+
+def _says(sentence: str, language: Language) -> bool:
+    if language.any_opens.match(sentence) or language.any_never.search(sentence):
+        return False
+    places = [m.start() for m in (language.any_says.search(sentence), language.any_mine.search(sentence)) if m]
+    places += [m.start() for topic in language.topics if (m := topic.regex.search(sentence)) and _meant(topic, m)]
+    before = language.any_before.search(sentence)
+    return bool(places) and (before is None or min(places) < before.start())
+
+
+def _about(sentence: str, language: Language) -> tuple[str | None, str | None, bool]:
+    for topic in language.topics:
+        match = topic.regex.search(sentence)
+        if match and _meant(topic, match):
+            groups = match.groupdict()
+            role = (groups.get("role") or "").lower()
+            about = topic.about.format(role=language.roles.get(role) or _stem(role, language))
+            taken = groups.get("value")
+            value = (
+                _value(taken, sentence, topic, language) if taken and not language.any_also.search(sentence) else None
+            )
+            return about, value, topic.ended
+    if match := language.any_mine.search(sentence):
+        noun = next(group for group in match.groups() if group)
+        return _stem(noun.lower(), language) or None, None, False
+    return None, None, False
+
+
+def _meant(topic: Topic, match: re.Match[str]) -> bool:
+    return not topic.among or match["value"].lower() in topic.among
+
+
+def _value(taken: str, sentence: str, topic: Topic, language: Language) -> str | None:
+    """The words that say the value, in lower case; None where they don't name one."""
+    parts = taken.split()
+    while parts and parts[0].lower() in language.articles:
+        parts = parts[1:]
+    kept: list[str] = []
+    named = topic.proper and sentence != sentence.lower()
+    for word in parts:
+        bare = word.strip(".,\"'").lower()
+        if named and not (word[:1].isupper() or word[:1].isdigit() or (kept and bare in _PARTICLES)):
+            break
+        if kept and bare in language.cut and not (named and word[:1].isupper()):
+            break
+        kept.append(word)
+        if word.endswith(".") and not _INITIAL.match(word):
+            break
+    while kept and kept[-1].lower() in _PARTICLES:
+        kept.pop()
+    value = " ".join(split_words(" ".join(kept[:5])))
+    # What has no glyph can't be shown to anybody as somebody's value.
+    return value if value and value.isprintable() else None
+
+
+def _stem(word: str, language: Language) -> str:
+    return str(snowballstemmer.stemmer(language.stemmer).stemWord(word)) if word else ""

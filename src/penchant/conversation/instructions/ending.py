@@ -1,0 +1,50 @@
+"""Which known instructions a sentence ends ("stop that", "you can stop ending with OK", "forget all my rules")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penchant.conversation.instructions.languages import Table
+from penchant.conversation.instructions.sentences import Sentence
+from penchant.conversation.instructions.slots import about_same, slot_of
+from penchant.history.dialogue import Instruction
+
+
+@dataclass(frozen=True)
+class Ended:
+    """ids: of the instructions that end. meant: the sentence does nothing but end some, even when none is known."""
+
+    ids: tuple[str, ...] = ()
+    meant: bool = False
+
+
+def ended_by(sentence: Sentence, known: Sequence[Instruction]) -> Ended:
+    """What a sentence ends of the standing instructions, given in the order they were made.
+
+    All of them; the newest, when it says "stop that"; else, when it says that something need not be done any more,
+    those that it shares most words with, or the newest of its slot.
+    """
+    for table in sentence.tables:
+        if table.find("all_over", sentence.plain) and not _about_others(sentence, table):
+            return Ended(tuple(one.id for one in known), True)
+        if table.find("over", sentence.plain):
+            return Ended(tuple(one.id for one in known[-1:]), True)
+    for table in sentence.tables:
+        released = table.find("release", sentence.plain) and not _about_others(sentence, table)
+        if released and (ids := _meant(sentence, known, table)):
+            return Ended(ids, True)
+    return Ended()
+
+
+def _about_others(sentence: Sentence, table: Table) -> bool:
+    return any(table.find(name, sentence.plain) for name in ("artefact", "reported", "unless"))
+
+
+def _meant(sentence: Sentence, known: Sequence[Instruction], table: Table) -> tuple[str, ...]:
+    shared = {one.id: about_same(sentence.text, one) for one in known}
+    most = max(shared.values(), default=0)
+    if most:
+        return tuple(id for id, count in shared.items() if count == most)[-1:]
+    slot = slot_of(sentence.text, table)
+    return tuple(one.id for one in known if slot is not None and one.slot == slot)[-1:]

@@ -1,0 +1,96 @@
+"""Standing instructions by patterns alone (`patterns`): quick, five languages, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import regex
+
+from penchant.conversation.context import Detector, Found
+from penchant.conversation.instructions.classification import Verdict, verdict
+from penchant.conversation.instructions.ending import ended_by
+from penchant.conversation.instructions.languages import TABLES, Table
+from penchant.conversation.instructions.scope import scope_of
+from penchant.conversation.instructions.sentences import Sentence, sentences
+from penchant.conversation.instructions.slots import slot_of
+from penchant.history.dialogue import Instruction
+
+_GOES_ON = regex.compile(r"\s*[;:–—]\s*")
+
+Judge = Callable[[Sequence[str]], Sequence[bool]]
+"""Whether each of some sentences is a standing instruction."""
+
+
+def patterns() -> Detector:
+    """Detector without a model. The text of an instruction is a sentence, its clause, or a list with the line above,
+    word for word."""
+    return detector(None)
+
+
+def detector(
+    judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None, possible: Judge | None = None
+) -> Detector:
+    """Detector by patterns. judge: is asked about the sentences for which `asked` says so (default: the doubtful
+    ones). possible: is asked about those that patterns are sure of."""
+    wanted = asked or (lambda sentence, found: found.sure == "doubt")
+
+    def detect(text: str, known: Sequence[Instruction]) -> Found:
+        ended: list[str] = []
+        left: list[tuple[Sentence, Verdict]] = []
+        for sentence in sentences(text):
+            over = ended_by(sentence, [one for one in known if one.id not in ended])
+            ended.extend(over.ids)
+            if over.meant:
+                left.extend((part, found) for part in _besides(sentence) if (found := verdict(part)).sure == "yes")
+            else:
+                left.append((sentence, verdict(sentence)))
+        chosen = [found.sure == "yes" for _, found in left]
+        sure = [place for place, yes in enumerate(chosen) if yes]
+        doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
+        for whom, places in ((judge, doubtful), (possible, sure)):
+            if whom is not None and places:
+                answers = whom([left[place][0].text for place in places])
+                for place, yes in zip(places, answers, strict=True):
+                    chosen[place] = yes
+        given = [
+            instruction(text, _with_opinion(text, left, place), found.table)
+            for place, (_, found) in enumerate(left)
+            if chosen[place]
+        ]
+        return Found(tuple(given), tuple(ended))
+
+    return detect
+
+
+def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instruction:
+    """The characters of a turn as an instruction, with scope and slot."""
+    said = text[slice(*span)]
+    table = table or TABLES["en"]
+    slot = slot_of(said, table)
+    scope, until = scope_of(said, slot, table)
+    return Instruction("", said, scope=scope, until=until, slot=slot)
+
+
+def _besides(sentence: Sentence) -> list[Sentence]:
+    """What follows where a sentence goes on after it has ended an instruction: "Stop that; rhyme from now on." """
+    found = _GOES_ON.search(sentence.plain)
+    if found is None:
+        return []
+    at = found.end()
+    return [Sentence(sentence.start + at, sentence.end, sentence.text[at:], sentence.plain[at:])]
+
+
+def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:
+    """Where the instruction stands. "I hate commas." belongs to it when it says only "Leave them out." """
+    sentence, found = pairs[place]
+    table = found.table
+    start = sentence.start + found.start
+    if place and table is not None and found.start == 0:
+        before = pairs[place - 1][0]
+        near = "\n" not in text[before.end : sentence.start]
+        says = table.find("opinion", before.plain) and any(
+            table.find(f"slot.{name}", before.plain) for name in table.slots
+        )
+        if near and says and not before.asks:
+            start = before.start
+    return start, sentence.end

@@ -1,0 +1,117 @@
+"""What an instruction is about (`slot_of`), and whether it takes the place of another (`conflict`)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import regex
+
+from penchant.conversation.instructions.languages import TABLES, Table
+from penchant.conversation.instructions.sentences import plain_text
+from penchant.history.dialogue import Instruction
+from penchant.text.terms import Terms, split_words
+
+SEVERAL = frozenset({"words"})
+"""Slots that hold several instructions at once."""
+
+#: Of these an answer has one, or none, whatever is said.
+_ONE = ("emoji", "formality", "address")
+_WHOLE = regex.compile(
+    r"\b(?:json|xml|yaml|csv|html|markdown|plain text|prose|bullet\w*|lists?|tables?|stichpunkt\w*|listen?|tabell\w*|"
+    r"aufzählung\w*|fließtext|listes?|puces|tableaux?|texte brut|listas?|viñetas|tablas?|texto plano|elenc\w+|puntati|"
+    r"testo semplice)\b",
+    regex.I,
+)
+
+
+def slot_of(text: str, table: Table) -> str | None:
+    """The slot of an instruction in a language; None: no slot, or more than one in a list."""
+    plain = plain_text(text)
+    for name in ("counted", "until", "spanned"):
+        plain = table.compiled[name].sub(" ", plain)
+    found = [name for name in table.slots if table.find(f"slot.{name}", plain)]
+    if not found or ("\n" in text.strip() and len(found) > 1) or table.find("rules", plain):
+        return None
+    return found[0]
+
+
+def conflict(new: Instruction, old: Instruction) -> bool:
+    """Whether two instructions can't both be followed, as far as their slots tell.
+
+    They share a slot that holds one. Two wishes in it always conflict (but for formats of the whole answer against
+    those of a part, as bold keywords); a wish and a prohibition, or two prohibitions, only about the same thing. What
+    holds on a condition ("whenever I send you code") contradicts only what holds on a like one.
+    """
+    if new.slot is None or new.slot != old.slot or new.slot in SEVERAL:
+        return False
+    shared = bool(content(new.text) & content(old.text))
+    conditions = [_conditional(one.text) for one in (new, old)]
+    if any(conditions):
+        return all(conditions) and shared
+    if new.slot in _ONE:
+        return True
+    if new.slot == "punctuation" or forbids(new.text) or forbids(old.text):
+        return shared
+    return shared or new.slot != "format" or all(_WHOLE.search(plain_text(one.text)) for one in (new, old))
+
+
+@lru_cache(maxsize=4096)
+def _conditional(text: str) -> bool:
+    plain = plain_text(text)
+    return any(table.find("when", plain) for table in TABLES.values())
+
+
+@lru_cache(maxsize=4096)
+def forbids(text: str) -> bool:
+    """Whether an instruction says what not to do."""
+    plain = plain_text(text)
+    return any(table.find("negated", plain) for table in TABLES.values() if speaks(plain, table))
+
+
+def speaks(plain: str, table: Table) -> bool:
+    """Whether a text has any cue of a language: what tells its words from another's that look the same."""
+    return any(
+        table.find(name, plain) for name in ("verb", "durable", "always", "each", "here", "please", "alone", "habit")
+    )
+
+
+@lru_cache(maxsize=4096)
+def content(text: str) -> frozenset[str]:
+    """Stems of the words that an instruction is about: no stop words, no words of when or how often."""
+    bare = text
+    for table in TABLES.values():
+        for name in ("durable", "always", "each", "here", "until", "counted", "please"):
+            bare = table.compiled[name].sub(" ", bare)
+    words = split_words(bare)
+    found: set[str] = set()
+    for code in TABLES:
+        found.update(_terms(code)(word for word in words if len(word) > 1 and word not in _STOPS))
+    return frozenset(found)
+
+
+@lru_cache(maxsize=8)
+def _terms(code: str) -> Terms:
+    return Terms(code)
+
+
+# Words of instructions in general, and stop words of one language that others' lists lack.
+_COMMON = """
+answer answers reply replies respond response responses write use speak talk end ending stop forget thing things
+antwort antworten antworte schreib schreibe verwende benutze jede jeder alle bitte mit das kannst lassen wieder
+réponse réponses répond réponds écris utilise parle termine chaque arrêter peux tu de par le la les finir respuesta
+respuestas responde escribe usa habla termina cada ya hace falta con el los las que risposta risposte rispondi
+scrivi parla ogni puoi smettere finire di il lo gli with the every any more you can have don to in me my your and or
+it not no never always please nicht mehr kein keine keinen ohne und ist zu im den dem die der ein eine pas plus ne
+sans un une des et en du sin una y más del al non mai senza e uno più
+"""
+_STOPS = frozenset(_COMMON.split())
+
+
+def normalised(text: str) -> str:
+    """An instruction without what makes no difference: case, punctuation, white space."""
+    return " ".join(split_words(text))
+
+
+def about_same(text: str, known: Instruction) -> int:
+    """How many words a text shares with a known instruction."""
+    return len(content(text) & content(known.text))

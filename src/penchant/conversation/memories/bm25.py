@@ -1,0 +1,53 @@
+"""Baseline: the exchanges that BM25 finds, word for word."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from penchant.conversation.context import Context, Dialogue, Memory
+from penchant.conversation.episodes import turns
+from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.prompt_rendering import dropped, raw
+from penchant.conversation.token_counts import Counter
+from penchant.marking.registry import Toolbox
+from penchant.text.bm25 import TextIndex
+
+
+def bm25_top(toolbox: Toolbox, count: int = 5) -> Memory:
+    """The `count` exchanges that BM25 finds most like the question (Robertson and Zaragoza, 2009), word for word.
+
+    One that shares no word with the question isn't taken.
+    """
+    return _Lexical(Counter(toolbox.loaded), count)
+
+
+@dataclass
+class _Lexical:
+    counter: Counter
+    count: int
+
+    def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
+        began = time.perf_counter()
+        past = dialogue.past
+        index = TextIndex(["\n".join(turn.text for turn in turns(one)) for one in past], None)
+        scores = index.scores(question) if past else np.zeros(0, np.float32)
+        ranked = [int(at) for at in np.argsort(-scores, kind="stable")[: self.count] if scores[at] > 0]
+
+        def offer(position: int) -> Offer:
+            return Offer(position, lambda: (raw(past[position], "retrieved", float(scores[position])),))
+
+        return assemble(
+            self.counter,
+            dialogue,
+            question,
+            budget,
+            offers=map(offer, ranked),
+            rest=lambda position: dropped(past[position].number, "unlike", float(scores[position])),
+            seconds={"mark": time.perf_counter() - began},
+        )
+
+    def forget(self, key: str) -> None:
+        """Nothing is held of a conversation."""

@@ -1,0 +1,147 @@
+"""Rhea as published (arXiv 2512.06869, revised as REA, 2610.00958), with stand-ins for what it trains."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.compression.budget import harmless
+from penchant.conversation.context import Context, Dialogue, Kept, Memory, Spans, Why
+from penchant.conversation.episodes import sentences, turns
+from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.prompt_rendering import dropped, raw, whole
+from penchant.conversation.similarity import COMPRESSED, RAW
+from penchant.conversation.spans import best_spans
+from penchant.conversation.token_counts import Counter
+from penchant.history.dialogue import Exchange
+from penchant.lens.calibration import NEUTRAL
+from penchant.marking.lru import Memo, digest
+from penchant.marking.registry import Toolbox
+from penchant.models.loading import LoadedModel
+
+VECTORS = 8
+"""Memory vectors of a text."""
+LONGEST = 512
+"""Tokens of a text that are looked at."""
+_KEPT = 20_000
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def rhea(toolbox: Toolbox) -> Memory:
+    """Rhea's memory: from similarity 0.7 on an exchange is kept word for word, from 0.5 on with its answer compressed,
+    below it is dropped; the first exchange always stays, the last ones have no privilege.
+
+    The similarity is the largest cosine between the 8 memory vectors of the question and the 8 of the exchange. The
+    trained compressor (a LoRA of a 7B model) isn't available, so there are stand-ins: a memory vector is the mean of
+    the model's own last hidden states over an eighth of the text, minus their mean over neutral requests; an answer is
+    compressed to its sentences that are most like the question by the same vectors. The published prompt has no
+    budget; here what is most alike comes first, and is compressed where there is no room for all of it.
+    """
+    return _Rhea(Counter(toolbox.loaded), States(toolbox.loaded))
+
+
+class States:
+    """Memory vectors of texts; those of the last texts are kept under a digest."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self._known: Memo[FloatArray] = Memo(_KEPT)
+        self._centre: FloatArray | None = None
+
+    def vectors(self, text: str) -> tuple[FloatArray, int]:
+        """float32 [at most VECTORS, width], of unit length, and the tokens that had to be run."""
+        key = digest(text)
+        known = self._known.get(key)
+        if known is not None:
+            return known, 0
+        states = self._states(text)
+        parts = np.array_split(states, min(VECTORS, len(states)))
+        found = _unit(np.stack([part.mean(axis=0) for part in parts]) - self._neutral())
+        self._known.put([(key, found)])
+        return found, len(states)
+
+    def clear(self) -> None:
+        self._known = Memo(_KEPT)
+
+    def _neutral(self) -> FloatArray:
+        if self._centre is None:
+            self._centre = np.concatenate([self._states(text) for text in NEUTRAL]).mean(axis=0)
+        return self._centre
+
+    @torch.no_grad()
+    def _states(self, text: str) -> FloatArray:
+        ids = self.loaded.tokenizer(harmless(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
+            0
+        ]
+        out = self.loaded.base(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=False)
+        states: Float[Tensor, "tokens width"] = out[0][0]
+        return states.float().cpu().numpy()
+
+
+@dataclass
+class _Rhea:
+    counter: Counter
+    states: States
+
+    def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
+        began = time.perf_counter()
+        past, fed = dialogue.past, 0
+        similarities = np.zeros(0, np.float32)
+        asked = None
+        if past and question.strip():
+            asked, fed = self.states.vectors(question)
+            found = [self.states.vectors("\n".join(turn.text for turn in turns(one))) for one in past]
+            fed += sum(tokens for _, tokens in found)
+            # Fewer than VECTORS of a short text: the first ones stand in for those it lacks.
+            stacked = np.stack([np.resize(vectors, (VECTORS, vectors.shape[1])) for vectors, _ in found])
+            similarities = (stacked @ asked.T).max(axis=(1, 2))
+        seconds = {"mark": time.perf_counter() - began}
+
+        def ways(at: int, *, first: bool) -> Iterator[Kept]:
+            similarity = float(similarities[at])
+            why: Why = "first" if first else "retrieved"
+            exchange = past[at]
+            if first or similarity >= RAW or exchange.assistant is None:
+                yield raw(exchange, why, similarity)
+            if exchange.assistant is not None and asked is not None:
+                spans = self._spans(exchange, asked)
+                user = whole(exchange.user.text)
+                yield Kept(exchange.number, "compressed", why, similarity, user, spans)
+
+        def offer(at: int, *, first: bool = False) -> Offer:
+            return Offer(at, lambda: list(ways(at, first=first)))
+
+        ranked = [int(at) for at in np.argsort(-similarities, kind="stable")]
+        return assemble(
+            self.counter,
+            dialogue,
+            question,
+            budget,
+            always=[offer(at, first=True) for at in range(min(1, len(past)))],
+            offers=(offer(at) for at in ranked if similarities[at] >= COMPRESSED),
+            rest=lambda at: dropped(past[at].number, "unlike", float(similarities[at])),
+            tokens_fed=fed,
+            seconds=seconds,
+        )
+
+    def forget(self, key: str) -> None:
+        """Vectors are kept under a digest of their text, whatever conversation it is from."""
+        self.states.clear()
+
+    def _spans(self, exchange: Exchange, asked: FloatArray) -> Spans:
+        segments = sentences(exchange.assistant) if exchange.assistant else ()
+        scores = [float((self.states.vectors(one.text)[0] @ asked.T).max()) for one in segments]
+        return best_spans(self.counter, segments, np.asarray(scores, dtype=np.float32))
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-6), dtype=np.float32)

@@ -1,0 +1,285 @@
+"""A conversation with one user: what is said is kept, what matters of it stands before the model, and it answers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from penchant.compression.profile import Profile
+from penchant.conversation.attention_priority import priority
+from penchant.conversation.context import Context, Detector, Dialogue, Memory
+from penchant.conversation.facts import records_of
+from penchant.conversation.instructions.store import Notebook
+from penchant.errors import InputError
+from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
+from penchant.lens.calibration import Calibration
+from penchant.models.chat import count_prompt, generate_stream, render_chat
+from penchant.models.loading import LoadedModel
+from penchant.steering.apply.context import Step, in_steps
+from penchant.store import Store
+from penchant.store.conversations import FoundTurn
+
+MAX_NEW_TOKENS = 256
+Notes = Callable[[str], Profile | None]
+"""From a question to what the user's history says to it; None: nothing."""
+Learned = tuple[tuple[Instruction, ...], tuple[Instruction, ...], tuple[str, ...]]
+"""Instructions given, instructions ended, ids of records: what a user's turn said."""
+NOTHING: Learned = ((), (), ())
+
+
+@dataclass(frozen=True)
+class Said:
+    """The model's answer. number: its turn's place in the conversation (None: nothing was said, so nothing is kept).
+    context: what it stood on. given, ended: instructions that the user's turn gave, and those that no longer stand
+    since. learnt: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
+
+    text: str
+    number: int | None
+    context: Context
+    given: tuple[Instruction, ...] = ()
+    ended: tuple[Instruction, ...] = ()
+    learnt: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was erased: turns, instructions given in them, and ids of the records that they had become."""
+
+    turns: tuple[Turn, ...]
+    instructions: tuple[Instruction, ...] = ()
+    records: tuple[str, ...] = ()
+
+
+class Conversation:
+    """One conversation of one user. `say` answers a turn; everything said is kept in the store, where there is one.
+
+    user, name: whose and which; a known one goes on where it was. memory: chooses what stands before the model.
+    detector: finds standing instructions. budget: tokens of a whole prompt, answer not counted. notes: what the user's
+    history says to a question. priority: nats that attention to the instructions gets on top (0: none), in the heads
+    of `calibration`. system: the system prompt; None: the one it had.
+
+    A user's turn is kept before it is answered: after a crash the turn is there and its answer is missing. Turns of one
+    conversation wait for each other. Raises `InputError` for a store without a user, or a budget that doesn't leave
+    room for an answer.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        memory: Memory,
+        detector: Detector,
+        *,
+        budget: int,
+        user: str = "",
+        name: str = "",
+        store: Store | None = None,
+        system: str | None = None,
+        notes: Notes | None = None,
+        priority: float = 0.0,
+        calibration: Calibration | None = None,
+    ) -> None:
+        if store is not None and not (user and name):
+            raise InputError("a conversation in a store needs a user and a name: expected both")
+        if not 0 < budget < loaded.window:
+            raise InputError(
+                f"a budget of {budget} tokens: expected more than 0 and less than the window of {loaded.name} "
+                f"({loaded.window}), so that an answer fits behind the prompt"
+            )
+        if priority and calibration is None:
+            raise InputError("priority is put on calibrated heads: pass the model's calibration")
+        self.loaded, self.memory, self.detector, self.budget = loaded, memory, detector, budget
+        self.user, self.name, self.store = user, name, store
+        self.priority, self.calibration, self._notes = priority, calibration, notes
+        self._lock = threading.Lock()  # one thread may ask for an answer's first piece and another for the next
+        self._turns: list[Turn] = []
+        self._next = 0
+        self.system = system or ""
+        if store is not None:
+            opened = store.dialogues.open(user, name, system=system, when=_now())
+            self.system, self._next = opened.system or "", opened.next
+            self._turns = store.dialogues.turns(user, name)
+        self.notebook = Notebook(name, store, user)
+        if self._turns and self._turns[-1].role == "user":
+            self._learn(self._turns[-1])  # a crash may have come between the turn and this
+
+    @property
+    def key(self) -> str:
+        """Names the conversation among all users' (`Dialogue.key`)."""
+        return conversation_key(self.user, self.name) if self.name else f"conversation {id(self)}"
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        return tuple(self._turns)
+
+    @property
+    def exchanges(self) -> tuple[Exchange, ...]:
+        return exchanges(self._turns)
+
+    @property
+    def instructions(self) -> tuple[Instruction, ...]:
+        """Those to be followed now, in the order they were given; the user's lasting ones of other conversations among
+        them."""
+        self.notebook.end_overdue(self._turns, _now())
+        return self.notebook.in_force
+
+    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Said:
+        """The answer to the user's turn; greedy by default. sampling: temperature, seed.
+
+        Raises `InputError` for an empty turn, or one that alone is over the budget: nothing is kept of it.
+        """
+        *_, said = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
+        assert isinstance(said, Said)  # what every stream ends with
+        return said
+
+    def stream(
+        self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+    ) -> Iterator[str | Said]:
+        """`say`, piece by piece, and at the end the whole `Said`. Closing it early, or an interrupt, keeps what was
+        said until then, marked as stopped."""
+        with self._lock:
+            turn = Turn(self._next, "user", text, _now())
+            self._check_room(text, max_new_tokens)
+            past, seconds = self.exchanges, dict[str, float]()
+            with _timed(seconds, "detect"):
+                self._add(turn)
+                learned = self._learn(turn)
+            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+            yield from self._answer(turn, past, learned, seconds, **sampling)
+
+    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | Said]:
+        """Answers the last turn again, as `stream`: one whose answer is missing, or was stopped. The new answer takes
+        the stopped one's place. Raises `InputError` where there is no such turn."""
+        with self._lock:
+            past = self.exchanges
+            if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
+                raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
+            turn = past[-1].user
+            self._check_room(turn.text, max_new_tokens)
+            yield from self._answer(turn, past[:-1], NOTHING, {}, max_new_tokens=max_new_tokens, **sampling)
+
+    def _answer(
+        self, turn: Turn, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
+    ) -> Iterator[str | Said]:
+        with _timed(seconds, "notes"):
+            notes = self._notes(turn.text) if self._notes is not None else None
+        with _timed(seconds, "context"):
+            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
+            context = self.memory.context(dialogue, turn.text, self.budget)
+        prompt = render_chat(self.loaded, context.messages)
+        pieces: list[str] = []
+        finished = False
+        with _timed(seconds, "answer"):
+            try:
+                made = generate_stream(self.loaded, prompt, **sampling)
+                for piece in in_steps(made, self._step(prompt, context)):
+                    pieces.append(piece)
+                    yield piece
+                finished = True
+            finally:
+                answer = "".join(pieces).strip()
+                number = self._next if answer else None  # without a word the answer is missing
+                if answer:
+                    self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
+        yield Said(answer, number, context, *learned, seconds)
+
+    def context(self, text: str) -> Context:
+        """What would stand before the model if the user said `text`; nothing is kept."""
+        notes = self._notes(text) if self._notes is not None else None
+        dialogue = Dialogue(self.exchanges, self.instructions, self.system, notes, self.key)
+        return self.memory.context(dialogue, text, self.budget)
+
+    def forget(self, numbers: Sequence[int]) -> Forgotten:
+        """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
+        user's turn takes its answers along. Raises `InputError` for a turn that isn't there, and erases nothing
+        then."""
+        with self._lock:
+            there = {turn.number for turn in self._turns}
+            for number in numbers:
+                if number not in there:
+                    raise InputError(f"no turn {number} in this conversation: expected the number of one that is there")
+            gone = _with_answers(self._turns, set(numbers))
+            names = [turn.number for turn in gone]
+            records: tuple[str, ...] = ()
+            if self.store is not None:
+                records = self.store.dialogues.forget_turns(self.user, self.name, names)
+            self._turns = [turn for turn in self._turns if turn not in gone]
+            before = self.notebook.written
+            self.notebook.forget(names)
+            left = {one.id for one in self.notebook.written}
+            self.memory.forget(self.key)
+            return Forgotten(gone, tuple(one for one in before if one.id not in left), records)
+
+    def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
+        """Turns of all of the user's conversations that a query's words find, best first. Raises `InputError` without
+        a store."""
+        if self.store is None:
+            raise InputError("only conversations in a store can be searched: pass a store")
+        return self.store.dialogues.search(self.user, query, limit)
+
+    def _check_room(self, text: str, max_new_tokens: int) -> None:
+        tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
+        if tokens > self.budget:
+            raise InputError(
+                f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
+                "shorten it, or raise the budget"
+            )
+        if max_new_tokens < 1:
+            raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+
+    def _learn(self, turn: Turn) -> Learned:
+        """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
+        again changes nothing."""
+        given, ended = self.notebook.read(self._turns, self.detector)
+        if self.store is None:
+            return given, ended, ()
+        spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]
+        records = records_of(turn, self.name, skip=spans)
+        if records:
+            self.store.add(self.user, records)
+        return given, ended, tuple(record.id for record in records)
+
+    def _add(self, turn: Turn) -> None:
+        if self.store is not None:
+            self.store.dialogues.add(self.user, self.name, turn)
+        self._turns.append(turn)
+        self._next = turn.number + 1
+
+    def _step(self, prompt: str, context: Context) -> Step:
+        if not self.priority or self.calibration is None or not context.instructions:
+            return nullcontext
+        return priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
+
+
+def conversation_key(user: str, name: str) -> str:
+    """See `Dialogue.key`. A user id has no line ends, so the parts can be told apart again."""
+    return f"{user}\n{name}"
+
+
+def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
+    """The turns of these numbers, and what was answered to a user's turn among them: left alone, it would count as the
+    answer to the turn before."""
+    found: list[Turn] = []
+    of_gone = False
+    for turn in turns:
+        if turn.role == "user":
+            of_gone = turn.number in numbers
+        if of_gone or turn.number in numbers:
+            found.append(turn)
+    return tuple(found)
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    seconds[phase] = time.perf_counter() - began
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,63 @@
+"""Records of what a user said about themselves, and which of them a later one has replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from penchant.history.records import Record
+from penchant.text.terms import split_words
+
+SAID = "said"
+"""The kind of these records. Their meta may hold "about" (what it is about), "value" (where only one can be true at a
+time; normalised) and "ended" (it says that this is over)."""
+
+
+_OVER = 64  # things that are over, remembered for each topic: keeps a long history linear
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    words: frozenset[str]
+    ended: bool
+
+    def agrees(self, other: _Claim) -> bool:
+        """ "Berlin" and "Berlin, Germany" don't contradict each other."""
+        return self.words <= other.words or other.words <= self.words
+
+    def replaces(self, old: _Claim) -> bool:
+        if self.ended == old.ended:
+            return not self.ended and not self.agrees(old)
+        # That something is over holds until it is said again; without a value, all of it is over.
+        return (not self.words if self.ended else not old.words) or self.agrees(old)
+
+
+def superseded(history: Iterable[Record]) -> dict[str, str]:
+    """Id of a "said" record -> id of the later one that took its place, or that says it is over.
+
+    history: in time order. Worked out from the records alone, so that without the later one the earlier one stands
+    again. A record that is a value here and no key is what stands now. Each is followed by the one that came next, so
+    that its time is when the earlier one stopped being true.
+    """
+    found: dict[str, str] = {}
+    standing: dict[str, dict[_Claim, list[str]]] = {}
+    for record in history:
+        about, claim = record.meta.get("about"), _claim(record)
+        if claim is None or not isinstance(about, str):
+            continue
+        known = standing.setdefault(about, {})
+        for old in [one for one in known if claim.replaces(one)]:
+            found.update(dict.fromkeys(known.pop(old), record.id))
+        known.setdefault(claim, []).append(record.id)
+        if len(known) > _OVER:
+            del known[next(one for one in known if one.ended)]
+    return found
+
+
+def _claim(record: Record) -> _Claim | None:
+    """None for a record that says nothing that could be contradicted."""
+    if record.kind != SAID:
+        return None
+    value, ended = record.meta.get("value"), record.meta.get("ended") is True
+    words = frozenset(split_words(value)) if isinstance(value, str) else frozenset()
+    return _Claim(words, ended) if words or ended else None

@@ -1,0 +1,301 @@
+"""Writes interventions into a model while it runs.
+
+The contract:
+
+1. Each row of a batch has its own vectors; a row without any is left alone. Beams: a batch of k times the
+   intervention's rows holds k beams of each row, side by side, as `generate` lays them out; so an intervention of one
+   row is shared by a whole batch.
+2. Positions are counted in a row's own tokens, without padding: from the attention mask where there is one, else from
+   the position ids, else from the cache's length. So they are right under left and right padding, with a KV cache,
+   for beams and for a prompt that is prefilled in chunks. Tokens that lie in a cache already count.
+3. Padding is never written to.
+4. A zero vector, a row without vectors and a token out of scope are bitwise no-ops: what is added there is -0.0.
+5. `after_prompt` leaves the prompt's keys and values as they were, bit for bit: cached prefixes stay valid.
+6. No hook waits for the device; nothing is allocated but the result and what is added, on its way.
+7. On exit everything is undone, exceptions included, also for tasks and threads that were started inside. Another
+   thread's forward pass of the same model isn't touched (compiled models excepted: one thread at a time).
+8. Hooks stay in place between interventions, and values change without recompiling.
+9. One intervention at a time: inside another's context the inner one takes its place until it ends, `None` included.
+   Never are the vectors of two of them added up.
+10. Gradients reach the vectors, those that are zero too.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from penchant.errors import InputError, ModelError
+from penchant.inference.intervention import Edit, Intervention, prompt_tail
+from penchant.inference.positions import Pass
+from penchant.inference.sites import Site, site_module, site_width
+
+Trace = Callable[[Site, Tensor], None]
+"""Called with a site and which tokens were written to there: bool [batch, tokens]. For tests and inspection."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """One edit, ready for the model's device and dtype. neutral: what leaves a token alone, [1, 1, 1]: as a tensor,
+    since a number would be copied to the device in every pass."""
+
+    values: Tensor  # [rows, 1, width], or [1, 1, width] for all rows
+    neutral: Tensor
+    written: Tensor  # bool [rows, 1]: rows that have anything else than neutral numbers
+
+
+@dataclass(eq=False)
+class _State:
+    """What one `steering` context writes. first: the earliest position that any row is written to.
+    masks: of the pass that runs, by thread; None: no token of it is in scope."""
+
+    runtime: Runtime
+    begin: Tensor  # [rows, 1]: the first position that is written to
+    first: int
+    add: dict[Site, _Table] = field(default_factory=dict)
+    scale: dict[Site, _Table] = field(default_factory=dict)
+    trace: Trace | None = None
+    live: bool = True
+    masks: dict[int, Tensor | None] = field(default_factory=dict)
+    spread: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+
+
+class _Slot:
+    """What a decoder is steered by now: in this context, and (compiled code can't ask for contexts) in general."""
+
+    def __init__(self) -> None:
+        self.here: ContextVar[_State | None] = ContextVar("penchant_steering", default=None)
+        self.compiled: _State | None = None
+
+    def current(self) -> _State | None:
+        state = self.compiled if torch.compiler.is_compiling() else self.here.get()
+        return state if state is not None and state.live else None
+
+    @contextmanager
+    def set(self, state: _State | None) -> Iterator[None]:
+        before, token = self.compiled, self.here.set(state)
+        self.compiled = state
+        try:
+            yield
+        finally:
+            if state is not None:
+                state.live = False
+            self.compiled = before
+            with suppress(ValueError):  # closed from another context, which this state was never set in
+                self.here.reset(token)
+
+
+_slots: WeakKeyDictionary[nn.Module, _Slot] = WeakKeyDictionary()
+
+
+def _slot(model: PreTrainedModel) -> tuple[nn.Module, _Slot]:
+    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+    return decoder, _slots.setdefault(decoder, _Slot())
+
+
+class Runtime:
+    """Hooks of one model at fixed sites; does nothing until `steering`. `close` (or leaving `with`) removes them."""
+
+    def __init__(self, model: PreTrainedModel, sites: Sequence[Site]) -> None:
+        self.model, self.sites = model, tuple(sorted(set(sites)))
+        decoder, self._slot = _slot(model)
+        self._names = tuple(inspect.signature(decoder.forward).parameters)
+        self._modules = {site: site_module(model, site) for site in self.sites}  # all, before any hook is placed
+        self._handles = [
+            decoder.register_forward_pre_hook(self._clock, with_kwargs=True),
+            decoder.register_forward_hook(self._stop),
+        ]
+        for site, module in self._modules.items():
+            if site.kind == "heads":
+                self._handles.append(module.register_forward_pre_hook(self._before(site)))
+            else:
+                self._handles.append(module.register_forward_hook(self._behind(site)))
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    @contextmanager
+    def steering(
+        self, intervention: Intervention, prompt_lengths: Sequence[int], trace: Trace | None = None
+    ) -> Iterator[None]:
+        """Write `intervention` into every forward pass made in this context.
+
+        prompt_lengths: tokens of each row's prompt, without padding, cached ones included. Raises `InputError` for a
+        site without a hook, vectors of a wrong width or not finite in the model's dtype, a wrong number of prompts;
+        in the context for a batch that isn't a multiple of the rows.
+
+        A generator that yields in this context leaves its caller steered meanwhile.
+        """
+        with self._slot.set(self._prepared(intervention, prompt_lengths, trace)):
+            yield
+
+    def _prepared(
+        self, intervention: Intervention, prompt_lengths: Sequence[int], trace: Trace | None
+    ) -> _State | None:
+        if not self._handles:
+            raise InputError("this runtime was closed: expected an open one; make another")
+        rows = intervention.rows
+        if not rows:
+            return None
+        if len(prompt_lengths) != rows or min(prompt_lengths) < 0:
+            raise InputError(
+                f"prompt lengths {list(prompt_lengths)} for {rows} rows of vectors: expected one each, 0 or more"
+            )
+        tail = prompt_tail(intervention.scope)
+        begin = [0 if tail is None else length - tail for length in prompt_lengths]
+        state = _State(self, torch.tensor(begin, device=self.model.device)[:, None], min(begin), trace=trace)
+        for site, edit in intervention.edits.items():
+            if site not in self.sites:
+                raise InputError(f"no hook at {site}: this runtime was made for {', '.join(map(str, self.sites))}")
+            self._place(state, site, edit)
+        return state
+
+    def _place(self, state: _State, site: Site, edit: Edit) -> None:
+        width = site_width(self.model, site.kind)
+        device = next((p.device for p in self._modules[site].parameters() if p.device.type != "meta"), None)
+        for name, tensor, tables in (("add", edit.add, state.add), ("scale", edit.scale, state.scale)):
+            if tensor is None:
+                continue
+            values = tensor.to(device or self.model.device, self.model.dtype, copy=True)
+            if name == "add":
+                # Every zero becomes -0.0: x + -0.0 is x for every x, and x + 0.0 isn't for -0.0. Not by `where`, which
+                # no gradient would pass.
+                values = -(0.0 - values)
+            if values.shape[1] != width or not bool(values.isfinite().all()):
+                raise InputError(
+                    f"{name} at {site} has shape {list(tensor.shape)}: expected numbers that are finite in "
+                    f"{self.model.dtype}, {width} a row"
+                )
+            neutral = values.new_full((1, 1, 1), -0.0 if name == "add" else 1.0)
+            tables[site] = _Table(values[:, None], neutral, (values != neutral[0]).any(1, keepdim=True))
+
+    def _current(self) -> _State | None:
+        state = self._slot.current()
+        return state if state is not None and state.runtime is self else None
+
+    def _clock(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
+        # PyTorch leaves the keywords out for a pass that runs in one thread while another places or removes this hook.
+        # Such a pass isn't steered by this runtime.
+        state = self._current()
+        if state is not None and kwargs is not None:
+            state.masks[_thread()] = _mask(state, {**dict(zip(self._names, args, strict=False)), **kwargs})
+
+    def _stop(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        state = self._current()
+        if state is not None:
+            state.masks.pop(_thread(), None)
+
+    def _behind(self, site: Site) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+            state = self._current()
+            if state is None:
+                return None
+            if isinstance(output, tuple):
+                return (_edited(state, site, output[0]), *output[1:])
+            return _edited(state, site, output)
+
+        return hook
+
+    def _before(self, site: Site) -> Any:
+        def hook(module: nn.Module, args: tuple[Any, ...]) -> Any:
+            state = self._current()
+            return None if state is None else (_edited(state, site, args[0]), *args[1:])
+
+        return hook
+
+
+@contextmanager
+def steered(
+    model: PreTrainedModel,
+    intervention: Intervention | None,
+    prompt_lengths: Sequence[int],
+    trace: Trace | None = None,
+) -> Iterator[None]:
+    """`Runtime` and `steering` in one, for a single use; None: nothing is written. See `Runtime.steering`."""
+    if intervention is None or not intervention.rows:
+        with _slot(model)[1].set(None):
+            yield
+        return
+    with Runtime(model, list(intervention.edits)) as runtime, runtime.steering(intervention, prompt_lengths, trace):
+        yield
+
+
+def _thread() -> int:
+    return 0 if torch.compiler.is_compiling() else threading.get_ident()
+
+
+def _mask(state: _State, given: Mapping[str, Any]) -> Tensor | None:
+    """bool [batch or 1, tokens, 1]: which tokens of this forward pass are written to; None: surely none."""
+    tokens = Pass.of(given)
+    if not torch.compiler.is_compiling() and tokens.end is not None and tokens.end <= state.first:
+        return None
+    rows = state.begin.shape[0]
+    if tokens.batch % rows:
+        raise InputError(f"a batch of {tokens.batch} rows for an intervention of {rows}: expected a multiple of that")
+    return tokens.reached(_spread(state, state.begin, tokens.batch))[..., None]
+
+
+def _spread(state: _State, table: Tensor, batch: int) -> Tensor:
+    """One line for each row of the batch: each of the table's as often as it has beams. A single one stays one."""
+    rows = table.shape[0]
+    if rows in (1, batch):
+        return table
+    if torch.compiler.is_compiling():
+        return table.repeat_interleave(batch // rows, 0, output_size=batch)
+    key = (id(table), batch)
+    if key not in state.spread:
+        state.spread[key] = table.repeat_interleave(batch // rows, 0, output_size=batch)
+    return state.spread[key]
+
+
+def _edited(state: _State, site: Site, value: Tensor) -> Tensor:
+    add, scale = state.add.get(site), state.scale.get(site)
+    if add is None and scale is None:
+        return value
+    if _thread() not in state.masks:
+        raise ModelError(f"{site} ran outside of the decoder's forward pass: expected whole passes while steering")
+    mask = state.masks[_thread()]
+    if state.trace is not None:
+        state.trace(site, _written(state, mask, value, [table for table in (add, scale) if table is not None]))
+    if mask is None:
+        return value
+    if value.dim() != 3 or value.shape[1] != mask.shape[1]:
+        raise ModelError(
+            f"{site} gives {list(value.shape)} in a pass of {mask.shape[1]} tokens: expected [batch, tokens, width]"
+        )
+    mask = mask.to(value.device)
+    if scale is not None:
+        value = value * _chosen(state, scale, mask, value)
+    if add is not None:
+        value = value + _chosen(state, add, mask, value)
+    return value
+
+
+def _chosen(state: _State, table: _Table, mask: Tensor, value: Tensor) -> Tensor:
+    values = _spread(state, table.values, value.shape[0])
+    return torch.where(mask, values, table.neutral).to(value.dtype)
+
+
+def _written(state: _State, mask: Tensor | None, value: Tensor, tables: list[_Table]) -> Tensor:
+    if mask is None:
+        return torch.zeros(value.shape[:2], dtype=torch.bool, device=value.device)
+    rows = [_spread(state, table.written, value.shape[0]) for table in tables]
+    return (mask[..., 0].to(value.device) & torch.stack(rows).any(0)).expand(value.shape[:2])

@@ -1,0 +1,1 @@
+"""From a bank and a request to an intervention."""

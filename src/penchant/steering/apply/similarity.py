@@ -1,0 +1,109 @@
+"""How alike a request is to the inputs of a bank's contrasts: by the model's own hidden states, by words, or by a
+sentence embedder. Each gives a score per row; which scale doesn't matter to the choice of the best, but does to softmax
+weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.models.sentence_encoder import FloatArray, embedder
+from penchant.steering.storage.bank import Bank, drop
+from penchant.text.bm25 import TextIndex
+
+Similarity = Literal["hidden", "bm25", "dense"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What rows are compared with: a request, or an input that is held out. key: `vectors.read_keys` with `bank.key`,
+    which only "hidden" needs."""
+
+    text: str
+    key: Float[Tensor, " width"] | None = None
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores of rows by one kind of similarity. texts: contrast id -> its input, which all but "hidden" need: no text
+    is kept beside the vectors, it is looked up where the records are.
+
+    Raises `InputError` for another kind, and `ModelError` for "dense" without the package of the embedder.
+    """
+
+    similarity: Similarity = "hidden"
+    texts: Mapping[str, str] = field(default_factory=dict)
+    _embedded: dict[str, FloatArray] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.similarity not in get_args(Similarity):
+            raise InputError(f"similarity {self.similarity!r}: expected one of {', '.join(get_args(Similarity))}")
+        if self.similarity == "dense":
+            _sentences()
+
+    def usable(self, bank: Bank) -> Bank:
+        """The rows that can be compared: of a record that is gone, or was never given, there is no text."""
+        if self.similarity == "hidden":
+            return bank
+        return drop(bank, [row.contrast for row in bank.rows if row.contrast not in self.texts])
+
+    def scores(self, bank: Bank, asked: Asked, centre: Float[Tensor, " width"] | None = None) -> Float[Tensor, " rows"]:
+        """A score for each row of a bank. centre: see `hidden_scores`.
+
+        Raises `InputError` for a row without a text (`usable`), or no key where one is needed.
+        """
+        if self.similarity == "hidden":
+            if asked.key is None:
+                raise InputError("no key to compare hidden states with: read it with read_keys")
+            return hidden_scores(bank, asked.key, centre)
+        lacking = [row.contrast for row in bank.rows if row.contrast not in self.texts]
+        if lacking:
+            raise InputError(f"{len(lacking)} rows without the text of their input: expected one each; see usable")
+        inputs = [self.texts[row.contrast] for row in bank.rows]
+        return bm25_scores(inputs, asked.text) if self.similarity == "bm25" else self._dense(inputs, asked.text)
+
+    def _dense(self, inputs: Sequence[str], query: str) -> Float[Tensor, " rows"]:
+        """Cosine of sentence embeddings."""
+        new = [text for text in dict.fromkeys([*inputs, query]) if text not in self._embedded]
+        self._embedded.update(zip(new, _sentences()(new)[0], strict=True))
+        rows = np.array([self._embedded[text] @ self._embedded[query] for text in inputs], dtype=np.float32)
+        return torch.from_numpy(rows)
+
+
+def hidden_scores(
+    bank: Bank, key: Float[Tensor, " width"], centre: Float[Tensor, " width"] | None = None
+) -> Float[Tensor, " rows"]:
+    """Cosine of a request's key (`vectors.read_keys` with `bank.key`) with each row's, both taken from `centre`.
+
+    centre: what all inputs share, which is most of a hidden state: the population's mean key (default: the mean of the
+    bank's own keys where it has at least two). Without it all cosines are near 1.
+    Raises `InputError` for a key of another width.
+    """
+    if key.shape[0] != bank.keys.shape[1]:
+        raise InputError(f"a key of {key.shape[0]} numbers for a bank with {bank.keys.shape[1]}: read it at {bank.key}")
+    if centre is None:
+        centre = bank.keys.mean(0) if len(bank) > 1 else torch.zeros_like(key)
+    rows, query = bank.keys - centre, key - centre
+    lengths = rows.norm(dim=1) * query.norm()
+    scores: Tensor = (rows @ query) / lengths.clamp(min=1e-12)
+    return scores
+
+
+def bm25_scores(inputs: Sequence[str], query: str, language: str | None = None) -> Float[Tensor, " rows"]:
+    """BM25 between 0 and 1: divided by the best row's. language: as in `marking.lexical.bm25`."""
+    found = torch.from_numpy(TextIndex(inputs, language).scores(query))
+    return found / found.max().clamp(min=1e-12) if len(found) else found
+
+
+@cache
+def _sentences() -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
+    """One embedder for all requests: it keeps its weights, and nothing of any text."""
+    return embedder()

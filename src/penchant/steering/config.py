@@ -1,0 +1,193 @@
+"""How a method steers one model: chosen on other users, kept in a file, applied to any user's bank."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from penchant.errors import InputError, StoreError
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.sites import Site
+from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
+from penchant.steering.apply.similarity import Similarity
+from penchant.steering.storage.bank import Bank, KeySite, Reading
+from penchant.steering.storage.basis import Basis
+from penchant.store.erasure.lineage import KEY, Source, write_shared
+
+FORMAT = "1"
+_KEYS = "keys"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a choice did to held-out answers of other users. gain: nats a token, mean over users; error: its standard
+    error. part: "population" (its vector alone) or "own" (the users' vectors)."""
+
+    layer: int
+    strength: float
+    part: str
+    aggregation: str
+    gain: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """method, model: its name and the fingerprint. scope: see `prompt_tail`. strength: what aggregated vectors are
+    multiplied by. base: site -> [width], written to everyone, where gradients are taken ({}: nothing). population: site
+    -> [width], what rows of users are held against ({}: zero). centre: [width of keys], what inputs share. caps: site
+    -> longest vector that is written. effects: what was tried. users, pairs: how many it was fitted on. similarity:
+    what samples and requests are compared by. basis: what "low-rank" banks are written in (None: of an older file).
+    """
+
+    method: str
+    model: str
+    model_name: str
+    reading: Reading
+    sites: tuple[Site, ...]
+    key: KeySite
+    scope: str
+    strength: float
+    aggregation: Aggregation
+    centre: Float[Tensor, " width"]
+    caps: Mapping[Site, float]
+    base: Mapping[Site, Float[Tensor, " _"]] = field(default_factory=dict)
+    population: Mapping[Site, Float[Tensor, " _"]] = field(default_factory=dict)
+    effects: tuple[Effect, ...] = ()
+    users: int = 0
+    pairs: int = 0
+    similarity: Similarity = "hidden"
+    basis: Basis | None = None
+
+    @cached_property
+    def origin(self) -> str:
+        """What a bank's rows were read from: the model, and for gradients where they are taken: in which scope, and
+        on top of which base."""
+        if not self.base and self.reading != "gradient":
+            return self.model
+        state = hashlib.sha256(self.scope.encode())
+        for site, vector in sorted(self.base.items()):
+            state.update(str(site).encode() + vector.contiguous().float().numpy().tobytes())
+        return f"{self.model}+{state.hexdigest()[:16]}"
+
+    def base_intervention(self) -> Intervention | None:
+        """The base alone, one row; None without one."""
+        edits = {site: Edit(vector[None]) for site, vector in self.base.items()}
+        return Intervention(edits, self.scope) if edits else None
+
+    def apply(
+        self, banks: Sequence[Bank], scores: Sequence[Float[Tensor, " _"]], now: datetime | None = None
+    ) -> tuple[Intervention, Aggregate]:
+        """The intervention for a batch of requests, a row each, and what it stands on.
+
+        Raises `InputError` for a bank that was read otherwise.
+        """
+        for bank in banks:
+            if bank.model != self.origin or bank.sites != self.sites:
+                raise InputError(f"a bank that wasn't read for this setting of {self.method}: run `penchant steer fit`")
+        population = {site: vector[None].expand(len(banks), -1) for site, vector in self.population.items()}
+        made = aggregate(banks, scores, self.aggregation, population=population or None, now=now)
+        return self.around(made.vectors), made
+
+    def common(self, rows: int = 1) -> Intervention:
+        """What a user without samples gets: the base and the population's vectors."""
+        share = self.aggregation.pop_share
+        vectors = {site: (vector * share)[None] for site, vector in self.population.items()}
+        edits = self.around(vectors).edits.items()
+        same = {site: Edit(edit.add.expand(rows, -1)) for site, edit in edits if edit.add is not None}
+        return Intervention(same, self.scope)
+
+    def around(self, vectors: Mapping[Site, Float[Tensor, "rows _"]]) -> Intervention:
+        """Vectors [rows, width] times the strength, cut to the caps, on top of the base."""
+        edits = {}
+        rows = next((len(tensor) for tensor in vectors.values()), 1)
+        for site in self.sites:
+            written = vectors[site] * self.strength if site in vectors else None
+            if site in self.base:
+                base = self.base[site][None].expand(rows, -1)
+                written = base if written is None else base + written
+            if written is not None:
+                norms = written.norm(dim=1, keepdim=True).clamp(min=1e-12)
+                edits[site] = Edit(written * (self.caps[site] / norms).clamp(max=1.0))
+        return Intervention(edits, self.scope)
+
+    def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
+        """The setting as a safetensors file. sources: what it is derived from, where it lies in a user's folder: it
+        goes as a whole with any of them (history/store/derived.py)."""
+        tensors = {"centre": self.centre}
+        tensors |= {f"base {site}": vector for site, vector in self.base.items()}
+        tensors |= {f"population {site}": vector for site, vector in self.population.items()}
+        if self.basis is not None:
+            tensors |= {f"axes {site}": axes.bfloat16() for site, axes in self.basis.axes.items()}
+            tensors[_KEYS] = self.basis.keys.bfloat16()
+        tensors = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()}
+        plain = ("method", "model", "model_name", "reading", "scope", "strength", "users", "pairs", "similarity")
+        about: dict[str, Any] = {name: getattr(self, name) for name in plain}
+        about |= {"key": str(self.key), "sites": list(map(str, self.sites)), "aggregation": asdict(self.aggregation)}
+        about |= {"caps": {str(site): cap for site, cap in self.caps.items()}}
+        about |= {"effects": [asdict(effect) for effect in self.effects]}
+        header = {"format": FORMAT, "setting": json.dumps(about)}
+        if written := sorted(map(str, sources)):
+            header[KEY] = json.dumps([written])
+        return save(tensors, header)
+
+
+def setting_name(method: str, model: str) -> str:
+    """File name of a method's setting for a model (fingerprint)."""
+    return f"steering-{method}-{model[:16]}.safetensors"
+
+
+def save_setting(
+    directory: Path, setting: Setting, contributors: Sequence[Source], still: Callable[[], bool] | None = None
+) -> Path:
+    """Write it under `<store>/shared/`: it is made of several users, and goes when one of them is erased.
+
+    still: see `write_shared`. Raises `StoreError` when it can't be written, or a contributor is gone.
+    """
+    name = setting_name(setting.method, setting.model)
+    return write_shared(directory, name, setting.to_bytes(), contributors, still)
+
+
+def read_setting(path: Path, method: str, model: str) -> Setting | None:
+    """The setting in a file; None where there is none, or none of this method, model and format. Raises `StoreError`
+    for damage."""
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            written = dict(file.metadata() or {})
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if written["format"] != FORMAT:
+            return None
+        about: dict[str, Any] = json.loads(written["setting"])
+        if (about["method"], about["model"]) != (method, model):
+            return None
+        parts: dict[str, dict[Site, Tensor]] = {"base": {}, "population": {}, "axes": {}}
+        for name, tensor in tensors.items():
+            part, _, site = name.partition(" ")
+            if site:
+                parts[part][Site.parse(site)] = tensor.float()
+        about["sites"] = tuple(map(Site.parse, about["sites"]))
+        about["key"] = KeySite.parse(about["key"])
+        about["aggregation"] = Aggregation(**about["aggregation"])
+        about["caps"] = {Site.parse(site): cap for site, cap in about["caps"].items()}
+        about["effects"] = tuple(Effect(**effect) for effect in about["effects"])
+        centre, axes = tensors["centre"], parts["axes"]
+        basis = Basis(axes, tensors[_KEYS].float(), centre) if axes else None
+        return Setting(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(
+            f"the setting {path.name} is damaged ({error}): remove it and run `penchant steer fit`"
+        ) from error

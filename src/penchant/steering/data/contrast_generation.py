@@ -1,0 +1,286 @@
+"""Makes contrasts of a user's own pairs: the model itself writes the answer that isn't the user's.
+
+Fints (arXiv 2510.27206): the rejected answer is the same model's to the same input, with random items of other users in
+its prompt ("others") or nothing ("none"); kept if it is far enough from the real answer by ROUGE-L.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+from penchant.errors import InputError
+from penchant.history.records import Request
+from penchant.inference.generation import ROWS, Start, batches, generate
+from penchant.models.chat import prompt_ids
+from penchant.models.loading import LoadedModel
+from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
+from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
+from penchant.steering.data.pairs import Pair
+from penchant.store.erasure.lineage import source_of
+from penchant.text.rouge import rouge_l
+
+SHORT, LONG = 0.15, 0.20
+"""Thresholds of the paper for short answers (titles) and long ones (abstracts)."""
+LONG_WORDS = 50
+
+TOO_CLOSE, EMPTY, EQUAL = "too close to the real answer", "the model wrote nothing", "the real answer itself"
+NO_ROOM, NO_DONORS = "its prompt doesn't fit the model's window", "no other user's item differs from it"
+
+Prompt = Callable[[str | None, Request], str]
+"""(notes, request) -> the rendered prompt, which ends where the answer begins."""
+Alive = Callable[[str, str], bool]
+"""(user, record id) -> whether the record is still there: `Store.holds`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How contrasts are made. Another one makes others, beside those that are there.
+
+    source: "others" or "none". k: items of other users in a prompt, `item_words` words each. tries: the first takes the
+    likeliest answer, the next are sampled at `temperature`. threshold: ROUGE-L F to the real answer that a rejected one
+    has to stay below; None: 0.15, and 0.20 for a real answer of over 50 words. max_new_tokens: None: twice the real
+    answer's and 8 more, at least 16, at most 256. Raises `InputError` for a value out of range.
+    """
+
+    source: Literal["others", "none"] = "others"
+    k: int = 5
+    item_words: int = ITEM_WORDS
+    tries: int = 2
+    temperature: float = 0.8
+    threshold: float | None = None
+    max_new_tokens: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.source not in ("others", "none"):
+            raise InputError(f"contrasts from {self.source!r}: expected 'others' or 'none'")
+        lowest = {"k": 1, "item_words": 1, "tries": 1, "max_new_tokens": 1}
+        for name, least in lowest.items():
+            if (value := getattr(self, name)) is not None and value < least:
+                raise InputError(f"{name} is {value}: expected at least {least}")
+        if not 0 < self.temperature < float("inf"):
+            raise InputError(f"temperature is {self.temperature}: expected more than 0")
+        if self.threshold is not None and not 0 < self.threshold <= 1:
+            raise InputError(f"threshold is {self.threshold}: expected more than 0, at most 1")
+
+    def limit(self, answer: str) -> float:
+        if self.threshold is not None:
+            return self.threshold
+        return LONG if len(answer.split()) > LONG_WORDS else SHORT
+
+
+@dataclass(frozen=True)
+class Made:
+    """What `make_contrasts` came to. contrasts: of all the pairs, in their order. new: how many were made now; dropped:
+    how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
+
+    contrasts: list[Contrast]
+    new: int
+    dropped: Counter[str]
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True)
+class _Job:
+    pair: Pair
+    items: tuple[Item, ...]
+    start: Start
+    number: int = 1
+    best: tuple[float, str] | None = None
+    reason: str = EMPTY
+
+
+def make_contrasts(
+    loaded: LoadedModel,
+    pairs: Sequence[Pair],
+    file: ContrastFile,
+    prompt: Prompt,
+    *,
+    donors: Donors | None = None,
+    recipe: Recipe | None = None,
+    alive: Alive = lambda user, record: True,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    rows: int = ROWS,
+) -> Made:
+    """A contrast of each pair, where the model writes an answer that is far enough from the user's.
+
+    Each is in `file` as soon as it is made, and each drop with its reason; pairs that the file answers for under the
+    same recipe, model and prompt aren't worked on again, so an interrupted run goes on where it was. Those of a record
+    whose text was replaced are removed. The same seed gives the same contrasts in any batch.
+    alive: pass `store.holds`; what is erased while this runs is not written. progress: (done, total) after each batch.
+
+    Raises `InputError` without pairs, or without donors for "others".
+    """
+    recipe = recipe or Recipe()
+    if not pairs:
+        raise InputError("no pairs to make contrasts of: expected some; see own_pairs")
+    if recipe.source == "others" and donors is None:
+        raise InputError("contrasts from 'others' without other users' items: pass donors, or choose source 'none'")
+    maker = _Maker(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, alive)
+    return maker.run(pairs, progress, rows)
+
+
+@dataclass
+class _Maker:
+    loaded: LoadedModel
+    file: ContrastFile
+    prompt: Prompt
+    donors: Donors | None
+    recipe: Recipe
+    alive: Alive
+    setting: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        wording = [self.prompt(notes, Request("?", task)) for notes in (None, "!") for task in (None, "#")]
+        parts = [self.loaded.fingerprint, asdict(self.recipe), wording]
+        self.setting = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
+
+    def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> Made:
+        known = self._known(pairs)
+        todo = [pair for pair in pairs if _key(pair) not in known]
+        done = len(pairs) - len(todo)
+        progress(done, len(pairs))
+        for finished in self._finish(todo, rows):
+            self._write(finished)
+            done += len(finished)
+            progress(done, len(pairs))
+        entries = self._known(pairs)  # read again: an erasure may have taken what was there, or what was written
+        found = [entries[_key(pair)] for pair in pairs if _key(pair) in entries]
+        contrasts = [entry for entry in found if isinstance(entry, Contrast)]
+        dropped = Counter(entry.reason for entry in found if isinstance(entry, Dropped))
+        new = sum(_key(pair) not in known for pair in pairs if isinstance(entries.get(_key(pair)), Contrast))
+        return Made(contrasts, new, dropped, len(pairs) - len(found))
+
+    def _known(self, pairs: Sequence[Pair]) -> dict[tuple[str, str], Entry]:
+        """What the file has of these pairs; what it has of their records' former texts is removed."""
+        digests = {pair.record: pair.digest for pair in pairs}
+
+        def stale(entry: Entry) -> bool:
+            digest = digests.get(entry.record, "") if entry.record else ""
+            return bool(digest) and entry.meta.get("pair", digest) != digest
+
+        entries = self.file.entries()
+        if any(map(stale, entries)):
+            self.file.remove(stale)
+        mine = {(pair.record, pair.digest) for pair in pairs}
+        found = [entry for entry in entries if entry.meta.get("setting") == self.setting and not stale(entry)]
+        return {key: entry for entry in found if (key := (entry.record, str(entry.meta.get("pair")))) in mine}
+
+    def _finish(self, pairs: Sequence[Pair], rows: int) -> Iterator[list[tuple[_Job, Entry]]]:
+        """Entries as they are done: a failed first try waits until a batch of second ones is full."""
+        jobs, hopeless = self._jobs(pairs)
+        if hopeless:
+            yield hopeless
+        waiting = [[jobs[place] for place in batch] for batch in batches([job.start for job in jobs], rows)]
+        again: list[_Job] = []
+        while waiting or again:
+            if waiting and len(again) < rows:
+                batch = waiting.pop(0)
+            else:
+                order = next(batches([job.start for job in again], rows))
+                batch = [again[place] for place in order]
+                again = [job for place, job in enumerate(again) if place not in set(order)]
+            texts = generate(self.loaded, [job.start for job in batch], self.recipe.temperature)
+            finished: list[tuple[_Job, Entry]] = []
+            for job, text in zip(batch, texts, strict=True):
+                tried = _tried(job, text)
+                if (entry := self._entry(tried)) is not None:
+                    finished.append((tried, entry))
+                else:
+                    again.append(self._next(tried))
+            if finished:
+                yield finished
+
+    def _jobs(self, pairs: Sequence[Pair]) -> tuple[list[_Job], list[tuple[_Job, Entry]]]:
+        jobs: list[_Job] = []
+        hopeless: list[tuple[_Job, Entry]] = []
+        for pair in pairs:
+            items, notes = self._notes(pair)
+            job = _Job(pair, items, Start((), 0))
+            if self.donors is not None and not items:
+                hopeless.append((job, self._drop(job, NO_DONORS)))
+                continue
+            most = self._most(pair.answer)
+            try:
+                ids = tuple(prompt_ids(self.loaded, self.prompt(notes, pair.request)))
+            except InputError:
+                ids = ()
+            if not ids or len(ids) + most > self.loaded.window:
+                hopeless.append((job, self._drop(job, NO_ROOM)))
+            else:
+                jobs.append(replace(job, start=Start(ids, most)))
+        return jobs, hopeless
+
+    def _notes(self, pair: Pair) -> tuple[tuple[Item, ...], str | None]:
+        if self.donors is None:
+            return (), None
+        seed = f"{self.recipe.seed} {pair.record} {pair.digest}"
+        items = tuple(self.donors.draw(self.file.user, pair, self.recipe.k, seed))
+        return items, notes_of(items, self.recipe.item_words)
+
+    def _most(self, answer: str) -> int:
+        if self.recipe.max_new_tokens is not None:
+            return self.recipe.max_new_tokens
+        length = len(self.loaded.tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"])
+        return min(max(2 * length + 8, 16), 256)
+
+    def _next(self, job: _Job) -> _Job:
+        seed = f"{self.recipe.seed} {job.pair.record} {job.pair.digest} {job.number + 1}"
+        return replace(job, number=job.number + 1, start=replace(job.start, seed=seed))
+
+    def _entry(self, job: _Job) -> Entry | None:
+        """The contrast, or the drop once all tries are spent; None: to be tried again."""
+        if job.best is not None and job.best[0] < self.recipe.limit(job.pair.answer):
+            similarity, text = job.best
+            meta = self._meta(job) | {"try": job.number, "similarity": round(similarity, 4), "seed": self.recipe.seed}
+            pair, donors = job.pair, _hashes(job)
+            return Contrast(
+                pair.request, pair.answer, text, self.recipe.source, pair.record, pair.when, donors=donors, meta=meta
+            )
+        return self._drop(job, job.reason) if job.number >= self.recipe.tries else None
+
+    def _drop(self, job: _Job, reason: str) -> Dropped:
+        meta = self._meta(job) | ({"similarity": round(job.best[0], 4)} if job.best else {})
+        return Dropped(job.pair.record, reason, _hashes(job), meta)
+
+    def _meta(self, job: _Job) -> dict[str, object]:
+        return {"model": self.loaded.name, "setting": self.setting, "pair": job.pair.digest}
+
+    def _write(self, finished: Sequence[tuple[_Job, Entry]]) -> None:
+        def still() -> list[bool]:
+            known = {
+                (entry.record, entry.meta.get("pair"))
+                for entry in self.file.entries()
+                if entry.meta.get("setting") == self.setting
+            }
+            return [_key(job.pair) not in known and self._alive(job) for job, _ in finished]
+
+        self.file.append([entry for _, entry in finished], still)
+
+    def _alive(self, job: _Job) -> bool:
+        own = not job.pair.record or self.alive(self.file.user, job.pair.record)
+        return own and all(self.alive(user, record.id) for user, record in job.items)
+
+
+def _key(pair: Pair) -> tuple[str, str]:
+    return pair.record, pair.digest
+
+
+def _hashes(job: _Job) -> tuple[tuple[str, str], ...]:
+    return tuple(source_of(user, record.id) for user, record in job.items)
+
+
+def _tried(job: _Job, text: str) -> _Job:
+    """The job with what a try brought: the better one so far counts."""
+    if not text or text == job.pair.answer:
+        return replace(job, reason=job.reason if job.best else EQUAL if text else EMPTY)
+    similarity = rouge_l(job.pair.answer, text)
+    if job.best is None or similarity < job.best[0]:
+        return replace(job, best=(similarity, text), reason=TOO_CLOSE)
+    return job

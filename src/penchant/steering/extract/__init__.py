@@ -1,0 +1,1 @@
+"""From contrasts to vectors: activations and gradients at named sites."""

@@ -1,0 +1,111 @@
+"""From a user's samples to the user's bank, whatever a method reads."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from penchant.errors import InputError
+from penchant.history.records import Request
+from penchant.inference.intervention import Intervention
+from penchant.inference.likelihood import Exchange
+from penchant.inference.sites import Site
+from penchant.models.chat import continuation_ids, prompt_ids
+from penchant.models.loading import LoadedModel
+from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.pairs import Pair, first_words
+from penchant.steering.extract.gradients import likelihood_gradients
+from penchant.steering.extract.vectors import Context, read_keys, read_vectors
+from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
+from penchant.store.erasure.lineage import source_of
+
+Sample = Pair | Contrast
+"""A gradient needs the user's own answer only; every other reading needs a contrast."""
+Wording = Callable[[str | None, Request], str]
+"""(notes, request) -> the rendered prompt, which ends where the answer begins."""
+ITEMS, ITEM_WORDS = 5, 60
+"""Items of a context that a prompt is read with ("prompt_last"), and words of each."""
+
+
+def answer_of(sample: Sample) -> str:
+    """The user's own answer."""
+    return sample.answer if isinstance(sample, Pair) else sample.chosen
+
+
+def inputs_of(samples: Iterable[Sample]) -> dict[str, str]:
+    """The inputs of samples, by the contrast ids of their rows: what words are compared with."""
+    return {row_of("", sample).contrast: sample.request.query for sample in samples}
+
+
+def exchange_of(loaded: LoadedModel, sample: Sample, wording: Wording) -> Exchange:
+    """The sample as tokens: the bare prompt, and the user's answer as far as the window has room for it.
+
+    Raises `InputError` for a prompt that doesn't fit, or an empty answer.
+    """
+    prompt = prompt_ids(loaded, wording(None, sample.request))
+    return Exchange(tuple(prompt), continuation_ids(loaded, answer_of(sample))[: loaded.window - len(prompt)])
+
+
+def row_of(user: str, sample: Sample) -> Row:
+    """Where the row of a user's sample is from."""
+    if isinstance(sample, Contrast):
+        return Row.of(user, sample)
+    # A user may have given the same answer twice: each record has its row.
+    name = hashlib.sha256(f"{sample.digest} {sample.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return Row(name, sample.record, sample.when, (source_of(user, sample.record),) if sample.record else ())
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What every bank of a method is read with. base: written meanwhile (gradients). everyone: samples of all users, by
+    id, of which contexts are drawn ("prompt_last"); progress: called with the number of samples read.
+
+    Raises `InputError` in `bank` for samples that lack what the reading needs.
+    """
+
+    loaded: LoadedModel
+    wording: Wording
+    reading: Reading
+    key: KeySite
+    scope: str
+    base: Intervention | None = None
+    everyone: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    progress: Callable[[int], None] = lambda count: None
+
+    def bank(self, user: str, samples: Sequence[Sample], sites: Sequence[Site], origin: str) -> Bank:
+        """A user's bank at `sites`. origin: see `Setting.origin`."""
+        keys = read_keys(self.loaded, [sample.request.query for sample in samples], self.key)
+        rows = tuple(row_of(user, sample) for sample in samples)
+        if self.reading == "gradient":
+            exchanges = [exchange_of(self.loaded, sample, self.wording) for sample in samples]
+            vectors = likelihood_gradients(
+                self.loaded, exchanges, sites, scope=self.scope, base=self.base, progress=self.progress
+            )
+        else:
+            contrasts = [sample for sample in samples if isinstance(sample, Contrast)]
+            if len(contrasts) < len(samples):
+                raise InputError(f"reading {self.reading} needs contrasts with a rejected answer: make them first")
+            vectors = read_vectors(self.loaded, contrasts, sites, self.reading, self._prompts(user, samples))
+            self.progress(len(samples))
+        return Bank(vectors, keys, rows, origin, self.reading, self.key)
+
+    def _prompts(self, user: str, samples: Sequence[Sample]) -> Callable[[Contrast, Context], str]:
+        others = [one for name, some in sorted(self.everyone.items()) if name != user for one in some]
+        if self.reading == "prompt_last" and (len(samples) < 2 or not others):
+            raise InputError("reading prompt_last needs two samples of the user and some of other users: import more")
+
+        def prompt(contrast: Contrast, context: Context) -> str:
+            if context == "same":
+                return self.wording(None, contrast.request)
+            from_ = others if context == "others" else [one for one in samples if one.request != contrast.request]
+            draw = random.Random(f"{context} {contrast.id}")
+            return self.wording(_notes(draw.sample(from_, min(ITEMS, len(from_)))), contrast.request)
+
+        return prompt
+
+
+def _notes(samples: Sequence[Sample]) -> str | None:
+    texts = (f"{first_words(one.request.query, ITEM_WORDS)}\n{answer_of(one)}" for one in samples)
+    return "\n\n".join(texts) or None

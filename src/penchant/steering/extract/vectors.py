@@ -1,0 +1,194 @@
+"""Reading steering vectors of contrasts, and the keys by which their inputs are found again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.inference.kv_cache import cut, growing_cache
+from penchant.inference.sites import Site
+from penchant.lens.activations import pooled_activations
+from penchant.models.chat import continuation_ids, prompt_ids
+from penchant.models.loading import LoadedModel
+from penchant.steering.data.contrast import Contrast
+from penchant.steering.storage.bank import KeySite, Reading
+
+BATCH_TOKENS = 2048
+"""Tokens a forward pass, padding included."""
+KEY_TOKENS = 512
+"""A longer input is compared by its beginning."""
+
+Context = Literal["same", "own", "others"]
+"""Which prompt is asked for: the one that both answers stand behind (answer_mean), or one with the user's own items or
+with other users' (prompt_last)."""
+PromptOf = Callable[[Contrast, Context], str]
+"""The rendered prompt of a contrast's input."""
+Progress = Callable[[int, int], None]
+"""Called with (contrasts read so far, contrasts to read)."""
+
+
+def read_vectors(
+    loaded: LoadedModel,
+    contrasts: Sequence[Contrast],
+    sites: Sequence[Site],
+    reading: Reading,
+    prompt_of: PromptOf,
+    *,
+    progress: Progress = lambda done, all: None,
+) -> dict[Site, Float[Tensor, "contrasts _"]]:
+    """One vector per contrast and site, float32 on the CPU; see `Reading`. An answer that the window has no room for is
+    read as far as it fits. Rounding aside, a row doesn't depend on which others are read along.
+
+    Raises `InputError` for a prompt that doesn't fit, no sites, or another reading, `ModelError` for an unknown site.
+    """
+    if reading not in ("answer_mean", "prompt_last"):
+        raise InputError(f"reading {reading!r}: expected answer_mean or prompt_last")
+    steps = _answer_means if reading == "answer_mean" else _prompt_ends
+    found: dict[int, dict[Site, Tensor]] = {}
+    for places, pooled in steps(loaded, contrasts, sites, prompt_of):
+        for row, place in enumerate(places):
+            found[place] = {site: tensor[row].cpu() for site, tensor in pooled.items()}
+        progress(len(found), len(contrasts))
+    if not contrasts:
+        raise InputError("no contrasts to read: expected at least one")
+    return {site: torch.stack([found[place][site] for place in range(len(contrasts))]) for site in sorted(set(sites))}
+
+
+def default_key(loaded: LoadedModel) -> KeySite:
+    """The residual stream at three quarters of the model, mean over the input's tokens: as good as MiniLM at telling
+    authors apart by their abstracts (AUC 0.68, in the middle 0.66, at the last token 0.63, SmolLM2)."""
+    return KeySite(Site(3 * loaded.num_layers // 4, "block"))
+
+
+def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[Tensor, "texts _"]:
+    """The hidden state of each input alone (no template, no task), float32 on the CPU. Of bank and request alike.
+
+    A first token stands before the text and isn't pooled: models park attention on whatever comes first, and its state
+    is huge and the same for every text (pooled along, SmolLM2's AUC falls from 0.68 to 0.61). A text's beginning
+    (512 tokens) stands for a longer one. Raises `InputError` for no texts or one without tokens.
+    """
+    first = [loaded.tokenizer.bos_token_id]
+    if first == [None]:
+        first = list(loaded.tokenizer("\n", add_special_tokens=False)["input_ids"])
+    room = min(KEY_TOKENS, loaded.window - len(first))
+    spans = []
+    for text in texts:
+        ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"][:room]
+        if not ids:
+            raise InputError(f"the input {text[:40]!r} has no tokens: expected some text")
+        whole = (*first, *ids)
+        spans.append(_Span(whole, len(first) if key.pooling == "mean" else len(whole) - 1))
+    found: dict[int, Tensor] = {}
+    for places in _batches([len(span.ids) for span in spans]):
+        found.update(zip(places, _pooled(loaded, [spans[p] for p in places], [key.site])[key.site].cpu(), strict=True))
+    if not found:
+        raise InputError("no inputs to read: expected at least one")
+    return torch.stack([found[place] for place in range(len(texts))])
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Tokens, of which those from `start` on are pooled."""
+
+    ids: tuple[int, ...]
+    start: int
+
+
+@dataclass(frozen=True)
+class _Pair:
+    prompt: list[int]
+    chosen: tuple[int, ...]
+    rejected: tuple[int, ...]
+
+    @property
+    def longest(self) -> int:
+        return len(self.prompt) + max(len(self.chosen), len(self.rejected))
+
+
+_Steps = Iterator[tuple[list[int], dict[Site, Tensor]]]
+
+
+def _answer_means(
+    loaded: LoadedModel, contrasts: Sequence[Contrast], sites: Sequence[Site], prompt_of: PromptOf
+) -> _Steps:
+    pairs = []
+    for contrast in contrasts:
+        prompt = prompt_ids(loaded, prompt_of(contrast, "same"))
+        room = loaded.window - len(prompt)
+        chosen, rejected = (continuation_ids(loaded, text)[:room] for text in (contrast.chosen, contrast.rejected))
+        pairs.append(_Pair(prompt, chosen, rejected))
+    for places in _batches([pair.longest for pair in pairs]):
+        yield places, _chosen_minus_rejected(loaded, [pairs[place] for place in places], sites)
+
+
+def _prompt_ends(
+    loaded: LoadedModel, contrasts: Sequence[Contrast], sites: Sequence[Site], prompt_of: PromptOf
+) -> _Steps:
+    spans = []
+    for contrast in contrasts:
+        both = [prompt_ids(loaded, prompt_of(contrast, context)) for context in ("own", "others")]
+        spans.append([_Span(tuple(ids), len(ids) - 1) for ids in both])
+    for places in _batches([max(len(own.ids), len(others.ids)) for own, others in spans], copies=2):
+        ends = _pooled(loaded, [spans[place][side] for side in (0, 1) for place in places], sites)
+        yield places, {site: tensor[: len(places)] - tensor[len(places) :] for site, tensor in ends.items()}
+
+
+def _chosen_minus_rejected(
+    loaded: LoadedModel, pairs: Sequence[_Pair], sites: Sequence[Site]
+) -> dict[Site, Float[Tensor, "pairs _"]]:
+    """The prompts run once, padded on the left; both answers continue their keys and values."""
+    width = max(len(pair.prompt) for pair in pairs)
+    ids = torch.zeros(len(pairs), width, dtype=torch.long)
+    seen = torch.zeros(len(pairs), width, dtype=torch.bool)
+    for row, pair in enumerate(pairs):
+        ids[row, width - len(pair.prompt) :] = torch.tensor(pair.prompt)
+        seen[row, width - len(pair.prompt) :] = True
+    cache = growing_cache()
+
+    def run(ids: Tensor, weights: Tensor, seen: Tensor) -> dict[Site, Tensor]:
+        at = (seen.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
+        mask = None if bool(seen.all()) else seen
+        return pooled_activations(loaded, ids, weights, sites, attention_mask=mask, position_ids=at, cache=cache)
+
+    run(ids, torch.zeros(ids.shape), seen)
+    means = []
+    for answers in ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs]):
+        ids, weights = _padded([_Span(answer, 0) for answer in answers])
+        means.append(run(ids, weights, torch.cat([seen, torch.ones_like(ids).bool()], 1)))
+        cut(cache, width)
+    return {site: means[0][site] - means[1][site] for site in means[0]}
+
+
+def _pooled(loaded: LoadedModel, spans: Sequence[_Span], sites: Sequence[Site]) -> dict[Site, Float[Tensor, "spans _"]]:
+    # Padding goes to the right, where a causal model can't see it: no mask is needed.
+    ids, weights = _padded(spans)
+    return pooled_activations(loaded, ids, weights, sites)
+
+
+def _padded(spans: Sequence[_Span]) -> tuple[Tensor, Tensor]:
+    """ids [spans, longest], padded on the right, and weights that make a mean of each span's pooled tokens."""
+    width = max(len(span.ids) for span in spans)
+    ids = torch.zeros(len(spans), width, dtype=torch.long)
+    weights = torch.zeros(len(spans), width)
+    for row, span in enumerate(spans):
+        ids[row, : len(span.ids)] = torch.tensor(span.ids)
+        weights[row, span.start : len(span.ids)] = 1 / (len(span.ids) - span.start)
+    return ids, weights
+
+
+def _batches(lengths: Sequence[int], copies: int = 1) -> Iterator[list[int]]:
+    """Places of similar length, so that little is padding."""
+    batch: list[int] = []
+    for place in sorted(range(len(lengths)), key=lambda p: (lengths[p], p)):
+        if batch and (len(batch) + 1) * lengths[place] * copies > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

@@ -1,0 +1,1 @@
+"""Choosing layer, strength and weights on other users, and checking the result on the user's own answers."""

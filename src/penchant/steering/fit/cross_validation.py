@@ -1,0 +1,223 @@
+"""Users to fit on, and what a choice does to answers of theirs that are held out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.likelihood import Choice, losses
+from penchant.inference.sites import Site
+from penchant.models.loading import LoadedModel
+from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.apply.similarity import Asked, Scorer, Similarity
+from penchant.steering.config import Effect, Setting
+from penchant.steering.extract.extractor import Reader, Sample, Wording, exchange_of, inputs_of
+from penchant.steering.extract.vectors import default_key
+from penchant.steering.fit.population import population_of
+from penchant.steering.methods.method import VectorMethod
+from penchant.steering.storage.bank import Bank, drop
+
+SCOPE = "last_1"
+"""From the prompt's last token on, where the answer's first one is predicted: on SmolLM2 that doubles the gain of
+steering behind the prompt only, and of a cached prefix only that one token is read again."""
+CAP = 0.5
+"""Longest vector, as a share of the residual stream's length: beyond it models speak gibberish."""
+PER_USER = 3
+"""Held-out answers of each user that decide."""
+
+Progress = Callable[[str, int, int], None]
+"""(what is done, done, to do)."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Users to fit on: their samples, and which of them are held out in turn."""
+
+    loaded: LoadedModel
+    method: VectorMethod
+    wording: Wording
+    samples: Mapping[str, Sequence[Sample]]
+    scope: str = SCOPE
+    per_user: int = PER_USER
+    progress: Progress = lambda what, done, total: None
+    similarity: Similarity = "hidden"
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """What held-out inputs are compared with the others by."""
+        return Scorer(self.similarity, inputs_of(one for some in self.samples.values() for one in some))
+
+    def reader(self, base: Intervention | None, what: str) -> Reader:
+        total = sum(map(len, self.samples.values()))
+        done = [0]
+
+        def step(count: int) -> None:
+            done[0] += count
+            self.progress(what, done[0], total)
+
+        key = default_key(self.loaded)
+        reading = self.method.reading
+        return Reader(self.loaded, self.wording, reading, key, self.scope, base, self.samples, step)
+
+    def held_out(self) -> list[tuple[str, int]]:
+        """(user, number of the sample), evenly spread over each user's."""
+        found = []
+        for user, some in self.samples.items():
+            count = min(self.per_user, len(some))
+            found += [(user, (2 * place + 1) * len(some) // (2 * count)) for place in range(count)]
+        return found
+
+    def gains(self, places: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
+        """Of each choice the mean gain over users, nats a token, and its standard error."""
+        exchanges = [exchange_of(self.loaded, self.samples[user][number], self.wording) for user, number in places]
+        done = [0]
+
+        def step(count: int) -> None:
+            done[0] += count
+            self.progress("trying", done[0], len(exchanges))
+
+        found = losses(self.loaded, exchanges, [lambda rows: None, *choices], done=step)
+        users = [user for user, _ in places]
+        return [over_users(found[0] - row, users) for row in found[1:]]
+
+
+def over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
+    """The mean over users of each one's mean, and its standard error (infinite for one user)."""
+    means = torch.stack(
+        [gains[torch.tensor([one == user for one in users])].mean() for user in dict.fromkeys(users)]
+    ).double()
+    error = float(means.std() / len(means) ** 0.5) if len(means) > 1 else float("inf")
+    return float(means.mean()), error
+
+
+def left_out(
+    banks: Mapping[str, Bank],
+    places: Sequence[tuple[str, int]],
+    setting: Setting,
+    *,
+    scorer: Scorer | None = None,
+    alone: bool = False,
+    bases: Sequence[Mapping[Site, Tensor]] | None = None,
+) -> Intervention:
+    """For each (user, number) what the user's other samples give for that sample's input, a row each. Where age counts,
+    these are the earlier ones, as old as they were then.
+
+    scorer: with the inputs of all rows (default: one by hidden states, which needs none). alone: the population of a
+    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `places`, in place of the
+    setting's, which may be made of the user's samples.
+    """
+    scorer = scorer or Scorer(setting.similarity)
+    scores, rest, nows = [], [], []
+    population = population_of(banks) if alone and len(banks) > 1 else None
+    users = [user for user, _ in places]
+    centre = population.centres_without(users) if population else None
+    for place, (user, number) in enumerate(places):
+        bank = banks[user]
+        others, now = drop(bank, [bank.rows[number].contrast]), None
+        if setting.aggregation.half_life is not None:
+            others, now = _until(others, bank.rows[number].when)
+        rest.append(others)
+        nows.append(now)
+        asked = Asked(scorer.texts.get(bank.rows[number].contrast, ""), bank.keys[number])
+        scores.append(scorer.scores(others, asked, setting.centre if centre is None else centre[place]))
+    if population is None and bases is None and not any(nows):
+        return setting.apply(rest, scores)[0]
+    commons = _rows(population.without(users)) if population else [setting.population] * len(places)
+    rows = []
+    for place, common in enumerate(commons):
+        given = replace(setting, population=common)
+        vectors = given.apply([rest[place]], [scores[place]], nows[place])[1].vectors
+        rows.append((given if bases is None else replace(given, base=bases[place])).around(vectors))
+    return _stacked(rows)
+
+
+def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
+    """The rows up to a moment, and the moment. Without one, all of them as old as they are at the newest's."""
+    times = [row.when for row in bank.rows if row.when is not None]
+    if when is None:
+        return bank, max(times, default=None)
+    return drop(bank, [row.contrast for row in bank.rows if row.when is not None and row.when > when]), when
+
+
+def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
+    return [{site: rows[place] for site, rows in table.items()} for place in range(len(next(iter(table.values()))))]
+
+
+def _stacked(rows: Sequence[Intervention]) -> Intervention:
+    edits = {}
+    for site in rows[0].edits:
+        adds = [row.edits[site].add for row in rows]
+        edits[site] = Edit(torch.cat([add for add in adds if add is not None]))
+    return Intervention(edits, rows[0].scope)
+
+
+def picked(intervention: Intervention) -> Choice:
+    """A choice among the rows of an intervention by the number of the exchange."""
+
+    def choice(numbers: Sequence[int]) -> Intervention:
+        at = torch.tensor(list(numbers))
+        edits = {
+            site: Edit(None if edit.add is None else edit.add[at], None if edit.scale is None else edit.scale[at])
+            for site, edit in intervention.edits.items()
+        }
+        return Intervention(edits, intervention.scope)
+
+    return choice
+
+
+def untuned(group: Group, layer: int, norm: float, centre: Tensor) -> Setting:
+    """A setting for one layer that writes nothing yet. norm: length of the residual stream there."""
+    sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
+    loaded, method = group.loaded, group.method
+    return Setting(
+        method.name,
+        loaded.fingerprint,
+        loaded.name,
+        method.reading,
+        sites,
+        default_key(loaded),
+        group.scope,
+        0.0,
+        method.aggregations[0],
+        centre,
+        dict.fromkeys(sites, CAP * norm),
+        users=len(group.samples),
+        pairs=sum(map(len, group.samples.values())),
+        similarity=group.similarity,
+    )
+
+
+def best_of(
+    group: Group,
+    places: Sequence[tuple[str, int]],
+    tried: Sequence[tuple[Setting, Choice, Effect]],
+    none: Setting,
+    least: float = 0.0,
+) -> Setting:
+    """The setting that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
+    `least`, which is what is gained without the users' own vectors."""
+    found = group.gains(places, [choice for _, choice, _ in tried])
+    effects = tuple(
+        replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
+    )
+    best = max(range(len(tried)), key=lambda number: found[number][0])
+    if not found[best][0] > least:
+        return replace(none, strength=0.0, effects=effects)
+    return replace(tried[best][0], effects=effects)
+
+
+def described(aggregation: Aggregation) -> str:
+    """An aggregation in a few words."""
+    top = "all" if aggregation.top is None else f"top {aggregation.top}"
+    weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
+    shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
+    aged = f", halved every {aggregation.half_life:g} days" if aggregation.half_life is not None else ""
+    share = f", own share {aggregation.own_share:g}" if aggregation.own_share != 1 else ""
+    return f"{top}, {weights}{shrunk}{aged}{share}"

@@ -1,0 +1,104 @@
+"""Choosing how far to go up the likelihood of answers: first all users together, then each of them from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.likelihood import Choice
+from penchant.inference.sites import Site
+from penchant.steering.config import Effect, Setting
+from penchant.steering.fit.cross_validation import Group, best_of, described, left_out, picked, untuned
+from penchant.steering.fit.population import population_of
+from penchant.steering.storage.bank import Bank
+from penchant.steering.storage.basis import basis_of
+
+BASES = (0.05, 0.1, 0.15)
+"""Lengths of the population's step that are tried, as shares of the residual stream's."""
+
+
+def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) -> Setting:
+    """First where the population stands, then how far each user goes from there."""
+    users = list(group.samples)
+    fold = {user: number % 2 for number, user in enumerate(users)}
+    places = group.held_out()
+    reader = group.reader(None, "gradients")
+    sites = [Site(layer, kind) for layer in layers for kind in group.method.kinds]
+    banks = {user: reader.bank(user, some, sites, group.loaded.fingerprint) for user, some in group.samples.items()}
+    centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
+    steps = {site: _directions(banks, fold, site) for site in sites}
+    effects: list[Effect] = []
+    layer, base, everyone = layers[len(layers) // 2], {}, {}
+    least = 0.0
+    if len(users) > 1:
+        grid = [(layer, length) for layer in layers for length in BASES]
+        bases = [_bases(steps, layer, length * norms[layer], group.method.kinds) for layer, length in grid]
+        folds = [fold[user] for user, _ in places]
+        choices = [picked(_by_fold(one, folds, group.scope)) for one in bases]
+        found = group.gains(places, choices)
+        for (at, length), (gain, error) in zip(grid, found, strict=True):
+            effects.append(Effect(at, length, "population", "", gain, error))
+        best = max(range(len(grid)), key=lambda number: found[number][0])
+        layer = grid[best][0]
+        if found[best][0] > 0:
+            base, least = bases[best], found[best][0]
+            everyone = {site: rows[2] for site, rows in base.items()}
+    blank = replace(untuned(group, layer, norms[layer], centre), base=everyone)
+    banks = {}
+    from_there = group.reader(None, "gradients from there")
+    for number in (0, 1):
+        half = {site: Edit(rows[number][None]) for site, rows in base.items()}
+        reader = replace(from_there, base=Intervention(half, group.scope) if half else None)
+        some = [user for user in users if fold[user] == number]
+        # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
+        banks |= {user: reader.bank(user, group.samples[user], blank.sites, blank.origin) for user in some}
+    size = _typical(banks)
+    population = population_of(banks).mean() if len(users) > 1 else {}
+    blank = replace(blank, population=population)
+    # An answer is held out of the base it is tried on, too.
+    halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in places]
+    tried: list[tuple[Setting, Choice, Effect]] = []
+    for aggregation in group.method.aggregations:
+        for length in group.method.strengths:
+            setting = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
+            effect = Effect(layer, length, "own", described(aggregation), 0.0, 0.0)
+            rows = left_out(banks, places, setting, scorer=group.scorer, alone=True, bases=halves)
+            tried.append((setting, picked(rows), effect))
+    chosen = best_of(group, places, tried, blank, least)
+    basis = basis_of(list(banks.values()), chosen.centre)
+    return replace(chosen, effects=(*effects, *chosen.effects), basis=basis)
+
+
+def _directions(banks: Mapping[str, Bank], fold: Mapping[str, int], site: Site) -> Float[Tensor, "3 width"]:
+    """Unit steps: of the users outside of fold 0, outside of fold 1, and of all."""
+    means = {user: bank.vectors[site].mean(0) for user, bank in banks.items()}
+    rows = []
+    for left in (0, 1, None):
+        some = [mean for user, mean in means.items() if fold[user] != left] or list(means.values())
+        rows.append(torch.stack(some).mean(0))
+    table = torch.stack(rows)
+    lengths: Tensor = table.norm(dim=1, keepdim=True)
+    return table / lengths.clamp(min=1e-12)
+
+
+def _bases(
+    steps: Mapping[Site, Tensor], layer: int, length: float, kinds: Sequence[str]
+) -> dict[Site, Float[Tensor, "3 width"]]:
+    share = len(kinds) ** -0.5
+    return {site: rows * length * share for site, rows in steps.items() if site.layer == layer}
+
+
+def _by_fold(base: Mapping[Site, Tensor], folds: Sequence[int], scope: str) -> Intervention:
+    at = torch.tensor(list(folds))
+    return Intervention({site: Edit(rows[at]) for site, rows in base.items()}, scope)
+
+
+def _typical(banks: Mapping[str, Bank]) -> float:
+    """Length of a user's mean vector over all sites, averaged over users."""
+    found = [torch.cat([table.mean(0) for _, table in sorted(bank.vectors.items())]).norm() for bank in banks.values()]
+    return max(float(torch.stack(found).mean()), 1e-12)

@@ -1,0 +1,63 @@
+"""What `fit_user` came to, for people and for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
+
+from penchant.steering.config import Effect, Setting
+from penchant.steering.fit.validation import Checked
+from penchant.steering.storage.quantization import Storage
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `fit_user` came to. shared: the setting was chosen on several users, not on this one alone. fitted: it was
+    chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
+    bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
+
+    user: str
+    setting: Setting
+    shared: bool
+    fitted: bool
+    checked: Checked
+    samples: int
+    read: int
+    skipped: Mapping[str, int]
+    storage: Storage
+    bytes: int
+    seconds: float
+
+    @property
+    def chosen(self) -> Effect | None:
+        """What was chosen, of what was tried; None: nothing that was tried gained anything."""
+        part = "own" if self.setting.strength else "population"
+        tried = [effect for effect in self.setting.effects if effect.part == part and effect.gain > 0]
+        return max(tried, key=lambda effect: effect.gain, default=None)
+
+    @property
+    def gain(self) -> float | None:
+        """What that gained on held-out answers of those it was chosen on, nats a token."""
+        return None if self.chosen is None else self.chosen.gain
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        setting = self.setting
+        about: dict[str, Any] = {"user": self.user, "method": setting.method, "model": setting.model_name}
+        about |= {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
+        about |= {"similarity": setting.similarity, "half_life": setting.aggregation.half_life}
+        chosen: dict[str, Any] = {
+            "users": setting.users,
+            "pairs": setting.pairs,
+            "shared": self.shared,
+            "fitted": self.fitted,
+        }
+        kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
+        # Of one user there is no standard error.
+        effects: list[dict[str, Any]] = [
+            {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in setting.effects
+        ]
+        chosen |= {"gain": self.gain, "effects": effects}
+        return {**about, **chosen, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}

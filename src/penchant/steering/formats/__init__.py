@@ -1,0 +1,6 @@
+"""Steering vectors in and out: files and per-request specs of other people's tools, one file per format."""
+
+from penchant.steering.formats.exported import Export
+from penchant.steering.formats.registry import export, formats, read
+
+__all__ = ["Export", "export", "formats", "read"]

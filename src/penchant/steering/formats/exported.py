@@ -1,0 +1,124 @@
+"""What an export gives back, what may be exported, and files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.sites import Site, site_width
+from penchant.models.loading import LoadedModel
+
+Vector = Float[Tensor, "_"]
+"""One vector; how wide, its site says."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """format: its name. path: the file that was written, if any. body: what a request's JSON body has in addition
+    (`extra_body` of the OpenAI client), for formats of requests. notes: what won't be as under `Runtime`; none: exact.
+    """
+
+    format: str
+    path: Path | None = None
+    body: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def one_row(intervention: Intervention) -> dict[Site, Edit]:
+    """Its edits, without those that do nothing, in the order of their sites.
+
+    Raises `InputError` unless it has exactly one row and finite numbers.
+    """
+    if intervention.rows != 1:
+        raise InputError(f"an intervention with {intervention.rows} rows: expected one; export each user's on its own")
+    edits = {
+        site: edit
+        for site, edit in sorted(intervention.edits.items())
+        if edit.add is not None or edit.scale is not None
+    }
+    for site, edit in edits.items():
+        for tensor in (edit.add, edit.scale):
+            if tensor is not None and not bool(tensor.isfinite().all()):
+                raise InputError(f"the vector at {site} has numbers that aren't finite: make it anew")
+    return edits
+
+
+def added_vectors(intervention: Intervention, peer: str) -> dict[Site, Vector]:
+    """Site -> what is added there, float32 on the CPU, for peers that can add and nothing else.
+
+    Raises `InputError` where something is scaled, and as `one_row`.
+    """
+    vectors = {}
+    for site, edit in one_row(intervention).items():
+        if edit.scale is not None and not bool((edit.scale == 1).all()):
+            raise InputError(f"{site} is scaled: {peer} can only add a vector; export it as safetensors")
+        if edit.add is not None:
+            vectors[site] = edit.add[0].detach().to("cpu", torch.float32)
+    if not vectors:
+        raise InputError(f"nothing is added at any site: there is no vector to write for {peer}")
+    return vectors
+
+
+def check_model(intervention: Intervention, model: LoadedModel, where: str) -> None:
+    """Raises `InputError` when the model lacks a site, or a vector has another width than the site."""
+    for site, edit in intervention.edits.items():
+        if not 0 <= site.layer < model.num_layers:
+            raise InputError(
+                f"{where} writes at {site}, but {model.name} has layers 0 to {model.num_layers - 1}: "
+                "use it with the model that it was made for"
+            )
+        width = site_width(model.model, site.kind)
+        for tensor in (edit.add, edit.scale):
+            if tensor is not None and tensor.shape[1] != width:
+                raise InputError(
+                    f"{where} has {tensor.shape[1]} numbers at {site}, {model.name} has {width} there: "
+                    "use it with the model that it was made for"
+                )
+
+
+def check_fingerprint(found: str, name: str, model: LoadedModel, where: str, other_model: bool) -> None:
+    """Raises `InputError` when vectors of another model are to be used, unless `other_model` says that it's meant."""
+    if found != model.fingerprint and not other_model:
+        raise InputError(
+            f"{where} was made with {name} ({found[:8]}), not with {model.name} ({model.fingerprint[:8]}): make it "
+            "anew with this model, or pass other_model=True if the two share their activations"
+        )
+
+
+def needs_path(path: Path | None, name: str) -> Path:
+    """Raises `InputError` when there is none."""
+    if path is None:
+        raise InputError(f"{name} is a file: expected a path to write it to")
+    return path
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """`write` is given another name beside `path`, which then takes its place. Raises `InputError` if it can't be."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"can't write {path}: {error.strerror or error}; choose another path") from error
+    finally:
+        with contextlib.suppress(OSError):  # it is gone, or its folder never was there
+            partial.unlink()
+
+
+def check_file(path: Path) -> None:
+    """Raises `InputError` when there is no file that can be read."""
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror or error}; check the path") from error

@@ -1,0 +1,162 @@
+"""GGUF control vectors: what repeng exports and llama.cpp reads with --control-vector.
+
+A file holds float32 tensors "direction.L" and adds them behind layers, at every token, prompt included. L is the layer
+as we count it, from 0, in both programs: repeng trains direction.L on the output of layer L and adds it there
+(repeng/extract.py and control.py at 021022a and 081318c); llama.cpp stores direction.L at offset (L - 1) and reads it
+from there for layer L (common.cpp; src/llama-adapter.cpp at 0650ea8), so the two minus ones cancel. direction.0 can't
+be expressed in llama.cpp, which refuses the whole file. llama.cpp's own cvector-generator writes as "direction.1" what
+it measured behind layer 0 (tools/cvector-generator/mean.hpp at 5c5f166); such files are read as llama.cpp applies them:
+at layer 1.
+
+Tests read such files with `gguf.GGUFReader` and do in plain hooks what both programs do. By hand, once, on tiny random
+models: repeng 0.4.0 gives the logits of `Runtime` bit for bit, in both directions (llama, qwen3, gemma3, mistral);
+llama.cpp (build 11549, in xllamacpp 2026.10) gives its log-probabilities within 0.012 for vectors that move them by 2
+to 3.4, which is how far the two are apart without any vector (llama).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import torch
+
+from penchant.errors import InputError
+from penchant.inference.intervention import ALL, Edit, Intervention
+from penchant.inference.sites import Site
+from penchant.models.loading import LoadedModel
+from penchant.steering.formats.blocks import block_vectors
+from penchant.steering.formats.exported import (
+    Export,
+    Vector,
+    check_file,
+    check_fingerprint,
+    check_model,
+    needs_path,
+    write_whole,
+)
+
+ARCHITECTURE = "controlvector"
+
+
+def write_gguf(
+    intervention: Intervention,
+    path: Path | None,
+    model: LoadedModel | None = None,
+    *,
+    approximate: bool = False,
+    model_hint: str | None = None,
+    layer_0: bool = False,
+) -> Export:
+    """Write an intervention of one row as a control vector. Numbers become float32.
+
+    model: decides whether attention and MLP sites can be moved behind their layers exactly; its name and fingerprint
+    go into the file. approximate: also write what can't be expressed, as near as it gets (see `block_vectors`; any
+    scope becomes "all"); the notes go into the file as `penchant.notes`. model_hint: default the model's type, as
+    repeng writes it; no reader checks it. layer_0: write direction.0, for repeng and EasySteer; llama.cpp refuses such
+    a file. Raises `InputError` for what can't be expressed.
+    """
+    path = needs_path(path, "a control vector")
+    notes = []
+    if intervention.scope != ALL:
+        notes.append(f"written at every token, not with scope {intervention.scope}")
+        if not approximate:
+            raise InputError(
+                f"a control vector is added at every token: scope {intervention.scope!r} can't be expressed; "
+                'use scope "all", or pass approximate=True'
+            )
+    if model is not None:
+        check_model(intervention, model, "the intervention")
+    blocks = block_vectors(intervention, model, approximate, "a control vector")
+    notes.extend(blocks.notes)
+    if 0 in blocks.vectors and not layer_0:
+        raise InputError("llama.cpp can't add behind layer 0 and refuses such files: pass layer_0=True for repeng only")
+    hint = model_hint or (str(model.model.config.model_type) if model is not None else "unknown")
+
+    def write(partial: Path) -> None:
+        writer = gguf.GGUFWriter(partial, ARCHITECTURE)
+        writer.add_string(f"{ARCHITECTURE}.model_hint", hint)
+        writer.add_uint32(f"{ARCHITECTURE}.layer_count", len(blocks.vectors))
+        if model is not None:
+            writer.add_string("penchant.model", model.name)
+            writer.add_string("penchant.fingerprint", model.fingerprint)
+        writer.add_string("penchant.notes", "; ".join(notes) or "exact")
+        for layer, vector in blocks.vectors.items():
+            writer.add_tensor(f"direction.{layer}", np.ascontiguousarray(vector.numpy()))
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    write_whole(path, write)
+    return Export("gguf", path, notes=tuple(notes))
+
+
+def read_gguf(
+    path: Path, model: LoadedModel | None = None, *, other_model: bool = False, scope: str = ALL
+) -> Intervention:
+    """The intervention that a control vector describes, at strength 1: block sites, float32.
+
+    scope: the file's own is "all"; another one leaves the prompt, and cached prefixes, alone. model: what it is to be
+    used with: layers and width are checked, and the fingerprint where the file has one (ours); it is needed to
+    resolve negative layers (counted from the last, as repeng lets callers write them). other_model: as for
+    safetensors. Raises `InputError`.
+    """
+    check_file(path)
+    try:
+        fields, directions = _content(path)
+    except InputError:
+        raise
+    except Exception as error:  # the parser raises whatever a damaged file makes it trip over
+        raise InputError(f"{path} is damaged or no GGUF file ({type(error).__name__}): get it anew") from error
+    if not directions:
+        raise InputError(f"{path} has no tensor direction.N: expected a control vector, not a model")
+    edits = {}
+    for number, vector in sorted(directions.items()):
+        layer = number
+        if number < 0:
+            if model is None:
+                raise InputError(
+                    f"{path} counts layers from the last ({number}): pass model=... to say how many it has"
+                )
+            layer += model.num_layers
+        if layer < 0 or Site(layer, "block") in edits:
+            raise InputError(f"{path} has direction.{number}, a layer that isn't there or twice there: mend the file")
+        edits[Site(layer, "block")] = Edit(vector[None])
+    intervention = Intervention(edits, scope)
+    if model is not None:
+        if fields.get("penchant.fingerprint"):
+            name, found = fields.get("penchant.model", "?"), fields["penchant.fingerprint"]
+            check_fingerprint(found, name, model, str(path), other_model)
+        check_model(intervention, model, str(path))
+    return intervention
+
+
+def _content(path: Path) -> tuple[dict[str, str], dict[int, Vector]]:
+    """Its text fields, and its directions by number. Raises `InputError`, and what `GGUFReader` raises."""
+    reader = gguf.GGUFReader(path)
+    fields = {
+        name: str(bytes(found.parts[-1]), "utf-8")
+        for name, found in reader.fields.items()
+        if found.types == [gguf.GGUFValueType.STRING]
+    }
+    architecture = fields.get("general.architecture", ARCHITECTURE)
+    if architecture != ARCHITECTURE:
+        raise InputError(f"{path} is a GGUF file of {architecture}: expected a control vector ({ARCHITECTURE})")
+    directions = {}
+    for tensor in reader.tensors:
+        if match := re.fullmatch(r"direction\.(-?\d+)", tensor.name):
+            directions[int(match[1])] = _vector(path, tensor)
+    return fields, directions
+
+
+def _vector(path: Path, tensor: Any) -> Vector:
+    values = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)  # a copy: not of the file
+    if values.size != tensor.n_elements or values.size != max(values.shape, default=0):
+        raise InputError(f"{path} has {tensor.name} with shape {list(values.shape)}: expected one row of numbers")
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} has numbers in {tensor.name} that aren't finite: get it anew")
+    return torch.from_numpy(values.reshape(-1))

@@ -1,0 +1,107 @@
+"""Formats by name. Adding one is a file and a line in FORMATS."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penchant.errors import InputError
+from penchant.inference.intervention import Intervention
+from penchant.models.loading import LoadedModel
+from penchant.steering.formats.easysteer import read_easysteer, write_easysteer
+from penchant.steering.formats.exported import Export
+from penchant.steering.formats.gguf_file import read_gguf, write_gguf
+from penchant.steering.formats.safetensors_file import read_safetensors, write_safetensors
+from penchant.steering.formats.vllm_hook import write_vllm_hook
+
+
+@dataclass(frozen=True)
+class Format:
+    """write: (intervention, path, model, approximate=, options) -> `Export`. read: (path, model, other_model=,
+    options) -> `Intervention`; None: files of it aren't read by themselves. suffix: by which `read` knows a file."""
+
+    about: str
+    write: Callable[..., Export]
+    read: Callable[..., Intervention] | None
+    suffix: str
+
+
+FORMATS: dict[str, Format] = {
+    "safetensors": Format("everything, bit for bit", write_safetensors, read_safetensors, ".safetensors"),
+    "gguf": Format("control vector of repeng and llama.cpp", write_gguf, read_gguf, ".gguf"),
+    "easysteer": Format("a request's `steering` for EasySteer", write_easysteer, read_easysteer, ".json"),
+    "vllm-hook": Format("a request's `vllm_xargs` for vLLM-Hook, and its vector", write_vllm_hook, None, ".pt"),
+}
+
+
+def formats() -> dict[str, str]:
+    """Name -> what it is."""
+    return {name: found.about for name, found in FORMATS.items()}
+
+
+def export(
+    intervention: Intervention,
+    format: str,
+    path: Path | str | None = None,
+    *,
+    model: LoadedModel | None = None,
+    approximate: bool = False,
+    **options: Any,
+) -> Export:
+    """Write an intervention of one row in a format of `formats()`; what can't be expressed in it is refused.
+
+    path: where files go; formats of requests may do without. model: the one that the vectors were made with.
+    approximate: write what can't be expressed as near as it gets; the result's `notes` say what differs. options: the
+    format's own (see its `write_` function). Raises `InputError`.
+    """
+    found = _format(format)
+    _check_options(found.write, options, format)
+    where = None if path is None else Path(path)
+    return found.write(intervention, where, model, approximate=approximate, **options)
+
+
+def read(
+    path: Path | str,
+    format: str | None = None,
+    *,
+    model: LoadedModel | None = None,
+    other_model: bool = False,
+    **options: Any,
+) -> Intervention:
+    """The intervention in a file. format: default by its suffix. model: what it will be used with; checked against it.
+
+    other_model: it is meant that the file was made with another model. options: the format's own. Raises `InputError`.
+    """
+    path = Path(path)
+    if format is None:
+        format = next((name for name, found in FORMATS.items() if found.suffix == path.suffix.lower()), "")
+        if not format:
+            known = ", ".join(found.suffix for found in FORMATS.values() if found.read)
+            raise InputError(f"{path} has none of the suffixes {known}: pass format=...")
+    found = _format(format)
+    if found.read is None:
+        raise InputError(f"{path} is only half of a {format} request: use penchant.steering.formats.vllm_hook")
+    _check_options(found.read, options, format)
+    return found.read(path, model, other_model=other_model, **options)
+
+
+def _format(name: str) -> Format:
+    try:
+        return FORMATS[name]
+    except KeyError:
+        raise InputError(f"no format {name!r}: expected one of {', '.join(FORMATS)}") from None
+
+
+def _check_options(function: Callable[..., Any], options: dict[str, Any], name: str) -> None:
+    known = set(inspect.signature(function).parameters) - {
+        "intervention",
+        "path",
+        "model",
+        "approximate",
+        "other_model",
+    }
+    if unknown := sorted(set(options) - known):
+        raise InputError(f"{name} has no option {unknown[0]!r}: it has {', '.join(sorted(known)) or 'none'}")

@@ -1,6 +1,0 @@
-"""Steering vectors in and out: files and per-request specs of other people's tools, one file per format."""
-
-from penchant.steering.interchange.exported import Export
-from penchant.steering.interchange.registry import export, formats, read
-
-__all__ = ["Export", "export", "formats", "read"]

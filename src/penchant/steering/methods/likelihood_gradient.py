@@ -1,0 +1,23 @@
+"""Penchant's own: instance-tailored steps up the likelihood of the user's answers, from where the population stands."""
+
+from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.methods.method import VectorMethod
+
+ASCENT = VectorMethod(
+    "ascent",
+    ("block",),
+    "gradient",
+    (
+        Aggregation(top=None, weights="softmax", temperature=0.15, own_share=0.3),
+        Aggregation(top=None, weights="softmax", temperature=0.3, own_share=0.3),
+        Aggregation(top=None, weights="softmax", temperature=0.3, shrinkage=8.0),
+        Aggregation(top=None, weights="uniform", own_share=0.3),
+        Aggregation(top=None, weights="uniform", shrinkage=8.0),
+        Aggregation(top=None, weights="uniform"),
+    ),
+    (0.03, 0.06, 0.1),
+    "Penchant: gradients of the likelihood of the user's own answers, weighed by likeness to the request",
+    population=True,
+)
+"""A Fints vector says how the user's text differs once it is there; a gradient says what makes it come (docs/methods/
+steering.md has the measurements). The population's own step is the base: what is common isn't taken for personal."""

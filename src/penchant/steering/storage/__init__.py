@@ -1,0 +1,1 @@
+"""Banks and the fitted state of users, in memory and on disk."""

@@ -1,0 +1,135 @@
+"""A user's steering vectors, one set per contrast. Rows are independent: what is dropped leaves the others as they were
+made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.errors import InputError
+from penchant.inference.sites import Site
+from penchant.steering.data.contrast import Contrast
+from penchant.store.erasure.lineage import Source, source_of
+
+Reading = Literal["answer_mean", "prompt_last", "gradient"]
+"""What a vector is. answer_mean: the mean over the chosen answer's tokens minus that over the rejected one's, behind
+the same prompt. prompt_last: the last token of a prompt with the user's own items minus that of one with others'.
+gradient: of the chosen answer's log likelihood (`likelihood_gradients`)."""
+
+Pooling = Literal["mean", "last"]
+
+
+@dataclass(frozen=True)
+class KeySite:
+    """Where inputs are read to be compared with each other, and over which of their tokens: their mean, or the last."""
+
+    site: Site
+    pooling: Pooling = "mean"
+
+    def __str__(self) -> str:
+        return f"{self.site} {self.pooling}"
+
+    @classmethod
+    def parse(cls, text: str) -> KeySite:
+        """The key site that is written so. Raises `InputError`."""
+        site, _, pooling = text.partition(" ")
+        if pooling not in ("mean", "last"):
+            raise InputError(f"key site {text!r}: expected a site and mean or last: 15.block mean")
+        return cls(Site.parse(site), pooling)  # type: ignore[arg-type]  # checked by the line above
+
+
+@dataclass(frozen=True)
+class Row:
+    """Where a bank's row is from. contrast: its id; record: id of its record ("": feedback); when: of that record.
+
+    sources: the record and the donors of the rejected answer, as hashes: the row goes when one of them is erased.
+    """
+
+    contrast: str
+    record: str = ""
+    when: datetime | None = None
+    sources: tuple[Source, ...] = ()
+
+    @classmethod
+    def of(cls, user: str, contrast: Contrast) -> Row:
+        """The row of a user's contrast."""
+        own = [source_of(user, contrast.record)] if contrast.record else []
+        donors = [Source(*donor) for donor in contrast.donors]
+        when = contrast.when
+        if when is not None:
+            when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
+        return cls(contrast.id, contrast.record, when, tuple(sorted({*own, *donors})))
+
+
+@dataclass(frozen=True)
+class Bank:
+    """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
+
+    model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`).
+
+    Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.
+    """
+
+    vectors: Mapping[Site, Float[Tensor, "_ _"]]
+    keys: Float[Tensor, "_ _"]
+    rows: tuple[Row, ...]
+    model: str
+    reading: Reading
+    key: KeySite
+
+    def __post_init__(self) -> None:
+        for name, tensor in (*self.vectors.items(), ("keys", self.keys)):
+            if tensor.shape[0] != len(self.rows):
+                raise InputError(f"{tensor.shape[0]} rows at {name} for {len(self.rows)} contrasts: expected one each")
+            if not bool(tensor.isfinite().all()):
+                raise InputError(f"vectors at {name} aren't finite: expected numbers; read them in float32 or bfloat16")
+        if len({row.contrast for row in self.rows}) < len(self.rows):
+            raise InputError("a bank with the same contrast twice: expected each once")
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def sites(self) -> tuple[Site, ...]:
+        return tuple(sorted(self.vectors))
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 (hex, 16 characters) of what banks must share to be compared: model, reading, key and sites."""
+        return identity(self.model, self.reading, self.key, self.sites)
+
+    @cached_property
+    def days(self) -> npt.NDArray[np.float64]:
+        """Days from 1970 to each row's time, NaN where it has none."""
+        times = [row.when.timestamp() / 86_400 if row.when else np.nan for row in self.rows]
+        return np.array(times, dtype=np.float64)
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Each row's place in the order of contrast ids: breaks ties, whatever order the rows came in."""
+        order = np.argsort(np.array([row.contrast for row in self.rows], dtype=str), kind="stable")
+        return np.argsort(order)
+
+
+def identity(model: str, reading: Reading, key: KeySite, sites: Collection[Site]) -> str:
+    """See `Bank.identity`."""
+    parts = [model, reading, str(key), *map(str, sorted(set(sites)))]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def drop(bank: Bank, contrasts: Collection[str]) -> Bank:
+    """The bank without the rows of these contrasts: bit for bit what the other rows alone make."""
+    kept = [place for place, row in enumerate(bank.rows) if row.contrast not in contrasts]
+    if len(kept) == len(bank):
+        return bank
+    vectors = {site: tensor[kept] for site, tensor in bank.vectors.items()}
+    return replace(bank, vectors=vectors, keys=bank.keys[kept], rows=tuple(bank.rows[place] for place in kept))

@@ -1,0 +1,159 @@
+"""A bank on disk: rows of a .safetensors file that says what each is derived from (history/store/derived.py).
+
+Nothing in a file is about anything but its rows, so that taking rows out leaves what the others alone would have made.
+Low-rank rows are written in a basis that lies elsewhere (`Setting.basis`): without it, the bank is stale.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from penchant.errors import InputError, StoreError
+from penchant.inference.sites import Site
+from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
+from penchant.steering.storage.basis import Basis
+from penchant.steering.storage.quantization import (
+    Storage,
+    check_rows,
+    checksums,
+    decode_numbers,
+    decode_texts,
+    encode_numbers,
+    encode_texts,
+)
+from penchant.store.erasure.lineage import KEY, Source, Still, read_rows, save_rows
+
+FORMAT = "1"
+AREA = "banks"
+_CHECK, _KEYS, _CONTRAST, _RECORD, _WHEN = "check", "keys", "contrast", "record", "when"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TIMELESS = torch.iinfo(torch.int64).min
+
+
+class StaleBankError(InputError):
+    """There is no bank that could be used: none at all, or of another model, format or basis. Read it anew."""
+
+
+def bank_path(folder: Path, identity: str) -> Path:
+    """Where a bank lies. folder: `Store.user_dir(AREA, user)`; identity: see `Bank.identity`."""
+    return folder / f"{identity}.safetensors"
+
+
+def save_bank(
+    path: Path,
+    bank: Bank,
+    storage: Storage = "bfloat16",
+    *,
+    basis: Basis | None = None,
+    still: Still | None = None,
+) -> list[bool]:
+    """Write a bank, whole or not at all. Returns which rows were written; see `still` in history/store/derived.py.
+
+    basis: what "low-rank" writes vectors and keys in, shared by all users; it has to be given again to read them.
+    Raises `InputError` for a wrong storage, or a basis that is missing or of other sites; `StoreError` when the file
+    can't be written.
+    """
+    tensors, about = _encoded(bank, storage, basis)
+    return save_rows(path, tensors, [row.sources for row in bank.rows], about, still)
+
+
+def load_bank(path: Path, model: str, *, basis: Basis | None = None) -> Bank:
+    """The bank at `path`, in float32. model: fingerprint of the model in use. basis: the one it was saved on.
+
+    Raises `StaleBankError` (read it anew) for none, or one of another model, format or basis, and `StoreError` for
+    damage.
+    """
+    try:
+        tensors, sources, about = read_rows(path)
+    except FileNotFoundError:
+        raise StaleBankError(f"there is no bank {path.name}: expected one; read the user's contrasts first") from None
+    _check_about(path, about, model)
+    try:
+        check_rows(tensors, _context(about, sources), tensors.pop(_CHECK), path.name)
+        used = _basis_for(path, about, basis)
+        sites = [Site.parse(name) for name in json.loads(about["sites"])]
+        vectors = {site: decode_numbers(str(site), tensors) for site in sites}
+        reading: Reading = about["reading"]  # type: ignore[assignment]  # as written, by the checksums
+        key = KeySite.parse(about["key"])
+        bank = Bank(vectors, decode_numbers(_KEYS, tensors), _rows(tensors, sources), model, reading, key)
+        return bank if used is None else used.vectors(bank)
+    except StaleBankError:
+        raise
+    except (KeyError, ValueError, RuntimeError, OverflowError) as error:  # InputError is a ValueError
+        raise StoreError(f"the bank {path.name} is damaged ({error}): remove it and read the bank anew") from error
+
+
+def bank_bytes(bank: Bank, storage: Storage = "bfloat16", *, basis: Basis | None = None) -> int:
+    """Bytes of the bank's file. A basis isn't counted: it is one for all users. Raises as `save_bank`."""
+    tensors, about = _encoded(bank, storage, basis)
+    header = {**about, KEY: json.dumps([list(map(str, row.sources)) for row in bank.rows])}
+    return len(save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+
+
+def _encoded(bank: Bank, storage: Storage, basis: Basis | None) -> tuple[dict[str, Tensor], dict[str, str]]:
+    if storage == "low-rank" and basis is None:
+        raise InputError("low-rank vectors without a basis: expected the one that they are to be written in")
+    about = {
+        "format": FORMAT,
+        "model": bank.model,
+        "reading": bank.reading,
+        "key": str(bank.key),
+        "sites": json.dumps(list(map(str, bank.sites))),
+        "storage": storage,
+        "basis": "",
+    }
+    written = bank
+    if storage == "low-rank" and basis is not None:
+        about["basis"], written = basis.fingerprint, basis.coefficients(bank)
+    tensors: dict[str, Tensor] = {}
+    for site in bank.sites:
+        tensors.update(encode_numbers(str(site), written.vectors[site], storage))
+    tensors.update(encode_numbers(_KEYS, written.keys, storage))
+    tensors[_CONTRAST] = encode_texts([row.contrast for row in bank.rows])
+    tensors[_RECORD] = encode_texts([row.record for row in bank.rows])
+    tensors[_WHEN] = torch.tensor([_written(row.when) for row in bank.rows], dtype=torch.int64)
+    tensors[_CHECK] = checksums(tensors, _context(about, [row.sources for row in bank.rows]))
+    return tensors, about
+
+
+def _context(about: Mapping[str, str], sources: Sequence[Sequence[Source]]) -> list[str]:
+    header = json.dumps(about, sort_keys=True)
+    return [header + json.dumps(list(map(str, row))) for row in sources]
+
+
+def _rows(tensors: Mapping[str, Tensor], sources: Sequence[Sequence[Source]]) -> tuple[Row, ...]:
+    whens = [None if at == _TIMELESS else _EPOCH + timedelta(microseconds=at) for at in tensors[_WHEN].tolist()]
+    parts = zip(decode_texts(tensors[_CONTRAST]), decode_texts(tensors[_RECORD]), whens, sources, strict=True)
+    return tuple(Row(contrast, record, when, tuple(given)) for contrast, record, when, given in parts)
+
+
+def _written(when: datetime | None) -> int:
+    return _TIMELESS if when is None else (when - _EPOCH) // timedelta(microseconds=1)
+
+
+def _check_about(path: Path, about: Mapping[str, str], model: str) -> None:
+    for name, wanted, what in (("format", FORMAT, "another version of Penchant"), ("model", model, "another model")):
+        if (found := about.get(name, "none")) != wanted:
+            raise StaleBankError(
+                f"the bank {path.name} was made by {what} ({name} {found[:16]}, expected {wanted[:16]}): read it anew"
+            )
+
+
+def _basis_for(path: Path, about: Mapping[str, str], given: Basis | None) -> Basis | None:
+    """The basis that a bank is written in; None for none."""
+    wanted = about["basis"]
+    if not wanted:
+        return None
+    if given is not None and given.fingerprint == wanted:
+        return given
+    named = "none was" if given is None else f"{given.fingerprint} was"
+    raise StaleBankError(
+        f"the bank {path.name} is written on basis {wanted} and {named} given: give it or read it anew"
+    )

@@ -1,0 +1,76 @@
+"""A user's conversations at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from penchant.store.schema import conversations, moment, turns
+
+_OPENING = 80  # characters
+
+
+@dataclass(frozen=True)
+class ConversationEntry:
+    """A line of the list of conversations. turns: how many are kept. begun, last: UTC; last: when the newest turn was
+    said (None: there is none with a time). opening: how the first user turn begins, on one line. system: the system
+    prompt. next: number of the next turn, which numbers of erased turns count towards."""
+
+    id: str
+    turns: int
+    begun: datetime
+    last: datetime | None = None
+    opening: str = ""
+    system: str | None = None
+    next: int = 0
+
+
+def entries(connection: sa.Connection, owner: int, conversation: str | None = None) -> list[ConversationEntry]:
+    """A user's conversations, or one of them, the one last spoken in first. owner: the user's row."""
+    asked = conversations.c.user == owner
+    if conversation is not None:
+        asked &= conversations.c.id == conversation
+    counted = (
+        sa.select(conversations, sa.func.count(turns.c.key).label("turns"), sa.func.max(turns.c.when).label("last"))
+        .outerjoin(turns, turns.c.conversation == conversations.c.key)
+        .where(asked)
+        .group_by(conversations.c.key)
+    )
+    first = (
+        sa.select(turns.c.conversation, sa.func.min(turns.c.number).label("number"))
+        .join(conversations, conversations.c.key == turns.c.conversation)
+        .where(asked, turns.c.role == "user")
+        .group_by(turns.c.conversation)
+        .subquery()
+    )
+    begins = sa.select(turns.c.conversation, sa.func.substr(turns.c.text, 1, 4 * _OPENING).label("text")).join(
+        first, (first.c.conversation == turns.c.conversation) & (first.c.number == turns.c.number)
+    )
+    openings: Mapping[int, str] = {row.conversation: row.text for row in connection.execute(begins)}
+    rows = connection.execute(counted).mappings().all()
+    ordered = sorted(rows, key=lambda row: (row["begun"] if row["last"] is None else row["last"], row["key"]))
+    return [
+        ConversationEntry(
+            id=row["id"],
+            turns=row["turns"],
+            begun=moment(row["begun"]),
+            last=moment(row["last"]),
+            opening=_opening(openings.get(row["key"], "")),
+            system=row["system"],
+            next=row["next"],
+        )
+        for row in reversed(ordered)
+    ]
+
+
+def one_line(text: str) -> str:
+    """A text without line ends and whatever else a terminal might obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _opening(text: str) -> str:
+    line = one_line(text)
+    return line if len(line) <= _OPENING else line[: _OPENING - 1].rstrip() + "…"

@@ -1,0 +1,262 @@
+"""Conversations in the store: what was said, and the instructions that stand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from penchant.errors import InputError
+from penchant.history.dialogue import Instruction, Turn
+from penchant.store import engine as database
+from penchant.store.conversation_list import ConversationEntry, entries
+from penchant.store.erasure import turns as turn_erasure
+from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
+from penchant.store.schema import (
+    conversations,
+    instructions,
+    microseconds,
+    to_instruction,
+    to_instruction_row,
+    to_turn,
+    to_turn_row,
+    turns,
+)
+
+_EXPORTED = 1_000  # turns a page
+
+
+@dataclass(frozen=True)
+class FoundTurn:
+    """A turn that a search found, and where. score: BM25, over 0."""
+
+    conversation: str
+    turn: Turn
+    score: float
+
+
+# The class has a method named list.
+_Entries = list[ConversationEntry]
+_Turns = list[Turn]
+_Instructions = list[Instruction]
+_Found = list[FoundTurn]
+
+
+class Dialogues:
+    """The conversations of all users of a store: `Store.dialogues`. What a method wrote is on disk when it returns.
+    Safe for several threads and processes.
+
+    Methods that read or change a conversation raise `UnknownUserError` for an unknown user and `InputError` for an
+    unknown conversation, or for an id that is empty, over 1,000 characters, or not printable.
+    """
+
+    def __init__(self, engine: sa.Engine, directory: Path) -> None:
+        self._engine = engine
+        self._directory = directory
+
+    # Writing
+
+    def open(self, user: str, conversation: str, *, system: str | None = None, when: datetime) -> ConversationEntry:
+        """The conversation; it, and the user, are made when missing. when: now, in UTC. system: the system prompt,
+        which takes the place of an earlier one (""): none; None leaves it as it is."""
+        checked(user), checked(conversation, "conversation")
+        _check_opening(conversation, system, when)
+        with database.writing(self._engine) as connection:
+            owner = made_users(connection, {user})[user]
+            key = find_conversation(connection, owner, conversation)
+            if key is None:
+                row = {"user": owner, "id": conversation, "system": system or None, "begun": microseconds(when)}
+                connection.execute(sa.insert(conversations).values(**row, next=0))
+            elif system is not None:
+                changed = sa.update(conversations).where(conversations.c.key == key)
+                connection.execute(changed.values(system=system or None))
+            (entry,) = entries(connection, owner, conversation)
+        return entry
+
+    def add(self, user: str, conversation: str, turn: Turn) -> None:
+        """Keeps a turn. Raises `InputError` for a turn that isn't the next one: then another process is writing to the
+        conversation, or the turn is kept already."""
+        row = to_turn_row(turn)
+        with database.writing(self._engine) as connection:
+            key = conversation_key(connection, user, conversation)
+            # Of two writers one finds the number taken, whatever database it is.
+            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == turn.number)
+            if not connection.execute(mine.values(next=turn.number + 1)).rowcount:
+                wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
+                raise InputError(
+                    f"turn {turn.number} can't be added to conversation {conversation!r}: expected number {wanted}; "
+                    "read its turns again, as another process may be writing to it"
+                )
+            connection.execute(sa.insert(turns).values(conversation=key, **row))
+
+    def put(self, user: str, *given: Instruction) -> None:
+        """Keeps instructions, all or none: new ones, and changes of known ones. Makes the user when missing.
+
+        Raises `InputError` for an instruction of a conversation or a turn that isn't there (what was erased meanwhile
+        mustn't come back), and for an id that an instruction of another conversation has.
+        """
+        checked(user)
+        rows = [(one, to_instruction_row(one)) for one in given if checked(one.id, "instruction")]
+        if not rows:
+            return
+        with database.writing(self._engine) as connection:
+            owner = made_users(connection, {user})[user]
+            places = {
+                name: conversation_key(connection, user, name) for name in {one.conversation for one in given} - {""}
+            }
+            known = sa.select(instructions.c.id, instructions.c.conversation).where(
+                instructions.c.user == owner, instructions.c.id.in_([one.id for one in given])
+            )
+            there = {row.id: row.conversation for row in connection.execute(known)}
+            for one, row in rows:
+                place = places.get(one.conversation)
+                _check_place(connection, one, place)
+                if one.id not in there:
+                    connection.execute(sa.insert(instructions).values(user=owner, conversation=place, **row))
+                    there[one.id] = place
+                elif there[one.id] == place:
+                    mine = (instructions.c.user == owner) & (instructions.c.id == one.id)
+                    connection.execute(sa.update(instructions).where(mine).values(row))
+                else:
+                    raise InputError(
+                        f"instruction {one.id!r} was given in another conversation: expected an id that is unique "
+                        f"among all of user {user!r}; give it another"
+                    )
+
+    # Reading
+
+    def list(self, user: str) -> _Entries:
+        """A user's conversations, the one last spoken in first; none for a user who isn't there."""
+        with database.reading(self._engine) as connection:
+            owner = find_user(connection, user)
+            return [] if owner is None else entries(connection, owner)
+
+    def turns(self, user: str, conversation: str, after: int = -1) -> _Turns:
+        """What was said, in order, behind a number."""
+        with database.reading(self._engine) as connection:
+            key = conversation_key(connection, user, conversation)
+            where = (turns.c.conversation == key) & (turns.c.number > after)
+            rows = connection.execute(sa.select(turns).where(where).order_by(turns.c.number)).mappings()
+            return [to_turn(row) for row in rows]
+
+    def instructions(self, user: str, conversation: str | None) -> _Instructions:
+        """Those of a conversation and those of any that always hold, in the order they were given, ended ones too;
+        None: all of the user's. None for a user who isn't there."""
+        with database.reading(self._engine) as connection:
+            if (owner := find_user(connection, user)) is None:
+                return []
+            named = sa.select(instructions, conversations.c.id.label("named")).outerjoin(
+                conversations, conversations.c.key == instructions.c.conversation
+            )
+            query = named.where(instructions.c.user == owner).order_by(instructions.c.key)
+            if conversation is not None:
+                here = conversations.c.id == checked(conversation, "conversation")
+                query = query.where(here | (instructions.c.scope == "always"))
+            return [to_instruction(row) for row in connection.execute(query).mappings()]
+
+    def search(self, user: str, query: str, limit: int = 10) -> _Found:
+        """Turns of all of a user's conversations that share words with a query, best first by BM25, the newer of two
+        as good; none for a user who isn't there."""
+        if limit < 1:
+            raise InputError(f"a search for {limit} turns: expected at least 1; raise the limit")
+        said = list(self._said(user))
+        if not said:
+            return []
+        from penchant.text.bm25 import TextIndex  # a slow import
+
+        scores = TextIndex([turn.text for _, turn in said], language=None).scores(query)
+        order = sorted(range(len(said)), key=lambda place: (scores[place], place), reverse=True)
+        return [FoundTurn(*said[place], float(scores[place])) for place in order[:limit] if scores[place] > 0]
+
+    def export(self, user: str) -> Iterator[str]:
+        """Everything said, and then every instruction, as lines of JSON. A conversation's system prompt is a line of
+        the role "system" without a number. Raises `UnknownUserError` at the call."""
+        with database.reading(self._engine) as connection:
+            user_key(connection, user)
+        return self._lines(user)
+
+    # Erasing
+
+    def forget_turns(
+        self, user: str, conversation: str, numbers: Iterable[int], *, keep_index: bool = False
+    ) -> tuple[str, ...]:
+        """Erases turns, all or none, with what came of them: instructions given in them, the user's records whose meta
+        names the conversation and a turn of them ({"conversation": id, "turn": n}) and what is derived from those, and
+        the conversation's cached index. The database is rewritten and keeps nothing of them.
+
+        Instructions that an erased one had taken the place of stand again, or fall to what took the erased one's
+        place; those that were ended at the moment of an erased turn stand again. Numbers of erased turns aren't used
+        again. The index of the user's records goes if one of them did, unless `keep_index` says that the caller drops
+        its rows. Returns the ids of erased records. Raises `InputError` for a turn that isn't there.
+        """
+        return turn_erasure.forget(
+            self._engine, self._directory, user, conversation, set(numbers), keep_index=keep_index
+        )
+
+    def forget(self, user: str, conversation: str, *, keep_index: bool = False) -> tuple[str, ...]:
+        """Erases a conversation, as `forget_turns` erases turns, with its system prompt and the instructions in it. A
+        user of whom nothing else is kept goes with it."""
+        return turn_erasure.forget(self._engine, self._directory, user, conversation, None, keep_index=keep_index)
+
+    def _said(self, user: str) -> Iterator[tuple[str, Turn]]:
+        """All turns of a user with their conversations, in the order they were kept."""
+        last = -1
+        while True:
+            query = (
+                sa.select(turns, conversations.c.id.label("named"))
+                .join(conversations, conversations.c.key == turns.c.conversation)
+                .where(turns.c.key > last)
+                .order_by(turns.c.key)
+                .limit(_EXPORTED)
+            )
+            with database.reading(self._engine) as connection:
+                if (owner := find_user(connection, user)) is None:
+                    return
+                rows = connection.execute(query.where(conversations.c.user == owner)).mappings().all()
+            yield from ((row["named"], to_turn(row)) for row in rows)
+            if len(rows) < _EXPORTED:
+                return
+            last = rows[-1]["key"]
+
+    def _lines(self, user: str) -> Iterator[str]:
+        for entry in sorted(self.list(user), key=lambda entry: (entry.begun, entry.id)):
+            if entry.system:
+                yield _line(conversation=entry.id, number=None, role="system", text=entry.system, when=entry.begun)
+            for turn in self.turns(user, entry.id):
+                fields = {"number": turn.number, "role": turn.role, "text": turn.text, "when": turn.when}
+                yield _line(conversation=entry.id, **fields, **({"stopped": True} if turn.stopped else {}))
+        for one in self.instructions(user, None):
+            yield _line(instruction={name: getattr(one, name) for name in one.__dataclass_fields__})
+
+
+def _line(**fields: Any) -> str:
+    return json.dumps(fields, ensure_ascii=False, default=datetime.isoformat)
+
+
+def _check_opening(conversation: str, system: str | None, when: datetime) -> None:
+    if when.utcoffset() is None:
+        raise InputError(f"conversation {conversation!r} begins at a time without a zone: expected one in UTC")
+    try:
+        (system or "").encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"the system prompt of conversation {conversation!r} can't be stored ({error}): expected whole characters; "
+            "change the text"
+        ) from None
+
+
+def _check_place(connection: sa.Connection, one: Instruction, place: int | None) -> None:
+    """Raises `InputError` for an instruction whose turn isn't there."""
+    if one.turn is None:
+        return
+    where = (turns.c.conversation == place) & (turns.c.number == one.turn)
+    if place is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
+        raise InputError(
+            f"instruction {one.id!r} stands in turn {one.turn} of conversation {one.conversation!r}, which isn't "
+            "there: expected a turn that was added and not erased; add the turn first"
+        )

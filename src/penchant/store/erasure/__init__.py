@@ -1,0 +1,1 @@
+"""Erasing users, conversations and turns: cascade, lineage of what is derived, verification."""

@@ -1,0 +1,233 @@
+"""Erases a user: rows, files, what the database keeps of deleted rows, and then looks whether anything is left."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from penchant.errors import InputError, StoreError
+from penchant.store import engine as database
+from penchant.store.erasure.cascade import Erased, withdraw
+from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
+from penchant.store.erasure.verification import collect, files, verify
+from penchant.store.keys import drop_if_empty
+from penchant.store.location import EPISODES, INDEXES, user_folder
+from penchant.store.schema import conversations, instructions, records, turns, users
+
+MARKER = "erasing-"
+_NAME = 64  # characters of a user's folder name
+_FOLDER = re.compile(r"[^/.]+/[0-9a-f]{64}(/[0-9a-f]{16})?")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ErasureReceipt:
+    """What `Store.forget` erased, and what it then looked for.
+
+    records, conversations, turns, instructions, files: how many were erased; bytes: the UTF-8 text of all and the
+    files' sizes together. derived: rows of other
+    users' data that were derived from the user's records, and aggregates over several users that counted them in.
+    searched: runs of 8 words (or short whole texts) that were looked for in `scanned_files` files of `scanned_bytes`
+    bytes; shared: those found because another user's live record holds them too; too_short: different texts of under
+    8 bytes, which are not looked for. None is left: `forget` raises otherwise. seconds: wall time.
+    """
+
+    user: str
+    records: int
+    conversations: int
+    turns: int
+    instructions: int
+    files: int
+    bytes: int
+    derived: int
+    searched: int
+    shared: int
+    too_short: int
+    scanned_files: int
+    scanned_bytes: int
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureReceipt:
+    """See `Store.forget`. `key` is the user's row."""
+    started = time.perf_counter()
+    kept = collect(engine, key)
+    marker = directory / (MARKER + user_folder(user))
+    erased = Erased([source_of(user)])
+    try:
+        # Stays until nothing is left, so that an erasure that is cut off is finished when the store is next opened.
+        write_marker(marker, [source_of(user)])
+        count, size = remove_folders(directory, user_folder(user))
+        with locked(directory):
+            with database.writing(engine) as connection:
+                said = sa.select(conversations.c.key).where(conversations.c.user == key)
+                connection.execute(sa.delete(turns).where(turns.c.conversation.in_(said)))
+                for table in (instructions, conversations, records):
+                    connection.execute(sa.delete(table).where(table.c.user == key))
+                connection.execute(sa.delete(users).where(users.c.key == key))
+            more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
+            derived = withdraw(directory, erased)
+        compact(engine)
+        shared, scanned_files, scanned_bytes = verify(engine, directory, kept.needles, erased)
+        marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"erasing {user!r} failed in {directory} ({error.strerror or error}): make the folder writable and open "
+            "the store again, which finishes the erasure"
+        ) from error
+    return ErasureReceipt(
+        user=user,
+        records=kept.records,
+        conversations=kept.conversations,
+        turns=kept.turns,
+        instructions=kept.instructions,
+        files=count + more,
+        bytes=kept.bytes + size + more_size,
+        derived=derived,
+        searched=len(kept.needles),
+        shared=shared,
+        too_short=kept.needles.skipped,
+        scanned_files=scanned_files,
+        scanned_bytes=scanned_bytes,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+
+
+def forget_records(
+    engine: sa.Engine, directory: Path, *, user: str, key: int, names: Sequence[str], index: Path | None
+) -> None:
+    """See `Store.forget_record`. `index`: a folder to remove with them."""
+    sources = [source_of(user, name) for name in names]
+    marker = directory / f"{MARKER}records-{uuid.uuid4().hex[:16]}"
+    try:
+        write_marker(marker, sources)
+        with locked(directory):
+            try:
+                last, gone = _delete_records(engine, user, key, names)
+            except InputError:
+                marker.unlink(missing_ok=True)  # nothing was erased, and nothing is to be finished
+                raise
+            withdraw(directory, Erased([source_of(user)] if last else sources))
+            if last:
+                remove_folders(directory, user_folder(user), keep=(INDEXES,) if gone else (INDEXES, EPISODES))
+        if index is not None:
+            remove_folder(index)
+        # Overwriting what is deleted isn't enough: SQLite leaves copies of rows behind when it re-arranges its pages.
+        compact(engine)
+        marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"files of {user!r} can't be removed ({error}): make {directory} writable, try again"
+        ) from error
+
+
+def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]) -> tuple[bool, bool]:
+    """Deletes rows, all of them or none. Returns whether that was the last of the user's records, and whether the user
+    went with it, of whom nothing else was kept."""
+    with database.writing(engine) as connection:
+        for name in names:
+            found = sa.delete(records).where(records.c.user == key, records.c.id == name)
+            if not connection.execute(found).rowcount:
+                raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
+        last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None
+        return last, last and drop_if_empty(connection, key)
+
+
+def finish_erasures(engine: sa.Engine, directory: Path) -> None:
+    """Finishes what an interrupted `forget` or `forget_record` left undone: files, rows derived from what was erased,
+    and what the database keeps of deleted rows."""
+    for marker in sorted(directory.glob(MARKER + "*")):
+        try:
+            sources, folders = _read_marker(marker)
+            if len(name := marker.name.removeprefix(MARKER)) == _NAME:
+                remove_folders(directory, name)
+            for folder in folders:
+                remove_folder(directory / folder)
+            if sources:
+                with locked(directory):
+                    withdraw(directory, Erased(sources))
+            compact(engine)
+            marker.unlink(missing_ok=True)
+        except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again
+            _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
+
+
+def write_marker(marker: Path, sources: Iterable[Source], folders: Iterable[Path] = ()) -> None:
+    """Notes down, on disk when this returns, what an erasure is about to take, so that it can be finished if it is cut
+    off. folders: of users or conversations, as seen from the store's. Raises `OSError`."""
+    lines = [*map(str, sources), *(folder.as_posix() for folder in folders)]
+    with marker.open("w", encoding="ascii") as file:
+        file.write("".join(f"{line}\n" for line in lines))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
+    """What was being erased, and folders that went with it. A line that a crash cut short is passed over: nothing was
+    erased yet then."""
+    found, folders = [], []
+    for line in marker.read_text(encoding="ascii", errors="replace").splitlines():
+        if _FOLDER.fullmatch(line):
+            folders.append(line)
+        with contextlib.suppress(ValueError):
+            found.append(parse_source(line))
+    return found, folders
+
+
+def remove_folders(directory: Path, name: str, keep: Sequence[str] = ()) -> tuple[int, int]:
+    """Removes a user's folder from every area of the store but those of `keep`. Returns how many files and bytes
+    went."""
+    count = size = 0
+    for folder in directory.glob(f"*/{name}"):
+        if folder.parent.name in keep:
+            continue
+        for file in files(folder):
+            count += 1
+            size += file.stat().st_size
+        shutil.rmtree(folder)
+    return count, size
+
+
+def remove_folder(folder: Path) -> None:
+    """Removes a folder, if it is there. Raises `OSError`."""
+    if folder.exists():
+        shutil.rmtree(folder)
+
+
+def compact(engine: sa.Engine) -> None:
+    """Rewrites the database without its deleted rows and empties the write-ahead log."""
+    with database.outside_transactions(engine) as connection:
+        connection.exec_driver_sql("VACUUM")
+    truncate_log(engine)
+
+
+def truncate_log(engine: sa.Engine) -> None:
+    """Moves SQLite's write-ahead log, with its older copies of pages, into the database and cuts it to nothing."""
+    if engine.dialect.name != "sqlite":
+        return
+    with database.outside_transactions(engine) as connection:
+        deadline = time.monotonic() + database.BUSY_SECONDS
+        while True:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"the store {engine.url.database} is being read by another process, which keeps deleted text in "
+                    "its log: the rows are erased; stop that process and open the store again, which empties the log"
+                )
+            time.sleep(0.05)

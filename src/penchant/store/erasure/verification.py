@@ -1,0 +1,138 @@
+"""What of a user is looked for after an erasure, and whether any file still holds it.
+
+Two users may share a sentence. After the erasure its bytes are rightly still there, so a find counts as left behind
+only when no live row of the database holds the same words: live rows are read (once, and only when something was
+found) and what they explain is set aside. What they explain tells nothing about the erased user that the other
+user's own words don't say. Live are also rows of derived data that name their sources, none of them erased: a
+model may well have written "thank you very much" without having read it here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from penchant.errors import StoreError
+from penchant.store import engine as database
+from penchant.store.erasure.cascade import Erased, surviving_text
+from penchant.store.erasure.residue import Needles, live_block, texts_in
+from penchant.store.location import DATABASE
+from penchant.store.schema import conversations, instructions, records, to_record, turns, users
+
+_PAGE = 5_000
+
+
+class Collected(NamedTuple):
+    """What is kept of a user: how many of each, bytes of text in UTF-8, and what is to be looked for of it."""
+
+    records: int
+    conversations: int
+    turns: int
+    instructions: int
+    bytes: int
+    needles: Needles
+
+
+def collect(engine: sa.Engine, key: int) -> Collected:
+    """key: the user's row."""
+    count: Counter[str] = Counter()
+    size = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal size
+        for table, fields in _fields_of(engine, key):
+            count[table.name] += 1
+            for text in texts_in(fields):
+                size += len(text.encode("utf-8"))
+                yield text
+
+    needles = Needles(texts())
+    return Collected(
+        records=count["records"],
+        conversations=count["conversations"],
+        turns=count["turns"],
+        instructions=count["instructions"],
+        bytes=size,
+        needles=needles,
+    )
+
+
+def _fields_of(engine: sa.Engine, key: int) -> Iterator[tuple[sa.Table, list[Any]]]:
+    for row in pages(engine, records, records.c.user == key):
+        record = to_record(row)
+        yield records, [record.text, record.reply, record.label, record.meta]
+    for row in pages(engine, conversations, conversations.c.user == key):
+        yield conversations, [row["system"]]
+    mine = sa.select(conversations.c.key).where(conversations.c.user == key)
+    for row in pages(engine, turns, turns.c.conversation.in_(mine)):
+        yield turns, [row["text"]]
+    for row in pages(engine, instructions, instructions.c.user == key):
+        yield instructions, [row["text"], row["until"]]
+
+
+def pages(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) -> Iterator[sa.RowMapping]:
+    """Rows in the order they came in, read page by page."""
+    last = -1
+    while True:
+        query = sa.select(table).where(table.c.key > last, *where).order_by(table.c.key).limit(_PAGE)
+        with database.reading(engine) as connection:
+            rows = connection.execute(query).mappings().all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        last = rows[-1]["key"]
+
+
+def verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased) -> tuple[int, int, int]:
+    """Searches every file under a store's folder. Returns how many finds live rows explain, and how many files and
+    bytes were searched. Raises `StoreError` for a find that nothing explains."""
+    count = size = 0
+    found: dict[bytes, set[Path]] = {}
+    for file in files(directory):
+        try:
+            for raw in needles.within_file(file, short=file.name.startswith(DATABASE)):
+                found.setdefault(raw, set()).add(file)
+            size += file.stat().st_size
+            count += 1
+        except FileNotFoundError:  # another process removed it meanwhile
+            continue
+    left = set(found)
+    if left:
+        for block in _live_blocks(engine, set().union(*found.values()), erased):
+            left -= needles.within(block)
+            if not left:
+                break
+    if left:
+        names = sorted({str(file.relative_to(directory)) for raw in left for file in found[raw]})
+        raise StoreError(
+            f"{len(left)} of {len(needles)} erased texts are still found in {', '.join(names[:5])}: expected none; "
+            "stop whatever else writes to the store, remove those files if they are caches, and open the store again"
+        )
+    return len(found), count, size
+
+
+def _live_blocks(engine: sa.Engine, holding: set[Path], erased: Erased) -> Iterator[bytes]:
+    for file in sorted(holding):
+        with contextlib.suppress(FileNotFoundError):
+            yield surviving_text(file, erased)
+    with database.reading(engine) as connection:
+        if engine.dialect.name == "sqlite":
+            yield live_block(tuple(row) for row in connection.exec_driver_sql("SELECT sql FROM sqlite_master"))
+        yield live_block(tuple(row) for row in connection.execute(sa.select(users.c.id)))
+    block: list[tuple[Any, ...]] = []
+    for row in chain.from_iterable(pages(engine, table) for table in (records, conversations, turns, instructions)):
+        block.append(tuple(row.values()))
+        if len(block) == _PAGE:
+            yield live_block(block)
+            block = []
+    yield live_block(block)
+
+
+def files(directory: Path) -> Iterator[Path]:
+    return (path for path in sorted(directory.rglob("*")) if path.is_file() and not path.is_symlink())

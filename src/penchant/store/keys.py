@@ -1,0 +1,70 @@
+"""From the ids of users and conversations, which others choose, to the rows of the database."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from penchant.errors import InputError, UnknownUserError
+from penchant.store.schema import conversations, instructions, records, users
+
+LONGEST = 1_000
+"""Characters of an id."""
+
+
+def checked(name: str, what: str = "user") -> str:
+    """The id itself. Raises `InputError` for one that is empty, too long, or not printable."""
+    if not name or len(name) > LONGEST or not name.isprintable():
+        raise InputError(
+            f"the {what} id {name[:40]!a} can't be used: expected 1 to {LONGEST} printable characters; choose another"
+        )
+    return name
+
+
+def find_user(connection: sa.Connection, user: str) -> int | None:
+    """A user's row key; None for a user who isn't there. Raises `InputError` for an id that can't be one."""
+    key = connection.execute(sa.select(users.c.key).where(users.c.id == checked(user))).scalar()
+    return None if key is None else int(key)
+
+
+def user_key(connection: sa.Connection, user: str) -> int:
+    """A user's row key. Raises `UnknownUserError`."""
+    if (key := find_user(connection, user)) is None:
+        raise UnknownUserError(f"no user {user!r} in the store: `penchant users` lists the users; import records first")
+    return key
+
+
+def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
+    """Row keys of users by id; those that are new are made."""
+    names = sorted(wanted)
+    find = sa.select(users.c.id, users.c.key)
+    keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
+    missing = [name for name in names if name not in keys]
+    if missing:
+        connection.execute(sa.insert(users), [{"id": name} for name in missing])
+        keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
+    return keys
+
+
+def find_conversation(connection: sa.Connection, user: int, conversation: str) -> int | None:
+    """A conversation's row key; None for one that isn't there. Raises `InputError` for an id that can't be one."""
+    name = checked(conversation, "conversation")
+    where = (conversations.c.user == user) & (conversations.c.id == name)
+    key = connection.execute(sa.select(conversations.c.key).where(where)).scalar()
+    return None if key is None else int(key)
+
+
+def conversation_key(connection: sa.Connection, user: str, conversation: str) -> int:
+    """A conversation's row key. Raises `UnknownUserError`, and `InputError` for an unknown conversation."""
+    key = find_conversation(connection, user_key(connection, user), conversation)
+    if key is None:
+        raise InputError(
+            f"user {user!r} has no conversation {conversation!r}: expected one that was opened; "
+            "`penchant users show` lists them"
+        )
+    return key
+
+
+def drop_if_empty(connection: sa.Connection, user: int) -> bool:
+    """Deletes a user of whom nothing is kept any more. Returns whether that was so."""
+    kept = [sa.exists().where(table.c.user == user) for table in (records, conversations, instructions)]
+    return bool(connection.execute(sa.delete(users).where(users.c.key == user, ~sa.or_(*kept))).rowcount)

@@ -1,0 +1,100 @@
+"""BM25 (Robertson and Zaragoza, 2009): of a set of texts through the bm25s library, and of one that grows."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from itertools import chain
+
+import bm25s
+import numpy as np
+import numpy.typing as npt
+
+from penchant.text.terms import LanguageGuess, Terms, guess_language, split_words
+
+_K1, _B = 0.9, 0.4
+
+
+class TextIndex:
+    """Texts to be searched. language: as in `marking.lexical.bm25`, which says where k1 and b are from."""
+
+    def __init__(self, texts: Sequence[str], language: str | None) -> None:
+        words = [split_words(text) for text in texts]
+        chosen = guess_language(chain.from_iterable(words)) if language is None else language
+        self._terms = Terms(None if chosen == "none" else chosen)
+        self._size = len(texts)
+        self._vocabulary: dict[str, int] = {}
+        number = self._vocabulary.setdefault
+        rows = [[number(t, len(self._vocabulary)) for t in self._terms(w)] for w in words]
+        self._bm25 = bm25s.BM25(k1=_K1, b=_B, method="lucene")
+        if self._vocabulary:
+            self._bm25.index((rows, self._vocabulary), show_progress=False)
+
+    def scores(self, query: str) -> npt.NDArray[np.float32]:
+        """BM25 of each text, in order; 0 for one that shares no term with the query."""
+        known = (self._vocabulary.get(t) for t in self._terms(split_words(query)))
+        ids = [i for i in known if i is not None]
+        if not ids:
+            return np.zeros(self._size, dtype=np.float32)
+        return np.asarray(self._bm25.get_scores_from_ids(ids), dtype=np.float32)
+
+
+class GrowingIndex:
+    """Texts that are added to: the scores are those of a `TextIndex` of all of them, whose library can't be added to.
+    The language is guessed."""
+
+    def __init__(self) -> None:
+        self._guess, self._terms = LanguageGuess(), Terms(None)
+        self._waiting: list[list[str]] = []  # words so far, while the language may still change
+        self._language: str | None = None
+        self._clear()
+
+    def add(self, texts: Sequence[str]) -> None:
+        """More texts, behind the others."""
+        words = [split_words(text) for text in texts]
+        if not self._guess.settled:
+            self._guess.add(chain.from_iterable(words))
+            if self._guess.language != self._language:
+                self._language = self._guess.language
+                self._terms = Terms(self._language)
+                self._clear()
+                self._index(self._waiting)
+            self._waiting = [] if self._guess.settled else [*self._waiting, *words]
+        self._index(words)
+
+    def scores(self, query: str) -> npt.NDArray[np.float32]:
+        """BM25 of each text, in order; 0 for one that shares no term with the query."""
+        out = np.zeros(len(self._lengths), dtype=np.float32)
+        if not len(out):
+            return out
+        lengths = np.frombuffer(self._lengths, dtype=np.int32)
+        mean = self._total / len(out)
+        for term in self._terms(split_words(query)):
+            if term in self._where:
+                where = np.frombuffer(self._where[term], dtype=np.int32)
+                often = np.frombuffer(self._often[term], dtype=np.int32)
+                rarity = np.log(1 + (len(out) - len(where) + 0.5) / (len(where) + 0.5))
+                length = 1 - _B + _B * lengths[where] / mean
+                out[where] += (rarity * often / (often + _K1 * length)).astype(np.float32)
+        return out
+
+    def _clear(self) -> None:
+        self._where: dict[str, array[int]] = {}
+        self._often: dict[str, array[int]] = {}
+        self._lengths: array[int] = array("i")
+        self._total = 0
+
+    def _index(self, words: Sequence[Sequence[str]]) -> None:
+        for text in words:
+            terms = self._terms(text)
+            place = len(self._lengths)
+            self._lengths.append(len(terms))
+            self._total += len(terms)
+            for term in terms:
+                where = self._where.setdefault(term, array("i"))
+                often = self._often.setdefault(term, array("i"))
+                if len(where) and where[-1] == place:
+                    often[-1] += 1
+                else:
+                    where.append(place)
+                    often.append(1)

@@ -1,0 +1,1 @@
+"""Running methods on items, and what is kept of a run."""

@@ -1,0 +1,80 @@
+"""Rows as columns: compact enough that a results file can hold every item's score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import Any
+
+from penchant.errors import InputError
+from penchant_lab.bench.rows import Row
+
+DIGITS = 5
+"""Significant digits that are kept of a float."""
+
+_DEFAULTS = {one.name: one.default for one in fields(Row)}
+_METRIC = "metrics."
+
+
+def rounded(value: Any) -> Any:
+    """Floats of any JSON document to `DIGITS` significant digits; one that isn't finite becomes None."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {name: rounded(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(one) for one in value]
+    return value
+
+
+def to_columns(rows: Sequence[Row]) -> dict[str, Any]:
+    """{"count", "columns": {field: values}}, ready for JSON.
+
+    Columns that are all at their default are left out; text is {"of": the different ones, "at": [rows]}; a metric has
+    the column "metrics.NAME", None where a row hasn't got it.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    columns: dict[str, Any] = {}
+    for field, default in _DEFAULTS.items():
+        if field == "metrics":
+            columns |= {_METRIC + name: rounded([row.metrics.get(name) for row in rows]) for name in names}
+            continue
+        values = rounded([getattr(row, field) for row in rows])
+        if default is not MISSING and all(value == default for value in values):
+            continue
+        columns[field] = _coded(values) if any(isinstance(value, str) for value in values) else values
+    return {"count": len(rows), "columns": columns}
+
+
+def from_columns(document: Mapping[str, Any]) -> list[Row]:
+    """The rows of `to_columns`. Unknown columns are passed over. Raises `InputError` for columns that don't fit."""
+    try:
+        count = int(document["count"])
+        columns = {name: _decoded(values) for name, values in document["columns"].items()}
+        short = [name for name, values in columns.items() if len(values) != count]
+        if short:
+            raise InputError(f"column {short[0]!r} has {len(columns[short[0]])} values: expected {count}")
+        metrics = {name.removeprefix(_METRIC): columns[name] for name in columns if name.startswith(_METRIC)}
+        plain = {name: values for name, values in columns.items() if name in _DEFAULTS}
+        return [
+            Row(
+                **{name: values[at] for name, values in plain.items()},
+                metrics={name: values[at] for name, values in metrics.items() if values[at] is not None},
+            )
+            for at in range(count)
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"these are no rows in columns ({error!r}): expected what to_columns gives") from None
+
+
+def _coded(values: list[Any]) -> dict[str, Any]:
+    places: dict[Any, int] = {}
+    at = [places.setdefault(value, len(places)) for value in values]
+    return {"of": list(places), "at": at}
+
+
+def _decoded(values: Any) -> list[Any]:
+    return [values["of"][place] for place in values["at"]] if isinstance(values, Mapping) else list(values)

@@ -1,0 +1,108 @@
+"""`penchant bench ablate`: what each choice in marking by attention is worth."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.progress import Progress, TimeRemainingColumn
+
+from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.request import ModelOption
+from penchant.errors import InputError
+from penchant.lens.plot import check_plot
+from penchant_lab.ablation.axes import AXES, check_axes
+from penchant_lab.ablation.report import markdown, write_ablation
+from penchant_lab.ablation.run import AblationOptions, run_ablation
+
+
+def ablate(
+    ctx: typer.Context,
+    *,
+    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="LoCoMo: its file, or the folder that has it.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for ablation.json, ablation.md and a picture.")
+    ],
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Questions a conversation, evenly spread.")] = 40,
+    costly: Annotated[
+        int, typer.Option("--costly", min=1, help="The same where a request is read behind every single record.")
+    ] = 12,
+    grid: Annotated[
+        Literal["one-at-a-time", "full"],
+        typer.Option("--grid", help="Every choice alone, or every combination (of few --axes: they multiply)."),
+    ] = "one-at-a-time",
+    axes: Annotated[str, typer.Option("--axes", help="Which choices to vary.")] = ",".join(AXES),
+    model: ModelOption = "smollm2",
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.", show_default=False)
+    ] = None,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Vary how a history is marked by attention, one choice at a time, and measure the evidence that is found.
+
+    Heads and weights are chosen for every variant on all conversations but the one they are scored on. Only the tuning
+    half of LoCoMo is used, so that the test half stays unseen.
+    """
+    chosen = [axis.strip() for axis in axes.split(",") if axis.strip()]
+    check_axes(chosen)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"can't write to {out} ({error.strerror}): expected a folder; see --out") from error
+    check_plot(out / "ablation.svg")
+    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
+    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("Encoding", total=None)
+        said = ""
+
+        def progress(done: int, total: int, what: str) -> None:
+            nonlocal said
+            bar.update(task, completed=done, total=total, description=what)
+            if not stderr.is_terminal and what != said:  # a log: one line for every stage
+                stderr.print(f"{done}/{total} {what}", highlight=False)
+                said = what
+
+        options = AblationOptions(
+            data,
+            limit=limit,
+            costly=costly,
+            model=model,
+            grid=grid,
+            axes=chosen,
+            device=device,
+            dtype=dtype,
+            command=_command(ctx.params),
+            progress=progress,
+            save=lambda document: _save(document, out),
+        )
+        document = run_ablation(options)
+    paths = _save(document, out)
+
+    def show() -> None:
+        sys.stdout.write(markdown(document))
+        stderr.print(f"[dim]{', '.join(map(str, paths))}[/]", highlight=False)
+
+    emit(document, as_json, show)
+
+
+def _save(document: Mapping[str, Any], out: Path) -> list[Path]:
+    try:
+        return write_ablation(document, out)
+    except OSError as error:
+        raise InputError(f"can't write to {out} ({error.strerror}): name another folder with --out") from error
+
+
+def _command(params: Mapping[str, Any]) -> str:
+    """The command as it stands in results: names instead of paths, and nothing about where they went."""
+    words = ["penchant", "bench", "ablate"]
+    for name, value in params.items():
+        if name in ("as_json", "out") or value is None:
+            continue
+        shown = Path(value).name if isinstance(value, Path) or name == "model" else str(value)
+        words += [f"--{name.replace('_', '-')}", shown]
+    return shlex.join(words)

@@ -1,0 +1,106 @@
+"""`penchant bench speed`: seconds and memory of marking, beside other ways to read a history."""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.request import ModelOption
+from penchant_lab.speed.report import markdown
+from penchant_lab.speed.run import PARTS, SpeedOptions, run_speed
+
+
+def speed(
+    ctx: typer.Context,
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for speed.json, speed.md, speed-growth.svg.")
+    ],
+    parts: Annotated[
+        str,
+        typer.Option(
+            "--parts",
+            help="A: a request beside other ways, B: large histories, C: ingestion, D: where time goes, E: B in int8, "
+            "F: steering, distinct users in one batch, G: a conversation that grows.",
+        ),
+    ] = ",".join(PARTS),
+    model: ModelOption = "smollm2",
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="Of torch. Default: all cores.", show_default=False)
+    ] = None,
+    dtype: Annotated[
+        Literal["bfloat16", "float32"], typer.Option("--dtype", help="Of the model and the keys.")
+    ] = "bfloat16",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            "--calibration", metavar="FILE", help="A calibration. Default: the model's own.", show_default=False
+        ),
+    ] = None,
+    memory_gb: Annotated[
+        float | None,
+        typer.Option(
+            "--memory-gb",
+            min=0.1,
+            help="What one measurement may take. Default: 75% of the machine.",
+            show_default=False,
+        ),
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few runs at small sizes, to see that everything works: no measurement.")
+    ] = False,
+    peers: Annotated[
+        Path | None,
+        typer.Option("--peers", metavar="DIR", help="Adapters of peers. Default: the lab's.", show_default=False),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure parts again that are there already.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure seconds, tokens fed and memory of marking on the sample histories, on the CPU.
+
+    Takes about half an hour on two cores; run it on a quiet machine. Parts that are measured stay when it is stopped.
+    """
+
+    def say(text: str) -> None:
+        stderr.print(f"[dim]{datetime.datetime.now():%H:%M:%S}[/] {text}", highlight=False)
+
+    options = SpeedOptions(
+        out=out,
+        parts=[part.strip().upper() for part in parts.split(",")],
+        threads=threads,
+        dtype=dtype,
+        model=model,
+        calibration=calibration,
+        memory=None if memory_gb is None else int(memory_gb * 1e9),
+        quick=quick,
+        fresh=fresh,
+        peers=peers,
+        command=_command(ctx.params),
+        say=say,
+    )
+    document = run_speed(options)
+
+    def show() -> None:
+        sys.stdout.write(markdown(document))
+        stderr.print(f"[dim]{out / 'speed.json'}, {out / 'speed.md'}[/]", highlight=False)
+
+    emit(document, as_json, show)
+
+
+def _command(params: Mapping[str, Any]) -> str:
+    """The command as it stands in results: names instead of paths, and nothing about where they went."""
+    words = ["penchant", "bench", "speed"]
+    for name, value in params.items():
+        if name in ("as_json", "fresh", "out") or value in (None, False):
+            continue
+        words.append(f"--{name.replace('_', '-')}")
+        if value is not True:
+            words.append(Path(value).name if isinstance(value, Path) or name == "model" else str(value))
+    return shlex.join(words)

@@ -1,0 +1,1 @@
+"""Detectors of instructions that the bench measures against."""

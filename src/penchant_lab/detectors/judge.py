@@ -1,0 +1,212 @@
+"""A white-box model's own judgement of sentences (`Judge`): the odds of yes against no, and where attention goes.
+
+A few-shot question is asked about each sentence. Three numbers are read from one forward pass: the log-odds of "Yes"
+against "No", less those of sentences without content (contextual calibration, Zhao et al., arXiv 2102.09690); how much
+the last token attends to the answers of the examples that were instructions, against the others'; and how much to the
+sentence. A small logistic regression, fitted on the tuning half of `labelled.jsonl`, makes a probability of them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import Cache
+from transformers.cache_utils import DynamicLayer
+
+from penchant.errors import InputError, ModelError
+from penchant.inference.attention_hooks import probing
+from penchant.inference.kv_cache import growing_cache
+from penchant.lens.lens import Lens, attention_rows
+from penchant.text.surrogates import without_surrogates
+
+ROWS = 8
+LONGEST = 400  # characters of a sentence that are shown to the model
+FITTED = Path(__file__).parent / "judge.json"
+NEUTRAL = ("N/A", "...", "[sentence]")
+"""Without content: what the model answers to them is its leaning."""
+
+QUESTION = "Does the user say how answers have to be from now on, and not only this once?\n\n"
+EXAMPLES = (
+    ("Please sign every message to me with a haiku.", True),
+    ("Sign the letter with a haiku.", False),
+    ("Rede mich ab jetzt nur noch mit Käpt'n an.", True),
+    ("Warum redest du mich mit Käpt'n an?", False),
+    ("Ne me donne jamais plus de trois exemples.", True),
+    ("Je n'ai jamais vu plus de trois exemples.", False),
+    ("De aquí en adelante, todo en tablas.", True),
+    ("Hazme una tabla con los datos de arriba.", False),
+)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Weights of the three features, standardised by `mean` and `scale`; a sentence is an instruction from the
+    probability `threshold` on."""
+
+    weights: tuple[float, ...]
+    bias: float
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    threshold: float
+
+    def probability(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float [sentences, 3] -> [sentences]."""
+        scaled = (features - np.array(self.mean)) / np.array(self.scale)
+        return np.asarray(1 / (1 + np.exp(-(scaled @ np.array(self.weights) + self.bias))), dtype=np.float64)
+
+
+#: For a model that nothing was fitted on: its own odds, after calibration.
+ODDS = Fitted((1.0, 0.0, 0.0), 0.0, (0.0,) * 3, (1.0,) * 3, 0.5)
+
+
+def fitted_for(fingerprint: str) -> Fitted:
+    """What was fitted on a model, or its own odds. Raises `ModelError` for a file that can't be read."""
+    try:
+        entry = json.loads(FITTED.read_text(encoding="utf-8"))["models"].get(fingerprint)
+        if entry is None:
+            return ODDS
+        triples = {name: tuple(float(x) for x in entry[name]) for name in ("weights", "mean", "scale")}
+        return Fitted(bias=float(entry["bias"]), threshold=float(entry["threshold"]), **triples)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{FITTED.name} isn't a fit of the judge ({error}); install Penchant again") from error
+
+
+class Judge:
+    """Judges sentences with one model. The question and its examples are read once. rows: sentences in a batch."""
+
+    def __init__(self, lens: Lens, fitted: Fitted | None = None, rows: int = ROWS) -> None:
+        self.lens, self.loaded, self.rows = lens, lens.loaded, rows
+        self.fitted = fitted or fitted_for(self.loaded.fingerprint)
+
+    def __call__(self, sentences: Sequence[str]) -> list[bool]:
+        """Whether each is a standing instruction."""
+        return [bool(p >= self.fitted.threshold) for p in self.probabilities(sentences)]
+
+    def probabilities(self, sentences: Sequence[str]) -> NDArray[np.float64]:
+        """float [sentences]."""
+        return self.fitted.probability(self.features(sentences))
+
+    def features(self, sentences: Sequence[str]) -> NDArray[np.float64]:
+        """float [sentences, 3]: calibrated log-odds of yes; log of attention to the answers yes over that to no; log of
+        attention to the sentence. All less the mean of sentences without content."""
+        return self._read(sentences) - self._leaning
+
+    @cached_property
+    def _leaning(self) -> NDArray[np.float64]:
+        return np.asarray(self._read(NEUTRAL).mean(0), dtype=np.float64)
+
+    @cached_property
+    def _answers(self) -> tuple[int, int]:
+        """The first tokens of yes and no."""
+        yes, no = (self._ids(answer)[0] for answer in (" Yes", " No"))
+        if yes == no:
+            raise ModelError(f'{self.loaded.name} begins " Yes" and " No" with one token; use the detector "patterns"')
+        return yes, no
+
+    @cached_property
+    def _prefix(self) -> tuple[list[int], list[int], list[int]]:
+        """Tokens of the question with its examples; places of the answers yes, and no."""
+        ids = list(self.loaded.tokenizer(QUESTION)["input_ids"])
+        places: dict[bool, list[int]] = {True: [], False: []}
+        for sentence, yes in EXAMPLES:
+            ids += self._ids(f"Sentence: {sentence}\nAnswer:")
+            places[yes].append(len(ids))
+            ids += self._ids((" Yes" if yes else " No") + "\n\n")
+        if len(ids) + 2 * LONGEST > self.loaded.window:
+            raise InputError(
+                f"the window of {self.loaded.name} is {self.loaded.window} tokens: expected at least "
+                f'{len(ids) + 2 * LONGEST} for the judge of instructions; use the detector "patterns"'
+            )
+        return ids, places[True], places[False]
+
+    @cached_property
+    def _cached(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values of the prefix, layer by layer."""
+        cache = growing_cache()
+        ids = torch.tensor([self._prefix[0]], device=self.loaded.device)
+        with torch.inference_mode():
+            self.loaded.base(input_ids=ids, past_key_values=cache, use_cache=True)
+        layers = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
+        return [(one.keys, one.values) for one in layers if one.keys is not None and one.values is not None]
+
+    def _ids(self, text: str) -> list[int]:
+        text = without_surrogates(text)
+        return list(self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def _read(self, sentences: Sequence[str]) -> NDArray[np.float64]:
+        found = np.zeros((len(sentences), 3))
+        before, after = self._ids("Sentence:"), self._ids("\nAnswer:")
+        asked = [[*before, *self._ids(" " + " ".join(text[:LONGEST].split())), *after] for text in sentences]
+        order = sorted(range(len(asked)), key=lambda place: len(asked[place]))
+        for start in range(0, len(order), self.rows):
+            batch = order[start : start + self.rows]
+            found[batch] = self._batch([asked[place] for place in batch], len(before), len(after))
+        return found
+
+    @torch.inference_mode()
+    def _batch(self, asked: Sequence[list[int]], before: int, after: int) -> NDArray[np.float64]:
+        length, width = len(self._prefix[0]), max(map(len, asked))
+        ids = torch.zeros(len(asked), width, dtype=torch.long)
+        seen = torch.ones(len(asked), length + width, dtype=torch.bool)
+        for row, tokens in enumerate(asked):
+            ids[row, width - len(tokens) :] = torch.tensor(tokens)
+            seen[row, length : length + width - len(tokens)] = False
+        sentence = seen.clone()
+        sentence[:, :length] = False
+        sentence[:, -after:] = False
+        for row, tokens in enumerate(asked):
+            at = length + width - len(tokens)
+            sentence[row, at : at + before] = False
+        watcher = _Watcher(self._prefix[1], self._prefix[2], sentence)
+        device, cache = self.loaded.device, self._begun(len(asked))
+        with probing(watcher):
+            out = self.loaded.model(
+                input_ids=ids.to(device),
+                attention_mask=seen.to(device),
+                position_ids=(seen.long().cumsum(1) - 1)[:, -width:].clamp(min=0).to(device),
+                past_key_values=cache,
+                use_cache=True,
+            )
+        yes, no = self._answers
+        last = out.logits[:, -1].float()
+        return np.stack([(last[:, yes] - last[:, no]).cpu().numpy(), watcher.lean(), watcher.looks()], axis=1)
+
+    def _begun(self, rows: int) -> Cache:
+        cache = growing_cache()
+        for layer, (keys, values) in enumerate(self._cached):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
+        return cache
+
+
+class _Watcher:
+    """Adds up where the last token of each row attends to, over all heads of all layers."""
+
+    def __init__(self, yes: Sequence[int], no: Sequence[int], sentence: Tensor) -> None:
+        self.yes, self.no, self.sentence = list(yes), list(no), sentence
+        self.sums = torch.zeros(3, sentence.shape[0])
+        self.count = 0
+
+    def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None:
+        rows = attention_rows(query, key, mask, scaling, (-1,))[:, :, 0].mean(1).cpu()
+        self.sums[0] += rows[:, self.yes].sum(1)
+        self.sums[1] += rows[:, self.no].sum(1)
+        self.sums[2] += (rows * self.sentence).sum(1)
+        self.count += 1
+
+    def lean(self) -> NDArray[np.float64]:
+        return np.log(self.sums[0].numpy() + _TINY) - np.log(self.sums[1].numpy() + _TINY)
+
+    def looks(self) -> NDArray[np.float64]:
+        return np.log(self.sums[2].numpy() / max(self.count, 1) + _TINY)
+
+
+_TINY = math.exp(-20)

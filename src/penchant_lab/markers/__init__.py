@@ -1,0 +1,1 @@
+"""Published markers that the bench measures against."""

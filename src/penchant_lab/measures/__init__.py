@@ -1,0 +1,1 @@
+"""Metrics, intervals, and the guards of a fair comparison."""

@@ -1,0 +1,1 @@
+"""Memories of a conversation that the bench measures against."""

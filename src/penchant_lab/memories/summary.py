@@ -1,0 +1,97 @@
+"""Baseline: a running summary that the model itself writes, and the last exchanges word for word."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from threading import RLock
+
+from penchant.conversation.context import Context, Dialogue, Memory
+from penchant.conversation.episodes import CONVERSATIONS, turns
+from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.prompt_rendering import dropped, raw
+from penchant.conversation.spans import beginning
+from penchant.conversation.token_counts import Counter
+from penchant.history.dialogue import Exchange
+from penchant.marking.registry import Toolbox
+from penchant.models.chat import ROLES, generate_stream, render_chat
+
+RECENT = 2
+"""At least so many exchanges stand behind the summary."""
+BLOCK = 4
+"""Exchanges that are added to a summary at a time, so that it doesn't depend on when it was asked for."""
+LIMIT = 128
+"""Tokens of the summary."""
+_A_TURN = 256
+"""Tokens of a turn that the summary is made from."""
+
+TASK = (
+    "You keep a summary of a conversation. Write the new summary: what the user said, wants and asked for, with names, "
+    "dates and facts. Be brief. Write only the summary."
+)
+
+
+def summary(toolbox: Toolbox) -> Memory:
+    """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
+    model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
+    return _Summary(Counter(toolbox.loaded))
+
+
+@dataclass
+class _Summary:
+    counter: Counter
+    _known: OrderedDict[str, tuple[tuple[Exchange, ...], str]] = field(default_factory=OrderedDict)
+    _lock: RLock = field(default_factory=RLock)
+
+    def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
+        began = time.perf_counter()
+        past = dialogue.past
+        covered = max(0, len(past) - RECENT) // BLOCK * BLOCK
+        with self._lock:
+            known, text = self._known.pop(dialogue.key, ((), ""))
+            if known != past[: len(known)] or len(known) > covered:
+                known, text = (), ""
+            fed = 0
+            for start in range(len(known), covered, BLOCK):
+                text, tokens = self._written(text, past[start : start + BLOCK])
+                fed += tokens
+            if dialogue.key:
+                self._known[dialogue.key] = past[:covered], text
+            while len(self._known) > CONVERSATIONS:
+                self._known.popitem(last=False)
+        written = time.perf_counter() - began
+
+        def offer(position: int) -> Offer:
+            return Offer(position, lambda: (raw(past[position], "recent"),))
+
+        return assemble(
+            self.counter,
+            dialogue,
+            question,
+            budget,
+            offers=(offer(position) for position in reversed(range(covered, len(past)))),
+            rest=lambda position: dropped(past[position].number, "method"),
+            contiguous=True,
+            summary=text,
+            tokens_fed=fed,
+            seconds={"summarise": written},
+        )
+
+    def forget(self, key: str) -> None:
+        with self._lock:
+            self._known.pop(key, None)
+
+    def _written(self, before: str, new: tuple[Exchange, ...]) -> tuple[str, int]:
+        """The summary of what it said before and some new exchanges, and the tokens that went through the model."""
+        room = min(_A_TURN, self.counter.loaded.window // (4 * BLOCK))
+        lines = [
+            f"{ROLES[turn.role]}: {beginning(self.counter, turn.text, room)}" for one in new for turn in turns(one)
+        ]
+        asked = f"Summary so far:\n{before or 'Nothing yet.'}\n\nThen they said:\n" + "\n".join(lines)
+        prompt = render_chat(
+            self.counter.loaded, [{"role": "system", "content": TASK}, {"role": "user", "content": asked}]
+        )
+        made = "".join(generate_stream(self.counter.loaded, prompt, max_new_tokens=LIMIT)).strip()
+        text = beginning(self.counter, made, LIMIT)
+        return text, self.counter.text(prompt) + self.counter.text(text)

@@ -1,0 +1,218 @@
+"""Methods by name, and the kit they are made from. Adding one is one line in METHODS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from pathlib import Path
+
+from penchant.compression.extractive import extractive
+from penchant.compression.rewriting import rewriting
+from penchant.errors import InputError
+from penchant.index.table import Storage
+from penchant.lens.calibration import Calibration
+from penchant.lens.labelled import LabelledHistory, Question
+from penchant.lens.synthetic import planted_histories
+from penchant.marking.marks import Marker
+from penchant.marking.random import random_marker
+from penchant.marking.registry import MARKERS, Toolbox
+from penchant.models.cache import models_directory
+from penchant.models.loading import LoadedModel
+from penchant.steering.methods.registry import VECTOR_METHODS
+from penchant_lab.bench.items import Item
+from penchant_lab.markers.sentinel import fitted_probe, sentinel
+from penchant_lab.methods import references
+from penchant_lab.methods.facts import mem0
+from penchant_lab.methods.learned import Learning, learned_method
+from penchant_lab.methods.marked import SYNTAX, marked, parse_marker
+from penchant_lab.methods.method import Method
+from penchant_lab.methods.peer import Peers, check_peers, peer_names
+from penchant_lab.methods.remembered import Ledgers, check_memory_names, remembered_method
+from penchant_lab.methods.steered import Steering, steered_method
+from penchant_lab.methods.writing import LEARNED, parse_steered
+from penchant_lab.tasks.task import Bench, Task
+
+#: One line each, for --help and the report.
+ABOUT = {
+    "fusion": "Penchant's default marker: attention index, BM25 and MiniLM with fitted weights",
+    "attention": "Penchant's attention index alone",
+    "attn-gs": "Attn-GS as published: joint pass, last token, heads averaged at a middle layer (arXiv 2602.07778)",
+    "bm25": "BM25 with stop words and stems (bm25s)",
+    "dense": "cosine of all-MiniLM-L6-v2 embeddings",
+    "surprisal": "self-information under the model (Selective Context, arXiv 2310.06201)",
+    "recency": "the newest records",
+    "random": "random marks",
+}
+
+
+_MARKED = ("recency", "random", "bm25", "dense", "bm25+dense", "surprisal", "attn-gs", "attention", "fusion")
+_ANSWERED = ("none", "full", "gold", *_MARKED, "rewriting")
+DEFAULTS: dict[Bench, tuple[str, ...]] = {
+    "mark": _MARKED,
+    **dict.fromkeys(("compress", "title", "rating", "preference"), _ANSWERED),
+    "steer": (
+        *("none", "bm25", "fusion", "population", "user-mean", "caa", "fints", "ascent"),
+        *("fints@other", "fints@random", "ascent@other", "ascent@random"),
+        *("fints+bm25", "fints+fusion", "population+fusion", "ascent+bm25", "ascent+fusion"),
+    ),
+    "memory": (
+        *("none", "full", "gold", "recent-5", "user-only", "bm25-5", "rhea", "penchant"),
+        *("penchant-no-instructions", "penchant-no-episodes", "penchant-compress-user"),
+    ),
+}
+"""Methods of each bench when none are named."""
+
+SLOW: dict[str, int | None] = dict.fromkeys(
+    ("attn-gs", "sentinel", "rewriting", "llmlingua", "longllmlingua", "snapkv+question", "tova+question"), 40
+)
+"""Default number of items for methods that run the whole history, or write a profile, for every request."""
+
+PROBE_QUESTIONS = 40
+"""Of each history that Sentinel's probe is fitted on."""
+FEWEST_QUESTIONS = 3
+"""A history with fewer is left out of fitting: reading it costs the same."""
+PASS = 2048
+"""Tokens of a joint pass of Sentinel: cheaper than the window's, and what its penalty was chosen with."""
+PLANTED = 4, 240
+"""Histories and records to plant where a task has no labelled evidence, as `penchant heads discover` does."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """loaded: the one model that every method runs on. max_new_tokens: of an answer. task, data: what is measured; a
+    method that has to be fitted finds its tuning part there. peers: where the adapters of peers are. items: what is
+    asked, by seed; say: told what takes long (methods that steer)."""
+
+    loaded: LoadedModel
+    task: Task
+    data: Path
+    max_new_tokens: int = 0
+    calibration: Calibration | None = None
+    storage: Storage = "native"
+    peers: Path | None = None
+    items: Mapping[int, Sequence[Item]] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda text: None
+
+    @cached_property
+    def steering(self) -> Steering:
+        """What all methods that steer share."""
+        cache = models_directory().parent / "bench"
+        return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
+
+    @cached_property
+    def learning(self) -> Learning:
+        """What all methods that learn to steer share."""
+        return Learning(self.steering)
+
+    @cached_property
+    def ledgers(self) -> Ledgers:
+        """What detectors found in the conversations, for all methods that ask."""
+        return Ledgers(self.toolbox())
+
+    @cached_property
+    def others(self) -> Peers:
+        """The peers' methods; each peer has one worker for all that ask it."""
+        return Peers(self.loaded, self.max_new_tokens, self.peers)
+
+    def tuning(self) -> list[LabelledHistory]:
+        """Histories with labelled evidence to fit a method on: of the task's tuning part, else planted facts."""
+        items = [item for item in self.task.items(self.data, "tune") if item.evidence]
+        grouped: dict[int, list[Item]] = {}
+        for item in items:
+            grouped.setdefault(id(item.history), []).append(item)
+        labelled = [
+            LabelledHistory(some[0].history, tuple(Question(i.request, i.answer, i.evidence) for i in some))
+            for some in grouped.values()
+            if len(some) >= FEWEST_QUESTIONS
+        ]
+        return labelled or planted_histories(*PLANTED)
+
+    def toolbox(self) -> Toolbox:
+        """Its own for every method: nothing that one prepares serves another."""
+        return Toolbox(self.loaded, calibration=self.calibration, storage=self.storage)
+
+
+def _marker(name: str, kit: Kit) -> Method:
+    toolbox = kit.toolbox()
+    if name == "random":
+        make: Callable[[int], Marker] = random_marker
+    else:
+        make = _always(parse_marker(name, toolbox))  # now: a missing calibration is found before any long work
+    about = ABOUT.get(name, f"markers summed with weights, shared with neighbours ({SYNTAX})")
+    return marked(name, make, toolbox, extractive(kit.loaded.tokenizer), about, seeded=name == "random")
+
+
+def _always(marker: Marker) -> Callable[[int], Marker]:
+    """The same marker for every seed."""
+    return lambda seed: marker
+
+
+def _rewriting(kit: Kit) -> Method:
+    toolbox = kit.toolbox()
+    marker = _always(parse_marker("fusion", toolbox))
+    about = "the default marker's marks, rewritten by the same model, extraction where that fails its check"
+    return marked("rewriting", marker, toolbox, rewriting(kit.loaded), about)
+
+
+def _sentinel(kit: Kit) -> Method:
+    toolbox = kit.toolbox()
+    probe = fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS, block=PASS)
+    about = "Sentinel-style: every head's last row of a joint pass, logistic regression (arXiv 2505.23277)"
+    return marked("sentinel", _always(sentinel(toolbox.lens, probe)), toolbox, extractive(kit.loaded.tokenizer), about)
+
+
+METHODS: dict[str, Callable[[Kit], Method]] = {
+    "none": lambda kit: references.none(),
+    "full": lambda kit: references.full(kit.loaded, kit.max_new_tokens),
+    "gold": lambda kit: references.gold(kit.loaded),
+    **{name: partial(_marker, name) for name in MARKERS},
+    "rewriting": _rewriting,
+    "sentinel": _sentinel,
+    "mem0": lambda kit: mem0(kit.loaded),
+}
+"""Beside them there are sums of markers, and what the adapters in penchant_lab/peers bring."""
+
+
+def check_names(names: Sequence[str], peers: Path | None, dialogues: bool = False) -> None:
+    """Before a model or data are read. dialogues: what is measured are conversations. Raises `InputError` for a name
+    that no method has, and `ModelError` for a peer whose environment isn't made."""
+    if dialogues:
+        check_memory_names(names)
+        return
+    others = peer_names(peers)
+    for name in names:
+        if name not in METHODS and name not in others and not _summed(name) and not _steers(name):
+            known = ", ".join([*METHODS, *VECTOR_METHODS, "population", *LEARNED, *others])
+            hint = "" if others else "; for peers, name the folder of their adapters with --peers"
+            raise InputError(f"no method {name!r}: expected some of {known}, or markers as in {SYNTAX}{hint}")
+    check_peers(names, peers)
+
+
+def make_method(name: str, kit: Kit) -> Method:
+    """The method `name`: one of METHODS, a sum of markers, or a peer's.
+
+    Raises as `check_names`, and `ModelError` for what a method lacks.
+    """
+    check_names([name], kit.peers, kit.task.dialogues)
+    if kit.task.dialogues:
+        return remembered_method(name, kit.toolbox(), kit.ledgers)
+    if name in METHODS:
+        return METHODS[name](kit)
+    if parts := parse_steered(name):
+        notes = make_method(parts.notes, kit) if parts.notes else None
+        if parts.method in LEARNED:
+            return learned_method(parts, kit.learning, notes)
+        return steered_method(parts, kit.steering, notes)
+    return _marker(name, kit) if _summed(name) else kit.others.methods[name]
+
+
+def _steers(name: str) -> bool:
+    parts = parse_steered(name)
+    return parts is not None and (not parts.notes or parts.notes in METHODS or _summed(parts.notes))
+
+
+def _summed(name: str) -> bool:
+    """Whether a name is a sum of markers."""
+    parts = [part.partition("*")[0] for part in name.partition("~")[0].split("+")]
+    return any(sign in name for sign in "+*~") and all(part in MARKERS for part in parts)

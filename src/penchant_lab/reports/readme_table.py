@@ -1,0 +1,241 @@
+"""Puts the measured results into README.md: `python -m penchant_lab.reports.readme_table`.
+
+Reads the JSON files in benchmarks/results as the benchmarks wrote them and fills what stands between the two comments
+in the README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made
+up. With --check it changes nothing and exits 1 when the README says something else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+NOTHING = "No results are committed yet; `benchmarks/` holds what measures them."
+
+#: The methods that are shown, by the markers that take part, and what they are called. Of several variants of a rival
+#: (plain, smoothed over neighbours, with fitted weights) the best one is shown.
+SHOWN = {
+    "fusion": "**Penchant** (default: attention + BM25 + MiniLM)",
+    "attention": "**Penchant**, attention alone",
+    "bm25+dense": "BM25 + MiniLM",
+    "bm25": "BM25",
+    "dense": "MiniLM",
+    "sentinel": "Sentinel-style (all heads, fitted)",
+    "attn-gs": "Attn-GS as published",
+    "mem0": "mem0-style facts",
+    "llmlingua": "LLMLingua",
+    "longllmlingua": "LongLLMLingua",
+    "snapkv": "SnapKV (kvpress)",
+    "snapkv+question": "SnapKV that sees the question",
+    "expected-attention": "ExpectedAttention (kvpress)",
+    "surprisal": "surprisal",
+    "recency": "most recent",
+    "random": "random",
+    "gold": "the evidence itself, perfectly marked",
+    "full": "the full history, as much as the window takes",
+    "none": "no history",
+}
+WAYS = {
+    "warm": "**Penchant**, history indexed",
+    "cold": "**Penchant**, first request, indexing included",
+    "sdpa_bf16": "one joint pass, nothing read",
+    "eager_bf16": "joint pass with `output_attentions`, as published",
+    "longllmlingua": "LongLLMLingua",
+    "llmlingua": "LLMLingua",
+}
+
+
+def render(results: Path) -> str:
+    """The Markdown of everything that was measured in full, in the order of the README."""
+    parts = [part for name in (_quality, _gains, _answers, _speed) for part in name(results)]
+    return "\n\n".join(parts) or NOTHING
+
+
+def fill(readme: str, results: Path) -> str:
+    """The README with its results replaced. Raises `ValueError` unless both comments stand in it, in order."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the README has no {BEGIN} ... {END}")
+    return f"{before}{BEGIN}\n{render(results)}\n{END}{after}"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    document: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    return document
+
+
+def _quality(results: Path) -> Iterator[str]:
+    document = _read(results / "mark-locomo-smollm2" / "results.json")
+    if document is None:
+        return
+    cells = _shown(document, "recall")
+    rows = [
+        [
+            SHOWN[kind],
+            str(cell["items"]),
+            _interval(cell["values"]["recall"]),
+            f"{cell['values']['evidence_auc']['mean']:.3f}",
+            _cost(cell["seconds"]["warm"]),
+        ]
+        for kind, cell in cells.items()
+    ]
+    yield (
+        f"Finding what answers a question in LoCoMo: {document['task']['users']} conversations of "
+        f"{next(iter(cells.values()))['tokens']['history']:,.0f} tokens that no choice was made on, model "
+        f"{document['model']['name']}, 95 % intervals in brackets. Of each rival's variants (plain, smoothed over "
+        "neighbours, weights fitted like ours) the best one is shown. Seconds: "
+        f"{document['machine']['torch_threads']} thread, load {document['machine']['load']} when it began."
+    )
+    budget = document["budgets"][0]
+    yield _table(["marker", "questions", f"evidence kept in {budget} of the tokens", "AUC", "s a request"], rows)
+
+
+def _gains(results: Path) -> Iterator[str]:
+    document = _read(results / "compress-locomo-smollm2" / "results.json")
+    if document is None:
+        return
+    cells = _shown(document, "loss")
+    rows = []
+    for kind, cell in cells.items():
+        share = cell["share_of_gold"]
+        rows.append(
+            [
+                SHOWN[kind],
+                str(cell["items"]),
+                f"{cell['prompt_tokens']:,.0f}",
+                _interval(cell["gain"], "+") if cell["gain"] else "–",
+                f"{share['mean']:.0%}" if share and share["mean"] is not None else "–",
+            ]
+        )
+    yield (
+        "Answering these questions: what notes of "
+        f"{document['budgets'][0]} of the history are worth, in nats a token of the true answer gained over no history."
+    )
+    yield _table(["what the prompt holds", "questions", "prompt tokens", "gain", "share of the evidence's gain"], rows)
+
+
+def _shown(document: Mapping[str, Any], by: str) -> dict[str, Mapping[str, Any]]:
+    """Of each kind of method, in the order of SHOWN, the variant that is best (highest recall, lowest loss). What was
+    measured on too few items for an interval is left out."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in document["summary"]["cells"]:
+        if cell["values"].get(by) is not None and cell["values"][by]["low"] is not None:
+            kinds.setdefault(_kind(cell["method"]), []).append(cell)
+    sign = 1 if by == "recall" else -1
+    return {k: max(kinds[k], key=lambda cell: sign * float(cell["values"][by]["mean"])) for k in SHOWN if k in kinds}
+
+
+def _kind(spec: str) -> str:
+    """ "bm25*0.45+dense*0.77~0.34/0.14" -> "bm25+dense"."""
+    return "+".join(part.partition("*")[0] for part in spec.partition("~")[0].split("+"))
+
+
+def _cost(seconds: float | None) -> str:
+    return "–" if seconds is None else _seconds(seconds)
+
+
+def _answers(results: Path) -> Iterator[str]:
+    document = _read(results / "demo.json")
+    if document is None:
+        return
+    totals = document["totals"]
+    yield (
+        f"The demo: {totals['right']} of {totals['factual']} factual answers are right with a profile "
+        f"{totals['ratio']:.0f} times shorter than the history, {totals['right_without']} without. Its requests were "
+        "worded so that a model this small can copy the fact; it shows that the way works, not which marker is best."
+    )
+
+
+def _speed(results: Path) -> Iterator[str]:
+    document = _read(results / "speed.json")
+    parts = {} if document is None else {k: part for k, part in document["parts"].items() if not part["quick"]}
+    if "A" in parts:
+        sizes = parts["A"]["result"]["sizes"]
+        rows = []
+        for way, label in WAYS.items():
+            cells = [_way(size, way) for size in sizes.values()]
+            if any(cells):
+                rows.append([label, *[cell or "–" for cell in cells]])
+        yield f"Seconds a request (times the first line), {_machine(parts['A'])}."
+        yield _table(["way", *[f"{size['history_tokens']:,} tokens" for size in sizes.values()]], rows)
+    facts = [*_large(parts), *_ingestion(parts)]
+    if facts:
+        yield "\n".join(f"- {fact}" for fact in facts)
+
+
+def _way(size: Mapping[str, Any], way: str) -> str | None:
+    row = size["rows"].get(way, {})
+    if "seconds" not in row:
+        return None
+    ratio = size.get("ratios", {}).get(f"{way} / warm")
+    if ratio is None:
+        return _seconds(row["seconds"])
+    return f"{_seconds(row['seconds'])} ({ratio:,.0f}x)"
+
+
+def _large(parts: Mapping[str, Any]) -> Iterator[str]:
+    if "B" in parts:
+        for modes in parts["B"]["result"]["sizes"].values():
+            row = modes.get("mapped", {})
+            if "seconds" in row:
+                yield (
+                    f"{row['history_tokens']:,} tokens of history: {_seconds(row['seconds'])} s a request, "
+                    f"{row['index_bytes_per_token']:.0f} bytes of index a token, peak memory above the weights "
+                    f"{row['peak_over_index']:.2f} times the index."
+                )
+
+
+def _ingestion(parts: Mapping[str, Any]) -> Iterator[str]:
+    if "C" in parts:
+        row = parts["C"]["result"]["native"]
+        yield (
+            f"Indexing: {row['tokens_per_second']:,.0f} tokens a second, {row['share_of_machine']:.0%} of what the "
+            "machine's own matrix products reach."
+        )
+
+
+def _machine(part: Mapping[str, Any]) -> str:
+    machine = part["machine"]
+    return f"{machine['cpu']}, {machine['threads']} threads, {part['model']} in {part['dtype']}, {part['date']}"
+
+
+def _interval(value: Mapping[str, float], sign: str = "") -> str:
+    return f"{value['mean']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+
+
+def _seconds(value: float) -> str:
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 1 else f"{value:.1f}"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
+
+
+def main(given: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m penchant_lab.reports.readme_table", description=__doc__)
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the README is out of date")
+    options = parser.parse_args(given)
+    old = options.readme.read_text(encoding="utf-8")
+    new = fill(old, options.results)
+    if options.check:
+        if old != new:
+            print("README.md is out of date: run python -m penchant_lab.reports.readme_table", file=sys.stderr)
+        return int(old != new)
+    options.readme.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

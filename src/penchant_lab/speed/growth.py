@@ -1,0 +1,102 @@
+"""Part G: what a question costs as a conversation grows: tokens of its prompt, seconds to make it and to read it."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from penchant.conversation.context import Context, Dialogue, Memory
+from penchant.conversation.registry import make_memory
+from penchant.history.dialogue import Exchange, Instruction, Turn
+from penchant.inference.kv_cache import growing_cache
+from penchant.models.chat import PREFILL, prompt_ids, render_chat
+from penchant.models.loading import LoadedModel
+from penchant_lab.speed.measure import repeated
+from penchant_lab.speed.setting import Save, Setting, toolbox
+from penchant_lab.tasks.chatter import FILL, LEADS, TOPICS
+
+MEMORIES = ("penchant", "rhea", "recent-5", "full")
+BUDGET = 2048
+"""Tokens of a prompt; the full conversation has the window's."""
+RESERVE = 256
+"""Tokens of the window that are left for an answer."""
+QUESTION = "What did I say about tomatoes?"
+RULE = Instruction("rule", "End every answer with OK-7.", "grown", 0)
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    exchanges: Sequence[int]
+    rounds: int
+
+
+FULL, QUICK = _Sizes((10, 30, 100, 300, 1000), 3), _Sizes((3, 6), 2)
+
+
+def measure(setting: Setting, save: Save) -> None:
+    """Save, for each memory and number of past exchanges: tokens of the prompt; seconds to make it, one exchange being
+    new each time ("grow": to read all that is new since the last size); seconds from the prompt to the first token."""
+    sizes = QUICK if setting.quick else FULL
+    loaded = setting.load()
+    past = grown(max(sizes.exchanges) + sizes.rounds)
+    result: dict[str, Any] = {"budget": BUDGET, "rounds": sizes.rounds, "exchanges": list(sizes.exchanges), "rows": {}}
+    for name in MEMORIES:
+        box = toolbox(loaded, setting.calibration)
+        memory = make_memory(name, box)
+        budget = loaded.window - RESERVE if name == "full" else min(BUDGET, loaded.window - RESERVE)
+        ask = _asking(memory, past, budget)
+        result["rows"][name] = {}
+        for size in sizes.exchanges:
+            setting.say(f"{name}, {size:,} exchanges")
+            result["rows"][name][str(size)] = _measured(loaded, ask, size, sizes.rounds)
+            save(result)
+        memory.forget("grown")
+
+
+def grown(count: int, seed: int = 0) -> tuple[Exchange, ...]:
+    """A conversation of so many exchanges of chatter, made in code."""
+    draw, made = random.Random(seed), []
+    for number in range(count):
+        questions, pool = draw.choice(TOPICS)
+        words = [draw.choice(LEADS) + draw.choice(questions), *draw.sample(pool, draw.randint(4, 7))]
+        filled = [one.format_map({key: draw.choice(some) for key, some in FILL.items()}) for one in words]
+        user, answer = Turn(2 * number, "user", filled[0]), Turn(2 * number + 1, "assistant", " ".join(filled[1:]))
+        made.append(Exchange(number, user, answer))
+    return tuple(made)
+
+
+def _asking(memory: Memory, past: Sequence[Exchange], budget: int) -> Callable[[int], Context]:
+    return lambda count: memory.context(Dialogue(tuple(past[:count]), (RULE,), key="grown"), QUESTION, budget)
+
+
+def _measured(loaded: LoadedModel, ask: Callable[[int], Context], size: int, rounds: int) -> dict[str, Any]:
+    began = time.perf_counter()
+    ask(size)
+    grow, made = time.perf_counter() - began, list[Context]()
+    seconds = repeated(lambda number: made.append(ask(size + number + 1)), rounds)
+    first = [_first_token(loaded, context) for context in made[: 1 if made[-1].tokens > BUDGET else None]]
+    return {
+        "tokens": statistics.median(context.tokens for context in made),
+        "tokens_fed": statistics.median(context.tokens_fed for context in made),
+        "seconds": statistics.median(seconds),
+        "worst": max(seconds),
+        "grow": grow,
+        "first_token": statistics.median(first),
+    }
+
+
+@torch.inference_mode()
+def _first_token(loaded: LoadedModel, context: Context) -> float:
+    """Seconds to read a prompt, nothing of it being cached."""
+    ids = torch.tensor([prompt_ids(loaded, render_chat(loaded, context.messages))], device=loaded.device)
+    began, cache = time.perf_counter(), growing_cache()
+    for at in range(0, ids.shape[1], PREFILL):
+        out = loaded.model(input_ids=ids[:, at : at + PREFILL], past_key_values=cache, use_cache=True)
+    int(out.logits[0, -1].argmax())
+    return time.perf_counter() - began

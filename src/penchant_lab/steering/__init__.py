@@ -1,0 +1,1 @@
+"""Learned steering that the bench measures against."""

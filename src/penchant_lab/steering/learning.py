@@ -1,0 +1,215 @@
+"""What learned methods share: the loss of a user's answers under trainable vectors at the heads, the model frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from penchant.errors import InputError
+from penchant.inference.intervention import AFTER_PROMPT, Edit, prompt_tail
+from penchant.inference.likelihood import Exchange, Prefilled, batches
+from penchant.inference.sites import Site, site_module
+from penchant.models.loading import LoadedModel
+
+ROWS = 4
+"""Exchanges in a batch: a user has few, and each batch is a step."""
+NEW_TOKENS = 1024
+"""Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
+
+Progress = Callable[[int, float], None]
+"""Called with the place and the value of each of `Course.losses` as it comes."""
+
+
+class Head(NamedTuple):
+    layer: int
+    head: int
+
+
+class Lessons:
+    """Exchanges whose prompts have been read, ready for their answers to be read over and over with other vectors.
+
+    What a scope leaves alone of a prompt is read once, without gradients; only answers cost anything afterwards.
+    places: of each batch, which of the exchanges it holds.
+    Raises `InputError` for no exchanges, an empty prompt or answer, or a scope that takes in whole prompts.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, exchanges: Sequence[Exchange], *, scope: str = AFTER_PROMPT, rows: int = ROWS
+    ) -> None:
+        tail = prompt_tail(scope)
+        if tail is None:
+            raise InputError(f"scope {scope}: learning needs one that leaves the prompt alone, such as {AFTER_PROMPT}")
+        if not exchanges or not all(one.prompt and one.answer for one in exchanges):
+            raise InputError("nothing to learn from: expected exchanges, each with a prompt and an answer")
+        self.loaded, self.scope, self.exchanges = loaded, scope, tuple(exchanges)
+        self.places = list(batches(exchanges, rows, NEW_TOKENS))
+        self.batches = [Prefilled(loaded, [exchanges[place] for place in places], tail) for places in self.places]
+
+    def losses(self, batch: int, edits: Mapping[Site, Edit]) -> Float[Tensor, " rows"]:
+        """NLL of each answer of a batch, in nats a token, with edits of one row written to every token in the scope.
+
+        Gradients reach whatever the edits are made of. Values are computed in float32 and rounded where they are
+        written. Raises `InputError` for a site that isn't "heads".
+        """
+        with _writing(self.loaded, edits):
+            return self.batches[batch].losses()
+
+    @torch.no_grad()
+    def mean(self, edits: Mapping[Site, Edit]) -> float:
+        """The mean over all answers, in nats a token."""
+        total = sum(float(self.losses(number, edits).sum()) for number in range(len(self.batches)))
+        return total / len(self.exchanges)
+
+
+def as_lessons(loaded: LoadedModel, given: Sequence[Exchange] | Lessons, scope: str) -> Lessons:
+    """Exchanges made ready; or `Lessons` as they are, which spares reading the prompts again. Raises `InputError` for
+    those of another scope."""
+    if not isinstance(given, Lessons):
+        return Lessons(loaded, given, scope=scope)
+    if given.scope != scope:
+        raise InputError(f"lessons for scope {given.scope}: expected {scope}")
+    return given
+
+
+@dataclass(frozen=True)
+class Course:
+    """How learning went. losses: of the held-out exchanges before anything was learned and after each pass, kept being
+    the best of them; or, with none held out, of each pass while it was made."""
+
+    losses: tuple[float, ...]
+    kept: int
+
+    @property
+    def gain(self) -> float:
+        """Nats a token, on the exchanges that decided."""
+        return self.losses[0] - self.losses[self.kept]
+
+
+def learn(
+    lessons: Lessons,
+    parameters: Sequence[Tensor],
+    edits: Callable[[], Mapping[Site, Edit]],
+    *,
+    held_out: Lessons | None = None,
+    penalty: Callable[[], Tensor] | None = None,
+    after_step: Callable[[], None] = lambda: None,
+    lr: float,
+    passes: int,
+    patience: int = 3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Course:
+    """Adam on the mean loss (plus `penalty`), a step for each batch, in an order drawn with `seed`; `parameters` are
+    changed in place and end up as they were after the best pass.
+
+    held_out: exchanges that decide which pass was best, and end learning when `patience` passes bring nothing; they
+    may decide for none. Without them all passes are made, the last is kept, and losses are those seen on the way.
+    """
+    optimizer = torch.optim.Adam(parameters, lr=lr)
+    draw = torch.Generator().manual_seed(seed)
+    losses, kept = [], 0
+    best = [one.detach().clone() for one in parameters]
+
+    def decided(loss: float) -> None:
+        losses.append(loss)
+        if progress:
+            progress(len(losses) - 1, loss)
+
+    if held_out is not None:
+        decided(held_out.mean(edits()))
+    for _ in range(passes):
+        seen = 0.0
+        for batch in torch.randperm(len(lessons.batches), generator=draw).tolist():
+            optimizer.zero_grad()
+            each = lessons.losses(batch, edits())
+            seen += float(each.detach().sum())
+            loss = each.mean() if penalty is None else each.mean() + penalty()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            after_step()
+        decided(seen / len(lessons.exchanges) if held_out is None else held_out.mean(edits()))
+        if held_out is None or losses[-1] < losses[kept]:
+            kept, best = len(losses) - 1, [one.detach().clone() for one in parameters]
+        elif len(losses) - 1 - kept >= patience:
+            break
+    with torch.no_grad():
+        for one, value in zip(parameters, best, strict=True):
+            one.copy_(value)
+    return Course(tuple(losses), kept)
+
+
+def set_aside(exchanges: Sequence[Exchange], every: int = 4) -> tuple[list[Exchange], list[Exchange]]:
+    """Exchanges to learn from, and every fourth one to decide with. Raises `InputError` for fewer than two."""
+    if len(exchanges) < 2 or every < 2:
+        raise InputError(f"{len(exchanges)} exchanges, every {every}th set aside: expected at least two of both")
+    aside = [one for place, one in enumerate(exchanges) if place % every == every - 1] or [exchanges[-1]]
+    return [one for one in exchanges if one not in aside], aside
+
+
+def at_heads(loaded: LoadedModel, heads: Sequence[Head], values: Tensor, neutral: float = 0.0) -> dict[Site, Tensor]:
+    """Rows of `values` [heads, head_dim] (or [heads, 1]) at their heads, `neutral` at all others: site -> [1, width].
+
+    Gradients reach `values`. Raises `InputError` for a head that the model hasn't got.
+    """
+    found: dict[Site, Tensor] = {}
+    by_layer: dict[int, list[int]] = {}
+    for row, (layer, head) in enumerate(heads):
+        if not (0 <= layer < loaded.num_layers and 0 <= head < loaded.num_heads):
+            raise InputError(
+                f"head {head} of layer {layer}: expected one of {loaded.num_layers} layers of {loaded.num_heads} heads"
+            )
+        by_layer.setdefault(layer, []).append(row)
+    for layer, rows in sorted(by_layer.items()):
+        width = values.new_full((loaded.num_heads, loaded.head_dim), neutral)
+        places = torch.tensor([heads[row].head for row in rows], device=values.device)
+        found[Site(layer, "heads")] = width.index_copy(0, places, values[rows].expand(-1, loaded.head_dim)).reshape(
+            1, -1
+        )
+    return found
+
+
+def all_heads(loaded: LoadedModel, layers: Sequence[int] | None = None) -> list[Head]:
+    """Every head of the model, or of some layers."""
+    chosen = range(loaded.num_layers) if layers is None else layers
+    return [Head(layer, head) for layer in chosen for head in range(loaded.num_heads)]
+
+
+_active: ContextVar[Mapping[Site, Edit] | None] = ContextVar("penchant_learning", default=None)
+
+
+@contextmanager
+def _writing(loaded: LoadedModel, edits: Mapping[Site, Edit]) -> Iterator[None]:
+    """Edits with gradients, on every token; another thread's forward pass of the same model isn't touched."""
+    if wrong := [str(site) for site in edits if site.kind != "heads"]:
+        raise InputError(f"vectors are learned at heads, not at {', '.join(wrong)}: expected sites such as 15.heads")
+    modules = [(site_module(loaded.model, site), edit) for site, edit in edits.items()]
+    token, handles = _active.set(edits), []
+    try:
+        for module, edit in modules:
+            handles.append(module.register_forward_pre_hook(_hook(edits, edit)))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        _active.reset(token)
+
+
+def _hook(edits: Mapping[Site, Edit], edit: Edit) -> Any:
+    def hook(module: nn.Module, args: tuple[Any, ...]) -> Any:
+        if _active.get() is not edits:
+            return None
+        value: Tensor = args[0].float()
+        if edit.scale is not None:
+            value = value * edit.scale.to(value.device)[:, None]
+        if edit.add is not None:
+            value = value + edit.add.to(value.device)[:, None]
+        return (value.to(args[0].dtype), *args[1:])
+
+    return hook

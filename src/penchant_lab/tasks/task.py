@@ -1,0 +1,54 @@
+"""What a task is: a data set in its official layout, and how answers to it are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from penchant.history.segmentation import Unit
+from penchant_lab.bench.items import Item, Part, in_part
+
+Bench = Literal["mark", "compress", "title", "rating", "preference", "steer", "memory"]
+
+WRITTEN: tuple[Bench, ...] = ("title", "steer")
+"""Benches of a task whose answers users wrote themselves."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """name: as `--task` names it. benches: the `penchant bench` commands it belongs to.
+
+    read: (path, seed) -> every item of the data set, all users, in a fixed order; the seed decides what the task draws
+    (distractors, the order of options). seeded: whether it draws at all; if not, one seed is enough.
+    metrics: names in `evaluation.scores.METRICS`, the headline first; the loss in nats is always measured.
+    max_new_tokens: longest answer that is generated; 0 where choices are scored instead.
+    unit: what is marked. budget: default of `--budgets`. split: users of a part, when the data set has its own split.
+    scoring: how the likelihood of a choice counts, summed over its tokens or their mean.
+    in_code: the items are made in code, from no data.
+    dialogues: a history is a conversation, one record a turn (kind "user" or "assistant"). Budgets are then of the
+    whole prompt, and shares of them of the prompt with the full conversation; answers are generated for items with a
+    check.
+    about: one line with the source (paper) for --help and the report.
+
+    `read` raises `InputError` for a folder or file that isn't the data set.
+    """
+
+    name: str
+    benches: tuple[Bench, ...]
+    read: Callable[[Path, int], list[Item]]
+    metrics: tuple[str, ...]
+    about: str
+    max_new_tokens: int = 0
+    seeded: bool = False
+    unit: Unit = "auto"
+    budget: str = "2%"
+    scoring: Literal["sum", "mean"] = "sum"
+    split: Callable[[list[Item], Part], list[Item]] = in_part
+    in_code: bool = False
+    dialogues: bool = False
+
+    def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
+        """The items of a part."""
+        return self.split(self.read(path, seed), part)

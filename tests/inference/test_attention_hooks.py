@@ -1,0 +1,221 @@
+import threading
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig
+
+from penchant.errors import ModelError
+from penchant.inference.attention_hooks import SEAM, Call, editing, install, probing
+from penchant.lens.lens import Lens, Wanted
+from tests.families import FAMILIES, tiny, tiny_network
+from tests.lens.cases import ALL, lens_of, tokens
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", [*FAMILIES, "gpt2"])
+def test_without_a_probe_it_is_sdpa_to_the_bit(family: str, dtype: torch.dtype) -> None:
+    plain, seamed = tiny_network(family, dtype=dtype).eval(), tiny_network(family, dtype=dtype).eval()
+    plain.set_attn_implementation("sdpa")
+    install(seamed)
+    assert seamed.config._attn_implementation == SEAM
+    ids = tokens(40, batch=2)
+    mask = torch.ones_like(ids)
+    mask[0, :7] = 0
+    with torch.no_grad():
+        assert torch.equal(plain(ids).logits, seamed(ids).logits)
+        padded = [model(ids, attention_mask=mask).logits for model in (plain, seamed)]
+    assert torch.equal(*padded)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_generation_with_a_cache_is_that_of_sdpa(family: str) -> None:
+    plain, seamed = tiny_network(family).eval(), tiny_network(family).eval()
+    plain.set_attn_implementation("sdpa")
+    install(seamed)
+    ids = tokens(20, batch=2)
+    mask = torch.ones_like(ids)
+    mask[1, :5] = 0
+    options = {"attention_mask": mask, "max_new_tokens": 12, "do_sample": False, "eos_token_id": 0, "pad_token_id": 0}
+    assert torch.equal(plain.generate(ids, **options), seamed.generate(ids, **options))
+    with torch.no_grad():  # a second block behind a cache: where a missing mask function shows
+        logits = []
+        for model in (plain, seamed):
+            first = model(ids, use_cache=True)
+            logits.append(model(tokens(9, 2, 1), past_key_values=first.past_key_values).logits)
+    assert torch.equal(*logits)
+
+
+def test_reading_leaves_the_model_as_it_was() -> None:
+    lens = lens_of("gemma3")
+    ids = tokens(30)
+    with torch.no_grad():
+        before = lens.loaded.model(ids).logits
+        lens.read(ids, Wanted(row_layers=ALL))
+        assert torch.equal(lens.loaded.model(ids).logits, before)
+
+
+def test_installing_twice_changes_nothing() -> None:
+    loaded = tiny("llama")
+    Lens(loaded)
+    Lens(loaded)
+    assert loaded.model.config._attn_implementation == SEAM
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Gemma2Config(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                     num_key_value_heads=1, head_dim=8),
+        GptOssConfig(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+                     num_key_value_heads=1, head_dim=8, num_local_experts=2, num_experts_per_tok=1),
+    ],
+    ids=["soft caps", "sinks"],
+)  # fmt: skip
+def test_attention_that_sdpa_would_compute_otherwise_is_refused(config) -> None:  # type: ignore[no-untyped-def]
+    model = AutoModelForCausalLM.from_config(config)
+    before = model.config._attn_implementation
+    with pytest.raises(ModelError, match=f"the attention of {type(model).__name__} isn't plain SDPA"):
+        install(model)
+    assert model.config._attn_implementation == before
+
+
+def test_two_threads_probing_one_model_see_only_their_own() -> None:
+    lens = lens_of("llama")
+    ids = [tokens(24 + 7 * i, seed=i) for i in range(4)]
+    wanted = Wanted(queries=ALL, keys=ALL, rows=(-1,), row_layers=ALL)
+    alone = [lens.read(one, wanted) for one in ids]
+    with torch.no_grad():
+        logits = lens.loaded.model(ids[0]).logits
+    wrong: list[str] = []
+    start = threading.Barrier(5)
+
+    def reads(i: int) -> None:
+        start.wait()
+        for _ in range(8):
+            reading = lens.read(ids[i], wanted)
+            for layer in ALL:
+                if not (
+                    reading.keys[layer].shape == alone[i].keys[layer].shape
+                    and torch.allclose(reading.keys[layer], alone[i].keys[layer], atol=1e-5)
+                    and torch.allclose(reading.queries[layer], alone[i].queries[layer], atol=1e-5)
+                    and torch.allclose(reading.rows[layer], alone[i].rows[layer], atol=1e-5)
+                ):
+                    wrong.append(f"thread {i}, layer {layer}")
+
+    def runs() -> None:
+        start.wait()
+        for _ in range(8):
+            with torch.no_grad():  # reaches the end: no other thread's early exit ends it
+                if not torch.allclose(lens.loaded.model(ids[0]).logits, logits, atol=1e-4):
+                    wrong.append("plain forward")
+
+    threads = [threading.Thread(target=reads, args=(i,)) for i in range(4)] + [threading.Thread(target=runs)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_probe_sees_only_its_own_context() -> None:
+    loaded = lens_of("llama").loaded
+
+    class Count:
+        calls = 0
+
+        def see(self, layer: int, *_: object) -> None:
+            self.calls += 1
+
+    outer, inner = Count(), Count()
+    with torch.no_grad(), probing(outer):
+        loaded.base(tokens(3))
+        other = threading.Thread(target=lambda: loaded.base(tokens(3)))
+        other.start()
+        other.join()
+        with probing(inner):
+            loaded.base(tokens(3))
+        assert (outer.calls, inner.calls) == (4, 4)
+        loaded.base(tokens(3))
+    loaded.base(tokens(3))
+    assert (outer.calls, inner.calls) == (8, 4)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
+def test_an_exception_in_a_read_leaves_the_model_usable(error: BaseException) -> None:
+    lens = lens_of("qwen3")
+    ids = tokens(12)
+    wanted = Wanted(queries=frozenset({3}), row_layers=frozenset({1}))
+    before = lens.read(ids, wanted)
+    with torch.no_grad():
+        logits = lens.loaded.model(ids).logits
+
+    class Breaks:
+        def see(self, layer: int, *_: object) -> None:
+            if layer == 2:
+                raise error
+
+    with pytest.raises(type(error)), probing(Breaks()):
+        lens.loaded.base(ids)
+    with pytest.raises(IndexError):
+        lens.read(torch.tensor([[10_000]]), wanted)  # no such token
+    after = lens.read(ids, wanted)
+    assert torch.equal(after.queries[3], before.queries[3])
+    assert torch.equal(after.rows[1], before.rows[1])
+    with torch.no_grad():
+        assert torch.equal(lens.loaded.model(ids).logits, logits)
+
+
+class Doubles:
+    """Doubles what one layer's attention gives; leaves the others alone."""
+
+    def __init__(self, layer: int) -> None:
+        self.layer, self.calls = layer, list[Call]()
+
+    def edit(self, module: torch.nn.Module, call: Call) -> torch.Tensor:
+        self.calls.append(call)
+        return call.output * 2 if module.layer_idx == self.layer else call.output
+
+
+def test_an_editor_is_shown_every_call_and_changes_what_it_gives() -> None:
+    loaded = lens_of("llama").loaded
+    ids = tokens(12, 2)
+    outputs: list[torch.Tensor] = []
+    layer = loaded.base.layers[2].self_attn.o_proj  # type: ignore[union-attr, index]
+    handle = layer.register_forward_pre_hook(lambda _, args: outputs.append(args[0].clone()))
+    editor, idle = Doubles(2), Doubles(9)
+    with torch.no_grad():
+        plain = loaded.model(ids).logits
+        with editing(editor):
+            doubled = loaded.model(ids).logits
+        with editing(idle):
+            assert torch.equal(loaded.model(ids).logits, plain)
+    handle.remove()
+    assert torch.equal(outputs[1], 2 * outputs[0])
+    assert not torch.equal(doubled, plain)
+    call = editor.calls[2]
+    assert [*call.query.shape] == [2, 4, 12, 16] and [*call.key.shape] == [*call.value.shape] == [2, 2, 12, 16]
+    assert call.scaling == 0.25 and call.mask is None and [*call.output.shape] == [2, 12, 4, 16]
+
+
+def test_an_editor_edits_its_own_context_only() -> None:
+    loaded = lens_of("llama").loaded
+    ids = tokens(5)
+    seen: list[torch.Tensor] = []
+    with torch.no_grad():
+        plain = loaded.model(ids).logits
+
+    def runs() -> None:
+        with torch.no_grad():
+            seen.append(loaded.model(ids).logits)
+
+    with torch.no_grad(), pytest.raises(KeyError), editing(Doubles(0)):
+        thread = threading.Thread(target=runs)
+        thread.start()
+        thread.join()
+        outer = loaded.model(ids).logits
+        with editing(Doubles(9)):
+            runs()
+        assert torch.equal(loaded.model(ids).logits, outer) and not torch.equal(outer, plain)
+        raise KeyError
+    runs()
+    assert len(seen) == 3 and all(torch.equal(one, plain) for one in seen)

@@ -1,0 +1,350 @@
+"""Erasing turns and conversations: no byte of them is left, and what is left is what was there without them."""
+
+import random
+import shutil
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import torch
+
+from penchant.errors import InputError, StoreError, UnknownUserError
+from penchant.history.dialogue import Instruction, Turn
+from penchant.history.records import Record
+from penchant.store import Store, UserEntry
+from penchant.store import engine as database
+from penchant.store.erasure import users as erasure
+from penchant.store.erasure.lineage import append_lines, derived_line, read_rows, save_rows, source_of
+
+VOCABULARY = [f"{a}{b}" for a in ("mar", "tok", "süß", "quen", "lid") for b in ("o", "ith", "ava", "éne", "u", "orn")]
+START = datetime(2025, 3, 1, 9, tzinfo=UTC)
+
+
+def words(seed, count=20):
+    return " ".join(random.Random(seed).choices(VOCABULARY, k=count))
+
+
+def turn(user, name, number):
+    text = words(f"{user} {name} {number}", 1_500 if number == 5 else 20)
+    return Turn(number, ("user", "assistant")[number % 2], text, START + timedelta(minutes=number))
+
+
+def instruction(user, name, number, scope="conversation"):
+    """What the whole turn says."""
+    kept = turn(user, name, number)
+    return Instruction(f"{name}-{number}", kept.text, name, number, scope, added=kept.when)
+
+
+def record(user, name, number):
+    meta = {"conversation": name, "turn": number}
+    return Record(turn(user, name, number).text[:60], id=f"{name}-{number}", meta=meta)
+
+
+def fill(store, user, name, *, numbers=range(12), given=(0, 4, 6), facts=(2, 4)):
+    store.dialogues.open(user, name, system=words(f"{user} {name} system"), when=START)
+    for number in numbers:
+        store.dialogues.add(user, name, turn(user, name, number))
+    system = Instruction(f"{name}-s", words(f"{user} {name} system"), name)
+    store.dialogues.put(user, system, *(instruction(user, name, number) for number in given))
+    store.add(user, [record(user, name, number) for number in facts])
+
+
+def holding(folder, text):
+    """Independent of the code under test: the files that hold any run of 8 words."""
+    parts = text.split()
+    wanted = [" ".join(parts[i : i + 8]).encode() for i in range(max(1, len(parts) - 7))]
+    files = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    return sorted({file.name for file, data in files.items() if any(gram in data for gram in wanted)})
+
+
+def kept(store, user):
+    talks = store.dialogues
+    return (list(talks.export(user)), talks.list(user), list(store.export(user)))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(tmp_path / "store") as opened:
+        for user in ("ann", "bob"):
+            for name in ("a", "b"):
+                fill(opened, user, name)
+        opened.add("bob", [Record("from a file", id="file"), Record("other", id="x", meta={"conversation": "a"})])
+        yield opened
+
+
+def test_forget_turns_leaves_no_byte_of_them(store):
+    ann = kept(store, "ann")
+    cache = store.conversation_dir("bob", "a")
+    other = store.conversation_dir("bob", "b")
+    for folder in (cache, other, store.conversation_dir("ann", "a"), store.index_dir("bob")):
+        folder.mkdir(parents=True)
+        (folder / "keys").write_bytes(turn("bob", "a", 4).text.encode() if folder == cache else b"kept")
+    assert holding(store.directory, turn("bob", "a", 5).text)
+    assert store.dialogues.forget_turns("bob", "a", [4, 5, 4]) == ("a-4",)
+    for number in (4, 5):
+        assert holding(store.directory, turn("bob", "a", number).text) == []
+    assert (cache.exists(), other.exists(), store.conversation_dir("ann", "a").exists()) == (False, True, True)
+    assert not store.index_dir("bob").exists()
+    assert [one.number for one in store.dialogues.turns("bob", "a")] == [n for n in range(12) if n not in (4, 5)]
+    assert [one.id for one in store.dialogues.instructions("bob", "a")] == ["a-s", "a-0", "a-6"]
+    assert [one.id for one in store.history("bob")] == ["a-2", "b-2", "b-4", "file", "x"]
+    assert kept(store, "ann") == ann
+    assert not list(store.directory.glob("erasing-*"))
+
+
+def test_forgetting_turns_equals_never_having_had_them(store, tmp_path):
+    store.dialogues.forget_turns("bob", "a", [0, 4, 5, 7])
+    with Store(tmp_path / "rebuilt") as rebuilt:
+        fill(rebuilt, "bob", "a", numbers=(), given=(), facts=())
+        for number in range(12):  # numbers have to be passed over in a store that never had them
+            if number in (0, 4, 5, 7):
+                with database.writing(rebuilt._engine) as connection:
+                    connection.exec_driver_sql("UPDATE conversations SET next = next + 1")
+            else:
+                rebuilt.dialogues.add("bob", "a", turn("bob", "a", number))
+        rebuilt.dialogues.put("bob", instruction("bob", "a", 6))
+        rebuilt.add("bob", [record("bob", "a", 2)])
+        fill(rebuilt, "bob", "b")
+        rebuilt.add("bob", [Record("from a file", id="file"), Record("other", id="x", meta={"conversation": "a"})])
+        assert kept(store, "bob") == kept(rebuilt, "bob")
+
+
+def test_numbers_are_never_used_again(store):
+    talks = store.dialogues
+    talks.forget_turns("bob", "a", [10, 11])
+    assert talks.open("bob", "a", when=START).next == 12
+    with pytest.raises(InputError, match="expected number 12"):
+        talks.add("bob", "a", turn("bob", "a", 10))
+    talks.add("bob", "a", turn("bob", "a", 12))
+    talks.forget_turns("bob", "a", [one.number for one in talks.turns("bob", "a")])
+    (empty,) = (entry for entry in talks.list("bob") if entry.id == "a")
+    assert (empty.turns, empty.next, empty.last, empty.opening) == (0, 13, None, "")
+    assert [one.id for one in talks.instructions("bob", "a")] == ["a-s"]
+
+
+def test_all_of_the_turns_or_none(store):
+    before = kept(store, "bob")
+    for numbers in ([0, 99], [-1], [12, 0]):
+        with pytest.raises(InputError, match=r"conversation 'a' has no turn -?\d+: expected the number of one"):
+            store.dialogues.forget_turns("bob", "a", numbers)
+    assert store.dialogues.forget_turns("bob", "a", []) == ()
+    assert kept(store, "bob") == before
+    assert not list(store.directory.glob("erasing-*"))
+
+
+def test_forget_erases_the_conversation_alone(store):
+    ann = kept(store, "ann")
+    lasting = instruction("bob", "b", 8, "always")
+    store.dialogues.put("bob", lasting, instruction("bob", "a", 8, "always"), Instruction("own", "Use metres."))
+    assert store.dialogues.forget("bob", "a") == ("a-2", "a-4", "x")
+    for number in range(12):
+        assert holding(store.directory, turn("bob", "a", number).text) == []
+    assert holding(store.directory, words("bob a system")) == []
+    assert [entry.id for entry in store.dialogues.list("bob")] == ["b"]
+    assert [one.id for one in store.dialogues.instructions("bob", "a")] == ["b-8"]
+    assert [one.id for one in store.dialogues.instructions("bob", None)] == ["b-s", "b-0", "b-4", "b-6", "b-8", "own"]
+    assert store.dialogues.turns("bob", "b") == [turn("bob", "b", number) for number in range(12)]
+    assert [one.id for one in store.history("bob")] == ["b-2", "b-4", "file"]
+    assert kept(store, "ann") == ann
+    assert store.dialogues.open("bob", "a", when=START).next == 0
+
+
+def test_the_index_of_the_records_stays_when_its_rows_are_dropped_by_the_caller(store):
+    store.index_dir("bob").mkdir(parents=True)
+    store.dialogues.forget_turns("bob", "a", [6])  # became no record
+    assert store.index_dir("bob").exists()
+    assert store.dialogues.forget_turns("bob", "a", [4], keep_index=True) == ("a-4",)
+    assert store.index_dir("bob").exists()
+    store.dialogues.forget("bob", "b")
+    assert not store.index_dir("bob").exists()
+
+
+def chain(*links, ended=None, by=None):
+    """Instructions a-0, a-2, ... where each takes the place of the one before; the last ended by something else."""
+    made = []
+    for number, after in zip(links, [*links[1:], None], strict=True):
+        one = instruction("bob", "a", number)
+        when, what = (ended, by) if after is None else (turn("bob", "a", after).when, f"a-{after}")
+        made.append(replace(one, ended=when, ended_by=what))
+    return made
+
+
+def at(number):
+    return turn("bob", "a", number).when
+
+
+@pytest.mark.parametrize(
+    ("made", "erased", "left"),
+    [
+        (chain(0, 4, 6), [6], {0: (at(4), "a-4"), 4: (None, None)}),
+        (chain(0, 4, 6), [4], {0: (at(6), "a-6"), 6: (None, None)}),
+        (chain(0, 4, 6), [4, 6], {0: (None, None)}),
+        (chain(0, 4, ended=at(8), by="user"), [8], {0: (at(4), "a-4"), 4: (None, None)}),
+        (chain(0, 4, ended=at(8), by="user"), [4], {0: (at(8), "user")}),
+        (chain(0, 4, ended=at(8), by="user"), [4, 8], {0: (None, None)}),
+        (chain(0, 4, ended=at(8), by="until"), [4], {0: (None, None)}),
+        (chain(0, ended=at(8), by="until"), [8], {0: (None, None)}),
+        (chain(0, ended=at(8), by="until"), [7], {0: (at(8), "until")}),
+    ],
+)
+def test_what_an_erased_instruction_had_ended_stands_as_without_it(store, made, erased, left):
+    store.dialogues.put("bob", *made)
+    for number in {0, 4, 6} - {one.turn for one in made}:
+        store.dialogues.put("bob", replace(instruction("bob", "a", number), ended=START, ended_by="user"))
+    store.dialogues.forget_turns("bob", "a", erased)
+    found = {one.turn: one for one in store.dialogues.instructions("bob", "a") if one.turn is not None}
+    assert {number: (found[number].ended, found[number].ended_by) for number in left} == left
+    assert not set(erased) & set(found)
+
+
+def test_a_ring_of_instructions_doesnt_hang(store):
+    ring = [replace(instruction("bob", "a", n), ended=START, ended_by=f"a-{m}") for n, m in ((0, 4), (4, 6), (6, 4))]
+    store.dialogues.put("bob", *ring)
+    store.dialogues.forget_turns("bob", "a", [4, 6])
+    assert [one.ended_by for one in store.dialogues.instructions("bob", "a")] == [None, None]
+
+
+def test_what_was_derived_from_the_records_goes_everywhere(store):
+    lines = store.user_dir("contrasts", "ann") / "contrasts.jsonl"
+    append_lines(lines, [derived_line({"n": n}, [source_of("bob", f"a-{n}")]) for n in (2, 4)])
+    rows = store.user_dir("banks", "ann") / "rows.safetensors"
+    save_rows(rows, {"x": torch.arange(2.0)}, [[source_of("bob", "a-4")], [source_of("ann", "a-4")]])
+    store.dialogues.forget_turns("bob", "a", [4])
+    assert lines.read_text().count("\n") == 1
+    assert read_rows(rows)[0]["x"].tolist() == [1.0]
+    store.dialogues.forget("bob", "a")
+    assert not lines.exists()
+
+
+def test_records_by_their_exact_conversation_and_turn(store):
+    odd = [
+        Record("true is no number", id="1", meta={"conversation": "a", "turn": True}),
+        Record("another case", id="2", meta={"conversation": "A", "turn": 4}),
+        Record("deeper", id="3", meta={"note": {"conversation": "a", "turn": 4}}),
+        Record("as text", id="4", meta={"conversation": "a", "turn": "4"}),
+    ]
+    store.add("bob", odd)
+    assert store.dialogues.forget_turns("bob", "a", [1, 4]) == ("a-4",)
+    assert store.dialogues.forget("bob", "a") == ("a-2", "x", "1", "4")
+
+
+def test_a_user_goes_with_the_last_thing_kept(store):
+    talks = store.dialogues
+    talks.open("kim", "c", when=START)
+    talks.add("kim", "c", Turn(0, "user", "hello"))
+    store.add("kim", [Record("fact", id="r", meta={"conversation": "c", "turn": 0}), Record("more", id="s")])
+    (store.user_dir("memories", "kim")).mkdir(parents=True)
+    store.conversation_dir("kim", "c").mkdir(parents=True)
+    store.forget_record("kim", "r", "s")
+    assert not store.user_dir("memories", "kim").exists()
+    assert store.conversation_dir("kim", "c").exists()
+    assert UserEntry("kim", 0) in list(store.users())
+    assert [one.text for one in talks.turns("kim", "c")] == ["hello"]
+    talks.put("kim", Instruction("own", "Use metres."))
+    talks.forget("kim", "c")
+    assert [one.id for one in talks.instructions("kim", None)] == ["own"]
+    talks.open("ned", "c", when=START)
+    for area in ("memories", "indexes"):
+        store.user_dir(area, "ned").mkdir(parents=True)
+    talks.forget("ned", "c")
+    assert [store.user_dir(area, "ned").exists() for area in ("memories", "indexes")] == [False, False]
+    assert [entry.user for entry in store.users()] == ["ann", "bob", "kim"]
+    assert store.forget("kim").instructions == 1
+
+
+def test_forgetting_the_user_counts_and_looks_for_everything_said(store):
+    mine = [turn("bob", name, number).text for name in "ab" for number in range(12)]
+    ann = kept(store, "ann")
+    direct = Instruction("own", words("direct"), scope="until", until=words("until"))
+    store.dialogues.put("bob", direct)
+    store.conversation_dir("bob", "a").mkdir(parents=True)
+    (store.conversation_dir("bob", "a") / "keys").write_bytes(mine[0].encode())
+    receipt = store.forget("bob")
+    assert (receipt.conversations, receipt.turns, receipt.instructions, receipt.records) == (2, 24, 9, 6)
+    assert receipt.files == 1
+    assert receipt.searched > 24 * 12
+    assert receipt.shared == 0
+    for text in (*mine, words("bob a system"), direct.text, direct.until):
+        assert holding(store.directory, text) == []
+    assert not store.conversation_dir("bob", "a").parent.exists()
+    assert kept(store, "ann") == ann
+    with pytest.raises(UnknownUserError):
+        store.dialogues.turns("bob", "a")
+
+
+@pytest.mark.parametrize("what", ["turn", "system", "instruction", "until"])
+def test_a_copy_of_what_was_said_is_found_and_what_others_said_too_explains_it(store, what):
+    text = words("said by both")
+    talks = store.dialogues
+    for user in ("bob", "ann"):
+        talks.open(user, "c", system=text if what == "system" else None, when=START)
+        if what == "turn":
+            talks.add(user, "c", Turn(0, "user", text))
+        if what == "instruction":
+            talks.put(user, Instruction("i", text, "c"))
+        if what == "until":
+            talks.put(user, Instruction("i", "Rhyme.", "c", None, "until", text))
+    assert store.forget("bob").shared == 13
+    stray = store.directory / "stray.bin"
+    stray.write_bytes(text.encode())
+    with pytest.raises(StoreError, match=r"erased texts are still found in .*stray\.bin"):
+        store.forget("ann")
+
+
+def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monkeypatch):
+    cache = store.conversation_dir("bob", "a")
+    monkeypatch.setattr(erasure, "compact", lambda engine: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        store.dialogues.forget_turns("bob", "a", [4, 5])
+    monkeypatch.undo()
+    rows = store.user_dir("contrasts", "ann") / "contrasts.jsonl"
+    append_lines(rows, [derived_line({"n": n}, [source_of("bob", n)]) for n in ("a-4", "a-2")])
+    for folder in (cache, store.conversation_dir("bob", "b")):
+        folder.mkdir(parents=True)
+    with Store(store.directory) as again:
+        assert holding(store.directory, turn("bob", "a", 5).text) == []
+        assert (cache.exists(), store.conversation_dir("bob", "b").exists()) == (False, True)
+        assert rows.read_text().count("\n") == 1
+        assert len(again.dialogues.turns("bob", "a")) == 10
+    assert not list(store.directory.glob("erasing-*"))
+
+
+def test_an_erasure_that_took_the_user_is_finished_on_opening(store, monkeypatch):
+    store.dialogues.open("kim", "c", when=START)
+    store.dialogues.open("../eve", "c", when=START)
+    areas = [store.user_dir(area, "kim") for area in ("memories", "episodes")]
+    monkeypatch.setattr(erasure, "remove_folder", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt))
+    for folder in areas:
+        folder.mkdir(parents=True)
+    with pytest.raises(KeyboardInterrupt):
+        store.dialogues.forget("kim", "c")
+    monkeypatch.undo()
+    with Store(store.directory) as again:
+        assert [folder.exists() for folder in areas] == [False, False]
+        assert [entry.user for entry in again.users()] == ["../eve", "ann", "bob"]
+
+
+def test_an_erasure_cut_off_before_its_commit_erases_nothing(store, monkeypatch):
+    before = kept(store, "bob")
+    monkeypatch.setattr(erasure, "write_marker", lambda *given: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(StoreError, match="No space left"):
+        store.dialogues.forget_turns("bob", "a", [4, 5])
+    assert kept(store, "bob") == before
+
+
+def test_a_folder_that_cant_go_is_named_and_goes_on_opening(store, monkeypatch):
+    store.conversation_dir("bob", "a").mkdir(parents=True)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    with pytest.raises(StoreError, match=r"files of 'bob' can't be removed .*Permission denied"):
+        store.dialogues.forget("bob", "a")
+    monkeypatch.undo()
+    with Store(store.directory):
+        assert not store.conversation_dir("bob", "a").exists()
+    with sqlite3.connect(store.directory / "penchant.db") as raw:
+        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert holding(store.directory, turn("bob", "a", 5).text) == []
