@@ -103,7 +103,7 @@ def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPa
     assert "/instructions [all]" in flat
     assert said(home, "tea")[0] == INSTRUCTION
     with Store(home.store) as store:
-        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.stands] == ["Be kind."]
+        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.active] == ["Be kind."]
 
 
 def test_forget_all_erases_the_conversation(penchant: Invoke, home: Home) -> None:

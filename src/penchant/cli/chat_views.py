@@ -64,7 +64,7 @@ def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instr
     """A numbered list: those that stand, and with `known` (all there are) the ended ones too, not numbered."""
     entries = [(str(number), Text(sanitize(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
     for one in known:
-        if not one.stands:
+        if not one.active:
             text = Text(sanitize(one.text), style="dim strike")
             entries.append(("", text, f"{_about(one, here)} · ended {moment(one.ended)}{_cause(one, known)}"))
     return listing(entries) if entries else dim("no instruction stands")
