@@ -92,7 +92,8 @@ def cli(root: Path) -> str:
 
     from penchant.cli.main import app
 
-    runner, wide = CliRunner(), {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    runner = CliRunner()
+    wide: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
     parts = []
     for words in [[], *_paths(typer.main.get_command(app))]:
         shown = runner.invoke(app, [*words, "--help"], prog_name="penchant", **wide)
