@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
@@ -16,6 +15,7 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
+from penchant.text.unicode import sanitize
 
 NATS = 1.0
 
@@ -50,7 +50,7 @@ def instruction_emphasis(
     loaded: LoadedModel, prompt: str, context: Context, nats: float = NATS
 ) -> AttentionBias | None:
     """The emphasis that `priority` puts on the instructions; None where it does nothing."""
-    lines = [f"{number}. {harmless(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
+    lines = [f"{number}. {sanitize(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
     # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
     return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

@@ -164,7 +164,7 @@ def test_too_few_samples_are_not_checked(read: tuple[SteeringConfig, Bank, torch
     config, bank, mean = read
     few = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES - 1 :]])
     found = validate_user(LOADED, config, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS)
-    assert found == ValidationResult("own", reason=f"too few samples to check ({FEWEST - 1} of {FEWEST})")
+    assert found == ValidationResult("own", reason=f"too few samples to check ({FEWEST_SAMPLES - 1} of {FEWEST_SAMPLES})")
     silent = replace(config, strength=0.0, base={SITE: mean})
     assert validate_user(LOADED, silent, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS).level == "population"
     one_more = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES:]])
@@ -318,7 +318,8 @@ def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConf
     config, bank, mean = read
     given = replace(config, population={SITE: mean})
     assert (
-        steer_request(LOADED, given, bank, "the sea", validation=ValidationResult("none", reason="x")).intervention is None
+        steer_request(LOADED, given, bank, "the sea", validation=ValidationResult("none", reason="x")).intervention
+        is None
     )
 
 

@@ -77,8 +77,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class GeneratedContrasts:
-    """What `generate_contrasts` came to. contrasts: of all the pairs, in their order. new: how many were made now; dropped:
-    how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
+    """What `generate_contrasts` returns. contrasts: of all the pairs, in their order. new: how many were made now;
+    dropped: how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
 
     contrasts: list[Contrast]
     new: int

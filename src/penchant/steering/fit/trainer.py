@@ -216,12 +216,12 @@ class _Trainer:
     def _as_asked(self, known: tuple[SteeringConfig, bool]) -> tuple[SteeringConfig, bool]:
         """The same. Raises `InputError` for a setting that was chosen with something else than what is asked for."""
         config = known[0]
-        fitted = {"similarity": config.similarity, "half-life": config.aggregation.half_life}
+        used = {"similarity": config.similarity, "half-life": config.aggregation.half_life}
         asked = {"similarity": self.similarity, "half-life": self.half_life}
         for name, value in asked.items():
-            if value is not None and value != fitted[name]:
+            if value is not None and value != used[name]:
                 raise InputError(
-                    f"the setting of {config.method} has {name} {fitted[name] or 'none'}, not {value}: expected what it "
+                    f"the setting of {config.method} has {name} {used[name] or 'none'}, not {value}: expected what it "
                     "was chosen with; --refit chooses anew (in a store, for all its users and on at least two others)"
                 )
         return known

@@ -67,8 +67,8 @@ def extract_bank(
     everyone: Mapping[str, Sequence[Sample]] | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Bank:
-    """A user's bank under a setting. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or such that lack what
-    the method reads."""
+    """A user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or
+    for samples that lack what the method reads."""
     base = config.base_intervention()
     reader = ActivationExtractor(
         loaded, template, config.reading, config.key, config.scope, base, everyone=everyone or {}, progress=progress
