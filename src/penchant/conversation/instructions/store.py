@@ -21,7 +21,7 @@ class Notebook:
         self.conversation, self.store, self.user = conversation, store, user
         self._all: tuple[Instruction, ...] = ()
         if store is not None:
-            self._all = tuple(store.dialogues.instructions(user, conversation))
+            self._all = tuple(store.conversations.instructions(user, conversation))
 
     @property
     def standing(self) -> tuple[Instruction, ...]:
@@ -78,9 +78,9 @@ class Notebook:
 
     def forget(self, turns: Sequence[int]) -> None:
         """As if these turns had never been: what was given in them is gone, and what that had ended stands again. In a
-        store `Dialogues.forget_turns` has done that already."""
+        store `Conversations.forget_turns` has done that already."""
         if self.store is not None:
-            self._all = tuple(self.store.dialogues.instructions(self.user, self.conversation))
+            self._all = tuple(self.store.conversations.instructions(self.user, self.conversation))
             return
         erased = {one.id for one in self._all if one.conversation == self.conversation and one.turn in turns}
         kept = [one for one in self._all if one.id not in erased]
@@ -101,6 +101,6 @@ class Notebook:
 
     def _put(self, changed: Sequence[Instruction]) -> None:
         if self.store is not None and changed:
-            self.store.dialogues.put(self.user, *changed)
+            self.store.conversations.put(self.user, *changed)
         known = {one.id: one for one in self._all} | {one.id: one for one in changed}
         self._all = tuple(known.values())
