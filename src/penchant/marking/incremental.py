@@ -27,7 +27,7 @@ class IncrementalCache(Generic[T]):
         """What is made of exactly these segments; what it has of them already isn't added again."""
         wanted = tuple(segments)
         with self._lock:
-            known, made = self._kept.get(history.user, ((), None)) if history.user else ((), None)
+            known, made = self._kept.pop(history.user, ((), None)) if history.user else ((), None)
             if made is None or wanted[: len(known)] != known:
                 known, made = (), self._make()
             if len(wanted) > len(known):

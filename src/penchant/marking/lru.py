@@ -23,8 +23,8 @@ def digest(*parts: str) -> bytes:
 
 
 class LRU(Generic[V]):
-    """Keeps the `limit` values that were used last, in memory only. Keys are digests, never the text itself. Safe to use
-    from several threads."""
+    """Keeps the `limit` values that were used last, in memory only. Keys are digests, never the text itself. Safe for
+    several threads."""
 
     def __init__(self, limit: int) -> None:
         self._kept: LRUCache[bytes, V] = LRUCache(limit)
