@@ -164,13 +164,8 @@ def show_user(context: typer.Context, user: User, store: StoreOption = None, as_
     with _opened(context, store) as opened:
         history = opened.history(user)
         indexed = opened.index_dir(user).is_dir()
-<<<<<<< HEAD
         talks = opened.conversations.list(user)
-        standing = [one for one in opened.conversations.instructions(user, None) if one.stands]
-=======
-        talks = opened.dialogues.list(user)
-        standing = [one for one in opened.dialogues.instructions(user, None) if one.active]
->>>>>>> main
+        standing = [one for one in opened.conversations.instructions(user, None) if one.active]
     times = [record.when for record in history if record.when]
     document = {
         "user": user,

@@ -11,12 +11,8 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.history.records import History
-<<<<<<< HEAD
 from penchant.marking.lru import LRU, digest
-=======
-from penchant.marking.lru import Memo, digest
 from penchant.text.unicode import sanitize
->>>>>>> main
 
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
 REOPENED = 4  # how many of the last segments `fill` may trade for a better fit

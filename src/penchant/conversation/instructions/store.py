@@ -110,13 +110,8 @@ class InstructionStore:
         return ended
 
     def forget(self, turns: Sequence[int]) -> None:
-<<<<<<< HEAD
-        """As if these turns had never been: what was given in them is gone, and what that had ended stands again. In a
-        store `Conversations.forget_turns` has done that already."""
-=======
         """As if these turns had never been said: what they gave is gone, and what that had ended stands again. In a
-        store `Dialogues.forget_turns` has done that already."""
->>>>>>> main
+        store `Conversations.forget_turns` has done that already."""
         if self.store is not None:
             self._all = tuple(self.store.conversations.instructions(self.user, self.conversation))
             return
@@ -161,12 +156,7 @@ class InstructionStore:
         before = {one.id: one for one in self._all}
         changed = [one for one in after if before.get(one.id) != one]
         if self.store is not None and changed:
-<<<<<<< HEAD
             self.store.conversations.put(self.user, *changed)
-        known = {one.id: one for one in self._all} | {one.id: one for one in changed}
-        self._all = tuple(known.values())
-=======
-            self.store.dialogues.put(self.user, *changed)
         self._all = after
         added = tuple(one for one in changed if one.id not in before)
         return added, tuple(one for one in changed if one.id in before and not one.active and before[one.id].active)
@@ -197,4 +187,3 @@ def _supersedes(new: Instruction, old: Instruction) -> bool:
 
 def _reached(old: Instruction, new: Instruction) -> bool:
     return old.conversation == new.conversation or old.scope == "always"
->>>>>>> main
