@@ -164,7 +164,8 @@ def test_too_few_samples_are_not_checked(read: tuple[SteeringConfig, Bank, torch
     config, bank, mean = read
     few = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES - 1 :]])
     found = validate_user(LOADED, config, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS)
-    assert found == ValidationResult("own", reason=f"too few samples to check ({FEWEST_SAMPLES - 1} of {FEWEST_SAMPLES})")
+    reason = f"too few samples to check ({FEWEST_SAMPLES - 1} of {FEWEST_SAMPLES})"
+    assert found == ValidationResult("own", reason=reason)
     silent = replace(config, strength=0.0, base={SITE: mean})
     assert validate_user(LOADED, silent, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS).level == "population"
     one_more = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES:]])
