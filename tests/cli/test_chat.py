@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from penchant.compression.budget import harmless
 from penchant.history.dialogue import Turn
 from penchant.store import Store
+from penchant.text.unicode import sanitize
 from tests.commands import Home, Invoke, finished, process, write_history
 
 TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400")
@@ -76,7 +76,7 @@ def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, 
     assert ran.code == 0
     turns = said(home, "tea")
     assert turns[::2] == ["Hello.", "Two\nlines", "/slash", "Goes \non"]
-    assert ran.out.split() == harmless(" ".join(turns[1::2])).split()
+    assert ran.out.split() == sanitize(" ".join(turns[1::2])).split()
     assert ran.err.count("of 400 tokens") == 4
     assert "›" not in ran.out + ran.err
 
@@ -103,7 +103,7 @@ def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPa
     assert "/instructions [all]" in flat
     assert said(home, "tea")[0] == INSTRUCTION
     with Store(home.store) as store:
-        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.stands] == ["Be kind."]
+        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.active] == ["Be kind."]
 
 
 def test_forget_all_erases_the_conversation(penchant: Invoke, home: Home) -> None:

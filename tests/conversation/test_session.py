@@ -179,7 +179,7 @@ def test_until_a_time_ends_without_a_word(store: Store, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "_now", lambda: later)
     assert conversation.instructions == ()
     (ended,) = store.dialogues.instructions("ann", None)
-    assert (ended.stands, ended.ended_by) == (False, "until")
+    assert (ended.active, ended.ended_by) == (False, "until")
 
 
 def test_forgetting_a_turn_takes_what_came_of_it_along(store: Store) -> None:

@@ -85,7 +85,7 @@ class Session:
         if not (self.name and self._begun_here):
             return
         conversation = self.conversation
-        written = any(one.conversation == self.name for one in conversation.notebook.written)
+        written = any(one.conversation == self.name for one in conversation.instruction_store.all)
         if not conversation.turns and not written:
             self.erase()
 

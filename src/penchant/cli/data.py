@@ -165,7 +165,7 @@ def show_user(context: typer.Context, user: User, store: StoreOption = None, as_
         history = opened.history(user)
         indexed = opened.index_dir(user).is_dir()
         talks = opened.dialogues.list(user)
-        standing = [one for one in opened.dialogues.instructions(user, None) if one.stands]
+        standing = [one for one in opened.dialogues.instructions(user, None) if one.active]
     times = [record.when for record in history if record.when]
     document = {
         "user": user,

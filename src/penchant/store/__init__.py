@@ -1,4 +1,4 @@
-"""Where records and conversations live, and how a user is erased."""
+"""Records and conversations of many users, in one database."""
 
 from penchant.store.conversation_list import ConversationEntry
 from penchant.store.conversations import Dialogues, FoundTurn

@@ -28,7 +28,7 @@ from penchant_lab.methods.learned import Learning, learned_method
 from penchant_lab.methods.marked import SYNTAX, marked, parse_marker
 from penchant_lab.methods.method import Method
 from penchant_lab.methods.peer import Peers, check_peers, peer_names
-from penchant_lab.methods.remembered import Ledgers, check_memory_names, remembered_method
+from penchant_lab.methods.remembered import FoundInstructions, check_memory_names, remembered_method
 from penchant_lab.methods.steered import Steering, steered_method
 from penchant_lab.methods.writing import LEARNED, parse_steered
 from penchant_lab.tasks.task import Bench, Task
@@ -106,9 +106,9 @@ class Kit:
         return Learning(self.steering)
 
     @cached_property
-    def ledgers(self) -> Ledgers:
+    def found_instructions(self) -> FoundInstructions:
         """What detectors found in the conversations, for all methods that ask."""
-        return Ledgers(self.toolbox())
+        return FoundInstructions(self.toolbox())
 
     @cached_property
     def others(self) -> Peers:
@@ -196,7 +196,7 @@ def make_method(name: str, kit: Kit) -> Method:
     """
     check_names([name], kit.peers, kit.task.dialogues)
     if kit.task.dialogues:
-        return remembered_method(name, kit.toolbox(), kit.ledgers)
+        return remembered_method(name, kit.toolbox(), kit.found_instructions)
     if name in METHODS:
         return METHODS[name](kit)
     if parts := parse_steered(name):

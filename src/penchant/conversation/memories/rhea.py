@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context, Dialogue, Kept, Memory, Spans, Why
 from penchant.conversation.episodes import sentences, turns
 from penchant.conversation.prompt_assembly import Offer, assemble
@@ -25,6 +24,7 @@ from penchant.lens.calibration import NEUTRAL
 from penchant.marking.lru import Memo, digest
 from penchant.marking.registry import Toolbox
 from penchant.models.loading import LoadedModel
+from penchant.text.unicode import sanitize
 
 VECTORS = 8
 """Memory vectors of a text."""
@@ -78,7 +78,7 @@ class States:
 
     @torch.no_grad()
     def _states(self, text: str) -> FloatArray:
-        ids = self.loaded.tokenizer(harmless(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
+        ids = self.loaded.tokenizer(sanitize(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
             0
         ]
         out = self.loaded.base(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=False)
