@@ -126,7 +126,7 @@ def _history(session: Session, person: Person, rest: str) -> None:
 def _search(session: Session, person: Person, rest: str) -> None:
     if not rest:
         raise InputError("/search needs some words to look for")
-    views.show(views.found(session.store.dialogues.search(session.user, rest)))
+    views.show(views.found(session.store.conversations.search(session.user, rest)))
 
 
 def _forget(session: Session, person: Person, rest: str) -> None:
@@ -189,7 +189,7 @@ def _retry(session: Session, person: Person, rest: str) -> None:
 
 def _resume(session: Session, person: Person, rest: str) -> None:
     if not rest:
-        views.show(views.conversations(session.store.dialogues.list(session.user)))
+        views.show(views.conversations(session.store.conversations.list(session.user)))
         return
     session.go(rest)
     resumed(session)

@@ -20,7 +20,7 @@ from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import count_prompt, generate_stream, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import Step, in_steps
+from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
 
@@ -101,9 +101,9 @@ class Conversation:
         self._next = 0
         self.system = system or ""
         if store is not None:
-            opened = store.dialogues.open(user, name, system=system, when=_now())
+            opened = store.conversations.open(user, name, system=system, when=_now())
             self.system, self._next = opened.system or "", opened.next
-            self._turns = store.dialogues.turns(user, name)
+            self._turns = store.conversations.turns(user, name)
         self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
             self._learn(self._turns[-1])  # a crash may have come between the turn and this
@@ -177,7 +177,7 @@ class Conversation:
         with _timed(seconds, "answer"):
             try:
                 made = generate_stream(self.loaded, prompt, **sampling)
-                for piece in in_steps(made, self._step(prompt, context)):
+                for piece in wrapped_stream(made, self._step(prompt, context)):
                     pieces.append(piece)
                     yield piece
                 finished = True
@@ -207,7 +207,7 @@ class Conversation:
             names = [turn.number for turn in gone]
             records: tuple[str, ...] = ()
             if self.store is not None:
-                records = self.store.dialogues.forget_turns(self.user, self.name, names)
+                records = self.store.conversations.forget_turns(self.user, self.name, names)
             self._turns = [turn for turn in self._turns if turn not in gone]
             before = self.instruction_store.all
             self.instruction_store.forget(names)
@@ -220,7 +220,7 @@ class Conversation:
         a store."""
         if self.store is None:
             raise InputError("only conversations in a store can be searched: pass a store")
-        return self.store.dialogues.search(self.user, query, limit)
+        return self.store.conversations.search(self.user, query, limit)
 
     def _check_room(self, text: str, max_new_tokens: int) -> None:
         tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
@@ -246,11 +246,11 @@ class Conversation:
 
     def _add(self, turn: Turn) -> None:
         if self.store is not None:
-            self.store.dialogues.add(self.user, self.name, turn)
+            self.store.conversations.add(self.user, self.name, turn)
         self._turns.append(turn)
         self._next = turn.number + 1
 
-    def _step(self, prompt: str, context: Context) -> Step:
+    def _step(self, prompt: str, context: Context) -> StepContext:
         if not self.priority or self.calibration is None or not context.instructions:
             return nullcontext
         return priority(self.loaded, prompt, context, self.calibration, nats=self.priority)

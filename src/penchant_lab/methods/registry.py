@@ -10,6 +10,7 @@ from pathlib import Path
 from penchant.compression.extractive import extractive
 from penchant.compression.rewriting import rewriting
 from penchant.errors import InputError
+from penchant.folders import cache_folder
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory, Question
@@ -17,7 +18,6 @@ from penchant.lens.synthetic import planted_histories
 from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS, Toolbox
-from penchant.models.cache import models_directory
 from penchant.models.loading import LoadedModel
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant_lab.bench.items import Item
@@ -97,7 +97,7 @@ class Kit:
     @cached_property
     def steering(self) -> Steering:
         """What all methods that steer share."""
-        cache = models_directory().parent / "bench"
+        cache = cache_folder() / "bench"
         return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
 
     @cached_property

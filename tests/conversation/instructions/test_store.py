@@ -18,7 +18,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store | No
         yield None
         return
     with Store(tmp_path / "store") as made:
-        made.dialogues.open("ann", "first", when=datetime.now(UTC))
+        made.conversations.open("ann", "first", when=datetime.now(UTC))
         yield made
 
 

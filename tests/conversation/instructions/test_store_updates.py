@@ -28,13 +28,13 @@ def talk(*texts: str, conversation: str = "c", store: Store | None = None) -> In
     """The instructions after a conversation; in a store it goes on where it was."""
     before = -1
     if store is not None:
-        before = store.dialogues.open("ann", conversation, when=NOW).next - 1
+        before = store.conversations.open("ann", conversation, when=NOW).next - 1
     turns: list[Turn] = []
     for text in texts:
         when, number = NOW + timedelta(minutes=len(turns)), before + 1 + len(turns)
         turns += [Turn(number, "user", text, when), Turn(number + 1, "assistant", "Fine.", when)]
     for turn in turns if store is not None else ():
-        store.dialogues.add("ann", conversation, turn)
+        store.conversations.add("ann", conversation, turn)
     instructions = InstructionStore(conversation, store, "ann")
     instructions.replay(turns, DETECT)
     return instructions

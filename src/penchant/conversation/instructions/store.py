@@ -29,7 +29,7 @@ class InstructionStore:
         self.conversation, self.store, self.user = conversation, store, user
         self._all: Instructions = ()
         if store is not None:
-            self._all = tuple(store.dialogues.instructions(user, conversation))
+            self._all = tuple(store.conversations.instructions(user, conversation))
 
     @property
     def all(self) -> Instructions:
@@ -111,9 +111,9 @@ class InstructionStore:
 
     def forget(self, turns: Sequence[int]) -> None:
         """As if these turns had never been said: what they gave is gone, and what that had ended stands again. In a
-        store `Dialogues.forget_turns` has done that already."""
+        store `Conversations.forget_turns` has done that already."""
         if self.store is not None:
-            self._all = tuple(self.store.dialogues.instructions(self.user, self.conversation))
+            self._all = tuple(self.store.conversations.instructions(self.user, self.conversation))
             return
         erased = {one.id for one in self._all if one.conversation == self.conversation and one.turn in turns}
         kept = [one for one in self._all if one.id not in erased]
@@ -156,7 +156,7 @@ class InstructionStore:
         before = {one.id: one for one in self._all}
         changed = [one for one in after if before.get(one.id) != one]
         if self.store is not None and changed:
-            self.store.dialogues.put(self.user, *changed)
+            self.store.conversations.put(self.user, *changed)
         self._all = after
         added = tuple(one for one in changed if one.id not in before)
         return added, tuple(one for one in changed if one.id in before and not one.active and before[one.id].active)

@@ -21,7 +21,7 @@ from penchant.conversation.spans import best_spans
 from penchant.conversation.token_counts import Counter
 from penchant.history.dialogue import Exchange
 from penchant.lens.calibration import NEUTRAL
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.marking.registry import Toolbox
 from penchant.models.loading import LoadedModel
 from penchant.text.unicode import sanitize
@@ -53,7 +53,7 @@ class States:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._known: Memo[FloatArray] = Memo(_KEPT)
+        self._known: LRU[FloatArray] = LRU(_KEPT)
         self._centre: FloatArray | None = None
 
     def vectors(self, text: str) -> tuple[FloatArray, int]:
@@ -69,7 +69,7 @@ class States:
         return found, len(states)
 
     def clear(self) -> None:
-        self._known = Memo(_KEPT)
+        self._known = LRU(_KEPT)
 
     def _neutral(self) -> FloatArray:
         if self._centre is None:
