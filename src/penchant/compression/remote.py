@@ -45,7 +45,8 @@ def remote(
     base_url: up to and including the version ("https://host/v1"). tokenizer: of the model that will read the profile.
     api_key: default is the environment variable OPENAI_API_KEY; none is sent where there is none. timeout: seconds per
     try. retries: further tries after 408, 429, 5xx or a broken connection. Before the n-th one it waits
-    backoff x 2^(n-1) seconds, less some at random, or as Retry-After says, at most 30 seconds. window, context_tokens: tokens of prompt and answer, and of history in it.
+    backoff x 2^(n-1) seconds, less some at random, or as Retry-After says, at most 30 seconds. window, context_tokens:
+    tokens of prompt and answer, and of history in it.
 
     An endpoint that refuses, times out or answers with something unusable gives the extractive profile with the
     reason, or `EndpointError` when `strict`. A rewriting that fails its check falls back either way.
