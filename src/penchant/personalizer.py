@@ -24,12 +24,14 @@ from penchant.history.segmentation import Unit, segment
 from penchant.index.attention import Progress
 from penchant.index.pool import DEFAULT_LIMIT, Directory
 from penchant.index.table import Storage
+from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
-from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.apply.context import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
 from penchant.steering.fit.report import Report
 from penchant.steering.fit.trainer import fit_user

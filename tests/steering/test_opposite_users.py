@@ -15,8 +15,9 @@ from penchant.inference.intervention import Intervention, stack
 from penchant.inference.likelihood import Choice, Exchange, losses
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.config import Setting
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, own_pairs

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.history.records import History, Request, Segment
+from penchant.inference.sentence_encoder import Embedded, Encoder, encoder_directory
 from penchant.marking.incremental import Grown
 from penchant.marking.lru import Memo, digest
 from penchant.marking.marks import Marker, Marks
-from penchant.models.sentence_encoder import Embedded, Encoder, encoder_directory
 
 _NO_TEXT = -1.0  # the lowest cosine there is
 

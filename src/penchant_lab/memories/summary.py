@@ -14,8 +14,9 @@ from penchant.conversation.prompt_rendering import dropped, raw
 from penchant.conversation.spans import beginning
 from penchant.conversation.token_counts import Counter
 from penchant.history.dialogue import Exchange
+from penchant.inference.generation import generate_stream
 from penchant.marking.registry import Toolbox
-from penchant.models.chat import ROLES, generate_stream, render_chat
+from penchant.models.chat import ROLES, render_chat
 
 RECENT = 2
 """At least so many exchanges stand behind the summary."""
