@@ -20,9 +20,9 @@ from penchant.store.conversations import Conversations
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import pages
-from penchant.store.keys import checked, made_users, user_key
+from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
 from penchant.store.location import DATABASE, INDEXES, conversation_folder, user_folder
-from penchant.store.schema import records, to_record, to_row, users
+from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
 """Records a transaction."""
@@ -192,6 +192,30 @@ class Store:
             found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
             return found.first() is not None
 
+    def revision(self, user: str) -> int:
+        """A number that is another one after each change of the user's records, whoever made it. Raises
+        `UnknownUserError`."""
+        with database.reading(self._engine) as connection:
+            return user_revision(connection, user)
+
+    def token_count(self, user: str, revision: int, tokenizer: str) -> int | None:
+        """The size of a user's records in tokens that `keep_token_count` was given at this revision; None: unknown."""
+        where = (users.c.id == user) & (token_counts.c.tokenizer == tokenizer) & (token_counts.c.revision == revision)
+        query = sa.select(token_counts.c.tokens).join(users, users.c.key == token_counts.c.user).where(where)
+        with database.reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def keep_token_count(self, user: str, revision: int, tokenizer: str, tokens: int) -> None:
+        """Keeps what a user's records at a revision are in tokens of a tokenizer (any name that tells it from others),
+        until they change."""
+        with database.writing(self._engine) as connection:
+            if (key := find_user(connection, user)) is None:
+                return
+            mine = (token_counts.c.user == key) & (token_counts.c.tokenizer == tokenizer)
+            connection.execute(sa.delete(token_counts).where(mine))
+            row = {"user": key, "tokenizer": tokenizer, "revision": revision, "tokens": tokens}
+            connection.execute(sa.insert(token_counts).values(row))
+
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
@@ -257,6 +281,7 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
     for (key, name), row in changed.items():
         where = (records.c.user == key) & (records.c.id == name)
         connection.execute(sa.update(records).where(where).values(row))
+    records_changed(connection, (key for key, _ in (*fresh, *changed)))
     return counts
 
 

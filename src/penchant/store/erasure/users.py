@@ -21,7 +21,7 @@ from penchant.store import engine as database
 from penchant.store.erasure.cascade import Erased, withdraw
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
 from penchant.store.erasure.verification import collect, files, verify
-from penchant.store.keys import drop_if_empty
+from penchant.store.keys import drop_if_empty, records_changed
 from penchant.store.location import EPISODES, INDEXES, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
@@ -143,6 +143,7 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
                 raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
+        records_changed(connection, [key])
         last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None
         return last, last and drop_if_empty(connection, key)
 
