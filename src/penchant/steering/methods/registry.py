@@ -3,14 +3,14 @@
 from penchant.errors import InputError
 from penchant.steering.methods.caa import CAA
 from penchant.steering.methods.fints import FINTS, FINTS_PROMPT
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.user_mean import USER_MEAN
 
 VECTOR_METHODS: dict[str, VectorMethod] = {
-    method.name: method for method in (ASCENT, FINTS, FINTS_PROMPT, CAA, USER_MEAN)
+    method.name: method for method in (LIKELIHOOD_GRADIENT, FINTS, FINTS_PROMPT, CAA, USER_MEAN)
 }
-DEFAULT_METHOD = ASCENT.name
+DEFAULT_METHOD = LIKELIHOOD_GRADIENT.name
 
 
 def vector_method(name: str) -> VectorMethod:
