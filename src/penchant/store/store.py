@@ -102,7 +102,7 @@ class Store:
 
     def user_dir(self, area: str, user: str) -> Path:
         """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
-        derived from other users' records as well is written as derived.py says."""
+        derived from other users' records as well is written as erasure/lineage.py says."""
         return self.directory / area / user_folder(user)
 
     # Writing
@@ -221,9 +221,9 @@ class Store:
     def forget(self, user: str) -> ErasureReceipt:
         """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
         row derived from the user's records in the folders of others and every aggregate that counted them in
-        (derived.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file under
-        the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
-        whole, from 8 bytes on; store/residue.py says exactly what), sparing what another user's live row holds too.
+        (erasure/lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
+        under the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
+        whole, from 8 bytes on; erasure/residue.py says exactly what), sparing what another user's live row holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
         erasure that is cut off is finished when the store is next opened. Ids are erased but not searched
@@ -233,8 +233,8 @@ class Store:
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
         """Erases records, by id, all of them or none; with the last one goes a user who has no conversations. What is
-        left is what would be there without them, in what was derived from them for any user too (derived.py), and the
-        database keeps nothing of the deleted rows. That rewrites it: name several at once.
+        left is what would be there without them, in what was derived from them for any user too (erasure/lineage.py), and
+        the database keeps nothing of the deleted rows. That rewrites it: name several at once.
 
         The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
         that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
@@ -258,8 +258,8 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
     changed: dict[tuple[int, str], dict[str, Any]] = {}
     counts = Counts()
     for user, row in rows:
-        place = (keys[user], row["id"])
-        known = there.get(place)
+        key = (keys[user], row["id"])
+        known = there.get(key)
         if known == row["hash"]:
             counts = replace(counts, unchanged=counts.unchanged + 1)
             continue
@@ -268,14 +268,14 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
                 f"record {row['id']!r} of user {user!r} is there already with other content: expected a new id or the "
                 "same content; give it another id, or replace it on purpose"
             )
-        there[place] = row["hash"]
+        there[key] = row["hash"]
         if known is None:
             counts = replace(counts, added=counts.added + 1)
-            fresh[place] = {"user": keys[user], **row}
+            fresh[key] = {"user": keys[user], **row}
         else:
             counts = replace(counts, replaced=counts.replaced + 1)
-            target = fresh if place in fresh else changed
-            target[place] = {"user": keys[user], **row}
+            target = fresh if key in fresh else changed
+            target[key] = {"user": keys[user], **row}
     if fresh:
         connection.execute(sa.insert(records), list(fresh.values()))
     for (key, name), row in changed.items():

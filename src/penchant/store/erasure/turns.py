@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
 from penchant.store.erasure import users as erasure
-from penchant.store.erasure.cascade import Erased, withdraw
+from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import locked, source_of
 from penchant.store.keys import VARIABLES, checked, conversation_key, drop_if_empty, records_changed, user_key
 from penchant.store.location import EPISODES, INDEXES, conversation_folder, user_folder
@@ -49,7 +49,7 @@ def forget(
                 # Before the commit: from then on the erasure is finished, whatever happens.
                 erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders])
             if sources:
-                withdraw(directory, Erased([source_of(user)] if gone.last else sources))
+                erase_derived(directory, Erased([source_of(user)] if gone.last else sources))
             for found in folders:
                 erasure.remove_folder(found)
         if (gone.records or gone.user) and not keep_index:
