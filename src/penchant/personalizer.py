@@ -27,7 +27,8 @@ from penchant.index.table import Storage
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
+from penchant.marking.registry import DEFAULT_MARKER, make_marker
+from penchant.marking.resources import Resources
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
@@ -95,7 +96,7 @@ class Personalizer:
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
-        self.toolbox = Toolbox(
+        self.resources = Resources(
             model,
             calibration=calibration,
             directory=directory or (store.index_dir if store is not None else lambda user: None),
@@ -103,7 +104,7 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.toolbox)
+        self.marker: Marker = make_marker(marker, self.resources)
         self._count = history_counter(self.loaded.tokenizer)
         self.compressor: Compressor = make_compressor(
             compressor,
@@ -115,7 +116,7 @@ class Personalizer:
 
     @property
     def loaded(self) -> LoadedModel:
-        return self.toolbox.loaded
+        return self.resources.loaded
 
     def mark(self, who: History | str, request: Request | str) -> Marks:
         """Score every segment of a history (or of a stored user's) for a request.
@@ -235,7 +236,7 @@ class Personalizer:
                 raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
-            yield emphasising(self.loaded, self.toolbox.calibration, prompt, marked, request)
+            yield emphasising(self.loaded, self.resources.calibration, prompt, marked, request)
         elif isinstance(steer, Intervention):
             with writing(self.loaded, steer, prompt) as step:
                 yield step, told_given(steer)
@@ -257,7 +258,7 @@ class Personalizer:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return Talk(self.toolbox, self.store, self.history, mark, self.compressor)
+        return Talk(self.resources, self.store, self.history, mark, self.compressor)
 
     # Histories
 
@@ -287,7 +288,7 @@ class Personalizer:
             history = store.history(user)
         except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
             self._cut.pop(user, None)
-            self.toolbox.close(user)
+            self.resources.close(user)
             raise
         # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
         known = self._cut.get(user)

@@ -25,7 +25,7 @@ VECTOR = ("steer", "export", *TINY, "--request", REQUEST)
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(ASCENT, aggregations=ASCENT.aggregations[:2], strengths=(0.06, 0.12), layers=(0.6,))
-    monkeypatch.setitem(VECTOR_METHODS, "ascent", few)
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", few)
 
 
 @pytest.fixture

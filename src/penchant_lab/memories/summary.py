@@ -14,7 +14,7 @@ from penchant.conversation.prompt_rendering import dropped, raw
 from penchant.conversation.spans import beginning
 from penchant.conversation.token_counts import Counter
 from penchant.history.dialogue import Exchange
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.chat import ROLES, generate_stream, render_chat
 
 RECENT = 2
@@ -32,10 +32,10 @@ TASK = (
 )
 
 
-def summary(toolbox: Toolbox) -> Memory:
+def summary(resources: Resources) -> Memory:
     """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
     model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
-    return _Summary(Counter(toolbox.loaded))
+    return _Summary(Counter(resources.loaded))
 
 
 @dataclass

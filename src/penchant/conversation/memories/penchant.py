@@ -22,9 +22,10 @@ from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
 from penchant.marking.bm25 import growing_bm25, growing_indexes
 from penchant.marking.dense import growing_dense, growing_rows
+from penchant.marking.fusion import fused
 from penchant.marking.incremental import Grown
 from penchant.marking.marks import Marker
-from penchant.marking.registry import Toolbox, fused
+from penchant.marking.resources import Resources
 
 RECENT = 2
 """Last exchanges that always stand in the prompt."""
@@ -35,7 +36,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def penchant(
-    toolbox: Toolbox,
+    resources: Resources,
     *,
     instructions: bool = True,
     episodes: bool = True,
@@ -59,12 +60,12 @@ def penchant(
             f"compress {compress!r}, rule {rule!r}, recent {recent}: expected one of {', '.join(get_args(Side))}, one "
             f"of {', '.join(get_args(Rule))}, and 0 or more"
         )
-    return _Penchant(toolbox, instructions, episodes, compress, rule, recent)
+    return _Penchant(resources, instructions, episodes, compress, rule, recent)
 
 
 @dataclass
 class _Penchant:
-    toolbox: Toolbox
+    resources: Resources
     instructions: bool
     episodes: bool
     compress: Side
@@ -77,16 +78,16 @@ class _Penchant:
     opened: OpenEpisodes = field(init=False, default_factory=OpenEpisodes)
 
     def __post_init__(self) -> None:
-        self.counter = Counter(self.toolbox.loaded)
+        self.counter = Counter(self.resources.loaded)
         words = growing_indexes()
         self.grown.append(words)
-        self.marker = fused(self.toolbox, lambda: growing_bm25(words), self._dense)
-        self.likeness = likeness_for(self.toolbox.calibration)
+        self.marker = fused(self.resources, lambda: growing_bm25(words), self._dense)
+        self.likeness = likeness_for(self.resources.calibration)
 
     def _dense(self) -> Marker:
-        rows = growing_rows(self.toolbox.embeddings)
+        rows = growing_rows(self.resources.embeddings)
         self.grown.append(rows)
-        return growing_dense(self.toolbox.embeddings, rows)
+        return growing_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
@@ -113,7 +114,7 @@ class _Penchant:
         self.opened.forget(key)
         for kept in self.grown:
             kept.forget(key)
-        self.toolbox.close(key)
+        self.resources.close(key)
 
     def _look(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _Looked:
         began = time.perf_counter()
@@ -121,7 +122,7 @@ class _Penchant:
         grown = time.perf_counter() - began
         scores, fed, seconds = np.zeros(0, np.float32), 0, {"encode": grown}
         if len(episodes.segments) and question.strip():
-            request = Request(markable(self.toolbox.loaded, question))
+            request = Request(markable(self.resources.loaded, question))
             marks = self.marker(episodes.history, request, episodes.segments)
             scores, fed = marks.scores, marks.tokens_fed
             seconds = {**marks.seconds, "encode": grown + marks.seconds.get("encode", 0.0)}
