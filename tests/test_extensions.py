@@ -48,7 +48,7 @@ def test_the_names_of_packages_follow_the_built_in_ones(bring: Bring) -> None:
 
 def test_an_unknown_name_lists_all(bring: Bring) -> None:
     bring("alpha", added="math:sqrt")
-    with pytest.raises(InputError, match="^no thing 'sqrt': expected one of plain, other, added$"):
+    with pytest.raises(InputError, match=r"^no thing 'sqrt': expected one of plain, other, added$"):
         things().find("sqrt")
     with pytest.raises(KeyError):
         things()["sqrt"]
@@ -64,7 +64,8 @@ def test_an_unknown_name_lists_all(bring: Bring) -> None:
 )
 def test_what_can_not_be_used_is_told_with_the_package(bring: Bring, value: str, said: str) -> None:
     bring("alpha", added=value)
-    with pytest.raises(ExtensionError, match=f"the thing 'added' of alpha 1.2 {said}.*repair or uninstall the package"):
+    whole = rf"the thing 'added' of alpha 1.2 {said}.*repair or uninstall the package"
+    with pytest.raises(ExtensionError, match=whole):
         things().find("added")
     assert things().find("plain")
 
@@ -72,7 +73,7 @@ def test_what_can_not_be_used_is_told_with_the_package(bring: Bring, value: str,
 def test_another_kind_of_thing_is_refused(bring: Bring) -> None:
     bring("alpha", added="math:sqrt", right="tests.test_extensions:KNOWN")
     found = things("builtins:dict")
-    with pytest.raises(ExtensionError, match="of alpha 1.2 is a builtin_function_or_method: expected dict"):
+    with pytest.raises(ExtensionError, match=r"of alpha 1.2 is a builtin_function_or_method: expected dict"):
         found.find("added")
     assert found.find("right") == KNOWN
 
@@ -81,12 +82,12 @@ def test_a_built_in_name_is_not_replaced(bring: Bring) -> None:
     bring("alpha", plain="math:sqrt")
     found = things()
     assert list(found) == ["plain", "other"]
-    with pytest.raises(ExtensionError, match="^alpha 1.2 adds a thing 'plain', which is a built-in name"):
+    with pytest.raises(ExtensionError, match=r"^alpha 1.2 adds a thing 'plain', which is a built-in name"):
         found.find("plain")
 
 
 def test_one_name_of_two_packages_is_refused(bring: Bring) -> None:
     bring("alpha", added="math:sqrt")
     bring("beta", added="math:exp")
-    with pytest.raises(ExtensionError, match="1.2 and (alpha|beta) 1.2 each add a thing 'added'"):
+    with pytest.raises(ExtensionError, match=r"1.2 and (alpha|beta) 1.2 each add a thing 'added'"):
         things().find("added")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from cachetools import LRUCache
 
 from penchant.compression.budget import count_tokens, history_counter, resolve_budget
 from penchant.compression.layout import lay_out
@@ -112,7 +113,7 @@ class Personalizer:
             model=endpoint_model,
             **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._count, **options},
         )
-        self._cut: OrderedDict[str | int, tuple[History, tuple[Segment, ...]]] = OrderedDict()
+        self._cut: LRUCache[str | int, tuple[History, tuple[Segment, ...]]] = LRUCache(_REMEMBERED)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -275,12 +276,10 @@ class Personalizer:
     def segments(self, history: History) -> tuple[Segment, ...]:
         """The units of a history that are marked; remembered, so that a second request doesn't cut again."""
         key = history.user or id(history)
-        known = self._cut.pop(key, None)
+        known = self._cut.get(key)
         if known is None or known[0] is not history:
             known = (history, segment(history, self.unit))
         self._cut[key] = known
-        while len(self._cut) > _REMEMBERED:
-            self._cut.popitem(last=False)
         return known[1]
 
     def _stored(self, store: Store, user: str) -> History:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from penchant.compression.budget import harmless
 from penchant.history.dialogue import Turn
 from penchant.store import Store
+from penchant.text.unicode import sanitize
 from tests.commands import Home, Invoke, finished, process, write_history
 
 TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400")
@@ -27,12 +27,12 @@ TURN = {
 
 def names(home: Home, user: str = "ann") -> list[str]:
     with Store(home.store) as store:
-        return [entry.id for entry in store.dialogues.list(user)]
+        return [entry.id for entry in store.conversations.list(user)]
 
 
 def said(home: Home, name: str) -> list[str]:
     with Store(home.store) as store:
-        return [turn.text for turn in store.dialogues.turns("ann", name)]
+        return [turn.text for turn in store.conversations.turns("ann", name)]
 
 
 def test_one_document(penchant: Invoke, home: Home) -> None:
@@ -76,7 +76,7 @@ def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, 
     assert ran.code == 0
     turns = said(home, "tea")
     assert turns[::2] == ["Hello.", "Two\nlines", "/slash", "Goes \non"]
-    assert ran.out.split() == harmless(" ".join(turns[1::2])).split()
+    assert ran.out.split() == sanitize(" ".join(turns[1::2])).split()
     assert ran.err.count("of 400 tokens") == 4
     assert "›" not in ran.out + ran.err
 
@@ -103,7 +103,7 @@ def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPa
     assert "/instructions [all]" in flat
     assert said(home, "tea")[0] == INSTRUCTION
     with Store(home.store) as store:
-        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.stands] == ["Be kind."]
+        assert [one.text for one in store.conversations.instructions("ann", "tea") if one.active] == ["Be kind."]
 
 
 def test_forget_all_erases_the_conversation(penchant: Invoke, home: Home) -> None:
@@ -146,8 +146,8 @@ def test_what_cannot_be_done_is_one_line_and_the_rest_goes_on(penchant: Invoke, 
 
 def test_a_missing_answer_is_shown_and_given(penchant: Invoke, home: Home) -> None:
     with Store(home.store) as store:
-        store.dialogues.open("ann", "tea", when=datetime.now(UTC))
-        store.dialogues.add("ann", "tea", Turn(0, "user", INSTRUCTION, datetime.now(UTC)))
+        store.conversations.open("ann", "tea", when=datetime.now(UTC))
+        store.conversations.add("ann", "tea", Turn(0, "user", INSTRUCTION, datetime.now(UTC)))
     ran = penchant(*ANN, "--resume", stdin="/history\n/retry\n/history\n/instructions\n")
     before, _, after = ran.out.partition("(the answer is missing)")
     assert INSTRUCTION in before

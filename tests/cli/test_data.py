@@ -106,7 +106,7 @@ def test_forget_asks_first(penchant, history):
 def test_conversations_are_shown_exported_and_counted(penchant, tmp_path):
     when = datetime(2025, 3, 1, 9, tzinfo=UTC)
     with Store(tmp_path / "store") as store:
-        talks = store.dialogues
+        talks = store.conversations
         talks.open("ann", "trip", system="Be kind.", when=when)
         talks.add("ann", "trip", Turn(0, "user", "Answer in\nFrench. \x1b[31mWhere is [bold]Lyon?", when))
         talks.add("ann", "trip", Turn(1, "assistant", "En France.", when))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.compression.budget import count_each, count_tokens, fill, harmless, history_counter, resolve_budget
+from penchant.compression.budget import count_each, count_tokens, fill, history_counter, resolve_budget
 from penchant.errors import InputError
 from penchant.history.records import History, Record
 from tests.compression.cases import history_of, tokenizers
@@ -58,13 +58,6 @@ def test_history_counter_counts_bodies_and_sees_changes() -> None:
     short, long = (History([Record(text, id="a")], "ann") for text in ("aaaaaa", "🙂🙂🙂🙂🙂🙂"))
     assert count(short) < count(long)  # one id, one length in characters, other text
     assert count(History([])) == 0
-
-
-def test_harmless_keeps_length_and_everything_but_controls() -> None:
-    text = "a\x00b\x1b[2Jc\r\nd\te\x85f\ud83dg é 😀 שלום\u200d"
-    assert harmless(text) == "a b [2Jc \nd\te f\ufffdg é 😀 שלום\u200d"
-    assert len(harmless(text)) == len(text)
-    assert harmless("plain") == "plain"
 
 
 def test_better_marks_are_not_displaced_by_many_small_ones() -> None:

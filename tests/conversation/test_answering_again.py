@@ -38,7 +38,7 @@ def again(conversation: Conversation, tokens: int = 4) -> Said:
 
 def test_a_missing_answer_is_given(store: Store) -> None:
     first = opened(store).say("The key is under the pot.", max_new_tokens=4)
-    store.dialogues.add("ann", "first", Turn(2, "user", ORDER))
+    store.conversations.add("ann", "first", Turn(2, "user", ORDER))
     conversation = opened(store)
     assert conversation.exchanges[-1].assistant is None
     said = again(conversation)

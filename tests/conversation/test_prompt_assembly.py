@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context, Dialogue, Kept
 from penchant.conversation.prompt_assembly import Offer, assemble
 from penchant.conversation.prompt_rendering import INSTRUCTIONS, NOTES, dropped, joined, raw, user_only
 from penchant.conversation.token_counts import Counter
 from penchant.errors import InputError
 from penchant.models.chat import prompt_ids, render_chat
+from penchant.text.unicode import sanitize
 from tests.conversation.dialogues import dialogue_of, dialogues, instruction, model, profile_of
 
 TEMPLATES = ("usual", "strict", "none")
@@ -62,7 +62,7 @@ def test_never_over_the_budget_and_counted_exactly(dialogue: Dialogue, budget: i
         assert joined(exchange.user.text, kept.user) in written
         if exchange.assistant is not None:
             assert joined(exchange.assistant.text, kept.assistant) in written
-    assert all(harmless(one.text) in messages[0]["content"] for one in context.instructions)
+    assert all(sanitize(one.text) in messages[0]["content"] for one in context.instructions)
 
 
 @pytest.mark.parametrize("template", TEMPLATES)

@@ -11,10 +11,10 @@ from rich.text import Text
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.output import stderr
-from penchant.compression.budget import harmless
 from penchant.conversation.session import Forgotten, Said
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
+from penchant.text.unicode import sanitize
 
 QUIT = "/quit"
 RESUMED = 4
@@ -85,20 +85,20 @@ def _instructions(session: Session, person: Person, rest: str) -> None:
     if verb in {"", "all"}:
         if given:
             raise InputError(f"/instructions all takes nothing more, not {given!r}")
-        known = conversation.notebook.written if verb else ()
+        known = conversation.instruction_store.all if verb else ()
         views.show(views.instructions(conversation.instructions, session.name, known))
     elif verb == "add":
-        made = conversation.notebook.write(given)
-        stderr.print(Text(f"+ {harmless(made.text)}", style="green"))
+        made = conversation.instruction_store.add(given)
+        stderr.print(Text(f"+ {sanitize(made.text)}", style="green"))
     elif verb == "edit":
         number, _, text = given.partition(" ")
         old = _numbered(conversation.instructions, number)
-        made = conversation.notebook.amend(old.id, text)
-        stderr.print(Text(f"+ {harmless(made.text)}", style="green"))
-        stderr.print(Text.assemble(("- ", "yellow"), (harmless(old.text), "strike")))
+        made = conversation.instruction_store.edit(old.id, text)
+        stderr.print(Text(f"+ {sanitize(made.text)}", style="green"))
+        stderr.print(Text.assemble(("- ", "yellow"), (sanitize(old.text), "strike")))
     elif verb == "end":
-        ended = conversation.notebook.end(_numbered(conversation.instructions, given).id)
-        stderr.print(Text.assemble(("- ", "yellow"), (harmless(ended.text), "strike")))
+        ended = conversation.instruction_store.end(_numbered(conversation.instructions, given).id)
+        stderr.print(Text.assemble(("- ", "yellow"), (sanitize(ended.text), "strike")))
     else:
         raise InputError(f"/instructions {verb}: expected add TEXT, edit N TEXT, end N, all, or nothing")
 
@@ -126,7 +126,7 @@ def _history(session: Session, person: Person, rest: str) -> None:
 def _search(session: Session, person: Person, rest: str) -> None:
     if not rest:
         raise InputError("/search needs some words to look for")
-    views.show(views.found(session.store.dialogues.search(session.user, rest)))
+    views.show(views.found(session.store.conversations.search(session.user, rest)))
 
 
 def _forget(session: Session, person: Person, rest: str) -> None:
@@ -153,7 +153,7 @@ def _forget_conversation(session: Session, person: Person) -> None:
     conversation = session.conversation
     if not _agreed(person, f"Erase this whole conversation ({views.counted(len(conversation.turns), 'turn')})?"):
         return
-    given = tuple(one for one in conversation.notebook.written if one.conversation == session.name)
+    given = tuple(one for one in conversation.instruction_store.all if one.conversation == session.name)
     erased = Forgotten(conversation.turns, given, session.erase())
     person.forget()
     _tell(erased)
@@ -189,7 +189,7 @@ def _retry(session: Session, person: Person, rest: str) -> None:
 
 def _resume(session: Session, person: Person, rest: str) -> None:
     if not rest:
-        views.show(views.conversations(session.store.dialogues.list(session.user)))
+        views.show(views.conversations(session.store.conversations.list(session.user)))
         return
     session.go(rest)
     resumed(session)

@@ -75,7 +75,7 @@ class Session:
     def erase(self) -> tuple[str, ...]:
         """Erases the conversation, and is ready for a new one. Returns the ids of erased records."""
         conversation = self.conversation
-        records = self.store.dialogues.forget(self.user, self.name)
+        records = self.store.conversations.forget(self.user, self.name)
         conversation.memory.forget(conversation.key)
         self._begin()
         return records
@@ -85,7 +85,7 @@ class Session:
         if not (self.name and self._begun_here):
             return
         conversation = self.conversation
-        written = any(one.conversation == self.name for one in conversation.notebook.written)
+        written = any(one.conversation == self.name for one in conversation.instruction_store.all)
         if not conversation.turns and not written:
             self.erase()
 
@@ -138,4 +138,4 @@ def check_known(store: Store, user: str, name: str) -> None:
 
 
 def _known(store: Store, user: str, name: str) -> bool:
-    return name in {entry.id for entry in store.dialogues.list(user)}
+    return name in {entry.id for entry in store.conversations.list(user)}

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.status import Status
 
 from penchant.cli.output import stderr
-from penchant.compression.budget import harmless
+from penchant.text.unicode import sanitize
 
 BLOCK = '"""'
 GOES_ON = "\\"
@@ -205,7 +205,7 @@ class Wrapped:
             self.write("\n")
 
     def write(self, piece: str) -> None:
-        text, self._any = harmless(piece), True
+        text, self._any = sanitize(piece), True
         sys.stdout.write("".join(map(self._placed, text.expandtabs(4))) if self._wraps else text)
         sys.stdout.flush()
 

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from penchant.cli.chat_session import Last
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context, Kept
 from penchant.conversation.session import Said
 from penchant.history.dialogue import Exchange, Instruction, Turn
@@ -20,6 +19,7 @@ from penchant.history.records import History
 from penchant.history.supersession import SAID, superseded
 from penchant.store.conversation_list import ConversationEntry
 from penchant.store.conversations import FoundTurn
+from penchant.text.unicode import sanitize
 
 SCOPES = {"conversation": "this conversation", "always": "always", "until": "until"}
 REASONS = {
@@ -42,7 +42,7 @@ def show(*parts: RenderableType) -> None:
 
 
 def dim(text: str) -> Text:
-    return Text(harmless(text), style="dim")
+    return Text(sanitize(text), style="dim")
 
 
 Entry = tuple[str, Text, str]
@@ -62,10 +62,10 @@ def listing(entries: Iterable[Entry]) -> RenderableType:
 
 def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instruction] = ()) -> RenderableType:
     """A numbered list: those that stand, and with `known` (all there are) the ended ones too, not numbered."""
-    entries = [(str(number), Text(harmless(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
+    entries = [(str(number), Text(sanitize(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
     for one in known:
-        if not one.stands:
-            text = Text(harmless(one.text), style="dim strike")
+        if not one.active:
+            text = Text(sanitize(one.text), style="dim strike")
             entries.append(("", text, f"{_about(one, here)} · ended {moment(one.ended)}{_cause(one, known)}"))
     return listing(entries) if entries else dim("no instruction stands")
 
@@ -87,10 +87,10 @@ def _cause(one: Instruction, known: Iterable[Instruction]) -> str:
 def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: Sequence[str]) -> list[Text]:
     """A line for each thing that a turn changed."""
     lines = [
-        Text.assemble(("+ instruction: ", "green"), harmless(one.text), (f"  ({harmless(_scope(one))})", "dim"))
+        Text.assemble(("+ instruction: ", "green"), sanitize(one.text), (f"  ({sanitize(_scope(one))})", "dim"))
         for one in given
     ]
-    lines += [Text.assemble(("- instruction: ", "yellow"), (harmless(one.text), "strike")) for one in ended]
+    lines += [Text.assemble(("- instruction: ", "yellow"), (sanitize(one.text), "strike")) for one in ended]
     if facts:
         lines.append(Text(f"+ {counted(len(facts), 'record')} of what you said", style="green"))
     return lines
@@ -129,7 +129,7 @@ def why(last: Last, here: str) -> list[RenderableType]:
     ]
     if context.left_out:
         parts.append(_in(Text(f"left out, no room: {counted(len(context.left_out), 'instruction')}", style="yellow")))
-        parts += [_in(Text(harmless(one.text), style="yellow")) for one in context.left_out]
+        parts += [_in(Text(sanitize(one.text), style="yellow")) for one in context.left_out]
     parts += [Text("past exchanges", style="bold"), *map(_in, _exchanges(context.kept, last.past))]
     parts.append(Text("notes from the history", style="bold"))
     parts.append(_in(_notes(context)))
@@ -178,7 +178,7 @@ def _notes(context: Context) -> RenderableType:
     if context.notes is None or not context.notes.segments:
         return dim("none")
     pairs = zip(context.notes.segments, context.notes.scores, strict=True)
-    return listing((f"{score:.2f}", Text(harmless(one.text)), f"record {one.record_id}") for one, score in pairs)
+    return listing((f"{score:.2f}", Text(sanitize(one.text)), f"record {one.record_id}") for one, score in pairs)
 
 
 def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableType]:
@@ -188,7 +188,7 @@ def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableTy
     lines: list[tuple[str, Text]] = []
     for place, turn in enumerate(turns):
         mine = turn.role == "user"
-        text = Text.assemble(("› ", "bold cyan") if mine else "", harmless(turn.text))
+        text = Text.assemble(("› ", "bold cyan") if mine else "", sanitize(turn.text))
         if turn.stopped:
             text.append("  (stopped)", style="yellow")
         lines.append((str(turn.number), text))
@@ -225,12 +225,12 @@ def facts(records: History, conversation: str) -> RenderableType:
             continue
         follower = known.get(later.get(one.id, ""))
         about = one.meta.get("about")
-        parts = [harmless(about)] if isinstance(about, str) else []
+        parts = [sanitize(about)] if isinstance(about, str) else []
         if follower is not None:
             parts.append(f"until {moment(follower.when)}, then “{short(follower.body)}”")
         elif parts:
             parts.append("current")
-        text = Text(harmless(one.body), style="" if follower is None else "dim strike")
+        text = Text(sanitize(one.body), style="" if follower is None else "dim strike")
         entries.append((str(one.meta.get("turn", "")), text, " · ".join([*parts, f"record {one.id}"])))
     return listing(entries) if entries else dim("nothing was learnt in this conversation")
 
@@ -241,7 +241,7 @@ def conversations(entries: Sequence[ConversationEntry]) -> RenderableType:
     return listing(
         (
             "·",
-            Text(harmless(one.id), style="bold"),
+            Text(sanitize(one.id), style="bold"),
             f"{counted(one.turns, 'turn')} · {moment(one.last or one.begun)}" + (one.opening and f" · {one.opening}"),
         )
         for one in entries
@@ -262,7 +262,7 @@ def moment(when: datetime | None) -> str:
 
 def short(text: str, length: int = _SHOWN) -> str:
     """The beginning of a text, on one line."""
-    line = " ".join(harmless(text).split())
+    line = " ".join(sanitize(text).split())
     return line if len(line) <= length else f"{line[: length - 1].rstrip()}…"
 
 

@@ -16,21 +16,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.output import JsonOption, StoreOption, emit, encoding_bar, open_store, stderr, write_text
-from penchant.compression.budget import harmless
 from penchant.compression.profile import Profile
 from penchant.compression.registry import COMPRESSORS
 from penchant.errors import InputError
+from penchant.folders import cache_folder
 from penchant.history.jsonl import load_history
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.marking.heatmap import heatmap_html
 from penchant.marking.marks import Marks
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
-from penchant.models.cache import models_directory
 from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
 from penchant.steering.apply.context import EMPHASIS
 from penchant.steering.formats import read
 from penchant.steering.methods.registry import VECTOR_METHODS
+from penchant.text.unicode import sanitize
 
 UserOption = Annotated[
     str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)
@@ -233,7 +233,7 @@ def _file_user(path: Path) -> str:
 
 
 def _cached(area: str) -> Callable[[str], Path]:
-    return lambda user: models_directory().parent / area / hashlib.sha256(user.encode()).hexdigest()
+    return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
 def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
@@ -280,7 +280,7 @@ def _summary(profile: Profile) -> str:
 
 def _shown(text: str) -> str:
     """Somebody's text in a rich table: no markup, and no control character reaches the terminal."""
-    return escape(harmless(text))
+    return escape(sanitize(text))
 
 
 def _show_marks(marks: Marks, html: Path | None) -> None:
@@ -304,7 +304,7 @@ def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
         if isinstance(piece, Answer):
             return piece
         if aloud:
-            sys.stdout.write(harmless(piece))
+            sys.stdout.write(sanitize(piece))
             sys.stdout.flush()
     raise RuntimeError("a stream of pieces ended without its answer")
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.history.records import History
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
+from penchant.text.unicode import sanitize
 
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
 REOPENED = 4  # how many of the last segments `fill` may trade for a better fit
@@ -45,10 +46,10 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
     Records are counted each on its own, as they are encoded. The last `remember` answers are kept under a digest of
     the texts; no text is held.
     """
-    known: Memo[int] = Memo(remember)
+    known: LRU[int] = LRU(remember)
 
     def count(history: History) -> int:
-        bodies = [harmless(record.body) for record in history]
+        bodies = [sanitize(record.body) for record in history]
         key = digest(*bodies)
         total = known.get(key)
         if total is None:
@@ -57,17 +58,6 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
         return total
 
     return count
-
-
-# Control characters but tab and newline would move a terminal's cursor or end a C string; lone surrogates can't be
-# encoded at all. Each becomes one harmless character, so that offsets stay what they were.
-_HARMLESS = {c: " " for c in (*range(0x20), *range(0x7F, 0xA0)) if chr(c) not in "\t\n"}
-_HARMLESS |= dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}")
-
-
-def harmless(text: str) -> str:
-    """The same text, character by character, with control characters blanked and lone surrogates replaced."""
-    return text if text.isascii() and text.isprintable() else text.translate(_HARMLESS)
 
 
 def resolve_budget(budget: int | str, history_tokens: int) -> int:

@@ -11,12 +11,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, harmless, history_counter
+from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, history_counter
 from penchant.compression.layout import check_segments, lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
+from penchant.text.unicode import sanitize
 
 SPARE = 64  # candidates beyond those that fill the budget by themselves
 ROUNDS = 6  # refills with a corrected target
@@ -153,7 +154,7 @@ def _candidates(tokenizer: Tokenizer, marks: Marks, budget: int) -> tuple[npt.ND
     costs = np.zeros(0, dtype=np.int64)
     step = SPARE
     while len(costs) < len(order) and (len(costs) < SPARE or costs[:-SPARE].sum() < budget):
-        batch = [harmless(marks.segments[i].text.strip()) for i in order[len(costs) : len(costs) + step]]
+        batch = [sanitize(marks.segments[i].text.strip()) for i in order[len(costs) : len(costs) + step]]
         costs = np.concatenate([costs, count_each(tokenizer, batch) + 1])
         step = max(SPARE, len(costs) // 2)
     return order[: len(costs)], costs

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from weakref import WeakKeyDictionary
 
-from penchant.compression.budget import harmless
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
 from penchant.history.supersession import SAID, superseded
+from penchant.text.unicode import sanitize
 
 GAP = " … "
 _MONTHS = (
@@ -25,7 +25,7 @@ def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True
     Each record is one paragraph. Neighbouring segments are joined by what stands between them in the record, others by
     " … ". The records of one day stand under it ("8 May 2023:"), a label before its record ("(rating 4.5) "), and
     before what a later record has replaced, or replaces it, what stands now ("(until 3 May 2026) ", "(current) ").
-    Everything else is verbatim but for `harmless`.
+    Everything else is verbatim but for `sanitize`.
     """
     standing = standings(history, dates=dates)
     lines: list[str] = []
@@ -36,7 +36,7 @@ def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True
             lines.append(f"{say_day(day)}:" if day else "Undated:")
         told = day
         lines.append(standing.get(record.id, "") + say_label(record) + GAP.join(runs))
-    return harmless("\n".join(lines))
+    return sanitize("\n".join(lines))
 
 
 def say_day(day: date) -> str:

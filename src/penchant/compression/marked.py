@@ -12,11 +12,12 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 
-from penchant.compression.budget import Tokenizer, count_each, harmless
+from penchant.compression.budget import Tokenizer, count_each
 from penchant.compression.layout import GAP, check_segments, say_day, say_label, standings
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
+from penchant.text.unicode import sanitize
 
 START, END = "<start_important>", "<end_important>"
 NEIGHBOURS = 1  # segments on either side that go in with a marked one when not everything fits
@@ -70,7 +71,7 @@ def marked_history(
         near[np.clip(best + step, 0, len(near) - 1)] = True
     check_segments(history, [marks.segments[i] for i in np.flatnonzero(near)])
     costs = np.full(len(near), room + 1, dtype=np.int64)
-    costs[near] = count_each(tokenizer, [harmless(marks.segments[i].text) for i in np.flatnonzero(near)])
+    costs[near] = count_each(tokenizer, [sanitize(marks.segments[i].text) for i in np.flatnonzero(near)])
     everything = np.ones(len(costs), dtype=bool)
     if costs.sum() <= room:
         text = _tagged(history, marks.segments, everything, important)
@@ -151,7 +152,7 @@ def _tagged(
         lines[-1] += gap + (START if tag and not tagged else "") + body[max(end, segment.start) : segment.end]
         end, tagged = max(end, segment.end), tag
     _close(lines, tagged)
-    return harmless("\n".join(lines))
+    return sanitize("\n".join(lines))
 
 
 def _close(lines: list[str], tagged: bool) -> None:

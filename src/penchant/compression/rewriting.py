@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from penchant.compression.budget import Tokenizer, count_tokens, harmless
+from penchant.compression.budget import Tokenizer, count_tokens
 from penchant.compression.check import MIN_COVERAGE, Check, check_rewriting
 from penchant.compression.extractive import extractive
 from penchant.compression.marked import END, START, MarkedHistory, marked_history, rewrite_messages
@@ -18,6 +18,7 @@ from penchant.compression.profile import Compressor, Profile
 from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.marking.marks import Marks
+from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:  # importing a compressor must not import torch
     from penchant.models.loading import LoadedModel
@@ -149,7 +150,7 @@ def rewrite_with(
 def tidy(answer: str) -> str:
     """A rewriter's answer without echoed tags, list marks at the beginning of lines, and blank lines."""
     lines = (
-        _LIST_MARK.sub("", line).strip() for line in harmless(answer).replace(START, "").replace(END, "").split("\n")
+        _LIST_MARK.sub("", line).strip() for line in sanitize(answer).replace(START, "").replace(END, "").split("\n")
     )
     return "\n".join(line for line in lines if line)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import Step
 from penchant.steering.methods.attention_bias import Emphasis, Heads, emphasis_on, emphasised, retrieval_heads
+from penchant.text.unicode import sanitize
 
 NATS = 1.0
 
@@ -42,7 +42,7 @@ def priority(
 
 def instruction_emphasis(loaded: LoadedModel, prompt: str, context: Context, nats: float = NATS) -> Emphasis | None:
     """The emphasis that `priority` puts on the instructions; None where it does nothing."""
-    lines = [f"{number}. {harmless(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
+    lines = [f"{number}. {sanitize(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
     # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
     return emphasis_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from penchant.compression.budget import harmless
 from penchant.compression.profile import Profile
 from penchant.conversation.context import Context, Dialogue, Kept
 from penchant.conversation.prompt_rendering import INSTRUCTIONS, NOTES, SUMMARY, dropped, messages_of, said, system_text
 from penchant.conversation.token_counts import Counter
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
+from penchant.text.unicode import sanitize
 
 MISSES = 32
 """Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
@@ -67,7 +67,7 @@ class _Draft:
         chosen: list[Instruction] = []
         misses = 0
         for one in reversed(given):
-            cost = self.counter.text(harmless(one.text)) + number_cost + (0 if chosen else frame)
+            cost = self.counter.text(sanitize(one.text)) + number_cost + (0 if chosen else frame)
             if self.used + cost <= self.limit:
                 chosen.append(one)
                 self.used, misses = self.used + cost, 0
@@ -123,7 +123,7 @@ class _Draft:
         self.instructions = self.instructions[1:]
 
     def _afford(self, text: str, heading: str) -> bool:
-        cost = self.counter.text(harmless(text)) + self.counter.text(heading) + self.counter.turn
+        cost = self.counter.text(sanitize(text)) + self.counter.text(heading) + self.counter.turn
         fits = self.used + cost <= self.limit
         self.used += cost if fits else 0
         return fits

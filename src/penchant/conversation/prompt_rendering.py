@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from penchant.compression.budget import harmless
 from penchant.compression.profile import Profile
 from penchant.conversation.context import How, Kept, Spans, Why
 from penchant.history.dialogue import Exchange, Instruction
+from penchant.text.unicode import sanitize
 
 INSTRUCTIONS = "Follow these instructions in every answer:"
 NOTES = "Notes about me:"
@@ -28,20 +28,20 @@ def messages_of(system: str, past: Sequence[Exchange], kept: Mapping[int, Kept],
             out.append({"role": "user", "content": SEAM.join(waiting)})
             out.append({"role": "assistant", "content": assistant})
             waiting = []
-    out.append({"role": "user", "content": SEAM.join([*waiting, harmless(question)])})
+    out.append({"role": "user", "content": SEAM.join([*waiting, sanitize(question)])})
     return out
 
 
 def system_text(system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None) -> str:
     """The system message: the system prompt, the instructions numbered, a summary, the notes."""
-    parts = [harmless(system)] if system.strip() else []
+    parts = [sanitize(system)] if system.strip() else []
     if instructions:
-        lines = (f"{number}. {harmless(one.text)}" for number, one in enumerate(instructions, 1))
+        lines = (f"{number}. {sanitize(one.text)}" for number, one in enumerate(instructions, 1))
         parts.append("\n".join([INSTRUCTIONS, *lines]))
     if summary:
-        parts.append(f"{SUMMARY}\n{harmless(summary)}")
+        parts.append(f"{SUMMARY}\n{sanitize(summary)}")
     if notes is not None:
-        parts.append(f"{NOTES}\n{harmless(notes.text)}")
+        parts.append(f"{NOTES}\n{sanitize(notes.text)}")
     return "\n\n".join(parts)
 
 
@@ -57,7 +57,7 @@ def joined(text: str, spans: Spans) -> str:
     for at, (start, end) in enumerate(spans):
         between = text[spans[at - 1][1] : start] if at else ""
         out += (between if not between.strip() else "\n" if "\n" in between else " ") + text[start:end]
-    return harmless(out)
+    return sanitize(out)
 
 
 def whole(text: str | None) -> Spans:

@@ -14,7 +14,7 @@ from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.facts import records_of
-from penchant.conversation.instructions.store import Notebook
+from penchant.conversation.instructions.store import InstructionStore
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.lens.calibration import Calibration
@@ -101,10 +101,10 @@ class Conversation:
         self._next = 0
         self.system = system or ""
         if store is not None:
-            opened = store.dialogues.open(user, name, system=system, when=_now())
+            opened = store.conversations.open(user, name, system=system, when=_now())
             self.system, self._next = opened.system or "", opened.next
-            self._turns = store.dialogues.turns(user, name)
-        self.notebook = Notebook(name, store, user)
+            self._turns = store.conversations.turns(user, name)
+        self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
             self._learn(self._turns[-1])  # a crash may have come between the turn and this
 
@@ -125,8 +125,8 @@ class Conversation:
     def instructions(self) -> tuple[Instruction, ...]:
         """Those to be followed now, in the order they were given; the user's lasting ones of other conversations among
         them."""
-        self.notebook.end_overdue(self._turns, _now())
-        return self.notebook.in_force
+        self.instruction_store.expire(self._turns, _now())
+        return self.instruction_store.in_force
 
     def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Said:
         """The answer to the user's turn; greedy by default. sampling: temperature, seed.
@@ -207,11 +207,11 @@ class Conversation:
             names = [turn.number for turn in gone]
             records: tuple[str, ...] = ()
             if self.store is not None:
-                records = self.store.dialogues.forget_turns(self.user, self.name, names)
+                records = self.store.conversations.forget_turns(self.user, self.name, names)
             self._turns = [turn for turn in self._turns if turn not in gone]
-            before = self.notebook.written
-            self.notebook.forget(names)
-            left = {one.id for one in self.notebook.written}
+            before = self.instruction_store.all
+            self.instruction_store.forget(names)
+            left = {one.id for one in self.instruction_store.all}
             self.memory.forget(self.key)
             return Forgotten(gone, tuple(one for one in before if one.id not in left), records)
 
@@ -220,7 +220,7 @@ class Conversation:
         a store."""
         if self.store is None:
             raise InputError("only conversations in a store can be searched: pass a store")
-        return self.store.dialogues.search(self.user, query, limit)
+        return self.store.conversations.search(self.user, query, limit)
 
     def _check_room(self, text: str, max_new_tokens: int) -> None:
         tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
@@ -235,7 +235,7 @@ class Conversation:
     def _learn(self, turn: Turn) -> Learned:
         """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
         again changes nothing."""
-        given, ended = self.notebook.read(self._turns, self.detector)
+        given, ended = self.instruction_store.update(self._turns, self.detector)
         if self.store is None:
             return given, ended, ()
         spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]
@@ -246,7 +246,7 @@ class Conversation:
 
     def _add(self, turn: Turn) -> None:
         if self.store is not None:
-            self.store.dialogues.add(self.user, self.name, turn)
+            self.store.conversations.add(self.user, self.name, turn)
         self._turns.append(turn)
         self._next = turn.number + 1
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Spans
 from penchant.conversation.token_counts import Counter
 from penchant.history.records import Segment
+from penchant.text.unicode import sanitize
 
 CAP = 64
 """Tokens of a compressed turn."""
@@ -40,7 +40,7 @@ def best_spans(
     """
     if not len(segments):
         return ()
-    costs = {at: counter.text(harmless(segment.text)) for at, segment in enumerate(segments)}
+    costs = {at: counter.text(sanitize(segment.text)) for at, segment in enumerate(segments)}
     ranked = [int(at) for at in np.argsort(-scores, kind="stable")]
     best, last = ranked[0], len(segments) - 1
     if costs[best] > cap:
@@ -75,7 +75,7 @@ def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Sp
 
 def beginning(counter: Counter, text: str, cap: int) -> str:
     """The longest beginning of at most `cap` tokens, without characters that no prompt may have."""
-    return harmless(text) if counter.text(harmless(text)) <= cap else harmless(text[: _fitting(counter, text, cap)])
+    return sanitize(text) if counter.text(sanitize(text)) <= cap else sanitize(text[: _fitting(counter, text, cap)])
 
 
 def _fitting(counter: Counter, text: str, cap: int) -> int:
@@ -83,6 +83,6 @@ def _fitting(counter: Counter, text: str, cap: int) -> int:
     low, high = 1, len(text)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if counter.text(harmless(text[:middle])) <= cap else (low, middle - 1)
+        low, high = (middle, high) if counter.text(sanitize(text[:middle])) <= cap else (low, middle - 1)
     blank = max((at for at in range(low // 2, low + 1) if at < len(text) and text[at].isspace()), default=0)
     return low if low == len(text) else blank or low

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penchant.compression.budget import count_tokens
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.models.chat import count_prompt, render_chat
 from penchant.models.loading import LoadedModel
 
@@ -20,7 +20,7 @@ class Counter:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._known: Memo[int] = Memo(_PIECES)
+        self._known: LRU[int] = LRU(_PIECES)
         one = [{"role": "user", "content": _PROBE}]
         more = [*one, {"role": "assistant", "content": _PROBE}, *one]
         self.turn = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_PROBE))

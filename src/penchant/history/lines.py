@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from penchant.errors import InputError
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 Model = TypeVar("Model", bound=BaseModel)
 Made = TypeVar("Made")
@@ -53,7 +53,7 @@ def parse_line(
     try:
         fields = json.loads(raw.rstrip(b"\r\n").decode("utf-8"), parse_constant=_no_number)
         if b"\\u" in raw:  # only an escape can hide half a character
-            fields = without_surrogates(fields)
+            fields = replace_surrogates(fields)
     except UnicodeDecodeError as error:
         fail(f"not UTF-8 at byte {error.start + 1}")
     except json.JSONDecodeError as error:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 
 from penchant.history.records import History, Request, Segment
-from penchant.marking.incremental import Grown
-from penchant.marking.lru import Memo, digest
+from penchant.marking.incremental import IncrementalCache
+from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
@@ -29,7 +29,7 @@ def bm25(language: str | None = None) -> Marker:
     """
     if language not in (None, "none"):
         check_language(str(language))
-    indexes: Memo[TextIndex] = Memo(_HISTORIES_KEPT)
+    indexes: LRU[TextIndex] = LRU(_HISTORIES_KEPT)
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -47,7 +47,7 @@ def bm25(language: str | None = None) -> Marker:
     return mark
 
 
-def growing_bm25(kept: Grown[GrowingIndex]) -> Marker:
+def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
     """`bm25` for histories that grow at their end, as a conversation does: only new segments are read."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
@@ -61,9 +61,9 @@ def growing_bm25(kept: Grown[GrowingIndex]) -> Marker:
     return mark
 
 
-def growing_indexes() -> Grown[GrowingIndex]:
-    """What `growing_bm25` keeps its indexes in."""
-    return Grown(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
+def incremental_indexes() -> IncrementalCache[GrowingIndex]:
+    """What `incremental_bm25` keeps its indexes in."""
+    return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
 
 
 def make(resources: Resources) -> Marker:

@@ -47,8 +47,8 @@ _Instructions = list[Instruction]
 _Found = list[FoundTurn]
 
 
-class Dialogues:
-    """The conversations of all users of a store: `Store.dialogues`. What a method wrote is on disk when it returns.
+class Conversations:
+    """The conversations of all users of a store: `Store.conversations`. What a method wrote is on disk when it returns.
     Safe for several threads and processes.
 
     Methods that read or change a conversation raise `UnknownUserError` for an unknown user and `InputError` for an

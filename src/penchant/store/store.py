@@ -12,15 +12,16 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from penchant.errors import InputError
+from penchant.folders import data_folder
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record
 from penchant.store import engine as database
-from penchant.store.conversations import Dialogues
+from penchant.store.conversations import Conversations
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import pages
 from penchant.store.keys import checked, made_users, user_key
-from penchant.store.location import DATABASE, INDEXES, conversation_folder, data_folder, user_folder
+from penchant.store.location import DATABASE, INDEXES, conversation_folder, user_folder
 from penchant.store.schema import records, to_record, to_row, users
 
 BATCH = 2_000
@@ -72,7 +73,7 @@ class Store:
             ) from error
         url = named if "://" in named else sa.URL.create("sqlite", database=str(self.directory / DATABASE))
         self._engine = database.open_engine(url)
-        self.dialogues = Dialogues(self._engine, self.directory)
+        self.conversations = Conversations(self._engine, self.directory)
         """The users' conversations, and the instructions that stand in them."""
         try:
             database.migrate(self._engine)

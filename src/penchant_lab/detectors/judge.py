@@ -29,7 +29,7 @@ from penchant.inference.attention_hooks import probing
 from penchant.inference.kv_cache import growing_cache
 from penchant.lens.lens import Lens, attention_rows
 from penchant.marking.resources import Resources
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 ROWS = 8
 LONGEST = 400  # characters of a sentence that are shown to the model
@@ -142,7 +142,7 @@ class Judge:
         return [(one.keys, one.values) for one in layers if one.keys is not None and one.values is not None]
 
     def _ids(self, text: str) -> list[int]:
-        text = without_surrogates(text)
+        text = replace_surrogates(text)
         return list(self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def _read(self, sentences: Sequence[str]) -> NDArray[np.float64]:

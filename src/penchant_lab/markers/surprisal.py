@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.history.records import History, Request, Segment
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import FloatArray, Marker, Marks
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
@@ -32,7 +32,7 @@ def surprisal(loaded: LoadedModel, *, block: int = _BLOCK, keep: int = 10_000) -
     the lowest score of the others (0 when there are none). The figures of the last `keep` records stay in memory
     under a hash of their text. `history_tokens` counts the records' tokens, without special ones.
     """
-    kept: Memo[_Surprise] = Memo(keep)
+    kept: LRU[_Surprise] = LRU(keep)
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from threading import RLock
+
+from cachetools import LRUCache
 
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import CONVERSATIONS, turns
@@ -41,7 +42,7 @@ def summary(resources: Resources) -> Memory:
 @dataclass
 class _Summary:
     counter: Counter
-    _known: OrderedDict[str, tuple[tuple[Exchange, ...], str]] = field(default_factory=OrderedDict)
+    _known: LRUCache[str, tuple[tuple[Exchange, ...], str]] = field(default_factory=lambda: LRUCache(CONVERSATIONS))
     _lock: RLock = field(default_factory=RLock)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
@@ -49,7 +50,7 @@ class _Summary:
         past = dialogue.past
         covered = max(0, len(past) - RECENT) // BLOCK * BLOCK
         with self._lock:
-            known, text = self._known.pop(dialogue.key, ((), ""))
+            known, text = self._known.get(dialogue.key, ((), ""))
             if known != past[: len(known)] or len(known) > covered:
                 known, text = (), ""
             fed = 0
@@ -58,8 +59,6 @@ class _Summary:
                 fed += tokens
             if dialogue.key:
                 self._known[dialogue.key] = past[:covered], text
-            while len(self._known) > CONVERSATIONS:
-                self._known.popitem(last=False)
         written = time.perf_counter() - began
 
         def offer(position: int) -> Offer:

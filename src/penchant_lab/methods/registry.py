@@ -10,6 +10,7 @@ from pathlib import Path
 from penchant.compression.extractive import extractive
 from penchant.compression.rewriting import rewriting
 from penchant.errors import InputError
+from penchant.folders import cache_folder
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory
@@ -18,7 +19,6 @@ from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS
 from penchant.marking.resources import Resources
-from penchant.models.cache import models_directory
 from penchant.models.loading import LoadedModel
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant_lab.bench.items import Item
@@ -29,7 +29,7 @@ from penchant_lab.methods.learned import Learning, learned_method
 from penchant_lab.methods.marked import SYNTAX, marked, parse_marker
 from penchant_lab.methods.method import Method
 from penchant_lab.methods.peer import Peers, check_peers, peer_names
-from penchant_lab.methods.remembered import Ledgers, check_memory_names, remembered_method
+from penchant_lab.methods.remembered import FoundInstructions, check_memory_names, remembered_method
 from penchant_lab.methods.steered import Steering, steered_method
 from penchant_lab.methods.writing import LEARNED, parse_steered
 from penchant_lab.tasks.task import Bench, Task
@@ -98,7 +98,7 @@ class BenchContext:
     @cached_property
     def steering(self) -> Steering:
         """What all methods that steer share."""
-        cache = models_directory().parent / "bench"
+        cache = cache_folder() / "bench"
         return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
 
     @cached_property
@@ -107,9 +107,9 @@ class BenchContext:
         return Learning(self.steering)
 
     @cached_property
-    def ledgers(self) -> Ledgers:
+    def found_instructions(self) -> FoundInstructions:
         """What detectors found in the conversations, for all methods that ask."""
-        return Ledgers(self.resources())
+        return FoundInstructions(self.resources())
 
     @cached_property
     def others(self) -> Peers:
@@ -195,7 +195,7 @@ def make_method(name: str, context: BenchContext) -> Method:
     """
     check_names([name], context.peers, context.task.dialogues)
     if context.task.dialogues:
-        return remembered_method(name, context.resources(), context.ledgers)
+        return remembered_method(name, context.resources(), context.found_instructions)
     if name in METHODS:
         return METHODS[name](context)
     if parts := parse_steered(name):

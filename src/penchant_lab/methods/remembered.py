@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from penchant.compression.budget import count_tokens
 from penchant.conversation.attention_priority import instruction_emphasis
 from penchant.conversation.context import Context, Dialogue, Memory
-from penchant.conversation.instructions.ledger import in_force, replay
 from penchant.conversation.instructions.registry import make_detector
+from penchant.conversation.instructions.store import InstructionStore
 from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.registry import make_memory
 from penchant.errors import InputError
@@ -40,7 +40,7 @@ class Known:
 
 
 @dataclass
-class Ledgers:
+class FoundInstructions:
     """What detectors found in the conversations of a run: each reads a conversation once, whatever method asks."""
 
     resources: Resources
@@ -49,11 +49,11 @@ class Ledgers:
     def known(self, detector: str, history: History, seed: int) -> Known:
         key = detector, history.user, seed
         if key not in self._found:
-            detect = make_detector(detector, self.resources)
+            detect, found = make_detector(detector, self.resources), InstructionStore(history.user)
             began = time.perf_counter()
             with counting(self.resources.loaded.model) as fed:
-                found = replay(turns_of(history), detect, conversation=history.user)
-            self._found[key] = Known(in_force(found, history.user), fed.tokens, time.perf_counter() - began)
+                found.replay(turns_of(history), detect)
+            self._found[key] = Known(found.in_force, fed.tokens, time.perf_counter() - began)
         return self._found[key]
 
 
@@ -114,7 +114,7 @@ def check_memory_names(names: Sequence[str]) -> None:
             raise InputError(f"no method {name!r} of conversations: expected some of {', '.join(NAMES)}")
 
 
-def remembered_method(name: str, resources: Resources, ledgers: Ledgers) -> Method:
+def remembered_method(name: str, resources: Resources, found_instructions: FoundInstructions) -> Method:
     """The method `name`, one of `NAMES`. Raises `InputError` for another one."""
     check_memory_names([name])
     if name in REFERENCES:
@@ -125,7 +125,7 @@ def remembered_method(name: str, resources: Resources, ledgers: Ledgers) -> Meth
     @contextmanager
     def opened(history: History, segments: Sequence[Segment], seed: int) -> Iterator[Session]:
         key = f"{seed}/{history.user}"
-        known = ledgers.known(one.detector, history, seed) if one.detector else Known()
+        known = found_instructions.known(one.detector, history, seed) if one.detector else Known()
         try:
             yield _Remembered(memory, one, resources, history, known, key)
         finally:

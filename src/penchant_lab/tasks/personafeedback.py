@@ -17,7 +17,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.history.importers.reading import open_text, read_json
 from penchant.history.records import History, Record, Request
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 from penchant_lab.bench.items import Item
 from penchant_lab.measures.leaks import without_leaks
 from penchant_lab.tasks.task import Task
@@ -156,7 +156,7 @@ def _json_lines(file: Path) -> Iterator[Any]:
         for number, line in enumerate(lines, 1):
             if line.strip():
                 try:
-                    yield without_surrogates(json.loads(line))
+                    yield replace_surrogates(json.loads(line))
                 except (ValueError, RecursionError) as error:
                     raise InputError(
                         f"{file.name} line {number}: invalid JSON ({error}): the file is damaged or cut off"

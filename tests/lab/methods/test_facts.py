@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from penchant.compression.budget import count_tokens, harmless
+from penchant.compression.budget import count_tokens
 from penchant.history.records import History, Record, Request
 from penchant.marking.marks import FloatArray
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
+from penchant.text.unicode import sanitize
 from penchant_lab.bench.items import Item
 from penchant_lab.methods import facts as module
 from penchant_lab.methods.facts import (
@@ -234,7 +235,7 @@ def test_a_models_own_answers_become_facts() -> None:
     loaded = roomy()
     prompts = [extraction_prompt(loaded, chunk) for chunk in chunked(loaded.tokenizer, HISTORY, 160)]
     written = "\n".join("".join(generate_stream(loaded, prompt, max_new_tokens=20)) for prompt in prompts)
-    written = harmless(written)
+    written = sanitize(written)
     method = mem0(loaded, max_new_tokens=20, same=2.0)
     assert (method.name, method.budgeted, method.seeded) == ("mem0", True, False)
     (notes,), _ = all_notes(method, HISTORY, ["quince"], 400)

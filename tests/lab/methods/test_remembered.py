@@ -22,7 +22,7 @@ from penchant_lab.measures.adherence import Check
 from penchant_lab.methods import remembered
 from penchant_lab.methods.method import Notes, Reply
 from penchant_lab.methods.registry import BenchContext, make_method
-from penchant_lab.methods.remembered import REMEMBERING, Ledgers, remembered_method
+from penchant_lab.methods.remembered import REMEMBERING, FoundInstructions, remembered_method
 from penchant_lab.tasks.task import Task
 from tests.families import tiny
 from tests.lab.cases import calibration
@@ -101,9 +101,9 @@ def notes(name: str, item: Item, budget: int = 400) -> Notes:
 def test_every_method_of_the_bench_has_a_memory() -> None:
     resources = context().resources()
     for name in remembered.NAMES:
-        assert remembered_method(name, resources, Ledgers(resources)).name == name
+        assert remembered_method(name, resources, FoundInstructions(resources)).name == name
     with pytest.raises(InputError, match="no method 'bm25' of conversations: expected some of none, full, gold"):
-        remembered_method("bm25", resources, Ledgers(resources))
+        remembered_method("bm25", resources, FoundInstructions(resources))
     assert [name for name, one in REMEMBERING.items() if one.whole] == ["full"]
 
 
@@ -195,9 +195,9 @@ def test_instructions_are_detected_once_for_all_methods(tmp_path: Path, detector
 def test_the_first_question_pays_for_finding_instructions(detector: Counted) -> None:
     made = context()
     dog, film, _ = items()
-    known = made.ledgers.known("penchant", dog.history, 0)
+    known = made.found_instructions.known("penchant", dog.history, 0)
     assert [(one.text, one.turn) for one in known.instructions] == [(RULE, 0)]
-    made.ledgers._found["penchant", "ines", 0] = remembered.Known(known.instructions, 1000, 50.0)
+    made.found_instructions._found["penchant", "ines", 0] = remembered.Known(known.instructions, 1000, 50.0)
     with make_method("penchant-no-episodes", made).open(dog.history, (), 0) as session:
         first, second = session.notes(dog, 400), session.notes(film, 400)
     assert first.tokens_fed >= 1000 > second.tokens_fed

@@ -23,7 +23,7 @@ from penchant.index.discovery import prefix_of
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 ROWS = 16
 LONGEST = 400  # characters of a sentence that are shown to the model
@@ -102,7 +102,7 @@ def read(
     the last site."""
     prefix = list(loaded.tokenizer(prefix_of(loaded))["input_ids"])
     for start in range(0, len(sentences), rows):
-        shown = [without_surrogates(one)[:LONGEST].strip() or "." for one in sentences[start : start + rows]]
+        shown = [replace_surrogates(one)[:LONGEST].strip() or "." for one in sentences[start : start + rows]]
         ids = [list(loaded.tokenizer(one, add_special_tokens=False)["input_ids"]) for one in shown]
         longest = max(map(len, ids))
         tokens = torch.zeros(len(ids), len(prefix) + longest, dtype=torch.long)

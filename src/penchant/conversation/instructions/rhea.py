@@ -15,7 +15,7 @@ from penchant.conversation.context import Detector, Found
 from penchant.history.dialogue import Instruction
 from penchant.models.chat import generate_stream, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 NEW_TOKENS = 16
 TURN_TOKENS = 512
@@ -52,7 +52,7 @@ def rhea(loaded: LoadedModel | None) -> Detector:
 
 def says_yes(loaded: LoadedModel, text: str) -> bool:
     """Whether the model answers YES about a turn."""
-    text = without_surrogates(text)
+    text = replace_surrogates(text)
     ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     if len(ids) > TURN_TOKENS:
         text = str(loaded.tokenizer.decode(ids[:TURN_TOKENS]))

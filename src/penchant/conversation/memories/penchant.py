@@ -20,10 +20,10 @@ from penchant.conversation.token_counts import Counter
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
-from penchant.marking.bm25 import growing_bm25, growing_indexes
-from penchant.marking.dense import growing_dense, growing_rows
+from penchant.marking.bm25 import incremental_bm25, incremental_indexes
+from penchant.marking.dense import incremental_dense, incremental_rows
 from penchant.marking.fusion import fused
-from penchant.marking.incremental import Grown
+from penchant.marking.incremental import IncrementalCache
 from penchant.marking.marks import Marker
 from penchant.marking.resources import Resources
 
@@ -72,22 +72,22 @@ class _Penchant:
     rule: Rule
     recent: int
     counter: Counter = field(init=False)
-    grown: list[Grown[Any]] = field(init=False, default_factory=list)
+    grown: list[IncrementalCache[Any]] = field(init=False, default_factory=list)
     marker: Marker = field(init=False)
     likeness: Likeness = field(init=False)
     opened: OpenEpisodes = field(init=False, default_factory=OpenEpisodes)
 
     def __post_init__(self) -> None:
         self.counter = Counter(self.resources.loaded)
-        words = growing_indexes()
+        words = incremental_indexes()
         self.grown.append(words)
-        self.marker = fused(self.resources, lambda: growing_bm25(words), self._dense)
+        self.marker = fused(self.resources, lambda: incremental_bm25(words), self._dense)
         self.likeness = likeness_for(self.resources.calibration)
 
     def _dense(self) -> Marker:
-        rows = growing_rows(self.resources.embeddings)
+        rows = incremental_rows(self.resources.embeddings)
         self.grown.append(rows)
-        return growing_dense(self.resources.embeddings, rows)
+        return incremental_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.compression.budget import harmless
 from penchant.conversation.context import Context, Dialogue, Kept, Memory, Spans, Why
 from penchant.conversation.episodes import sentences, turns
 from penchant.conversation.prompt_assembly import Offer, assemble
@@ -22,9 +21,10 @@ from penchant.conversation.spans import best_spans
 from penchant.conversation.token_counts import Counter
 from penchant.history.dialogue import Exchange
 from penchant.lens.calibration import NEUTRAL
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
+from penchant.text.unicode import sanitize
 
 VECTORS = 8
 """Memory vectors of a text."""
@@ -53,7 +53,7 @@ class States:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._known: Memo[FloatArray] = Memo(_KEPT)
+        self._known: LRU[FloatArray] = LRU(_KEPT)
         self._centre: FloatArray | None = None
 
     def vectors(self, text: str) -> tuple[FloatArray, int]:
@@ -69,7 +69,7 @@ class States:
         return found, len(states)
 
     def clear(self) -> None:
-        self._known = Memo(_KEPT)
+        self._known = LRU(_KEPT)
 
     def _neutral(self) -> FloatArray:
         if self._centre is None:
@@ -78,7 +78,7 @@ class States:
 
     @torch.no_grad()
     def _states(self, text: str) -> FloatArray:
-        ids = self.loaded.tokenizer(harmless(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
+        ids = self.loaded.tokenizer(sanitize(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
             0
         ]
         out = self.loaded.base(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=False)

@@ -1,4 +1,4 @@
-"""Importers: one file per format, each a generator `read(path, **options)` of (user, record) pairs.
+"""Foreign formats, one file each: a generator of (user, record) pairs.
 
 A new format is a file with `read` and its `IMPORTER`, and a line in `IMPORTERS`.
 """

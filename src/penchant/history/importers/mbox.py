@@ -18,7 +18,7 @@ from penchant.history.importers.goodreads import plain
 from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, need_user
 from penchant.history.records import Record
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 _HEAD = re.compile(r"<(style|script|head)\b.*?</\1>", re.IGNORECASE | re.DOTALL)
 # "On 3 May 2024, Ann wrote:" in the languages of the common mail programs, on one line or broken into two.
@@ -87,7 +87,7 @@ def _addresses(box: mailbox.mbox, name: str) -> set[str]:
 def _header(mail: EmailMessage, name: str) -> str:
     # The parser raises a variety of errors on headers that break the rules; such a header says nothing.
     try:
-        return without_surrogates(str(mail.get(name, "")))
+        return replace_surrogates(str(mail.get(name, "")))
     except (ValueError, IndexError, AttributeError, TypeError):
         return ""
 
@@ -127,7 +127,7 @@ def _body(mail: EmailMessage) -> str:
     except (LookupError, ValueError, KeyError):  # an unknown charset, or bytes that don't fit it
         payload = part.get_payload(decode=True)
         text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
-    text = without_surrogates(text)
+    text = replace_surrogates(text)
     return plain(_HEAD.sub("", text)) if part.get_content_subtype() == "html" else text
 
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from penchant.errors import InputError
 from penchant.history.records import Record
-from penchant.text.surrogates import without_surrogates
+from penchant.text.unicode import replace_surrogates
 
 Pair = tuple[str, Record]
 """What an importer yields: a user id and one of the user's records."""
@@ -65,14 +65,14 @@ def stream_items(file: TextIO, name: str) -> Iterator[Any]:
             more = file.read(max(_CHUNK, len(buffer) - at))
             buffer, at, done = buffer[at:] + more, 0, not more
             continue
-        yield without_surrogates(item)
+        yield replace_surrogates(item)
 
 
 def read_json(path: Path) -> Any:
     """A whole JSON file."""
     with open_text(path) as file:
         try:
-            return without_surrogates(json.load(file))
+            return replace_surrogates(json.load(file))
         except (ValueError, RecursionError) as error:
             if isinstance(error, UnicodeDecodeError):
                 raise

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from penchant.files import PART
 from penchant.store.erasure.lineage import (
     FIRST,
     KEY,
@@ -19,10 +20,11 @@ from penchant.store.erasure.lineage import (
     replace_file,
     sidecar_of,
 )
+from penchant.store.location import EPISODES, INDEXES
 
 _LENGTH = 8  # bytes in front of a safetensors header: its size, little endian
-_PART = ".part"
-_NAMES = (".jsonl", ".safetensors", f".jsonl{_PART}", f".safetensors{_PART}")
+_NAMES = (".jsonl", ".safetensors", PART)
+_CACHES = (INDEXES, EPISODES)
 
 
 class Erased:
@@ -61,7 +63,7 @@ def withdraw(directory: Path, erased: Erased) -> int:
     count = 0
     for file in derived_files(directory):
         try:
-            if file.name.endswith(_PART):
+            if file.name.endswith(PART):
                 file.unlink()  # of a writer that was killed: whoever is alive waits for the lock
             elif file.suffix == ".jsonl":
                 count += _from_lines(file, erased)
@@ -73,8 +75,11 @@ def withdraw(directory: Path, erased: Erased) -> int:
 
 
 def derived_files(directory: Path) -> Iterator[Path]:
-    """Files in users' folders, of all areas, that may hold derived rows."""
+    """Files in users' folders, of all areas but those of indexes, that may hold derived rows. The files of an index are
+    written without the store's lock, and hold nothing of other users."""
     for area in _folders(directory):
+        if os.path.basename(area) in _CACHES:  # noqa: PTH119
+            continue
         for folder in _folders(area):
             if is_user_folder(os.path.basename(folder)):  # noqa: PTH119 (thousands of times)
                 for root, _, names in os.walk(folder):

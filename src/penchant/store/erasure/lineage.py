@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from penchant.errors import StoreError
+from penchant.files import write_bytes
 from penchant.store.engine import BUSY_SECONDS
 from penchant.store.location import user_folder
 
@@ -266,15 +267,7 @@ def replace_file(path: Path, content: bytes) -> None:
     if not content:
         path.unlink(missing_ok=True)
         return
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, content)
 
 
 def _unwritable(path: Path, error: OSError) -> str:

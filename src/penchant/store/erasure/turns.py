@@ -40,7 +40,7 @@ def forget(
     *,
     keep_index: bool,
 ) -> tuple[str, ...]:
-    """See `Dialogues.forget_turns` and `Dialogues.forget`. numbers: None for the whole conversation."""
+    """See `Conversations.forget_turns` and `Conversations.forget`. numbers: None for the whole conversation."""
     folder = conversation_folder(directory, checked(user), checked(conversation, "conversation"))
     marker = directory / f"{erasure.MARKER}turns-{uuid.uuid4().hex[:16]}"
     try:

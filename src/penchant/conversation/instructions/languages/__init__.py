@@ -1,4 +1,4 @@
-"""What people write when they give an assistant a standing instruction: one table of patterns a language."""
+"""The patterns of instructions, one file per language."""
 
 from collections.abc import Sequence
 
