@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
@@ -20,28 +20,41 @@ def group_of(commands: Registry[Command]) -> type[TyperGroup]:
     """For `typer.Typer(cls=...)`: a group whose commands are those of a registry."""
 
     class Group(TyperGroup):
-        def list_commands(self, ctx: Any) -> list[str]:
-            return list(commands)
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands = cast(Any, _Commands(commands))
 
-        def get_command(self, ctx: Any, cmd_name: str) -> Any:
-            return _made(cmd_name, commands) if cmd_name in commands else None
+        def list_commands(self, ctx: Any) -> list[str]:
+            return list(self.commands)
 
     return Group
 
 
-def _made(name: str, commands: Registry[Command]) -> Any:
-    parent = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-    parent.callback()(lambda: None)  # with a callback it is a group, whatever it holds
-    try:
-        command = commands.find(name)
-    except ExtensionError as error:  # of one package; the other commands are still listed
-        parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
-    else:
-        if isinstance(command, typer.Typer):
-            parent.add_typer(command, name=name)
+class _Commands(Mapping[str, Any]):
+    """Name to the command as it is run, made when it is asked for."""
+
+    def __init__(self, registry: Registry[Command]) -> None:
+        self._registry = registry
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+    def __getitem__(self, name: str) -> Any:
+        parent = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        parent.callback()(lambda: None)  # with a callback it is a group, whatever it holds
+        try:
+            command = self._registry[name]
+        except ExtensionError as error:  # of one package; the other commands are still listed
+            parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
         else:
-            parent.command(name)(command)
-    return get_group(parent).commands[name]
+            if isinstance(command, typer.Typer):
+                parent.add_typer(command, name=name)
+            else:
+                parent.command(name)(command)
+        return get_group(parent).commands[name]
 
 
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}

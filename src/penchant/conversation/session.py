@@ -20,7 +20,7 @@ from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import count_prompt, generate_stream, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import Step, in_steps
+from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
 
@@ -177,7 +177,7 @@ class Conversation:
         with _timed(seconds, "answer"):
             try:
                 made = generate_stream(self.loaded, prompt, **sampling)
-                for piece in in_steps(made, self._step(prompt, context)):
+                for piece in wrapped_stream(made, self._step(prompt, context)):
                     pieces.append(piece)
                     yield piece
                 finished = True
@@ -250,7 +250,7 @@ class Conversation:
         self._turns.append(turn)
         self._next = turn.number + 1
 
-    def _step(self, prompt: str, context: Context) -> Step:
+    def _step(self, prompt: str, context: Context) -> StepContext:
         if not self.priority or self.calibration is None or not context.instructions:
             return nullcontext
         return priority(self.loaded, prompt, context, self.calibration, nats=self.priority)

@@ -134,11 +134,11 @@ class Learning:
                 f"{first_words(pair.request.query, DONOR_WORDS)}\n{first_words(pair.answer, DONOR_WORDS)}"
                 for pair in shots
             )
-            prompts.append(prompt_ids(self.steering.loaded, self.steering.wording(notes or None, asked.request)))
+            prompts.append(prompt_ids(self.steering.loaded, self.steering.template(notes or None, asked.request)))
         return prompts
 
     def _exchanges(self, pairs: Sequence[Pair]) -> list[Exchange]:
-        return [exchange_of(self.steering.loaded, pair, self.steering.wording) for pair in pairs]
+        return [exchange_of(self.steering.loaded, pair, self.steering.template) for pair in pairs]
 
     @property
     def _layers(self) -> range:

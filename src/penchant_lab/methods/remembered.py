@@ -20,7 +20,7 @@ from penchant.history.records import History, Segment
 from penchant.marking.resources import Resources
 from penchant.models.chat import continuation_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.attention_bias import Emphasis, retrieval_heads
+from penchant.steering.methods.attention_bias import AttentionBias, retrieval_heads
 from penchant_lab.bench.dialogues import STANDING, turns_of
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Session
@@ -174,7 +174,7 @@ class _Remembered:
     def stored_bytes(self) -> int:
         return self.resources.indexes.nbytes if "indexes" in vars(self.resources) else 0
 
-    def _emphasis(self, context: Context) -> Emphasis | None:
+    def _emphasis(self, context: Context) -> AttentionBias | None:
         return instruction_emphasis(self.loaded, render_chat(self.loaded, context.messages), context)
 
     def _window(self, item: Item) -> int:

@@ -116,13 +116,13 @@ def same(one: Intervention | None, other: Intervention | None) -> bool:
 def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A random model is helped by nothing: every check says that the user's own vectors do."""
     with monkeypatch.context() as patch:
-        patch.setattr(steered, "check_user", lambda *args, **options: steered.Checked("own", 1.0))
-        strong = steered.fit_setting
+        patch.setattr(steered, "validate_user", lambda *args, **options: steered.ValidationResult("own", 1.0))
+        strong = steered.fit_config
 
         def fitted(*args: object, **options: object) -> object:
             return replace(strong(*args, **options), strength=1.0)  # type: ignore[arg-type]
 
-        patch.setattr(steered, "fit_setting", fitted)
+        patch.setattr(steered, "fit_config", fitted)
         yield
 
 
@@ -150,9 +150,9 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
     used: list[Bank] = []
     steer = steered.steer_request
 
-    def tracing(loaded: object, setting: object, bank: Bank, *more: object, **options: object) -> object:
+    def tracing(loaded: object, config: object, bank: Bank, *more: object, **options: object) -> object:
         used.append(bank)
-        return steer(loaded, setting, bank, *more, **options)  # type: ignore[arg-type]
+        return steer(loaded, config, bank, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(steered, "steer_request", tracing)
     return used

@@ -16,7 +16,7 @@ VECTOR_METHODS: Registry[VectorMethod] = Registry(
     "steering method",
     "penchant.steering",
     {
-        "ascent": "penchant.steering.methods.likelihood_gradient:ASCENT",
+        "ascent": "penchant.steering.methods.likelihood_gradient:LIKELIHOOD_GRADIENT",
         "fints": "penchant.steering.methods.fints:FINTS",
         "fints-prompt": "penchant.steering.methods.fints:FINTS_PROMPT",
         "caa": "penchant.steering.methods.caa:CAA",
