@@ -17,7 +17,7 @@ from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
-from penchant.conversation.factory import Talk
+from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.records import History, Request, Segment
@@ -267,15 +267,15 @@ class Personalizer:
 
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
         """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
-        `memory.talk.Talk.open` for the options and what is raised."""
-        return self._talk.open(user, name, **options)
+        `ConversationFactory.open` for the options and what is raised."""
+        return self._conversations.open(user, name, **options)
 
     @cached_property
-    def _talk(self) -> Talk:
+    def _conversations(self) -> ConversationFactory:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return Talk(self.resources, self.store, self.history, mark, self.compressor)
+        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor)
 
     # Histories
 

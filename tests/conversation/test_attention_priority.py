@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from penchant.conversation.attention_priority import priority
+from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Dialogue
 from penchant.conversation.registry import make_memory
 from penchant.models.chat import prompt_ids, render_chat
@@ -20,7 +20,7 @@ def states(dialogue: Dialogue, nats: float, question: str = QUESTION) -> tuple[t
     context = make_memory("full", resources()).context(dialogue, question, 400)
     prompt = render_chat(loaded, list(context.messages))
     ids = torch.tensor([prompt_ids(loaded, prompt)])
-    step = priority(loaded, prompt, context, resources().calibration, nats=nats)
+    step = attention_priority(loaded, prompt, context, resources().calibration, nats=nats)
     with torch.inference_mode():
         plain = loaded.base(input_ids=ids)[0][0]
         with step():
@@ -52,5 +52,5 @@ def test_a_question_with_special_tokens_is_none_that_fails() -> None:
     loaded = resources().loaded
     context = make_memory("full", resources()).context(told("Be brief."), "What is <|end|>?", 400)
     prompt = render_chat(loaded, list(context.messages))
-    with priority(loaded, prompt, context, resources().calibration)():
+    with attention_priority(loaded, prompt, context, resources().calibration)():
         assert loaded.base(input_ids=torch.tensor([prompt_ids(loaded, prompt)]))[0].isfinite().all()

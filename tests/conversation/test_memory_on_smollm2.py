@@ -53,8 +53,8 @@ def test_constraint_and_fact_with_a_third_of_the_tokens(smollm2: LoadedModel) ->
     full = make_memory("full", resources).context(Dialogue(past), QUESTION, 4000)
     budget = int(0.35 * full.tokens)
     ours = penchant(resources).context(dialogue, QUESTION, budget)
-    assert ours.tokens <= budget and ours.kept[3].how != "dropped"
-    assert max(range(len(past)), key=lambda at: ours.kept[at].similarity or 0) == 3
+    assert ours.tokens <= budget and ours.inclusions[3].how != "dropped"
+    assert max(range(len(past)), key=lambda at: ours.inclusions[at].similarity or 0) == 3
     fact, constraint = losses(smollm2, ours)
     whole_fact, whole_constraint = losses(smollm2, full)
     assert fact <= whole_fact and constraint <= whole_constraint

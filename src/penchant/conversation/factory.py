@@ -28,9 +28,9 @@ NOTES = 0.25
 
 
 @dataclass
-class Talk:
-    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile
-    of a stored user's history (`Personalizer`'s)."""
+class ConversationFactory:
+    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile of a
+    stored user's history (`Personalizer`'s)."""
 
     resources: Resources
     store: Store | None
@@ -89,7 +89,7 @@ class Talk:
         except InputError:  # nothing is known of the user yet
             return None
         request = Request(text)
-        marks = worth_telling(self.mark(history, request), history, conversation)
+        marks = current_marks(self.mark(history, request), history, conversation)
         return self.compress(history, request, marks, budget) if marks.segments else None
 
     def _memory(self, name: str) -> Memory:
@@ -112,7 +112,7 @@ class Talk:
         return self.store.conversation_dir(user, name) if self.store is not None and name else None
 
 
-def worth_telling(marks: Marks, history: History, conversation: str) -> Marks:
+def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
     """The marks without the records that a conversation left, whose turns stand before the model by themselves, and
     without what the user has said otherwise since: of two addresses a small model takes either, whatever is written
     beside them (docs/methods/facts.md)."""

@@ -19,7 +19,7 @@ _HISTORIES_KEPT = 8
 def bm25(language: str | None = None) -> Marker:
     """A marker that scores segments by BM25 against the request's query (its task is not searched for).
 
-    language: a two-letter code, "none" for bare words, or nothing: guessed from the history's stop words. The
+    language: a two-letter code, "none" for bare words, or nothing: identified from the history. The
     indexes of the last 8 histories stay in memory. A request that shares no term with the history scores 0
     everywhere. No model runs: `history_tokens` is 0 (not measured).
 

@@ -191,7 +191,7 @@ class _Remembered:
 def taken(context: Context, past: Sequence[Exchange], turns: Sequence[Turn], history: History) -> tuple[Segment, ...]:
     """The pieces of the turns that stand in a context: of its exchanges, and of its instructions."""
     found = []
-    for kept in context.kept:
+    for kept in context.inclusions:
         exchange = past[kept.exchange]
         for turn, spans in ((exchange.user, kept.user), (exchange.assistant, kept.assistant)):
             if turn is not None:
