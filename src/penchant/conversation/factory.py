@@ -29,8 +29,8 @@ NOTES = 0.25
 
 @dataclass
 class ConversationFactory:
-    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile of a
-    stored user's history (`Personalizer`'s)."""
+    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile
+    of a stored user's history (`Personalizer`'s)."""
 
     resources: Resources
     store: Store | None
