@@ -22,7 +22,7 @@ from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
 from penchant.lens.calibration import NEUTRAL
 from penchant.marking.lru import LRU, digest
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant.text.unicode import sanitize
 
@@ -35,7 +35,7 @@ _KEPT = 20_000
 FloatArray = npt.NDArray[np.float32]
 
 
-def rhea(toolbox: Toolbox) -> Memory:
+def rhea(resources: Resources) -> Memory:
     """Rhea's memory: from similarity 0.7 on an exchange is kept word for word, from 0.5 on with its answer compressed,
     below it is dropped; the first exchange always stays, the last ones have no privilege.
 
@@ -45,7 +45,7 @@ def rhea(toolbox: Toolbox) -> Memory:
     compressed to its sentences that are most like the question by the same vectors. The published prompt has no
     budget; here what is most alike comes first, and is compressed where there is no room for all of it.
     """
-    return _Rhea(TokenCounter(toolbox.loaded), States(toolbox.loaded))
+    return _Rhea(TokenCounter(resources.loaded), States(resources.loaded))
 
 
 class States:
