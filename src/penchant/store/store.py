@@ -102,7 +102,7 @@ class Store:
 
     def user_dir(self, area: str, user: str) -> Path:
         """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
-        derived from other users' records as well is written as erasure/lineage.py says."""
+        derived from other users' records as well is written as lineage.py says."""
         return self.directory / area / user_folder(user)
 
     # Writing
@@ -221,9 +221,9 @@ class Store:
     def forget(self, user: str) -> ErasureReceipt:
         """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
         row derived from the user's records in the folders of others and every aggregate that counted them in
-        (erasure/lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
+        (lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
         under the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
-        whole, from 8 bytes on; erasure/residue.py says exactly what), sparing what another user's live row holds too.
+        whole, from 8 bytes on; residue.py says exactly what), sparing what another user's live row holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
         erasure that is cut off is finished when the store is next opened. Ids are erased but not searched
@@ -233,7 +233,7 @@ class Store:
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
         """Erases records, by id, all of them or none; with the last one goes a user who has no conversations. What is
-        left is what would be there without them, in what was derived from them for any user too (erasure/lineage.py), and
+        left is what would be there without them, in what was derived from them for any user too (lineage.py), and
         the database keeps nothing of the deleted rows. That rewrites it: name several at once.
 
         The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
@@ -278,10 +278,10 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
             target[key] = {"user": keys[user], **row}
     if fresh:
         connection.execute(sa.insert(records), list(fresh.values()))
-    for (key, name), row in changed.items():
-        where = (records.c.user == key) & (records.c.id == name)
+    for (user_row, name), row in changed.items():
+        where = (records.c.user == user_row) & (records.c.id == name)
         connection.execute(sa.update(records).where(where).values(row))
-    records_changed(connection, (key for key, _ in (*fresh, *changed)))
+    records_changed(connection, (user_row for user_row, _ in (*fresh, *changed)))
     return counts
 
 
