@@ -222,7 +222,7 @@ class Store:
         """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
         row derived from the user's records in the folders of others and every aggregate that counted them in
         (lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
-        under the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
+        under the store's folder is searched for each run of 8 consecutive words of their texts (a shorter text as a
         whole, from 8 bytes on; residue.py says exactly what), sparing what another user's live row holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
