@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint docs check peers clean
+.PHONY: demo test lint docs docs-update check peers clean
 
 demo: $(VENV)/installed
 	$(BIN)/penchant demo
@@ -19,7 +19,12 @@ lint: $(VENV)/installed-dev
 	$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/installed-dev
+	$(BIN)/python -m penchant_lab.reports.generated --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# What README, CONTRIBUTING and docs/ repeat from the code and the results is written by this, and checked by `docs`.
+docs-update: $(VENV)/installed-dev
+	$(BIN)/python -m penchant_lab.reports.generated
 
 check: test lint docs
 

@@ -7,7 +7,6 @@ title="FILE" is written to that file. A block behind `<!-- not-run: reason -->` 
 still be ones that the command line takes.
 """
 
-import importlib.util
 import re
 import shlex
 import sys
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -171,40 +169,13 @@ def test_relative_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target.partition("#")[0]).exists(), f"{page.name}: {target}"
 
 
-@pytest.fixture(scope="module")
-def generated() -> ModuleType:
-    """What MkDocs runs when it builds."""
-    where = ROOT / "docs" / "hooks" / "generated.py"
-    spec = importlib.util.spec_from_file_location("generated", where)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_every_command_is_in_the_reference(generated: ModuleType) -> None:
-    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
-    text = generated.on_page_markdown(page)
-    assert {"import", "users", "mark", "compress", "ask", "doctor"} <= set(typer.main.get_command(app).commands)
-    for name, command in typer.main.get_command(app).commands.items():
-        assert f"## penchant {name}\n\n```text\nUsage: penchant {name} " in text
-        for child in getattr(command, "commands", {}):
-            assert f"## penchant {name} {child}\n" in text
-    assert "--faithfulness" in text and "<!--" not in text
-
-
-def test_results_go_one_heading_down(generated: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generated, "RESULTS", tmp_path)
-    assert "No results" in generated.results()
-    (tmp_path / "marking.md").write_text("`python x.py`\n\n| a |\n", encoding="utf-8")
-    (tmp_path / "speed.md").write_text("# Speed\n\n## A. One\n", encoding="utf-8")
-    (tmp_path / "one").mkdir()
-    assert "No report" in generated.bench()
-    (tmp_path / "one" / "report.md").write_text("# Bench\n\n| b |\n", encoding="utf-8")
-    assert generated.bench() == "## Bench\n\n| b |"
-    assert generated.results() == "## marking\n\n`python x.py`\n\n| a |\n\n## Speed\n\n### A. One"
-
-
 def test_no_page_names_this_machine() -> None:
     for page in PAGES:
         assert not re.search(r"(?<![\w.])/(work|root|home|tmp|Users)/", page.read_text(encoding="utf-8")), page
+
+
+def test_every_environment_variable_is_in_the_settings() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py"))
+    names = set(re.findall(r'"(PENCHANT_[A-Z]+|[A-Z]+_API_KEY)"', source))
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == names

@@ -1,11 +1,9 @@
-"""The results in the README are those of the committed files."""
+"""The tables of the README, made from files of results."""
 
 import json
 from pathlib import Path
 
-import pytest
-
-from penchant_lab.reports.readme_table import BEGIN, END, NOTHING, fill, main, render
+from penchant_lab.reports.readme_table import NOTHING, render
 
 MACHINE = {"cpu": "A Processor", "threads": 2}
 PART = {"quick": False, "machine": MACHINE, "model": "smollm2", "dtype": "bfloat16", "date": "2026-11-23"}
@@ -59,10 +57,6 @@ def _speed(folder: Path, *, quick: bool) -> None:
         "C": {**PART, "quick": quick, "result": {"native": native}},
     }
     _write(folder, "speed.json", {"parts": parts})
-
-
-def test_the_readme_says_what_was_measured() -> None:
-    assert main(["--check"]) == 0, "run python -m penchant_lab.reports.readme_table"
 
 
 def test_nothing_measured(tmp_path: Path) -> None:
@@ -131,18 +125,3 @@ def test_a_quick_run_is_no_result(tmp_path: Path) -> None:
 def test_the_demo(tmp_path: Path) -> None:
     _write(tmp_path, "demo.json", {"totals": {"right": 14, "factual": 16, "right_without": 0, "ratio": 50.4}})
     assert "14 of 16 factual answers are right with a profile 50 times shorter" in render(tmp_path)
-
-
-def test_only_what_stands_between_the_comments_changes(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    given = ["--results", str(tmp_path), "--readme", str(readme)]
-    assert main([*given, "--check"]) == 1
-    assert main(given) == 0
-    assert readme.read_text(encoding="utf-8") == f"before\n{BEGIN}\n{NOTHING}\n{END}\nafter\n"
-    assert main([*given, "--check"]) == 0
-
-
-def test_a_readme_without_the_comments(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="results:begin"):
-        fill("nothing here", tmp_path)

@@ -1,1 +1,1 @@
-"""Measuring: data sets, metrics, and the protocol that runs markers over them."""
+"""Measuring methods: tasks, measures, published rivals, ablation, speed, reports."""

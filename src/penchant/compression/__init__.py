@@ -1,4 +1,4 @@
-"""Marks become a profile: budgets, compressors, and the prompt for the answer.
+"""From marks to a profile: budget, packing, rewriting and its check, the prompt.
 
 `faithfulness` needs torch and is imported from its own module: `penchant.compression.faithfulness`.
 """

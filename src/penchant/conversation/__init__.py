@@ -1,1 +1,1 @@
-"""Memory of conversations: instructions that are kept word for word, and episodes that are found again (Rhea)."""
+"""Conversations: sessions, the prompt under a budget, past exchanges found again."""

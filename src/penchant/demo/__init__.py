@@ -1,1 +1,1 @@
-
+"""The sample histories and the demo."""

@@ -1,4 +1,4 @@
-"""What a user did: records, segments, history files, and importers."""
+"""What a user did: records, segments, dialogues, history files."""
 
 from penchant.history.jsonl import load_history, read_records, write_records
 from penchant.history.records import History, Record, Request, Segment

@@ -1,1 +1,1 @@
-
+"""The attention index: build, append, forget, score, quantize, persist."""

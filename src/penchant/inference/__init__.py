@@ -1,1 +1,1 @@
-"""Running a model: batches, positions, likelihood, generation, and hooks for attention and residual sites."""
+"""Running a model: batches, positions, likelihood, generation, hooks."""

@@ -1,1 +1,1 @@
-
+"""Reading queries, keys, attention rows and activations; calibrations."""

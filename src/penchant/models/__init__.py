@@ -1,4 +1,4 @@
-"""Loading a model, and where a family keeps its parts."""
+"""Loading a model, its chat template, its device, the parts of its family."""
 
 from penchant.models.loading import LoadedModel, load_model, wrap_model
 

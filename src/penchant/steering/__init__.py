@@ -1,1 +1,1 @@
-"""Writing into a model: contrasts, vectors, banks, aggregation and the runtime that adds them."""
+"""A user's steering vectors: made, fitted, kept and applied."""

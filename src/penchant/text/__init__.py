@@ -1,1 +1,1 @@
-"""Text to terms, languages and scores of likeness: what needs neither a model nor a store."""
+"""Terms, languages, BM25 and ROUGE-L: text without a model or a store."""

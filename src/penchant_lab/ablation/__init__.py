@@ -1,1 +1,1 @@
-"""What each choice in marking by attention is worth, one at a time: `penchant bench ablate`."""
+"""What each choice in the attention index contributes: `penchant bench ablate`."""

@@ -1,1 +1,1 @@
-"""Running methods on items, and what is kept of a run."""
+"""Running methods on the items of a task, and the journal of a run."""

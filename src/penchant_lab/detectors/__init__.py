@@ -1,1 +1,1 @@
-"""Detectors of instructions that the bench measures against."""
+"""Detectors of instructions, to compare with."""

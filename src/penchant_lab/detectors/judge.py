@@ -20,11 +20,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from penchant.conversation.context import Detector
+from penchant.conversation.instructions.patterns import detector
 from penchant.errors import InputError, ModelError
 from penchant.inference.attention_hooks import probing
 from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.cached_rows import CachedRows
 from penchant.lens.lens import Lens, attention_rows
+from penchant.marking.resources import Resources
 from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates
 
@@ -184,3 +187,8 @@ class _Watcher:
 
 
 _TINY = math.exp(-20)
+
+
+def make(resources: Resources) -> Detector:
+    """The detector `judge` of the registry: patterns, and the model's judgement where they are in doubt."""
+    return detector(Judge(resources.lens))

@@ -1,0 +1,1 @@
+"""How well statements in a user's turns are found."""

@@ -1,1 +1,1 @@
-"""How well standing instructions are detected."""
+"""How well standing instructions are found."""

@@ -1,1 +1,1 @@
-"""Published markers that the bench measures against."""
+"""Published markers, to compare with."""

@@ -1,1 +1,1 @@
-"""Metrics, intervals, and the guards of a fair comparison."""
+"""Metrics, intervals, and guards against leaks."""

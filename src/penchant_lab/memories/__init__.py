@@ -1,1 +1,1 @@
-"""Memories of a conversation that the bench measures against."""
+"""Memories of a conversation, to compare with."""

@@ -1,1 +1,1 @@
-"""What is compared: ways to bring a history into an answer."""
+"""The methods of the bench: ways to bring a history into an answer."""

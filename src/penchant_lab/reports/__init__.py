@@ -1,1 +1,1 @@
-"""What a bench measured, as a page to read."""
+"""Reports of a bench, and the generated parts of the documentation."""

@@ -1,21 +1,15 @@
-"""Puts the measured results into README.md: `python -m penchant_lab.reports.readme_table`.
+"""The results in README.md, made from the JSON files in benchmarks/results.
 
-Reads the JSON files in benchmarks/results as the benchmarks wrote them and fills what stands between the two comments
-in the README. A result that isn't there is left out, and so is a quick run: nothing is typed by hand, nothing is made
-up. With --check it changes nothing and exits 1 when the README says something else.
+A result that is missing is left out, and so is a quick run. No number is typed by hand.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 NOTHING = "No results are committed yet; `benchmarks/` holds what measures them."
 
 #: The methods that are shown, by the markers that take part, and what they are called. Of several variants of a rival
@@ -55,15 +49,6 @@ def render(results: Path) -> str:
     """The Markdown of everything that was measured in full, in the order of the README."""
     parts = [part for name in (_quality, _gains, _answers, _speed) for part in name(results)]
     return "\n\n".join(parts) or NOTHING
-
-
-def fill(readme: str, results: Path) -> str:
-    """The README with its results replaced. Raises `ValueError` unless both comments stand in it, in order."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"the README has no {BEGIN} ... {END}")
-    return f"{before}{BEGIN}\n{render(results)}\n{END}{after}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -219,23 +204,3 @@ def _seconds(value: float) -> str:
 def _table(header: list[str], rows: list[list[str]]) -> str:
     rule = ["---", *["---:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (header, rule, *rows))
-
-
-def main(given: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m penchant_lab.reports.readme_table", description=__doc__)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when the README is out of date")
-    options = parser.parse_args(given)
-    old = options.readme.read_text(encoding="utf-8")
-    new = fill(old, options.results)
-    if options.check:
-        if old != new:
-            print("README.md is out of date: run python -m penchant_lab.reports.readme_table", file=sys.stderr)
-        return int(old != new)
-    options.readme.write_text(new, encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,1 +1,1 @@
-"""Speed and memory of marking, beside other ways to read a history: `penchant bench speed`."""
+"""Speed and memory: `penchant bench speed`."""

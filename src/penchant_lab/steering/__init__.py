@@ -1,1 +1,1 @@
-"""Learned steering that the bench measures against."""
+"""Learned steering, to compare with."""

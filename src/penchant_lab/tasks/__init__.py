@@ -1,1 +1,1 @@
-"""One file per data set."""
+"""Data sets, one file each."""

@@ -1,1 +1,1 @@
-"""Finding standing instructions in what a user says."""
+"""Standing instructions: finding them, their scope, what ends them."""

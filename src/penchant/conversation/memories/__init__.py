@@ -1,0 +1,1 @@
+"""What of a conversation the model reads, one file per memory."""

@@ -1,1 +1,1 @@
-"""What steering is fitted on: contrasts and pairs of a user, feedback, other users' items."""
+"""What steering is fitted on: pairs, contrasts, feedback."""

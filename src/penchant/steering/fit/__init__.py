@@ -1,1 +1,1 @@
-"""Choosing layer, strength and weights on other users, and checking the result on the user's own answers."""
+"""Choosing layer, strength and weights, and checking them on the user's own answers."""

@@ -1,4 +1,4 @@
-"""Steering vectors in and out: files and per-request specs of other people's tools, one file per format."""
+"""Vectors in and out, one file per format."""
 
 from penchant.steering.formats.exported import Export
 from penchant.steering.formats.registry import export, formats, read

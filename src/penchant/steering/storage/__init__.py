@@ -1,1 +1,1 @@
-"""Banks and the fitted state of users, in memory and on disk."""
+"""Banks and fitted states, in memory and on disk."""

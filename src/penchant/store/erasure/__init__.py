@@ -1,1 +1,1 @@
-"""Erasing users, conversations and turns: cascade, lineage of what is derived, verification."""
+"""Erasing a user, a record or a turn: cascade, lineage, verification."""

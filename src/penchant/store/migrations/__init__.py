@@ -1,1 +1,1 @@
-"""Alembic migrations of the store. They ship with the package and run when a store is opened."""
+"""Alembic migrations; they run when a store is opened."""

@@ -1,4 +1,4 @@
-"""The patterns, one file a language."""
+"""The patterns of statements, one file per language."""
 
 from penchant.conversation.facts.language import Language
 from penchant.conversation.facts.languages.english import ENGLISH

@@ -1,0 +1,150 @@
+"""The blocks of the pages, by name: each a function of the checkout's root that gives Markdown.
+
+Tables that repeat the code are made from registries, signatures and docstrings, so they can't drift from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from penchant_lab.reports import readme_table
+
+WIDTH = 88
+"""Columns of the help texts."""
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def first_line(thing: object) -> str:
+    """The first sentence of a docstring, without its full stop."""
+    text = inspect.getdoc(thing) or ""
+    return _first(text)
+
+
+def _first(docstring: str) -> str:
+    return " ".join(docstring.strip().partition("\n\n")[0].split()).rstrip(".")
+
+
+# The code
+
+
+def package_map(root: Path) -> str:
+    """Every package, and the modules that lie beside them, with the first line of their docstrings."""
+    lines = [line for name in ("penchant", "penchant_lab") for line in _tree(root / "src" / name, 0)]
+    width = max(len(name) for name, _ in lines) + 2
+    return "\n".join(["```text", *(f"{name:{width}}{text}".rstrip() for name, text in lines), "```"])
+
+
+def _tree(folder: Path, depth: int) -> Iterator[tuple[str, str]]:
+    top = "src/" if not depth else ""
+    yield "  " * depth + f"{top}{folder.name}/", _about(folder / "__init__.py")
+    if not depth:
+        modules = (one for one in sorted(folder.glob("*.py")) if not one.name.startswith("__"))
+        yield from ((f"  {one.name}", _about(one)) for one in modules)
+    for inner in sorted(one.parent for one in folder.glob("*/__init__.py")):
+        yield from _tree(inner, depth + 1)
+
+
+def _about(module: Path) -> str:
+    text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+def layers(root: Path) -> str:
+    """The order of imports that import-linter enforces."""
+    contracts = _project(root)["tool"]["importlinter"]["contracts"]
+    order = next(one for one in contracts if one["type"] == "layers")["layers"]
+    rooms = [" , ".join(part.strip().removeprefix("penchant.") for part in one.split("|")) for one in reversed(order)]
+    return "```text\n" + " < ".join(rooms).replace(" ,", ",") + "\n```"
+
+
+def extras(root: Path) -> str:
+    """What `pip install 'penchant[NAME]'` adds."""
+    groups = _project(root)["project"]["optional-dependencies"]
+    rows = [
+        (f"`{name}`", ", ".join(re.split(r"[<>=~!;]", one)[0].strip() for one in packages))
+        for name, packages in groups.items()
+    ]
+    return table(("extra", "packages"), rows)
+
+
+def _project(root: Path) -> dict[str, Any]:
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+# The command line
+
+
+def cli(root: Path) -> str:
+    """A section for each command, with what its --help prints."""
+    import typer
+    from typer.testing import CliRunner
+
+    from penchant.cli.main import app
+
+    runner = CliRunner()
+    wide: dict[str, Any] = {"terminal_width": WIDTH, "max_content_width": WIDTH}
+    parts = []
+    for words in [[], *_paths(typer.main.get_command(app))]:
+        shown = runner.invoke(app, [*words, "--help"], prog_name="penchant", **wide)
+        if shown.exit_code != 0:
+            raise RuntimeError(f"penchant {' '.join(words)} --help exited {shown.exit_code}: {shown.output}")
+        text = "\n".join(line.rstrip() for line in shown.stdout.strip().splitlines())
+        parts.append(f"## penchant {' '.join(words)}".rstrip() + f"\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _paths(command: Any) -> Iterator[list[str]]:
+    for name, child in getattr(command, "commands", {}).items():
+        yield [name]
+        for path in _paths(child):
+            yield [name, *path]
+
+
+# Results
+
+
+def results(root: Path) -> str:
+    """The tables of the README, from the committed results."""
+    return readme_table.render(root / "benchmarks" / "results")
+
+
+def measured(root: Path) -> str:
+    """The pages of results, their headings one level down, each under the name of its file where it has no heading."""
+    pages = sorted((root / "benchmarks" / "results").glob("*.md"), key=lambda page: page.stem)
+    return "\n\n".join(_demoted(page) for page in pages) or "No results are committed yet."
+
+
+def reports(root: Path) -> str:
+    """The reports of `penchant bench`, their headings one level down."""
+    pages = sorted((root / "benchmarks" / "results").glob("*/report.md"), key=lambda page: page.parent.name)
+    return "\n\n".join(_demoted(page) for page in pages) or "No report is committed yet."
+
+
+def contributing(root: Path) -> str:
+    """CONTRIBUTING.md as a page of the site, whose links start in docs/."""
+    return (root / "CONTRIBUTING.md").read_text(encoding="utf-8").replace("](docs/", "](")
+
+
+def _demoted(page: Path) -> str:
+    text = re.sub(r"^(#+ )", r"#\1", page.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
+    text = text.replace("\\~", "~")  # an escape that GitHub needs and this Markdown doesn't know
+    return text if text.startswith("#") else f"## {page.stem}\n\n{text}"
+
+
+Block = Callable[[Path], str]
+
+#: Written into the pages of the repository.
+BLOCKS: dict[str, Block] = {"map": package_map, "layers": layers, "extras": extras, "cli": cli, "results": results}
+#: Filled when the site is built, and empty in the repository: copies of other files.
+AT_BUILD: dict[str, Block] = {"measured": measured, "reports": reports, "contributing": contributing}
