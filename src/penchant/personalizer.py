@@ -25,12 +25,15 @@ from penchant.history.segmentation import Unit, segment
 from penchant.index.attention import Progress
 from penchant.index.pool import DEFAULT_LIMIT, Directory
 from penchant.index.table import Storage
+from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
-from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.marking.registry import DEFAULT_MARKER, make_marker
+from penchant.marking.resources import Resources
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.apply.context import (
     EMPHASIS,
     Steering,
@@ -112,7 +115,7 @@ class Personalizer:
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
-        self.toolbox = Toolbox(
+        self.resources = Resources(
             model,
             calibration=calibration,
             directory=directory or (store.index_dir if store is not None else lambda user: None),
@@ -120,7 +123,7 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.toolbox)
+        self.marker: Marker = make_marker(marker, self.resources)
         self._count = history_counter(self.loaded.tokenizer)
         self.compressor: Compressor = make_compressor(
             compressor,
@@ -132,7 +135,7 @@ class Personalizer:
 
     @property
     def loaded(self) -> LoadedModel:
-        return self.toolbox.loaded
+        return self.resources.loaded
 
     def mark(self, who: History | str, request: Request | str) -> Marks:
         """Score every segment of a history (or of a stored user's) for a request.
@@ -252,7 +255,7 @@ class Personalizer:
                 raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
-            yield attention_bias_context(self.loaded, self.toolbox.calibration, prompt, marked, request)
+            yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
         elif isinstance(steer, Intervention):
             with steering_context(self.loaded, steer, prompt) as step:
                 yield step, describe_given(steer)
@@ -274,7 +277,7 @@ class Personalizer:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return ConversationFactory(self.toolbox, self.store, self.history, mark, self.compressor)
+        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor)
 
     # Histories
 
@@ -302,7 +305,7 @@ class Personalizer:
             history = store.history(user)
         except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
             self._cut.pop(user, None)
-            self.toolbox.close(user)
+            self.resources.close(user)
             raise
         # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
         known = self._cut.get(user)

@@ -21,10 +21,11 @@ from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 from penchant.history.records import Segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from penchant_lab.memories import summary
 from penchant_lab.memories.summary import BLOCK
-from tests.conversation.dialogues import dialogue_of, dialogues, instruction, toolbox
+from tests.conversation.dialogues import dialogue_of, dialogues, instruction, resources
 
 SHORT = 10
 """Tokens of a summary here: writing takes its time."""
@@ -37,7 +38,7 @@ def short_summaries() -> Iterator[None]:
         yield
 
 
-MADE = {name: make_memory(name, toolbox()) for name in MEMORIES}
+MADE = {name: make_memory(name, resources()) for name in MEMORIES}
 PAIRS = [
     ("Be brief.", "Yes."),
     ("I am allergic to peanuts.", "Good to know. Nuts are hard. The sea is blue."),
@@ -66,14 +67,14 @@ def test_no_memory_exceeds_the_budget(name: str, dialogue: Dialogue, budget: int
         context = MADE[name].context(dialogue, "What about the sea?", budget)
     except InputError:
         return
-    loaded = toolbox().loaded
+    loaded = resources().loaded
     assert context.tokens == len(prompt_ids(loaded, render_chat(loaded, list(context.messages)))) <= budget
     assert [kept.exchange for kept in context.inclusions] == list(range(len(dialogue.past)))
 
 
 @pytest.mark.parametrize("name", MEMORIES)
 def test_no_past_and_a_past_that_grows(name: str) -> None:
-    memory, fresh = make_memory(name, toolbox()), make_memory(name, toolbox())
+    memory, fresh = make_memory(name, resources()), make_memory(name, resources())
     assert memory.context(Dialogue(key="c"), QUESTION, 400).messages[-1] == {"role": "user", "content": QUESTION}
     whole = dialogue_of(PAIRS * 2)
     for end in (1, 3, len(whole.past)):
@@ -95,9 +96,9 @@ def test_ten_thousand_turns_are_no_more_in_the_prompt_than_ten(name: str) -> Non
 
 def test_unknown_names_and_options() -> None:
     with pytest.raises(InputError, match="no memory 'rea': expected one of penchant, rhea"):
-        make_memory("rea", toolbox())
+        make_memory("rea", resources())
     with pytest.raises(InputError, match="compress 'both'"):
-        penchant(toolbox(), compress="both")  # type: ignore[arg-type]
+        penchant(resources(), compress="both")  # type: ignore[arg-type]
 
 
 def test_baselines_keep_what_they_say() -> None:
@@ -117,7 +118,7 @@ def test_baselines_keep_what_they_say() -> None:
 
 
 def with_likeness(scaling: PlattScaling, **options: object) -> Memory:
-    memory = penchant(toolbox(), **options)  # type: ignore[arg-type]
+    memory = penchant(resources(), **options)  # type: ignore[arg-type]
     memory.scaling = scaling  # type: ignore[attr-defined]
     return memory
 
@@ -140,7 +141,7 @@ def test_thresholds_as_published(similarity: float, how: str, why: str) -> None:
 def test_room_goes_to_what_is_most_alike() -> None:
     """Exchanges of one length, so that none gets in because it is short."""
     pairs = [(f"The sea {number} blue.", "Like peanuts.") for number in range(10, 30)]
-    memory = penchant(toolbox(), rule="filled")
+    memory = penchant(resources(), rule="filled")
     for budget in range(200, 420, 50):
         context = memory.context(dialogue_of(pairs), "Is the sea 17 blue?", budget)
         middle = [
@@ -195,7 +196,7 @@ def test_compressed_answers_keep_their_edges_from_the_newest_instruction_on(monk
 
 
 def test_a_question_reads_only_what_is_new() -> None:
-    memory = penchant(toolbox())
+    memory = penchant(resources())
     dialogue = dialogue_of(PAIRS * 3, key="new")
     first = memory.context(Dialogue(dialogue.past[:-1], key="new"), QUESTION, 300).tokens_fed
     second = memory.context(dialogue, QUESTION, 300).tokens_fed
@@ -212,7 +213,7 @@ def test_a_long_question_is_asked_whole_and_marked_with_its_ends() -> None:
 
 
 def test_memory_vectors() -> None:
-    states = States(toolbox().loaded)
+    states = States(resources().loaded)
     vectors, fed = states.vectors("I am allergic to peanuts and I like long walks by the sea.")
     assert vectors.shape == (VECTORS, 64) and fed > VECTORS
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -227,11 +228,11 @@ def test_memory_vectors() -> None:
 
 
 def test_summary_stands_for_what_is_old_and_is_written_once() -> None:
-    memory = make_memory("summary", toolbox())
+    memory = make_memory("summary", resources())
     dialogue = dialogue_of(PAIRS + PAIRS[1:], key="s")
     first = memory.context(dialogue, QUESTION, 500)
     assert "Summary of the conversation so far:\n" in first.messages[0]["content"]
     assert [kept.how for kept in first.inclusions] == ["dropped"] * BLOCK + ["raw"] * 5
     assert first.tokens_fed > 0 and memory.context(dialogue, QUESTION, 500).tokens_fed == 0
     text = first.messages[0]["content"].partition(":\n")[2]
-    assert 0 < TokenCounter(toolbox().loaded).text(text) <= SHORT
+    assert 0 < TokenCounter(resources().loaded).text(text) <= SHORT

@@ -26,6 +26,7 @@ from penchant.index.attention import AttentionIndex
 from penchant.lens.lens import Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.registry import make_marker
+from penchant.models.tokenization import opening_ids
 from penchant.personalizer import Personalizer
 from penchant.store import Store
 
@@ -98,12 +99,12 @@ def _checks(
         built.append(personalizer)
         loaded = personalizer.loaded
         facts["model"] = {"name": loaded.name, "device": str(loaded.device), "dtype": str(loaded.dtype)}
-        heads = " ".join(f"{layer}.{head}" for layer, head in personalizer.toolbox.calibration.heads)
+        heads = " ".join(f"{layer}.{head}" for layer, head in personalizer.resources.calibration.heads)
         return True, f"{loaded.name}, {loaded.num_layers} layers, {loaded.device}, {loaded.dtype}, heads {heads}"
 
     def rows() -> tuple[bool, str]:
-        lens = built[0].toolbox.lens
-        ids = list(lens.loaded.tokenizer(" ".join(_RECORDS))["input_ids"])
+        lens = built[0].resources.lens
+        ids = opening_ids(lens.loaded, " ".join(_RECORDS))
         layer = lens.loaded.num_layers // 2
         wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
         whole = lens.read(torch.tensor([ids]), wanted).rows[layer]
@@ -113,7 +114,7 @@ def _checks(
         return apart < TOLERANCE[lens.loaded.dtype], f"largest difference {apart:.1e} at layer {layer}"
 
     def appended() -> tuple[bool, str]:
-        encoder = built[0].toolbox.indexes.encoder
+        encoder = built[0].resources.indexes.encoder
         grown, built_anew = AttentionIndex(encoder), AttentionIndex(encoder)
         grown.sync(History(history.records[:3]))
         grown.sync(history)
@@ -126,7 +127,7 @@ def _checks(
 
     def marked() -> tuple[bool, str]:
         # By the heads alone too: BM25 in the default marker finds this one whatever the model does.
-        alone = make_marker("attention", built[0].toolbox)(history, Request(request), built[0].segments(history))
+        alone = make_marker("attention", built[0].resources)(history, Request(request), built[0].segments(history))
         both = alone, built[0].mark(history, request)
         best = [marks.segments[int(marks.ranked()[0])].text for marks in both]
         return all("walnuts" in text for text in best), f"top mark: {', '.join(dict.fromkeys(best))}"

@@ -18,7 +18,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.history.supersession import superseded
 from penchant.marking.marks import Marks
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.store import Store
 
 BUDGET = 2048
@@ -29,10 +29,10 @@ NOTES = 0.25
 
 @dataclass
 class ConversationFactory:
-    """toolbox: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile of a
-    stored user's history (`Personalizer`'s)."""
+    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile
+    of a stored user's history (`Personalizer`'s)."""
 
-    toolbox: Toolbox
+    resources: Resources
     store: Store | None
     history: Callable[[str], History]
     mark: Callable[[History, Request], Marks]
@@ -63,7 +63,7 @@ class ConversationFactory:
         """
         if not 0 <= notes < 1:
             raise InputError(f"notes {notes}: expected a share of the prompt from 0 to below 1")
-        loaded = self.toolbox.loaded
+        loaded = self.resources.loaded
         tokens = min(loaded.window // 4, BUDGET) if budget is None else budget
         store = self.store if user else None
         named = (name or new_name()) if store is not None else name
@@ -79,7 +79,7 @@ class ConversationFactory:
             system=system,
             notes=partial(self._notes, user, named, room) if store is not None and room else None,
             priority=priority,
-            calibration=self.toolbox.calibration if priority else None,
+            calibration=self.resources.calibration if priority else None,
         )
 
     def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
@@ -103,9 +103,9 @@ class ConversationFactory:
         return self._detectors[name]
 
     @cached_property
-    def _turns(self) -> Toolbox:
-        """A toolbox whose indexes are of conversations, each in a folder of its own."""
-        return self.toolbox.beside(self._folder)
+    def _turns(self) -> Resources:
+        """A resources whose indexes are of conversations, each in a folder of its own."""
+        return self.resources.beside(self._folder)
 
     def _folder(self, key: str) -> Path | None:
         user, _, name = key.partition("\n")

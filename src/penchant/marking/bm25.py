@@ -9,6 +9,7 @@ from penchant.history.records import History, Request, Segment
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from penchant.text.terms import check_language
 
@@ -63,3 +64,8 @@ def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
 def incremental_indexes() -> IncrementalCache[GrowingIndex]:
     """What `incremental_bm25` keeps its indexes in."""
     return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `bm25` of the registry."""
+    return bm25()

@@ -15,8 +15,9 @@ from penchant.conversation.prompt_rendering import dropped, raw
 from penchant.conversation.spans import truncate
 from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
-from penchant.marking.registry import Toolbox
-from penchant.models.chat import ROLES, generate_stream, render_chat
+from penchant.inference.generation import generate_stream
+from penchant.marking.resources import Resources
+from penchant.models.chat import ROLES, render_chat
 
 RECENT = 2
 """At least so many exchanges stand behind the summary."""
@@ -33,10 +34,10 @@ TASK = (
 )
 
 
-def summary(toolbox: Toolbox) -> Memory:
+def summary(resources: Resources) -> Memory:
     """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
     model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
-    return _Summary(TokenCounter(toolbox.loaded))
+    return _Summary(TokenCounter(resources.loaded))
 
 
 @dataclass

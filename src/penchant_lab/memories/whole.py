@@ -10,22 +10,22 @@ from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import dropped, raw, user_only
 from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 
 
-def full(toolbox: Toolbox) -> Memory:
+def full(resources: Resources) -> Memory:
     """All of the past word for word; where the budget has no room for it, the newest of it."""
-    return _Whole(TokenCounter(toolbox.loaded), raw, None)
+    return _Whole(TokenCounter(resources.loaded), raw, None)
 
 
-def recent(toolbox: Toolbox, count: int = 5) -> Memory:
+def recent(resources: Resources, count: int = 5) -> Memory:
     """The last `count` exchanges word for word."""
-    return _Whole(TokenCounter(toolbox.loaded), raw, count)
+    return _Whole(TokenCounter(resources.loaded), raw, count)
 
 
-def user_turns(toolbox: Toolbox) -> Memory:
+def user_turns(resources: Resources) -> Memory:
     """The user's turns word for word, no answers; where the budget has no room for all, the newest."""
-    return _Whole(TokenCounter(toolbox.loaded), user_only, None)
+    return _Whole(TokenCounter(resources.loaded), user_only, None)
 
 
 @dataclass

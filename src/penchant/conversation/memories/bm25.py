@@ -12,16 +12,16 @@ from penchant.conversation.episodes import turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import dropped, raw
 from penchant.conversation.token_counts import TokenCounter
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.text.bm25 import TextIndex
 
 
-def bm25_top(toolbox: Toolbox, count: int = 5) -> Memory:
+def bm25_top(resources: Resources, count: int = 5) -> Memory:
     """The `count` exchanges that BM25 finds most like the question (Robertson and Zaragoza, 2009), word for word.
 
     One that shares no word with the question isn't taken.
     """
-    return _Lexical(TokenCounter(toolbox.loaded), count)
+    return _Lexical(TokenCounter(resources.loaded), count)
 
 
 @dataclass

@@ -29,9 +29,10 @@ from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
 from penchant.marking.bm25 import incremental_bm25, incremental_indexes
 from penchant.marking.dense import incremental_dense, incremental_rows
+from penchant.marking.fusion import fused
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.marks import Marker
-from penchant.marking.registry import Toolbox, fused
+from penchant.marking.resources import Resources
 
 RECENT = 2
 """Last exchanges that always stand in the prompt."""
@@ -42,7 +43,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def penchant(
-    toolbox: Toolbox,
+    resources: Resources,
     *,
     instructions: bool = True,
     episodes: bool = True,
@@ -66,12 +67,12 @@ def penchant(
             f"compress {compress!r}, rule {rule!r}, recent {recent}: expected one of {', '.join(get_args(Side))}, one "
             f"of {', '.join(get_args(Rule))}, and 0 or more"
         )
-    return _Penchant(toolbox, instructions, episodes, compress, rule, recent)
+    return _Penchant(resources, instructions, episodes, compress, rule, recent)
 
 
 @dataclass
 class _Penchant:
-    toolbox: Toolbox
+    resources: Resources
     instructions: bool
     episodes: bool
     compress: Side
@@ -84,16 +85,16 @@ class _Penchant:
     opened: EpisodeCache = field(init=False, default_factory=EpisodeCache)
 
     def __post_init__(self) -> None:
-        self.counter = TokenCounter(self.toolbox.loaded)
+        self.counter = TokenCounter(self.resources.loaded)
         words = incremental_indexes()
         self.grown.append(words)
-        self.marker = fused(self.toolbox, lambda: incremental_bm25(words), self._dense)
-        self.scaling = scaling_for(self.toolbox.calibration)
+        self.marker = fused(self.resources, lambda: incremental_bm25(words), self._dense)
+        self.scaling = scaling_for(self.resources.calibration)
 
     def _dense(self) -> Marker:
-        rows = incremental_rows(self.toolbox.embeddings)
+        rows = incremental_rows(self.resources.embeddings)
         self.grown.append(rows)
-        return incremental_dense(self.toolbox.embeddings, rows)
+        return incremental_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
@@ -120,7 +121,7 @@ class _Penchant:
         self.opened.forget(key)
         for kept in self.grown:
             kept.forget(key)
-        self.toolbox.close(key)
+        self.resources.close(key)
 
     def _look(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _Looked:
         began = time.perf_counter()
@@ -128,7 +129,7 @@ class _Penchant:
         grown = time.perf_counter() - began
         scores, fed, seconds = np.zeros(0, np.float32), 0, {"encode": grown}
         if len(episodes.segments) and question.strip():
-            request = Request(shortened_question(self.toolbox.loaded, question))
+            request = Request(shortened_question(self.resources.loaded, question))
             marks = self.marker(episodes.history, request, episodes.segments)
             scores, fed = marks.scores, marks.tokens_fed
             seconds = {**marks.seconds, "encode": grown + marks.seconds.get("encode", 0.0)}
