@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from penchant.errors import InputError, PenchantError
-from penchant.store import Store, default_store
+
+if TYPE_CHECKING:
+    from penchant.store import Store
 
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""
@@ -40,7 +41,15 @@ _INTERRUPTED = 130
 
 def open_store(named: str | None) -> Store:
     """The store that `--store` names, or the default one."""
+    from penchant.store import Store, default_store
+
     return Store(named or default_store())
+
+
+def check_file(path: Path | None) -> None:
+    """Raises `InputError` for a file that couldn't be written: before the work, not after it."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError(f"can't write {path}: expected a file in a folder that exists")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -55,6 +64,8 @@ def write_text(path: Path, text: str) -> None:
 def encoding_bar() -> Iterator[Callable[[int, int], None]]:
     """A bar on stderr for (records encoded, records to encode), shown only while records are being encoded: a bar that
     is alive catches or overwrites what is printed on stdout meanwhile."""
+    from rich.progress import Progress
+
     bar = Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
     task = bar.add_task("Encoding records", total=None)
 
