@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant_lab.reports import readme_table
+from penchant_lab.reports.packages_picture import picture
 
 WIDTH = 88
 """Columns of the help texts."""
@@ -61,11 +62,26 @@ def _about(module: Path) -> str:
 
 
 def layers(root: Path) -> str:
-    """The order of imports that import-linter enforces."""
+    """The order of imports that import-linter enforces, the lowest layer first."""
+    rooms = [", ".join(name.removeprefix("penchant.") for name in layer) for layer in reversed(_layers(root))]
+    return "```text\n" + " < ".join(rooms) + "\n```"
+
+
+def packages_svg(root: Path) -> str:
+    """The same as a picture."""
+
+    def about(name: str) -> str:
+        module = root / "src" / name.replace(".", "/")
+        return _about(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"))
+
+    return picture(_layers(root), about)
+
+
+def _layers(root: Path) -> list[list[str]]:
+    """Packages by layer, those that may import most first."""
     contracts = _project(root)["tool"]["importlinter"]["contracts"]
     order = next(one for one in contracts if one["type"] == "layers")["layers"]
-    rooms = [" , ".join(part.strip().removeprefix("penchant.") for part in one.split("|")) for one in reversed(order)]
-    return "```text\n" + " < ".join(rooms).replace(" ,", ",") + "\n```"
+    return [[name.strip() for name in re.split(r"[|:]", layer)] for layer in order]
 
 
 def extras(root: Path) -> str:
@@ -148,3 +164,5 @@ Block = Callable[[Path], str]
 BLOCKS: dict[str, Block] = {"map": package_map, "layers": layers, "extras": extras, "cli": cli, "results": results}
 #: Filled when the site is built, and empty in the repository: copies of other files.
 AT_BUILD: dict[str, Block] = {"measured": measured, "reports": reports, "contributing": contributing}
+#: Files that are made as a whole.
+FILES: dict[str, Block] = {"docs/images/packages.svg": packages_svg}
