@@ -13,8 +13,8 @@ from penchant import Answer, History, Personalizer, Store
 from penchant.errors import InputError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
-from penchant.steering.config import Setting, save_setting
-from penchant.steering.storage.fitted_state import find_kept, in_store
+from penchant.steering.config import SteeringConfig, save_config
+from penchant.steering.storage.fitted_state import load_fitted, paths_in_store
 from tests.index.cases import calibration_of, lens_of
 from tests.steering.people import choose_little, record, store_of
 
@@ -48,15 +48,15 @@ def logits() -> torch.Tensor:
         return lens_of().loaded.model(torch.arange(5, 305)[None]).logits  # longer than the prompt: in scope
 
 
-def strong(store: Store, personalizer: Personalizer, user: str) -> Setting:
+def strong(store: Store, personalizer: Personalizer, user: str) -> SteeringConfig:
     """Fitted, and then made strong enough for the tiny model to say something else."""
     personalizer.fit_steering(user)
-    kept = find_kept(in_store(store, user), personalizer.loaded, "ascent")
-    caps = dict.fromkeys(kept.setting.sites, 300.0)
-    setting = replace(kept.setting, strength=1e6, caps=caps)
-    save_setting(store.directory, setting, [])
+    fitted = load_fitted(paths_in_store(store, user), personalizer.loaded, "ascent")
+    caps = dict.fromkeys(fitted.config.sites, 300.0)
+    config = replace(fitted.config, strength=1e6, caps=caps)
+    save_config(store.directory, config, [])
     personalizer.fit_steering(user)
-    return setting
+    return config
 
 
 def test_a_method_is_told_with_the_answer(store: Store) -> None:
@@ -65,7 +65,7 @@ def test_a_method_is_told_with_the_answer(store: Store) -> None:
         personalizer.ask("ann", ASKED, steer="ascent", budget=30)
     free = personalizer.ask("ann", ASKED, budget=30, max_new_tokens=8)
     assert (free.steering, "steer" in free.seconds) == (None, False)
-    setting = strong(store, personalizer, "ann")
+    config = strong(store, personalizer, "ann")
     answer = personalizer.ask("ann", ASKED, steer="ascent", budget=30, max_new_tokens=8)
     found = personalizer.steered("ann", ASKED)
     assert answer.steering is not None
@@ -75,7 +75,7 @@ def test_a_method_is_told_with_the_answer(store: Store) -> None:
     assert answer.profile.text == free.profile.text
     assert answer.prompt_tokens == free.prompt_tokens
     if found.level == "own":
-        assert answer.steering.sites == tuple(map(str, setting.sites))
+        assert answer.steering.sites == tuple(map(str, config.sites))
         assert {name for name, _ in answer.steering.terms} <= {f"ann{i}" for i in range(5)}
     nobody = personalizer.ask("dan", ASKED, steer="ascent", knowledge="none", max_new_tokens=2)
     assert nobody.steering is not None and nobody.steering.level in {"population", "none"}

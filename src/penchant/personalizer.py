@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -11,12 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from cachetools import LRUCache
+
 from penchant.compression.budget import count_tokens, history_counter, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
-from penchant.conversation.factory import Talk
+from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.records import History, Request, Segment
@@ -27,15 +28,32 @@ from penchant.index.table import Storage
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
+from penchant.marking.registry import DEFAULT_MARKER, make_marker
+from penchant.marking.resources import Resources
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import EMPHASIS, Steering, Step, emphasising, in_steps, told, told_given, writing
-from penchant.steering.fit.report import Report
+from penchant.steering.apply.context import (
+    EMPHASIS,
+    Steering,
+    StepContext,
+    attention_bias_context,
+    describe,
+    describe_given,
+    steering_context,
+    wrapped_stream,
+)
+from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
 from penchant.steering.fit.validation import Steered
 from penchant.steering.methods.registry import DEFAULT_METHOD
-from penchant.steering.storage.fitted_state import Place, apply_kept, find_kept, in_folder, in_store, steered
+from penchant.steering.storage.fitted_state import (
+    SteeringPaths,
+    load_fitted,
+    paths_in_folder,
+    paths_in_store,
+    steer_fitted,
+    steered,
+)
 from penchant.store import Store
 
 DEFAULT_BUDGET = "2%"
@@ -95,7 +113,7 @@ class Personalizer:
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
-        self.toolbox = Toolbox(
+        self.resources = Resources(
             model,
             calibration=calibration,
             directory=directory or (store.index_dir if store is not None else lambda user: None),
@@ -103,7 +121,7 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.toolbox)
+        self.marker: Marker = make_marker(marker, self.resources)
         self._count = history_counter(self.loaded.tokenizer)
         self.compressor: Compressor = make_compressor(
             compressor,
@@ -111,11 +129,11 @@ class Personalizer:
             model=endpoint_model,
             **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._count, **options},
         )
-        self._cut: OrderedDict[str | int, tuple[History, tuple[Segment, ...]]] = OrderedDict()
+        self._cut: LRUCache[str | int, tuple[History, tuple[Segment, ...]]] = LRUCache(_REMEMBERED)
 
     @property
     def loaded(self) -> LoadedModel:
-        return self.toolbox.loaded
+        return self.resources.loaded
 
     def mark(self, who: History | str, request: Request | str) -> Marks:
         """Score every segment of a history (or of a stored user's) for a request.
@@ -180,7 +198,7 @@ class Personalizer:
             notes = profile.text
         elif knowledge == "full":
             notes, dropped = self._full(self.history(who), asked, max_new_tokens)
-        prompt = self.wording(notes, asked)
+        prompt = self.render_prompt(notes, asked)
         began = time.perf_counter()
         with self._steps(steer, who, asked, prompt, profile) as (step, steering):
             started = time.perf_counter()
@@ -188,7 +206,7 @@ class Personalizer:
                 self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
             )
             pieces = []
-            for piece in in_steps(made, step):
+            for piece in wrapped_stream(made, step):
                 pieces.append(piece)
                 yield piece
         seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - started}
@@ -199,34 +217,34 @@ class Personalizer:
 
     # Steering
 
-    def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> Report:
+    def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> FitReport:
         """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.keeping.fit_user` for the
         options and what is raised."""
         history = self.history(who)
-        return fit_user(self.place(history), history, self.loaded, self.wording, method, **options)
+        return fit_user(self.steering_paths(history), history, self.loaded, self.render_prompt, method, **options)
 
     def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steered:
         """What would be written for a request. Raises `InputError` where nothing was fitted."""
-        return steered(self.place(who), self.loaded, method, _request(request).query)
+        return steered(self.steering_paths(who), self.loaded, method, _request(request).query)
 
-    def place(self, who: History | str) -> Place:
+    def steering_paths(self, who: History | str) -> SteeringPaths:
         """Where a user's steering is kept. Raises `InputError` for nowhere."""
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
-            return in_folder(folder, user, lambda: self.history(who))
+            return paths_in_folder(folder, user, lambda: self.history(who))
         if self.store is None or not user:
             raise InputError("nowhere to keep steering: pass Personalizer(store=...) or steering_directory")
-        return in_store(self.store, user)
+        return paths_in_store(self.store, user)
 
-    def wording(self, notes: str | None, request: Request) -> str:
+    def render_prompt(self, notes: str | None, request: Request) -> str:
         """The prompt of a request."""
         return render_chat(self.loaded, answer_messages(notes, request))
 
     @contextmanager
     def _steps(
         self, steer: Steer | None, who: History | str, request: Request, prompt: str, profile: Profile | None
-    ) -> Iterator[tuple[Step, Steering | None]]:
+    ) -> Iterator[tuple[StepContext, Steering | None]]:
         """What to make each piece in, and what it is."""
         if steer is None:
             yield nullcontext, None
@@ -235,29 +253,29 @@ class Personalizer:
                 raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
-            yield emphasising(self.loaded, self.toolbox.calibration, prompt, marked, request)
+            yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
         elif isinstance(steer, Intervention):
-            with writing(self.loaded, steer, prompt) as step:
-                yield step, told_given(steer)
+            with steering_context(self.loaded, steer, prompt) as step:
+                yield step, describe_given(steer)
         else:
-            kept = find_kept(self.place(who), self.loaded, steer)
-            found = apply_kept(kept, self.loaded, request.query)
-            with writing(self.loaded, found.intervention, prompt) as step:
-                yield step, told(kept.setting, found)
+            fitted = load_fitted(self.steering_paths(who), self.loaded, steer)
+            found = steer_fitted(fitted, self.loaded, request.query)
+            with steering_context(self.loaded, found.intervention, prompt) as step:
+                yield step, describe(fitted.config, found)
 
     # Conversations
 
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
         """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
-        `memory.talk.Talk.open` for the options and what is raised."""
-        return self._talk.open(user, name, **options)
+        `ConversationFactory.open` for the options and what is raised."""
+        return self._conversations.open(user, name, **options)
 
     @cached_property
-    def _talk(self) -> Talk:
+    def _conversations(self) -> ConversationFactory:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return Talk(self.toolbox, self.store, self.history, mark, self.compressor)
+        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor)
 
     # Histories
 
@@ -274,12 +292,10 @@ class Personalizer:
     def segments(self, history: History) -> tuple[Segment, ...]:
         """The units of a history that are marked; remembered, so that a second request doesn't cut again."""
         key = history.user or id(history)
-        known = self._cut.pop(key, None)
+        known = self._cut.get(key)
         if known is None or known[0] is not history:
             known = (history, segment(history, self.unit))
         self._cut[key] = known
-        while len(self._cut) > _REMEMBERED:
-            self._cut.popitem(last=False)
         return known[1]
 
     def _stored(self, store: Store, user: str) -> History:
@@ -287,7 +303,7 @@ class Personalizer:
             history = store.history(user)
         except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
             self._cut.pop(user, None)
-            self.toolbox.close(user)
+            self.resources.close(user)
             raise
         # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
         known = self._cut.get(user)

@@ -27,12 +27,12 @@ TURN = {
 
 def names(home: Home, user: str = "ann") -> list[str]:
     with Store(home.store) as store:
-        return [entry.id for entry in store.dialogues.list(user)]
+        return [entry.id for entry in store.conversations.list(user)]
 
 
 def said(home: Home, name: str) -> list[str]:
     with Store(home.store) as store:
-        return [turn.text for turn in store.dialogues.turns("ann", name)]
+        return [turn.text for turn in store.conversations.turns("ann", name)]
 
 
 def test_one_document(penchant: Invoke, home: Home) -> None:
@@ -103,7 +103,7 @@ def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPa
     assert "/instructions [all]" in flat
     assert said(home, "tea")[0] == INSTRUCTION
     with Store(home.store) as store:
-        assert [one.text for one in store.dialogues.instructions("ann", "tea") if one.stands] == ["Be kind."]
+        assert [one.text for one in store.conversations.instructions("ann", "tea") if one.active] == ["Be kind."]
 
 
 def test_forget_all_erases_the_conversation(penchant: Invoke, home: Home) -> None:
@@ -146,8 +146,8 @@ def test_what_cannot_be_done_is_one_line_and_the_rest_goes_on(penchant: Invoke, 
 
 def test_a_missing_answer_is_shown_and_given(penchant: Invoke, home: Home) -> None:
     with Store(home.store) as store:
-        store.dialogues.open("ann", "tea", when=datetime.now(UTC))
-        store.dialogues.add("ann", "tea", Turn(0, "user", INSTRUCTION, datetime.now(UTC)))
+        store.conversations.open("ann", "tea", when=datetime.now(UTC))
+        store.conversations.add("ann", "tea", Turn(0, "user", INSTRUCTION, datetime.now(UTC)))
     ran = penchant(*ANN, "--resume", stdin="/history\n/retry\n/history\n/instructions\n")
     before, _, after = ran.out.partition("(the answer is missing)")
     assert INSTRUCTION in before

@@ -66,8 +66,8 @@ def under(line: str, sign: str) -> Callable[[str], bool]:
 
 def answers(home: Home) -> list[tuple[str, bool]]:
     with Store(home.store) as store:
-        (entry,) = store.dialogues.list("ann")
-        return [(turn.text, turn.stopped) for turn in store.dialogues.turns("ann", entry.id)]
+        (entry,) = store.conversations.list("ann")
+        return [(turn.text, turn.stopped) for turn in store.conversations.turns("ann", entry.id)]
 
 
 def test_a_conversation(home: Home, tmp_path: Path) -> None:

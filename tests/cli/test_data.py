@@ -106,7 +106,7 @@ def test_forget_asks_first(penchant, history):
 def test_conversations_are_shown_exported_and_counted(penchant, tmp_path):
     when = datetime(2025, 3, 1, 9, tzinfo=UTC)
     with Store(tmp_path / "store") as store:
-        talks = store.dialogues
+        talks = store.conversations
         talks.open("ann", "trip", system="Be kind.", when=when)
         talks.add("ann", "trip", Turn(0, "user", "Answer in\nFrench. \x1b[31mWhere is [bold]Lyon?", when))
         talks.add("ann", "trip", Turn(1, "assistant", "En France.", when))
@@ -176,7 +176,7 @@ def test_csv_options(penchant, tmp_path):
     ("arguments", "message"),
     [
         (["import", "jsonl", "{history}"], "a history file is one person's: expected the id"),
-        (["import", "word", "{history}", "--user", "u"], "unknown format 'word': expected one of jsonl"),
+        (["import", "word", "{history}", "--user", "u"], "no format 'word': expected one of jsonl"),
         (["import", "jsonl", "missing.jsonl", "--user", "u"], "can't be read: No such file"),
         (["import", "jsonl", "{history}", "--user", "u", "-o", "a=b"], "jsonl has no option 'a'"),
         (["import", "csv", "{history}", "-o", "skip_empty=perhaps"], "expected true or false"),

@@ -9,7 +9,7 @@ import pytest
 
 from penchant.history.jsonl import to_line
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.store import Store
 from penchant.store.erasure.lineage import source_of
@@ -24,8 +24,10 @@ VECTOR = ("steer", "export", *TINY, "--request", REQUEST)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    few = replace(ASCENT, aggregations=ASCENT.aggregations[:2], strengths=(0.06, 0.12), layers=(0.6,))
-    monkeypatch.setitem(VECTOR_METHODS, "ascent", few)
+    few = replace(
+        LIKELIHOOD_GRADIENT, aggregations=LIKELIHOOD_GRADIENT.aggregations[:2], strengths=(0.06, 0.12), layers=(0.6,)
+    )
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", few)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import Conversation, Said
+from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError, UnknownUserError
 from tests.index.cases import calibration_of, lens_of
 
@@ -34,7 +34,7 @@ def opened(store: Store | None = None, user: str = "ann", name: str = "first", *
     )
 
 
-def say(conversation: Conversation, text: str) -> Said:
+def say(conversation: Conversation, text: str) -> ChatAnswer:
     return conversation.say(text, max_new_tokens=4)
 
 
@@ -47,7 +47,7 @@ def test_both_turns_are_kept_and_the_next_prompt_holds_them(store: Store) -> Non
     said = [message["content"] for message in second.context.messages]
     assert said[-1] == "Where is the key?"
     assert any("under the blue pot" in text for text in said[:-1])
-    assert store.dialogues.turns("ann", "first") == list(conversation.turns)
+    assert store.conversations.turns("ann", "first") == list(conversation.turns)
 
 
 def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
@@ -62,7 +62,7 @@ def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
 
 def test_pieces_are_what_is_said(store: Store) -> None:
     *pieces, said = opened(store).stream("What should I read next?", max_new_tokens=6)
-    assert isinstance(said, Said)
+    assert isinstance(said, ChatAnswer)
     assert all(isinstance(piece, str) for piece in pieces)
     assert "".join(map(str, pieces)).strip() == said.text
     assert set(said.seconds) == {"detect", "notes", "context", "answer"}
@@ -75,7 +75,7 @@ def test_what_is_cut_off_is_kept_and_marked(store: Store) -> None:
     stream.close()
     assert [turn.stopped for turn in conversation.turns] == [False, True]
     assert conversation.turns[1].text == str(first).strip()
-    assert store.dialogues.turns("ann", "first")[1].stopped
+    assert store.conversations.turns("ann", "first")[1].stopped
     say(conversation, "Go on.")  # the lock is free again
 
 
@@ -103,7 +103,7 @@ def test_a_crash_behind_the_turn_loses_nothing_of_what_it_says(store: Store, mon
     with pytest.raises(KeyboardInterrupt):
         monkeypatch.setattr(conversation, "_learn", crash)
         say(conversation, ORDER + " I live in Bergen.")
-    assert store.dialogues.instructions("ann", "first") == []
+    assert store.conversations.instructions("ann", "first") == []
     again = opened(store)
     assert [one.text for one in again.instructions] == [ORDER]
     assert [record.text for record in store.history("ann")] == ["I live in Bergen."]
@@ -114,7 +114,7 @@ def test_what_is_said_becomes_history_and_the_next_conversation_knows_it(store: 
     (record,) = store.history("ann")
     assert (record.text, record.kind) == ("I live in Bergen.", "said")
     assert record.meta["conversation"] == "first"
-    assert said.learnt == (record.id,)
+    assert said.records == (record.id,)
     assert said.context.notes is None  # of this conversation itself: it stands there as a turn
     other = say(opened(store, name="second"), "Where do I live?")
     assert other.context.notes is not None
@@ -139,7 +139,7 @@ def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newes
 def test_an_instruction_is_no_fact(store: Store) -> None:
     conversation = opened(store)
     said = say(conversation, "I prefer short answers from now on.")
-    assert [one.text for one in said.given] == [conversation.turns[0].text] and said.learnt == ()
+    assert [one.text for one in said.given] == [conversation.turns[0].text] and said.records == ()
     with pytest.raises(UnknownUserError):
         store.history("nobody")
     assert list(store.history("ann")) == []
@@ -178,8 +178,8 @@ def test_until_a_time_ends_without_a_word(store: Store, monkeypatch: pytest.Monk
     later = datetime.now(UTC) + timedelta(minutes=11)
     monkeypatch.setattr(module, "_now", lambda: later)
     assert conversation.instructions == ()
-    (ended,) = store.dialogues.instructions("ann", None)
-    assert (ended.stands, ended.ended_by) == (False, "until")
+    (ended,) = store.conversations.instructions("ann", None)
+    assert (ended.active, ended.ended_by) == (False, "until")
 
 
 def test_forgetting_a_turn_takes_what_came_of_it_along(store: Store) -> None:
@@ -223,7 +223,7 @@ def test_a_turn_over_the_budget_is_refused_and_nothing_is_kept(store: Store) -> 
     with pytest.raises(InputError, match="over the conversation's budget of 60"):
         say(conversation, "walk by the sea " * 3000)
     assert conversation.turns == ()
-    assert store.dialogues.turns("ann", "first") == []
+    assert store.conversations.turns("ann", "first") == []
 
 
 @pytest.mark.parametrize("budget", [0, -1, 512, 10_000])
@@ -259,7 +259,7 @@ def test_two_threads_take_turns(store: Store) -> None:
         thread.join()
     assert [turn.number for turn in conversation.turns] == list(range(8))
     assert [turn.role for turn in conversation.turns] == ["user", "assistant"] * 4
-    assert store.dialogues.turns("ann", "first") == list(conversation.turns)
+    assert store.conversations.turns("ann", "first") == list(conversation.turns)
 
 
 def test_pieces_may_be_asked_for_by_several_threads(store: Store) -> None:
@@ -270,7 +270,7 @@ def test_pieces_may_be_asked_for_by_several_threads(store: Store) -> None:
         thread.start()
         thread.join()
     got += stream
-    assert isinstance(got[-1], Said)
+    assert isinstance(got[-1], ChatAnswer)
 
 
 def test_another_process_is_noticed(store: Store) -> None:
@@ -278,7 +278,7 @@ def test_another_process_is_noticed(store: Store) -> None:
     say(one, "Hello.")
     with pytest.raises(InputError, match="another process"):
         say(other, "Hello.")
-    assert len(store.dialogues.turns("ann", "first")) == 2
+    assert len(store.conversations.turns("ann", "first")) == 2
 
 
 def test_an_erased_user_is_gone_for_an_open_conversation(store: Store) -> None:

@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -105,17 +106,19 @@ def test_any_flipped_bit_of_a_manifest_is_noticed_or_harmless(tmp_path: Path) ->
 
 def test_chunks_that_no_manifest_names_are_swept(tmp_path: Path) -> None:
     index = written(tmp_path)
-    for name in ("0" * 32 + ".safetensors", "1" * 32 + ".safetensors.partial"):
+    half = f".manifest.json.{'2' * 32}.part"
+    for name in ("0" * 32 + ".safetensors", "1" * 32 + ".safetensors.partial", half):
         (folder(tmp_path) / name).write_bytes(b"left by a crash")
     index.sync(history_of([*BODIES, "one more"]))
     assert len(chunks(tmp_path)) == 4
+    assert not (folder(tmp_path) / half).exists()
 
 
 def no_space(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-@pytest.mark.parametrize("call", ["save_file", "_checksum", "_write_atomically", "_sync"])
+@pytest.mark.parametrize("call", ["save_file", "_checksum", "write_bytes", "fsync"])
 def test_a_full_disk_costs_the_file_not_the_answer(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -123,14 +126,14 @@ def test_a_full_disk_costs_the_file_not_the_answer(
     written(tmp_path, first)
     index = opened(tmp_path)
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
-        patch.setattr(files, call, no_space)
+        patch.setattr(os if call == "fsync" else files, call, no_space)
         assert index.sync(HISTORY).records_added == 8
         expected = scores(index, HISTORY)
     np.testing.assert_allclose(expected, scores(written(tmp_path / "other"), HISTORY), atol=2e-3)
     assert len(caplog.records) == 2
     assert "No space left on device" in caplog.text
     [at] = [path for path in tmp_path.iterdir() if path.name != "other"]
-    assert not list(at.glob("*.partial"))
+    assert not list(at.glob("*.part"))
     with caplog.at_level(logging.WARNING):
         caplog.clear()
         kept = opened(tmp_path)  # what was there before is still there
@@ -143,7 +146,7 @@ def test_a_disk_that_recovers_gets_everything(tmp_path: Path, monkeypatch: pytes
     index = written(tmp_path)
     shuffled = history_of([f"{body} again" for body in BODIES])
     with monkeypatch.context() as patch:
-        patch.setattr(files, "_write_atomically", no_space)
+        patch.setattr(files, "write_bytes", no_space)
         for _ in range(5):  # chunks come and go while nothing can be written
             index.sync(shuffled)
             index.sync(HISTORY)
@@ -192,7 +195,7 @@ def test_after_ctrl_c_the_next_process_goes_on(stop_at: int, tmp_path: Path) -> 
     np.testing.assert_allclose(scores(index, HISTORY), scores(written(tmp_path / "new"), HISTORY), atol=2e-3)
 
 
-@pytest.mark.parametrize("call", ["save_file", "_checksum", "_write_atomically", "_sync"])
+@pytest.mark.parametrize("call", ["save_file", "_checksum", "write_bytes", "fsync"])
 def test_ctrl_c_in_a_write_leaves_what_was_there(
     call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -203,10 +206,10 @@ def test_ctrl_c_in_a_write_leaves_what_was_there(
 
     longer = history_of([*BODIES, "one more film", "by the sea"])
     with monkeypatch.context() as patch:
-        patch.setattr(files, call, stop)
+        patch.setattr(os if call == "fsync" else files, call, stop)
         with pytest.raises(KeyboardInterrupt):
             index.sync(longer)
-    assert not list(folder(tmp_path).glob("*.partial"))
+    assert not list(folder(tmp_path).glob("*.part"))
     assert opened(tmp_path).sync(HISTORY) == Change(0, 0, 0)
     index.sync(longer)
     index.sync(HISTORY)

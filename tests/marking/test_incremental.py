@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.history.records import History, Record, Request, Segment
-from penchant.marking.bm25 import bm25, growing_bm25, growing_indexes
-from penchant.marking.dense import Embeddings, dense, growing_dense, growing_rows
-from penchant.marking.incremental import Grown
+from penchant.marking.bm25 import bm25, incremental_bm25, incremental_indexes
+from penchant.marking.dense import Embeddings, dense, incremental_dense, incremental_rows
+from penchant.marking.incremental import IncrementalCache
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from tests.marking.cases import whole_records
 
@@ -45,7 +45,10 @@ def test_the_language_settles_after_many_words() -> None:
 @pytest.mark.parametrize("query", ["soup", "Where was Ana?"])
 def test_growing_markers_mark_as_the_others(query: str) -> None:
     embed = Embeddings()
-    pairs = [(growing_bm25(growing_indexes()), bm25()), (growing_dense(embed, growing_rows(embed)), dense())]
+    pairs = [
+        (incremental_bm25(incremental_indexes()), bm25()),
+        (incremental_dense(embed, incremental_rows(embed)), dense()),
+    ]
     for end in (1, 3, 5, 2, 5):
         history = history_of(list(ENGLISH)[:end])
         segments = whole_records(history)
@@ -53,13 +56,13 @@ def test_growing_markers_mark_as_the_others(query: str) -> None:
             ours, theirs = (marker(history, Request(query), segments) for marker in (growing, usual))
             np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-4, atol=1e-5)
             assert ours.history_tokens == theirs.history_tokens
-    empty = growing_dense(embed, growing_rows(embed))(History([]), Request(query), [])
+    empty = incremental_dense(embed, incremental_rows(embed))(History([]), Request(query), [])
     assert empty.scores.shape == (0,)
 
 
 def test_only_new_segments_are_added_and_users_do_not_mix() -> None:
     added: list[str] = []
-    kept: Grown[list[str]] = Grown(
+    kept: IncrementalCache[list[str]] = IncrementalCache(
         list, lambda made, new: [(made.append(s.text), added.append(s.text)) for s in new] and None
     )
     segments = [Segment(at, str(at), 0, 1, text) for at, text in enumerate("abcd")]

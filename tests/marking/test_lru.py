@@ -1,4 +1,4 @@
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 
 
 def test_a_digest_knows_where_one_part_ends() -> None:
@@ -8,9 +8,9 @@ def test_a_digest_knows_where_one_part_ends() -> None:
 
 
 def test_what_was_used_least_recently_goes_first() -> None:
-    memo: Memo[int] = Memo(2)
-    memo.put([(b"a", 1), (b"b", 2)])
-    assert memo.get(b"a") == 1
-    memo.put([(b"c", 3)])
-    assert (memo.get(b"a"), memo.get(b"b"), memo.get(b"c")) == (1, None, 3)
-    assert len(memo) == 2
+    kept: LRU[int] = LRU(2)
+    kept.put([(b"a", 1), (b"b", 2)])
+    assert kept.get(b"a") == 1
+    kept.put([(b"c", 3)])
+    assert (kept.get(b"a"), kept.get(b"b"), kept.get(b"c")) == (1, None, 3)
+    assert len(kept) == 2

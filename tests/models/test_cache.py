@@ -1,7 +1,6 @@
 """The cache of prepared models: whole or not at all."""
 
 import os
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,15 +22,6 @@ def fill(text: str = "weights"):  # type: ignore[no-untyped-def]
 def test_where_it_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PENCHANT_CACHE", str(tmp_path))
     assert models_directory() == tmp_path / "models"
-    monkeypatch.delenv("PENCHANT_CACHE")
-    monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert models_directory() == tmp_path / "xdg" / "penchant" / "models"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert models_directory() == Path.home() / ".cache" / "penchant" / "models"
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert models_directory() == tmp_path / "local" / "penchant" / "models"
 
 
 def test_published_whole(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from penchant.compression.prompt import answer_messages
 from penchant.history.records import Record, Request
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.extract.extractor import Wording
+from penchant.steering.extract.extractor import PromptTemplate
 from penchant.steering.methods.caa import CAA
 from penchant.steering.methods.fints import FINTS
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.store import Store
 from tests.families import tiny
@@ -45,18 +45,18 @@ def store_of(path: Path, users: Iterable[str] = ("ann", "bob", "cat"), count: in
     return store
 
 
-def wording_of(loaded: LoadedModel) -> Wording:
-    def wording(notes: str | None, request: Request) -> str:
+def wording_of(loaded: LoadedModel) -> PromptTemplate:
+    def template(notes: str | None, request: Request) -> str:
         return render_chat(loaded, answer_messages(notes, request))
 
-    return wording
+    return template
 
 
 def choose_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little to choose from: for tests of what is kept, not of what is chosen."""
-    for method in (ASCENT, CAA, FINTS):
+    for method in (LIKELIHOOD_GRADIENT, CAA, FINTS):
         few = replace(method, aggregations=method.aggregations[:1], strengths=method.strengths[:1], layers=(0.5,))
-        monkeypatch.setitem(VECTOR_METHODS, method.name, few)
+        monkeypatch.setitem(VECTOR_METHODS.loaded, method.name, few)
 
 
 LOADED = tiny("llama")

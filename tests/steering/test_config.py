@@ -15,7 +15,7 @@ from penchant.errors import InputError, StoreError
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation, aggregate
-from penchant.steering.config import Effect, Setting, read_setting, save_setting, setting_name
+from penchant.steering.config import Effect, SteeringConfig, config_name, read_config, save_config
 from penchant.steering.storage.basis import Basis
 from penchant.store.erasure.lineage import SHARED, source_of
 from tests.families import tiny
@@ -27,7 +27,7 @@ TABLE = torch.randn(4, 64, generator=DRAW)
 BOTH = (Site(1, "attention"), Site(1, "mlp"))
 
 
-def _full() -> Setting:
+def _full() -> SteeringConfig:
     return setting_of(
         LOADED,
         sites=BOTH,
@@ -45,17 +45,17 @@ def _full() -> Setting:
     )
 
 
-def _written(tmp_path: Path, setting: Setting) -> Path:
+def _written(tmp_path: Path, config: SteeringConfig) -> Path:
     path = tmp_path / "setting.safetensors"
-    path.write_bytes(setting.to_bytes())
+    path.write_bytes(config.to_bytes())
     return path
 
 
-def _same(one: Setting, other: Setting) -> bool:
+def _same(one: SteeringConfig, other: SteeringConfig) -> bool:
     tables = ("base", "population")
     blank: dict[str, Any] = {"base": {}, "population": {}, "centre": torch.zeros(1), "basis": None}
     plain = all(
-        getattr(one, name) == getattr(other, name) for name in Setting.__dataclass_fields__ if name not in blank
+        getattr(one, name) == getattr(other, name) for name in SteeringConfig.__dataclass_fields__ if name not in blank
     )
     pairs = [(one.centre, other.centre)]
     bases = (one.basis, other.basis)
@@ -67,44 +67,44 @@ def _same(one: Setting, other: Setting) -> bool:
     return plain and all(torch.equal(a, b) and a.dtype == b.dtype for a, b in pairs)
 
 
-@pytest.mark.parametrize("setting", [_full(), setting_of(LOADED)])
-def test_a_setting_is_read_as_it_was_written(tmp_path: Path, setting: Setting) -> None:
-    found = read_setting(_written(tmp_path, setting), setting.method, setting.model)
-    assert found is not None and _same(found, setting) and found.origin == setting.origin
+@pytest.mark.parametrize("config", [_full(), setting_of(LOADED)])
+def test_a_setting_is_read_as_it_was_written(tmp_path: Path, config: SteeringConfig) -> None:
+    found = read_config(_written(tmp_path, config), config.method, config.model)
+    assert found is not None and _same(found, config) and found.origin == config.origin
     # One vector in two parts, or a view of a larger table, is no trouble.
-    assert replace(setting, base={BOTH[0]: TABLE[2]}, centre=TABLE[2]).to_bytes()
+    assert replace(config, base={BOTH[0]: TABLE[2]}, centre=TABLE[2]).to_bytes()
 
 
 def test_a_file_of_an_earlier_version_compares_hidden_states(tmp_path: Path) -> None:
-    setting = setting_of(LOADED)
-    path = _written(tmp_path, setting)
+    config = setting_of(LOADED)
+    path = _written(tmp_path, config)
     with safe_open(path, "pt") as file:
         header, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     about = json.loads(header["setting"])
     assert about.pop("similarity") == "hidden"
     path.write_bytes(save(tensors, {**header, "setting": json.dumps(about)}))
-    found = read_setting(path, setting.method, setting.model)
-    assert found is not None and _same(found, setting) and (found.similarity, found.basis) == ("hidden", None)
+    found = read_config(path, config.method, config.model)
+    assert found is not None and _same(found, config) and (found.similarity, found.basis) == ("hidden", None)
 
 
 def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:
-    setting = _full()
-    path = _written(tmp_path, setting)
-    assert read_setting(path, "fints", setting.model) is None
-    assert read_setting(path, setting.method, "0" * 64) is None
-    assert read_setting(tmp_path / "nothing", setting.method, setting.model) is None
+    config = _full()
+    path = _written(tmp_path, config)
+    assert read_config(path, "fints", config.model) is None
+    assert read_config(path, config.method, "0" * 64) is None
+    assert read_config(tmp_path / "nothing", config.method, config.model) is None
     path.write_bytes(save({"centre": TABLE[0]}, {"format": "2"}))
-    assert read_setting(path, setting.method, setting.model) is None
+    assert read_config(path, config.method, config.model) is None
 
 
 def test_damage_is_told_at_every_place(tmp_path: Path) -> None:
-    setting = _full()
-    path = _written(tmp_path, setting)
+    config = _full()
+    path = _written(tmp_path, config)
     whole = path.read_bytes()
     for end in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
         with pytest.raises(StoreError, match=r"setting\.safetensors is damaged .*: remove it and run `penchant steer"):
-            read_setting(path, setting.method, setting.model)
+            read_config(path, config.method, config.model)
 
 
 @pytest.mark.parametrize(
@@ -122,20 +122,20 @@ def test_damage_is_told_at_every_place(tmp_path: Path) -> None:
     ],
 )
 def test_damaged_words_are_told(tmp_path: Path, harm: Callable[[dict[str, Any]], None]) -> None:
-    setting = _full()
-    path = _written(tmp_path, setting)
+    config = _full()
+    path = _written(tmp_path, config)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         about = json.loads(file.metadata()["setting"])
     harm(about)
     path.write_bytes(save(tensors, {"format": "1", "setting": json.dumps(about)}))
     with pytest.raises(StoreError, match="damaged"):
-        read_setting(path, setting.method, setting.model)
+        read_config(path, config.method, config.model)
 
 
 def test_damaged_tensors_and_missing_words_are_told(tmp_path: Path) -> None:
-    setting, path = _full(), tmp_path / "setting.safetensors"
-    about = {"format": "1", "setting": json.dumps({"method": setting.method, "model": setting.model})}
+    config, path = _full(), tmp_path / "setting.safetensors"
+    about = {"format": "1", "setting": json.dumps({"method": config.method, "model": config.model})}
     for tensors, words in (
         ({"centre": TABLE[0], "other 1.mlp": TABLE[1]}, about),
         ({"base 1.mlp": TABLE[1]}, about),
@@ -145,15 +145,15 @@ def test_damaged_tensors_and_missing_words_are_told(tmp_path: Path) -> None:
     ):
         path.write_bytes(save(tensors, words))
         with pytest.raises(StoreError, match="damaged"):
-            read_setting(path, setting.method, setting.model)
+            read_config(path, config.method, config.model)
 
 
 def test_a_saved_setting_goes_with_its_contributors(tmp_path: Path) -> None:
-    setting = _full()
-    path = save_setting(tmp_path, setting, [source_of("ada"), source_of("bo")])
-    assert path.parent == tmp_path / SHARED and path.name == setting_name(setting.method, setting.model)
-    found = read_setting(path, setting.method, setting.model)
-    assert found is not None and _same(found, setting)
+    config = _full()
+    path = save_config(tmp_path, config, [source_of("ada"), source_of("bo")])
+    assert path.parent == tmp_path / SHARED and path.name == config_name(config.method, config.model)
+    found = read_config(path, config.method, config.model)
+    assert found is not None and _same(found, config)
     assert source_of("ada").user in "".join(p.read_text(errors="replace") for p in path.parent.iterdir())
 
 
@@ -190,13 +190,13 @@ numbers = some.floats(-1e6, 1e6, width=32)
 )
 def test_no_vector_is_longer_than_its_cap(vector: list[float], base: list[float], strength: float, cap: float) -> None:
     site = SITES[0]
-    setting = setting_of(LOADED, base={site: torch.tensor(base)}, strength=strength, caps={site: cap})
+    config = setting_of(LOADED, base={site: torch.tensor(base)}, strength=strength, caps={site: cap})
     rows = torch.tensor([vector, [0.0] * 3, base])
-    for made in (setting.around({site: rows}), replace(setting, population={site: rows[0]}).common()):
+    for made in (config.around({site: rows}), replace(config, population={site: rows[0]}).common()):
         written = made.edits[site].add
         assert written is not None and float(written.norm(dim=1).max()) <= cap * (1 + 1e-5)
     wanted = torch.tensor(base) + rows * strength
-    written = setting.around({site: rows}).edits[site].add
+    written = config.around({site: rows}).edits[site].add
     assert written is not None
     for row, want in zip(written, wanted, strict=True):
         if float(want.norm()) <= cap * 0.999:
@@ -207,32 +207,32 @@ def test_no_vector_is_longer_than_its_cap(vector: list[float], base: list[float]
 
 
 def test_nothing_written_is_nothing_changed() -> None:
-    setting = setting_of(LOADED, strength=7.0)
+    config = setting_of(LOADED, strength=7.0)
     ids = torch.arange(6, 30)[None]
     with torch.no_grad():
         before = LOADED.model(ids).logits
         for nothing in (
-            setting.around({SITES[0]: torch.zeros(1, 64)}),
-            setting.around({SITES[0]: torch.zeros(1, 64)}).times(-1.0),
-            replace(setting, strength=0.0).around({SITES[0]: TABLE[:1]}),
-            replace(setting, population={SITES[0]: TABLE[0]}, strength=0.0).common(),
-            setting.common(),
+            config.around({SITES[0]: torch.zeros(1, 64)}),
+            config.around({SITES[0]: torch.zeros(1, 64)}).times(-1.0),
+            replace(config, strength=0.0).around({SITES[0]: TABLE[:1]}),
+            replace(config, population={SITES[0]: TABLE[0]}, strength=0.0).common(),
+            config.common(),
         ):
             with steered(LOADED.model, nothing, [4] * nothing.rows):
                 assert torch.equal(LOADED.model(ids).logits, before)
-        with steered(LOADED.model, setting.around({SITES[0]: TABLE[:1]}), [4]):
+        with steered(LOADED.model, config.around({SITES[0]: TABLE[:1]}), [4]):
             assert not torch.equal(LOADED.model(ids).logits, before)
 
 
 def test_shares_and_strength() -> None:
     site = SITES[0]
-    setting = setting_of(LOADED, strength=0.25, population={site: TABLE[0]}, base={site: TABLE[1]})
-    bank = noise_bank(setting, "ada", rows=3)
+    config = setting_of(LOADED, strength=0.25, population={site: TABLE[0]}, base={site: TABLE[1]})
+    bank = noise_bank(config, "ada", rows=3)
     scores = [torch.tensor([0.1, 0.2, 0.3])] * 2
     own = bank.vectors[site].mean(0)
     for pop_share, own_share, shrinkage in ((1.0, 1.0, 0.0), (0.5, 1.0, 0.0), (1.0, 2.0, 3.0), (0.0, 1.0, 0.0)):
-        aggregation = replace(setting.aggregation, pop_share=pop_share, own_share=own_share, shrinkage=shrinkage)
-        one = replace(setting, aggregation=aggregation)
+        aggregation = replace(config.aggregation, pop_share=pop_share, own_share=own_share, shrinkage=shrinkage)
+        one = replace(config, aggregation=aggregation)
         written, made = one.apply([bank, bank], scores)
         trust = own_share * 3 / (3 + shrinkage)
         want = TABLE[1] + 0.25 * (pop_share * TABLE[0] + trust * (own - TABLE[0]))
@@ -241,7 +241,7 @@ def test_shares_and_strength() -> None:
         assert made.samples == pytest.approx((3.0, 3.0))
         assert one.common().edits[site].add == pytest.approx((TABLE[1] + 0.25 * pop_share * TABLE[0])[None], abs=1e-6)
     # Without a population rows are held against nothing.
-    alone = replace(setting, population={})
+    alone = replace(config, population={})
     written = alone.apply([bank], scores[:1])[0]
     assert written.edits[site].add == pytest.approx((TABLE[1] + 0.25 * own)[None], abs=1e-5)
     assert torch.equal(
@@ -251,25 +251,25 @@ def test_shares_and_strength() -> None:
 
 @pytest.mark.parametrize("parts", [("base",), ("population",), ("base", "population")])
 def test_what_is_common_comes_in_as_many_rows_as_asked(parts: tuple[str, ...]) -> None:
-    setting = setting_of(LOADED, **{part: {SITES[0]: TABLE[0]} for part in parts})
+    config = setting_of(LOADED, **{part: {SITES[0]: TABLE[0]} for part in parts})
     for rows in (1, 3):
-        found = setting.common(rows)
+        found = config.common(rows)
         assert found.rows == rows
-        assert torch.equal(found.edits[SITES[0]].add, setting.common().edits[SITES[0]].add.expand(rows, -1))  # type: ignore[arg-type,union-attr]
-    assert setting.base_intervention() is None if "base" not in parts else setting.base_intervention() is not None
+        assert torch.equal(found.edits[SITES[0]].add, config.common().edits[SITES[0]].add.expand(rows, -1))  # type: ignore[arg-type,union-attr]
+    assert config.base_intervention() is None if "base" not in parts else config.base_intervention() is not None
 
 
 def test_banks_that_were_read_otherwise_are_refused() -> None:
-    setting = setting_of(LOADED, base={SITES[0]: TABLE[0]})
-    bank, scores = noise_bank(setting, "ada"), [torch.zeros(4)]
-    setting.apply([bank], scores)
+    config = setting_of(LOADED, base={SITES[0]: TABLE[0]})
+    bank, scores = noise_bank(config, "ada"), [torch.zeros(4)]
+    config.apply([bank], scores)
     for other in (
-        replace(setting, base={SITES[0]: TABLE[1]}),
-        replace(setting, base={}),
-        replace(setting, scope="after_prompt"),
-        replace(setting, sites=BOTH, caps=dict.fromkeys(BOTH, 1.0)),
+        replace(config, base={SITES[0]: TABLE[1]}),
+        replace(config, base={}),
+        replace(config, scope="after_prompt"),
+        replace(config, sites=BOTH, caps=dict.fromkeys(BOTH, 1.0)),
     ):
         with pytest.raises(InputError, match="wasn't read for this setting of steps: run `penchant steer fit`"):
             other.apply([bank], scores)
         with pytest.raises(InputError, match="wasn't read for this setting"):
-            setting.apply([bank, noise_bank(other, "bo")], scores * 2)
+            config.apply([bank, noise_bank(other, "bo")], scores * 2)

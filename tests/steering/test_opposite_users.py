@@ -17,16 +17,16 @@ from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.models.chat import prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.config import Setting
+from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, own_pairs
-from penchant.steering.extract.extractor import Wording, exchange_of
+from penchant.steering.extract.extractor import PromptTemplate, exchange_of
 from penchant.steering.extract.vectors import default_key
 from penchant.steering.fit.cross_validation import CAP
 from penchant.steering.fit.population import population_of
-from penchant.steering.fit.validation import read_user, steer_request
+from penchant.steering.fit.validation import extract_bank, steer_request
 from penchant.steering.methods.fints import FINTS
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.bank import Bank
 from penchant_lab.bench.items import Item
@@ -35,7 +35,7 @@ from tests.steering.users import UNIFORM
 
 # Together a minute on a quiet machine, on a busy one much longer.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
-Served = tuple[Setting, dict[str, Bank]]
+Served = tuple[SteeringConfig, dict[str, Bank]]
 """A setting, and the bank of each user."""
 
 
@@ -45,28 +45,28 @@ class World:
     users whom they are held against."""
 
     loaded: LoadedModel
-    wording: Wording
+    template: PromptTemplate
     items: dict[str, list[Item]]
     pairs: dict[str, list[Pair]]
     others: dict[str, list[Pair]]
 
-    def setting(self, method: VectorMethod, layer: int, norm: float) -> Setting:
+    def config(self, method: VectorMethod, layer: int, norm: float) -> SteeringConfig:
         sites = tuple(sorted(Site(layer, kind) for kind in method.kinds))
         key, caps = default_key(self.loaded), dict.fromkeys(sites, CAP * norm)
         model = self.loaded.fingerprint, self.loaded.name
         centre = torch.zeros(self.loaded.model.config.hidden_size)
-        return Setting(method.name, *model, method.reading, sites, key, "last_1", 1.0, UNIFORM, centre, caps)
+        return SteeringConfig(method.name, *model, method.reading, sites, key, "last_1", 1.0, UNIFORM, centre, caps)
 
     def asked(self, user: str) -> list[Exchange]:
         items = self.items[user]
-        return [exchange_of(self.loaded, Pair(one.request, one.answer), self.wording) for one in items]
+        return [exchange_of(self.loaded, Pair(one.request, one.answer), self.template) for one in items]
 
     def by(self, served: Served, whose: str, user: str) -> list[Intervention | None]:
         """The vectors of a bank for each thing that is asked of a user."""
-        setting, banks = served
-        bank = replace(banks[whose], model=setting.origin)
+        config, banks = served
+        bank = replace(banks[whose], model=config.origin)
         queries = [one.request.query for one in self.items[user]]
-        return [steer_request(self.loaded, setting, bank, query).intervention for query in queries]
+        return [steer_request(self.loaded, config, bank, query).intervention for query in queries]
 
     def changes(self, user: str, tried: Sequence[Sequence[Intervention | None]]) -> list[float]:
         """By which share of its unsteered value the NLL of what the user wrote is another."""
@@ -88,55 +88,55 @@ def world(smollm2: LoadedModel) -> World:
         for style, some in zip(styles, opposite(*styles, records=3, questions=1, seed=seed), strict=True):
             others[f"{style} {seed}"] = own_pairs(some[0].history, task=TASK_WORDS)
 
-    def wording(notes: str | None, request: Request) -> str:
+    def template(notes: str | None, request: Request) -> str:
         return render_chat(smollm2, answer_messages(notes, request))
 
     pairs = {user: own_pairs(some[0].history, task=TASK_WORDS) for user, some in items.items()}
-    return World(smollm2, wording, items, pairs, others)
+    return World(smollm2, template, items, pairs, others)
 
 
 @pytest.fixture(scope="module")
 def ascent(world: World) -> Served:
-    """As `fit_setting` makes one of six other users, but at a layer and with lengths that are known to do."""
+    """As `fit_config` makes one of six other users, but at a layer and with lengths that are known to do."""
     layer, norm = 15, 124.0
-    loaded, words, site = world.loaded, world.wording, Site(layer, "block")
-    blank = world.setting(ASCENT, layer, norm)
-    first = {user: read_user(loaded, blank, user, some[:2], words) for user, some in world.others.items()}
+    loaded, words, site = world.loaded, world.template, Site(layer, "block")
+    blank = world.config(LIKELIHOOD_GRADIENT, layer, norm)
+    first = {user: extract_bank(loaded, blank, user, some[:2], words) for user, some in world.others.items()}
     step = torch.stack([bank.vectors[site].mean(0) for bank in first.values()]).mean(0)
     based = replace(blank, base={site: step * (0.1 * norm / step.norm())})
-    banks = {user: read_user(loaded, based, user, some, words) for user, some in world.others.items()}
+    banks = {user: extract_bank(loaded, based, user, some, words) for user, some in world.others.items()}
     size = torch.stack([bank.vectors[site].mean(0).norm() for bank in banks.values()]).mean()
     population = population_of(banks).mean()
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
-    setting = replace(based, strength=float(0.12 * norm / size), population=population, centre=centre)
+    config = replace(based, strength=float(0.12 * norm / size), population=population, centre=centre)
     some = {"terse": 8, "polite": 8, "modes": 16}
-    return setting, {
-        user: read_user(loaded, setting, user, world.pairs[user][:count], words) for user, count in some.items()
+    return config, {
+        user: extract_bank(loaded, config, user, world.pairs[user][:count], words) for user, count in some.items()
     }
 
 
 @pytest.fixture(scope="module")
 def fints(world: World) -> Served:
     """Against what the model answers by itself."""
-    loaded, words = world.loaded, world.wording
-    setting = world.setting(FINTS, 20, 177.0)
+    loaded, words = world.loaded, world.template
+    config = world.config(FINTS, 20, 177.0)
     prompts = {one.request: words(None, one.request) for some in world.pairs.values() for one in some}
     starts = [Start(tuple(prompt_ids(loaded, prompt)), 32) for prompt in prompts.values()]
     made = dict(zip(prompts, generate(loaded, starts), strict=True))
     banks = {}
     for user, some in world.pairs.items():
         given = [Contrast(one.request, one.answer, made[one.request], "none", one.record) for one in some]
-        banks[user] = read_user(loaded, setting, user, given, words)
+        banks[user] = extract_bank(loaded, config, user, given, words)
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
-    return replace(setting, centre=centre), banks
+    return replace(config, centre=centre), banks
 
 
 @pytest.mark.parametrize(("user", "other"), [("terse", "polite"), ("polite", "terse")])
 def test_own_steps_help_and_anothers_hurt(user: str, other: str, world: World, ascent: Served) -> None:
-    setting, banks = ascent
+    config, banks = ascent
     # What is personal alone: the user's vectors minus the population's, with no base.
-    alone = replace(setting, base={}, aggregation=replace(UNIFORM, pop_share=0.0)), banks
-    common = [setting.common()] * len(world.items[user])
+    alone = replace(config, base={}, aggregation=replace(UNIFORM, pop_share=0.0)), banks
+    common = [config.common()] * len(world.items[user])
     tried = [common, *(world.by(served, whose, user) for served in (ascent, alone) for whose in (user, other))]
     population, own, others, own_part, other_part = world.changes(user, tried)
     assert own < -0.05
@@ -145,9 +145,9 @@ def test_own_steps_help_and_anothers_hurt(user: str, other: str, world: World, a
 
 
 def test_steps_of_like_inputs_serve_a_user_of_two_modes_better(world: World, ascent: Served) -> None:
-    setting, banks = ascent
+    config, banks = ascent
     # Weights alone: with the share that the uniform mean has.
-    soft = replace(setting, aggregation=replace(ASCENT.aggregations[0], own_share=1.0)), banks
+    soft = replace(config, aggregation=replace(LIKELIHOOD_GRADIENT.aggregations[0], own_share=1.0)), banks
     uniform, weighed = world.changes("modes", [world.by(served, "modes", "modes") for served in (ascent, soft)])
     assert weighed < uniform - 0.01 and weighed < -0.05
 
@@ -162,17 +162,17 @@ def test_fints_works_for_a_style_that_the_model_does_not_have(world: World, fint
 
 
 def test_fints_of_like_inputs_serves_a_user_of_two_modes_better(world: World, fints: Served) -> None:
-    setting, banks = fints
-    five = replace(setting, aggregation=FINTS.aggregations[0]), banks
+    config, banks = fints
+    five = replace(config, aggregation=FINTS.aggregations[0]), banks
     uniform, nearest = world.changes("modes", [world.by(served, "modes", "modes") for served in (fints, five)])
     assert nearest < uniform - 0.008 and nearest < -0.015
 
 
 def test_a_strength_of_zero_is_bit_for_bit_no_steering(world: World, ascent: Served) -> None:
-    setting, banks = ascent
+    config, banks = ascent
     one = world.asked("terse")[0]
     ids = torch.tensor([[*one.prompt, *one.answer]])
-    silent = replace(setting, base={}, strength=0.0), banks
+    silent = replace(config, base={}, strength=0.0), banks
     nothing, something = (world.by(served, "terse", "terse")[0] for served in (silent, ascent))
     with torch.inference_mode():
         plain = world.loaded.model(ids).logits

@@ -15,10 +15,10 @@ from penchant.inference.sites import Site
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.config import Setting
+from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair
-from penchant.steering.extract.extractor import Wording
+from penchant.steering.extract.extractor import PromptTemplate
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.bank import Bank, KeySite, Row
 
@@ -29,7 +29,7 @@ DIFFERENCES = VectorMethod("differences", ("attention", "mlp"), "answer_mean", (
 SITES = (Site(1, "block"),)
 
 
-def wording(loaded: LoadedModel) -> Wording:
+def template(loaded: LoadedModel) -> PromptTemplate:
     def words(notes: str | None, request: Request) -> str:
         return render_chat(loaded, [{"role": "user", "content": f"{notes or ''} {request.query}"}])
 
@@ -48,9 +48,9 @@ def contrasts(word: str, count: int = 4, other: str = "else") -> list[Contrast]:
     ]
 
 
-def setting_of(loaded: LoadedModel, **others: object) -> Setting:
+def setting_of(loaded: LoadedModel, **others: object) -> SteeringConfig:
     """Of gradients in one layer, of everything alike."""
-    made = Setting(
+    made = SteeringConfig(
         "steps",
         loaded.fingerprint,
         loaded.name,
@@ -66,12 +66,12 @@ def setting_of(loaded: LoadedModel, **others: object) -> Setting:
     return replace(made, **others)  # type: ignore[arg-type]
 
 
-def noise_bank(setting: Setting, user: str, rows: int = 4, seed: int = 0) -> Bank:
+def noise_bank(config: SteeringConfig, user: str, rows: int = 4, seed: int = 0) -> Bank:
     """Random vectors and keys, as if read for a setting."""
     draw = torch.Generator().manual_seed(seed)
-    vectors = {site: torch.randn(rows, 64, generator=draw) for site in setting.sites}
+    vectors = {site: torch.randn(rows, 64, generator=draw) for site in config.sites}
     named = tuple(Row(f"{user}{seed}-{n}", f"r{n}") for n in range(rows))
-    return Bank(vectors, torch.randn(rows, 64, generator=draw), named, setting.origin, setting.reading, setting.key)
+    return Bank(vectors, torch.randn(rows, 64, generator=draw), named, config.origin, config.reading, config.key)
 
 
 def plain_nll(loaded: LoadedModel, one: Exchange, written: Intervention | None) -> Tensor:

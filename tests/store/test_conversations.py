@@ -45,7 +45,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def talks(store):
-    return store.dialogues
+    return store.conversations
 
 
 def talk(talks, user, name, *texts, system=None):
@@ -63,12 +63,12 @@ def test_turns_come_back_as_they_were(tmp_path_factory, turns, system):
     kept = [Turn(number, *fields) for number, fields in enumerate(turns)]
     folder = tmp_path_factory.mktemp("store")
     with Store(folder) as store:
-        store.dialogues.open("u", "c", system=system, when=START)
+        store.conversations.open("u", "c", system=system, when=START)
         for turn in kept:
-            store.dialogues.add("u", "c", turn)
+            store.conversations.add("u", "c", turn)
     with Store(folder) as store:
-        assert store.dialogues.turns("u", "c") == kept
-        (entry,) = store.dialogues.list("u")
+        assert store.conversations.turns("u", "c") == kept
+        (entry,) = store.conversations.list("u")
         times = [turn.when for turn in kept if turn.when]
         assert (entry.system, entry.turns, entry.next) == (system, len(kept), len(kept))
         assert (entry.begun, entry.last) == (START, max(times, default=None))
@@ -94,9 +94,9 @@ INSTRUCTIONS = st.builds(
 def test_instructions_come_back_as_they_were(tmp_path_factory, one):
     direct = replace(one, id="j", conversation="", turn=None)
     with Store(tmp_path_factory.mktemp("store")) as store:
-        talk(store.dialogues, "u", "c", "hello")
-        store.dialogues.put("u", one, direct)
-        assert store.dialogues.instructions("u", None) == [one, direct]
+        talk(store.conversations, "u", "c", "hello")
+        store.conversations.put("u", one, direct)
+        assert store.conversations.instructions("u", None) == [one, direct]
 
 
 def test_opening_again_keeps_what_is_there(talks):
@@ -138,14 +138,14 @@ def test_only_the_next_number_is_taken(talks):
 
 
 def test_two_threads_cant_interleave_silently(store):
-    store.dialogues.open("u", "c", when=START)
+    store.conversations.open("u", "c", when=START)
     wins, refusals, go = [], [], threading.Barrier(2)
 
     def write(name):
         for number in range(25):
             go.wait()
             try:
-                store.dialogues.add("u", "c", Turn(number, "user", f"{name} {number}"))
+                store.conversations.add("u", "c", Turn(number, "user", f"{name} {number}"))
                 wins.append(f"{name} {number}")
             except InputError:
                 refusals.append(name)
@@ -156,7 +156,7 @@ def test_two_threads_cant_interleave_silently(store):
     for thread in threads:
         thread.join()
     assert len(wins) == len(refusals) == 25
-    assert [turn.text for turn in store.dialogues.turns("u", "c")] == wins
+    assert [turn.text for turn in store.conversations.turns("u", "c")] == wins
 
 
 def test_kill_between_two_turns_loses_nothing_acknowledged(tmp_path):
@@ -165,7 +165,7 @@ def test_kill_between_two_turns_loses_nothing_acknowledged(tmp_path):
         from datetime import UTC, datetime
         from penchant.history.dialogue import Turn
         from penchant.store import Store
-        talks = Store(sys.argv[1]).dialogues
+        talks = Store(sys.argv[1]).conversations
         talks.open("u", "c", when=datetime.now(UTC))
         for number in range(10**6):
             talks.add("u", "c", Turn(number, ("user", "assistant")[number % 2], f"turn {number} " * 50))
@@ -178,11 +178,11 @@ def test_kill_between_two_turns_loses_nothing_acknowledged(tmp_path):
     writer.send_signal(signal.SIGKILL)
     told = max([told, *map(int, writer.communicate(timeout=60)[0].split("\n")[:-1])])
     with Store(tmp_path) as store:
-        kept = store.dialogues.turns("u", "c")
+        kept = store.conversations.turns("u", "c")
         assert len(kept) - 1 in (told, told + 1)
         assert [turn.text for turn in kept] == [f"turn {number} " * 50 for number in range(len(kept))]
-        assert store.dialogues.open("u", "c", when=START).next == len(kept)
-        store.dialogues.add("u", "c", Turn(len(kept), "user", "on we go"))
+        assert store.conversations.open("u", "c", when=START).next == len(kept)
+        store.conversations.add("u", "c", Turn(len(kept), "user", "on we go"))
 
 
 def test_a_missing_answer_is_seen(talks):
@@ -284,22 +284,22 @@ def test_who_and_what_isnt_there(store, talks):
 
 @pytest.mark.parametrize("name", ["'; DROP TABLE turns; --", '"%_\\', "../../etc/passwd", "🐝" * 1000, "a/b"])
 def test_any_printable_id_will_do(store, name):
-    talk(store.dialogues, name, name, "hello")
-    talk(store.dialogues, name, "other", "hello")
-    store.dialogues.put(name, Instruction(name, "Rhyme.", name, 0))
+    talk(store.conversations, name, name, "hello")
+    talk(store.conversations, name, "other", "hello")
+    store.conversations.put(name, Instruction(name, "Rhyme.", name, 0))
     store.add(name, [Record("x", meta={"conversation": name, "turn": 0}), Record("y", id="y")])
     folder = store.conversation_dir(name, name)
     assert folder.resolve().parent == folder.parent
     assert folder.parents[1] == store.directory / "episodes"
-    assert [entry.id for entry in store.dialogues.list(name)][-1] == name
-    store.dialogues.forget(name, name)
-    assert [entry.id for entry in store.dialogues.list(name)] == ["other"]
+    assert [entry.id for entry in store.conversations.list(name)][-1] == name
+    store.conversations.forget(name, name)
+    assert [entry.id for entry in store.conversations.list(name)] == ["other"]
     assert [record.id for record in store.history(name)] == ["y"]
 
 
 @pytest.mark.parametrize("name", ["", "a\x00b", "half \ud800", "x" * 1001, "two\nlines"])
 def test_ids_that_cant_be_used(store, name):
-    talks = store.dialogues
+    talks = store.conversations
     talk(talks, "u", "c", "hello")
     for use in (
         lambda: talks.open("u", name, when=START),
@@ -318,7 +318,7 @@ def test_ids_that_cant_be_used(store, name):
 
 
 def test_what_cant_be_stored_is_named(store):
-    talks = store.dialogues
+    talks = store.conversations
     with pytest.raises(InputError, match=r"the system prompt of conversation 'c' can't be stored .*whole characters"):
         talks.open("u", "c", system="half \ud83d", when=START)
     with pytest.raises(InputError, match="begins at a time without a zone"):
@@ -369,9 +369,9 @@ def test_a_store_of_the_old_schema_is_brought_up_to_date(tmp_path):
             assert store.history("kim").records == tuple(records)
             assert list(store.users()) == [UserEntry("empty", 0), UserEntry("kim", 9)]
             assert store.add("kim", records).unchanged == 9
-            assert store.dialogues.list("kim") == []
+            assert store.conversations.list("kim") == []
     with Store(tmp_path) as store:
-        talk(store.dialogues, "kim", "c", "hello")
+        talk(store.conversations, "kim", "c", "hello")
         assert store.forget("kim").records == 9
 
 
@@ -380,10 +380,10 @@ def test_a_busy_store_is_named_and_nothing_is_kept_by_halves(tmp_path, monkeypat
         pass
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     with Store(tmp_path) as store, sqlite3.connect(tmp_path / "penchant.db", isolation_level=None) as raw:
-        store.dialogues.open("u", "c", when=START)
+        store.conversations.open("u", "c", when=START)
         raw.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="another process held it"):
-            store.dialogues.add("u", "c", said("x")[0])
+            store.conversations.add("u", "c", said("x")[0])
         raw.execute("ROLLBACK")
-        store.dialogues.add("u", "c", said("x")[0])
-        assert store.dialogues.turns("u", "c") == said("x")
+        store.conversations.add("u", "c", said("x")[0])
+        assert store.conversations.turns("u", "c") == said("x")

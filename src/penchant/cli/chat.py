@@ -158,14 +158,14 @@ def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
         return name
     if not resume:
         return ""
-    entries = store.dialogues.list(user)
+    entries = store.conversations.list(user)
     if not entries:
         raise InputError(f"user {user!r} has no conversation to go on with: leave --resume out to begin one")
     return next((entry for entry in entries if entry.turns), entries[0]).id
 
 
 def _list(store: Store, user: str, as_json: bool) -> None:
-    entries = store.dialogues.list(user)
+    entries = store.conversations.list(user)
     rows = [
         {
             "name": one.id,

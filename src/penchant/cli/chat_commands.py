@@ -11,7 +11,7 @@ from rich.text import Text
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.output import stderr
-from penchant.conversation.session import Forgotten, Said
+from penchant.conversation.session import ChatAnswer, ErasedTurns
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
@@ -45,10 +45,10 @@ def run(session: Session, person: Person, line: str) -> None:
     COMMANDS[name].run(session, person, rest.strip())
 
 
-def respond(session: Session, said: Said | None) -> None:
+def respond(session: Session, said: ChatAnswer | None) -> None:
     """What is told below an answer."""
     if said is not None:
-        for line in views.learned(said.given, said.ended, said.learnt):
+        for line in views.learned(said.given, said.ended, said.records):
             stderr.print(line)
         stderr.print(views.summary(said) if said.text else "[yellow]the model said nothing; /retry asks again[/]")
     elif session.conversation.exchanges[-1].assistant is None:
@@ -85,19 +85,19 @@ def _instructions(session: Session, person: Person, rest: str) -> None:
     if verb in {"", "all"}:
         if given:
             raise InputError(f"/instructions all takes nothing more, not {given!r}")
-        known = conversation.notebook.written if verb else ()
+        known = conversation.instruction_store.all if verb else ()
         views.show(views.instructions(conversation.instructions, session.name, known))
     elif verb == "add":
-        made = conversation.notebook.write(given)
+        made = conversation.instruction_store.add(given)
         stderr.print(Text(f"+ {sanitize(made.text)}", style="green"))
     elif verb == "edit":
         number, _, text = given.partition(" ")
         old = _numbered(conversation.instructions, number)
-        made = conversation.notebook.amend(old.id, text)
+        made = conversation.instruction_store.edit(old.id, text)
         stderr.print(Text(f"+ {sanitize(made.text)}", style="green"))
         stderr.print(Text.assemble(("- ", "yellow"), (sanitize(old.text), "strike")))
     elif verb == "end":
-        ended = conversation.notebook.end(_numbered(conversation.instructions, given).id)
+        ended = conversation.instruction_store.end(_numbered(conversation.instructions, given).id)
         stderr.print(Text.assemble(("- ", "yellow"), (sanitize(ended.text), "strike")))
     else:
         raise InputError(f"/instructions {verb}: expected add TEXT, edit N TEXT, end N, all, or nothing")
@@ -126,7 +126,7 @@ def _history(session: Session, person: Person, rest: str) -> None:
 def _search(session: Session, person: Person, rest: str) -> None:
     if not rest:
         raise InputError("/search needs some words to look for")
-    views.show(views.found(session.store.dialogues.search(session.user, rest)))
+    views.show(views.found(session.store.conversations.search(session.user, rest)))
 
 
 def _forget(session: Session, person: Person, rest: str) -> None:
@@ -153,8 +153,8 @@ def _forget_conversation(session: Session, person: Person) -> None:
     conversation = session.conversation
     if not _agreed(person, f"Erase this whole conversation ({views.counted(len(conversation.turns), 'turn')})?"):
         return
-    given = tuple(one for one in conversation.notebook.written if one.conversation == session.name)
-    erased = Forgotten(conversation.turns, given, session.erase())
+    given = tuple(one for one in conversation.instruction_store.all if one.conversation == session.name)
+    erased = ErasedTurns(conversation.turns, given, session.erase())
     person.forget()
     _tell(erased)
 
@@ -166,7 +166,7 @@ def _agreed(person: Person, question: str) -> bool:
     return False
 
 
-def _tell(erased: Forgotten) -> None:
+def _tell(erased: ErasedTurns) -> None:
     numbers = ", ".join(str(turn.number) for turn in erased.turns)
     parts = [f"erased: {views.counted(len(erased.turns), 'turn')}" + (f" ({numbers})" if numbers else "")]
     parts.append(views.counted(len(erased.instructions), "instruction"))
@@ -189,7 +189,7 @@ def _retry(session: Session, person: Person, rest: str) -> None:
 
 def _resume(session: Session, person: Person, rest: str) -> None:
     if not rest:
-        views.show(views.conversations(session.store.dialogues.list(session.user)))
+        views.show(views.conversations(session.store.conversations.list(session.user)))
         return
     session.go(rest)
     resumed(session)

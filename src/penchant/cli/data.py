@@ -164,8 +164,8 @@ def show_user(context: typer.Context, user: User, store: StoreOption = None, as_
     with _opened(context, store) as opened:
         history = opened.history(user)
         indexed = opened.index_dir(user).is_dir()
-        talks = opened.dialogues.list(user)
-        standing = [one for one in opened.dialogues.instructions(user, None) if one.stands]
+        talks = opened.conversations.list(user)
+        standing = [one for one in opened.conversations.instructions(user, None) if one.active]
     times = [record.when for record in history if record.when]
     document = {
         "user": user,
@@ -208,7 +208,7 @@ def forget_user(
 ) -> None:
     """Erase a user and everything kept for the user; prints a receipt."""
     with _opened(context, store) as opened:
-        kept = f"{opened.count(user):,} records and {len(opened.dialogues.list(user)):,} conversations"
+        kept = f"{opened.count(user):,} records and {len(opened.conversations.list(user)):,} conversations"
         if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.directory} for good?"):
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
         with stderr.status("Erasing, and looking for what is left"):
@@ -232,7 +232,7 @@ def export_user(
 ) -> None:
     """Give a user's records back as JSON Lines that `penchant import jsonl` reads; or the conversations."""
     with _opened(context, store) as opened:
-        lines = opened.dialogues.export(user) if conversations else opened.export(user)
+        lines = opened.conversations.export(user) if conversations else opened.export(user)
         what = "lines" if conversations else "records"
         if out is not None:
             count = write_lines(out, lines)

@@ -19,13 +19,13 @@ from penchant.cli.output import JsonOption, StoreOption, emit, encoding_bar, ope
 from penchant.compression.profile import Profile
 from penchant.compression.registry import COMPRESSORS
 from penchant.errors import InputError
+from penchant.folders import cache_folder
 from penchant.history.jsonl import load_history
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.marking.heatmap import heatmap_html
 from penchant.marking.marks import Marks
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
-from penchant.models.cache import models_directory
 from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
 from penchant.steering.apply.context import EMPHASIS
 from penchant.steering.formats import read
@@ -233,7 +233,7 @@ def _file_user(path: Path) -> str:
 
 
 def _cached(area: str) -> Callable[[str], Path]:
-    return lambda user: models_directory().parent / area / hashlib.sha256(user.encode()).hexdigest()
+    return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
 def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:

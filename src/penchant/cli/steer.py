@@ -22,13 +22,13 @@ from penchant.steering.apply.similarity import Similarity
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.feedback import add_feedback
 from penchant.steering.fit.plot import plot_effects
-from penchant.steering.fit.report import Report
+from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import PAIRS
 from penchant.steering.formats import export as write_export
 from penchant.steering.formats import formats
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.basis import RANK
-from penchant.steering.storage.fitted_state import in_store, summaries
+from penchant.steering.storage.fitted_state import paths_in_store, summaries
 from penchant.steering.storage.quantization import Storage
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steering of the model by a user's own answers.")
@@ -112,7 +112,7 @@ def fit_command(
             progress=progress,
         )
     if plot is not None:
-        plot_effects(report.setting, plot)
+        plot_effects(report.config, plot)
     document = {**report.as_dict(), "plot": None if plot is None else str(plot)}
     emit(document, as_json, lambda: _show_report(report))
 
@@ -122,7 +122,7 @@ def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOp
     """What is kept of a user's steering, and what is written for the user."""
     with open_store(store) as opened:
         opened.count(user)  # there is such a user
-        found = summaries(in_store(opened, user))
+        found = summaries(paths_in_store(opened, user))
         feedback = len(_contrasts(opened, user).contrasts(["feedback"]))
 
     def show() -> None:
@@ -209,7 +209,7 @@ def export_command(
 
 
 def _contrasts(store: Any, user: str) -> ContrastFile:
-    return ContrastFile(in_store(store, user).contrasts, user)
+    return ContrastFile(paths_in_store(store, user).contrasts, user)
 
 
 @contextmanager
@@ -233,30 +233,30 @@ def _nats(gain: float | None) -> str:
     return "none" if gain is None else f"{gain:+.3f} nats a token"
 
 
-def _show_report(report: Report) -> None:
-    setting, checked = report.setting, report.checked
-    layers = " ".join(dict.fromkeys(str(site.layer) for site in setting.sites))
-    kinds = ", ".join(dict.fromkeys(site.kind for site in setting.sites))
-    whom = f"{setting.users} other users" if report.shared else "the user's own answers"
+def _show_report(report: FitReport) -> None:
+    config, validation = report.config, report.validation
+    layers = " ".join(dict.fromkeys(str(site.layer) for site in config.sites))
+    kinds = ", ".join(dict.fromkeys(site.kind for site in config.sites))
+    whom = f"{config.users} other users" if report.shared else "the user's own answers"
     written = {"own": "the user's own vectors", "population": "what helps everyone", "none": "nothing"}
     chosen = report.chosen
     rows = [
-        ("method", setting.method),
+        ("method", config.method),
         ("layer", f"{layers} ({kinds})"),
         ("strength", "0" if chosen is None else f"{chosen.strength:g}"),
         (f"gain on {whom}", _nats(report.gain)),
     ]
-    if checked.answers:
+    if validation.answers:
         rows += [
-            (f"gain on {checked.answers} held-out answers of the user", _nats(checked.own)),
-            ("gain there by what helps everyone", _nats(checked.common)),
+            (f"gain on {validation.answers} held-out answers of the user", _nats(validation.own)),
+            ("gain there by what helps everyone", _nats(validation.common)),
         ]
     rows += [
         ("samples", f"{report.samples} ({report.read} read now)"),
         ("bytes", f"{report.bytes:,} ({report.storage})"),
-        ("compared by", COMPARED[setting.similarity]),
-        *([("half-life", f"{aged:g} days")] if (aged := setting.aggregation.half_life) is not None else []),
-        ("written for this user", written[checked.level] + (f": {checked.reason}" if checked.reason else "")),
+        ("compared by", COMPARED[config.similarity]),
+        *([("half-life", f"{aged:g} days")] if (aged := config.aggregation.half_life) is not None else []),
+        ("written for this user", written[validation.level] + (f": {validation.reason}" if validation.reason else "")),
     ]
     table = Table(box=None, show_header=False)
     for name, value in rows:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.history.records import History
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.text.unicode import sanitize
 
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
@@ -46,7 +46,7 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
     Records are counted each on its own, as they are encoded. The last `remember` answers are kept under a digest of
     the texts; no text is held.
     """
-    known: Memo[int] = Memo(remember)
+    known: LRU[int] = LRU(remember)
 
     def count(history: History) -> int:
         bodies = [sanitize(record.body) for record in history]

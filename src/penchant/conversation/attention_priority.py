@@ -7,22 +7,28 @@ from contextlib import AbstractContextManager, nullcontext
 from penchant.conversation.context import Context
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import Step
-from penchant.steering.methods.attention_bias import Emphasis, Heads, emphasis_on, emphasised, retrieval_heads
+from penchant.steering.apply.context import StepContext
+from penchant.steering.methods.attention_bias import (
+    AttentionBias,
+    Heads,
+    attention_bias_on,
+    biased_attention,
+    retrieval_heads,
+)
 from penchant.text.unicode import sanitize
 
-NATS = 1.0
+DEFAULT_NATS = 1.0
 
 
-def priority(
+def attention_priority(
     loaded: LoadedModel,
     prompt: str,
     context: Context,
     calibration: Calibration,
     *,
-    nats: float = NATS,
+    nats: float = DEFAULT_NATS,
     heads: Heads | None = None,
-) -> Step:
+) -> StepContext:
     """What each step of an answer is made in: the instructions in `context` get `nats` more attention, in the logits,
     from the question on. Everything before the question is read as without it, so a cached prompt stays good.
 
@@ -34,15 +40,17 @@ def priority(
         return nullcontext
     chosen = retrieval_heads(calibration) if heads is None else heads
 
-    def step(emphasis: Emphasis = found) -> AbstractContextManager[None]:
-        return emphasised(loaded.model, [emphasis], chosen)
+    def step(emphasis: AttentionBias = found) -> AbstractContextManager[None]:
+        return biased_attention(loaded.model, [emphasis], chosen)
 
     return step
 
 
-def instruction_emphasis(loaded: LoadedModel, prompt: str, context: Context, nats: float = NATS) -> Emphasis | None:
-    """The emphasis that `priority` puts on the instructions; None where it does nothing."""
+def instruction_emphasis(
+    loaded: LoadedModel, prompt: str, context: Context, nats: float = DEFAULT_NATS
+) -> AttentionBias | None:
+    """The bias that `attention_priority` puts on the instructions; None where it does nothing."""
     lines = [f"{number}. {sanitize(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
     # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
-    return emphasis_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)
+    return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from threading import RLock
 
 import numpy as np
 import numpy.typing as npt
+from cachetools import LRUCache
 
 from penchant.conversation.context import Dialogue
 from penchant.history.dialogue import Exchange, Turn
@@ -71,12 +71,12 @@ class Episodes:
         return range(middle, end) if answer else range(start, middle)
 
 
-class OpenEpisodes:
+class EpisodeCache:
     """The episodes of many conversations, by `Dialogue.key`. Safe to use from several threads."""
 
     def __init__(self, unit: Unit = "sentence") -> None:
         self._unit = unit
-        self._open: OrderedDict[str, Episodes] = OrderedDict()
+        self._open: LRUCache[str, Episodes] = LRUCache(CONVERSATIONS)
         self._lock = RLock()
 
     def of(self, dialogue: Dialogue) -> Episodes:
@@ -84,11 +84,7 @@ class OpenEpisodes:
         if not dialogue.key:
             return Episodes("", self._unit)
         with self._lock:
-            found = self._open.pop(dialogue.key, None) or Episodes(dialogue.key, self._unit)
-            self._open[dialogue.key] = found
-            while len(self._open) > CONVERSATIONS:
-                self._open.popitem(last=False)
-            return found
+            return self._open.setdefault(dialogue.key, Episodes(dialogue.key, self._unit))
 
     def forget(self, key: str) -> None:
         with self._lock:

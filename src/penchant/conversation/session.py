@@ -11,16 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penchant.compression.profile import Profile
-from penchant.conversation.attention_priority import priority
+from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.facts import records_of
-from penchant.conversation.instructions.store import Notebook
+from penchant.conversation.instructions.store import InstructionStore
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import count_prompt, generate_stream, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import Step, in_steps
+from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
 
@@ -33,22 +33,22 @@ NOTHING: Learned = ((), (), ())
 
 
 @dataclass(frozen=True)
-class Said:
+class ChatAnswer:
     """The model's answer. number: its turn's place in the conversation (None: nothing was said, so nothing is kept).
     context: what it stood on. given, ended: instructions that the user's turn gave, and those that no longer stand
-    since. learnt: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
+    since. records: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
 
     text: str
     number: int | None
     context: Context
     given: tuple[Instruction, ...] = ()
     ended: tuple[Instruction, ...] = ()
-    learnt: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class ErasedTurns:
     """What was erased: turns, instructions given in them, and ids of the records that they had become."""
 
     turns: tuple[Turn, ...]
@@ -101,10 +101,10 @@ class Conversation:
         self._next = 0
         self.system = system or ""
         if store is not None:
-            opened = store.dialogues.open(user, name, system=system, when=_now())
+            opened = store.conversations.open(user, name, system=system, when=_now())
             self.system, self._next = opened.system or "", opened.next
-            self._turns = store.dialogues.turns(user, name)
-        self.notebook = Notebook(name, store, user)
+            self._turns = store.conversations.turns(user, name)
+        self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
             self._learn(self._turns[-1])  # a crash may have come between the turn and this
 
@@ -125,23 +125,23 @@ class Conversation:
     def instructions(self) -> tuple[Instruction, ...]:
         """Those to be followed now, in the order they were given; the user's lasting ones of other conversations among
         them."""
-        self.notebook.end_overdue(self._turns, _now())
-        return self.notebook.in_force
+        self.instruction_store.expire(self._turns, _now())
+        return self.instruction_store.in_force
 
-    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Said:
+    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
         """The answer to the user's turn; greedy by default. sampling: temperature, seed.
 
         Raises `InputError` for an empty turn, or one that alone is over the budget: nothing is kept of it.
         """
         *_, said = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
-        assert isinstance(said, Said)  # what every stream ends with
+        assert isinstance(said, ChatAnswer)  # what every stream ends with
         return said
 
     def stream(
         self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
-    ) -> Iterator[str | Said]:
-        """`say`, piece by piece, and at the end the whole `Said`. Closing it early, or an interrupt, keeps what was
-        said until then, marked as stopped."""
+    ) -> Iterator[str | ChatAnswer]:
+        """`say`, piece by piece, and at the end the whole `ChatAnswer`. Closing it early, or an interrupt, keeps the
+        answer so far, marked as stopped."""
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
             self._check_room(text, max_new_tokens)
@@ -152,7 +152,7 @@ class Conversation:
             sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
             yield from self._answer(turn, past, learned, seconds, **sampling)
 
-    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | Said]:
+    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
         """Answers the last turn again, as `stream`: one whose answer is missing, or was stopped. The new answer takes
         the stopped one's place. Raises `InputError` where there is no such turn."""
         with self._lock:
@@ -165,7 +165,7 @@ class Conversation:
 
     def _answer(
         self, turn: Turn, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
-    ) -> Iterator[str | Said]:
+    ) -> Iterator[str | ChatAnswer]:
         with _timed(seconds, "notes"):
             notes = self._notes(turn.text) if self._notes is not None else None
         with _timed(seconds, "context"):
@@ -177,7 +177,7 @@ class Conversation:
         with _timed(seconds, "answer"):
             try:
                 made = generate_stream(self.loaded, prompt, **sampling)
-                for piece in in_steps(made, self._step(prompt, context)):
+                for piece in wrapped_stream(made, self._step(prompt, context)):
                     pieces.append(piece)
                     yield piece
                 finished = True
@@ -186,7 +186,7 @@ class Conversation:
                 number = self._next if answer else None  # without a word the answer is missing
                 if answer:
                     self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
-        yield Said(answer, number, context, *learned, seconds)
+        yield ChatAnswer(answer, number, context, *learned, seconds)
 
     def context(self, text: str) -> Context:
         """What would stand before the model if the user said `text`; nothing is kept."""
@@ -194,7 +194,7 @@ class Conversation:
         dialogue = Dialogue(self.exchanges, self.instructions, self.system, notes, self.key)
         return self.memory.context(dialogue, text, self.budget)
 
-    def forget(self, numbers: Sequence[int]) -> Forgotten:
+    def forget(self, numbers: Sequence[int]) -> ErasedTurns:
         """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
         user's turn takes its answers along. Raises `InputError` for a turn that isn't there, and erases nothing
         then."""
@@ -207,20 +207,20 @@ class Conversation:
             names = [turn.number for turn in gone]
             records: tuple[str, ...] = ()
             if self.store is not None:
-                records = self.store.dialogues.forget_turns(self.user, self.name, names)
+                records = self.store.conversations.forget_turns(self.user, self.name, names)
             self._turns = [turn for turn in self._turns if turn not in gone]
-            before = self.notebook.written
-            self.notebook.forget(names)
-            left = {one.id for one in self.notebook.written}
+            before = self.instruction_store.all
+            self.instruction_store.forget(names)
+            left = {one.id for one in self.instruction_store.all}
             self.memory.forget(self.key)
-            return Forgotten(gone, tuple(one for one in before if one.id not in left), records)
+            return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
 
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
         """Turns of all of the user's conversations that a query's words find, best first. Raises `InputError` without
         a store."""
         if self.store is None:
             raise InputError("only conversations in a store can be searched: pass a store")
-        return self.store.dialogues.search(self.user, query, limit)
+        return self.store.conversations.search(self.user, query, limit)
 
     def _check_room(self, text: str, max_new_tokens: int) -> None:
         tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
@@ -235,7 +235,7 @@ class Conversation:
     def _learn(self, turn: Turn) -> Learned:
         """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
         again changes nothing."""
-        given, ended = self.notebook.read(self._turns, self.detector)
+        given, ended = self.instruction_store.update(self._turns, self.detector)
         if self.store is None:
             return given, ended, ()
         spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]
@@ -246,14 +246,14 @@ class Conversation:
 
     def _add(self, turn: Turn) -> None:
         if self.store is not None:
-            self.store.dialogues.add(self.user, self.name, turn)
+            self.store.conversations.add(self.user, self.name, turn)
         self._turns.append(turn)
         self._next = turn.number + 1
 
-    def _step(self, prompt: str, context: Context) -> Step:
+    def _step(self, prompt: str, context: Context) -> StepContext:
         if not self.priority or self.calibration is None or not context.instructions:
             return nullcontext
-        return priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
+        return attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
 
 
 def conversation_key(user: str, name: str) -> str:

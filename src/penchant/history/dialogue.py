@@ -79,5 +79,5 @@ class Instruction:
     ended_by: str | None = None
 
     @property
-    def stands(self) -> bool:
+    def active(self) -> bool:
         return self.ended is None

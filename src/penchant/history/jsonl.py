@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
 
 from penchant.errors import InputError, StoreError
+from penchant.files import atomic_write
 from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import History, Record
 
@@ -108,19 +109,15 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
     Returns the count. Raises `StoreError` when the file can't be written.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     count = 0
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as out:
+        with atomic_write(path) as part, part.open("w", encoding="utf-8", newline="\n") as out:
             for line in lines:
                 out.write(line + "\n")
                 count += 1
-        part.replace(path)
     except OSError as error:
         why = error.strerror or error
         raise StoreError(f"{path.name} can't be written: {why}; free space or choose another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
     return count
 
 

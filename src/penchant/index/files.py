@@ -6,7 +6,6 @@ A crash between the two leaves chunks that no manifest names; they are removed a
 from __future__ import annotations
 
 import json
-import os
 import uuid
 import zlib
 from collections.abc import Sequence
@@ -18,10 +17,12 @@ from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from penchant.files import PART, atomic_write, write_bytes
 from penchant.index.table import Chunk
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+_CHUNK = ".safetensors"
 
 
 class CorruptIndexError(Exception):
@@ -75,37 +76,37 @@ class IndexFiles:
         with FileLock(self.directory / ".lock"):
             entries = [self._entry(chunk) for chunk in chunks]
             document = {"format": FORMAT, "identity": self.identity, "chunks": entries}
-            _write_atomically(self.directory / MANIFEST, json.dumps(document).encode())
+            write_bytes(self.directory / MANIFEST, json.dumps(document).encode())
             named = {entry["file"] for entry in entries}
-            for stale in self.directory.glob("*.safetensors*"):
-                if stale.name not in named:
-                    stale.unlink(missing_ok=True)
+            for path in self._chunk_files():
+                if path.name not in named:
+                    path.unlink(missing_ok=True)
         self._written = list(zip(chunks, entries, strict=True))
 
     def remove(self) -> None:
         """Take the files away (that works on a full disk). Raises `OSError` where it isn't allowed."""
-        for path in (self.directory / MANIFEST, *self.directory.glob("*.safetensors*")):
+        for path in (self.directory / MANIFEST, *self._chunk_files()):
             path.unlink(missing_ok=True)
         self._written = []
+
+    def _chunk_files(self) -> list[Path]:
+        """Chunks, and what a killed process left of chunks and manifests."""
+        return [path for end in (_CHUNK, f"{_CHUNK}.partial", PART) for path in self.directory.glob(f"*{end}")]
 
     def _entry(self, chunk: Chunk) -> dict[str, Any]:
         for written, entry in self._written:
             if written is chunk and (self.directory / entry["file"]).exists():
                 return entry
-        name = f"{uuid.uuid4().hex}.safetensors"
+        name = f"{uuid.uuid4().hex}{_CHUNK}"
         tensors = {"keys": chunk.keys.contiguous(), "spans": torch.from_numpy(chunk.spans.copy())}
         if chunk.scale is not None:
             tensors["scale"] = chunk.scale.contiguous()
-        partial = self.directory / f"{name}.partial"
         try:
-            save_file(tensors, partial)
-            checksum = _checksum(partial)
-            _sync(partial)
-            partial.replace(self.directory / name)
+            with atomic_write(self.directory / name) as part:
+                save_file(tensors, part)
+                checksum = _checksum(part)
         except SafetensorError as error:
             raise OSError(f"can't write the attention index: {error}") from error
-        finally:
-            partial.unlink(missing_ok=True)
         records = [[key[0], key[1], rows] for key, rows in chunk.records]
         return {"file": name, "crc32": checksum, "records": records}
 
@@ -127,21 +128,3 @@ def _checksum(path: Path) -> int:
         while part := file.read(1 << 22):
             value = zlib.crc32(part, value)
     return value
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        partial.write_bytes(content)
-        _sync(partial)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

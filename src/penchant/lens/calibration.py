@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import ModelError
-from penchant.models.cache import models_directory
+from penchant.files import write_text
+from penchant.folders import cache_folder
 from penchant.models.loading import LoadedModel
 
 SHIPPED = Path(__file__).parent / "calibrations"
@@ -103,19 +103,14 @@ class Calibration:
 
 def user_calibrations() -> Path:
     """Where `heads discover` writes, and where calibrations are looked for before the shipped ones."""
-    return models_directory().parent / "calibrations"
+    return cache_folder() / "calibrations"
 
 
 def save_calibration(calibration: Calibration, path: Path) -> None:
     """Write the JSON file, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, **asdict(calibration)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_calibration(path: Path) -> Calibration:

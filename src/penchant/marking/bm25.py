@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 
 from penchant.history.records import History, Request, Segment
-from penchant.marking.incremental import Grown
-from penchant.marking.lru import Memo, digest
+from penchant.marking.incremental import IncrementalCache
+from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from penchant.text.terms import check_language
 
@@ -18,7 +19,7 @@ _HISTORIES_KEPT = 8
 def bm25(language: str | None = None) -> Marker:
     """A marker that scores segments by BM25 against the request's query (its task is not searched for).
 
-    language: a two-letter code, "none" for bare words, or nothing: guessed from the history's stop words. The
+    language: a two-letter code, "none" for bare words, or nothing: identified from the history. The
     indexes of the last 8 histories stay in memory. A request that shares no term with the history scores 0
     everywhere. No model runs: `history_tokens` is 0 (not measured).
 
@@ -28,7 +29,7 @@ def bm25(language: str | None = None) -> Marker:
     """
     if language not in (None, "none"):
         check_language(str(language))
-    indexes: Memo[TextIndex] = Memo(_HISTORIES_KEPT)
+    indexes: LRU[TextIndex] = LRU(_HISTORIES_KEPT)
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -46,7 +47,7 @@ def bm25(language: str | None = None) -> Marker:
     return mark
 
 
-def growing_bm25(kept: Grown[GrowingIndex]) -> Marker:
+def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
     """`bm25` for histories that grow at their end, as a conversation does: only new segments are read."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
@@ -60,6 +61,11 @@ def growing_bm25(kept: Grown[GrowingIndex]) -> Marker:
     return mark
 
 
-def growing_indexes() -> Grown[GrowingIndex]:
-    """What `growing_bm25` keeps its indexes in."""
-    return Grown(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
+def incremental_indexes() -> IncrementalCache[GrowingIndex]:
+    """What `incremental_bm25` keeps its indexes in."""
+    return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `bm25` of the registry."""
+    return bm25()

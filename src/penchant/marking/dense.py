@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from penchant.history.records import History, Request, Segment
-from penchant.marking.incremental import Grown
-from penchant.marking.lru import Memo, digest
+from penchant.marking.incremental import IncrementalCache
+from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
 from penchant.models.sentence_encoder import Embedded, Encoder, encoder_directory
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 _NO_TEXT = -1.0  # the lowest cosine there is
 
@@ -31,7 +35,7 @@ class Embeddings:
 
     def __init__(self, path: str | Path | None = None, keep: int = 50_000) -> None:
         self._directory = encoder_directory(path)
-        self._kept: Memo[Embedded] = Memo(keep)
+        self._kept: LRU[Embedded] = LRU(keep)
         self._encoder: list[Encoder] = []
         self._lock = Lock()
 
@@ -102,14 +106,14 @@ def dense(path: str | Path | None = None, *, keep: int = 50_000) -> Marker:
     return _marker(embed, rows_of)
 
 
-def growing_dense(embed: Embeddings, kept: Grown[Rows]) -> Marker:
+def incremental_dense(embed: Embeddings, kept: IncrementalCache[Rows]) -> Marker:
     """`dense` for histories that grow at their end, as a conversation does: only new segments are read."""
     return _marker(embed, kept.of)
 
 
-def growing_rows(embed: Embeddings) -> Grown[Rows]:
-    """What `growing_dense` keeps its vectors in."""
-    return Grown(lambda: Rows(embed), lambda rows, segments: rows.add(segments))
+def incremental_rows(embed: Embeddings) -> IncrementalCache[Rows]:
+    """What `incremental_dense` keeps its vectors in."""
+    return IncrementalCache(lambda: Rows(embed), lambda rows, segments: rows.add(segments))
 
 
 def _marker(embed: Embeddings, rows_of: Callable[[History, Sequence[Segment]], Rows]) -> Marker:
@@ -128,3 +132,8 @@ def _marker(embed: Embeddings, rows_of: Callable[[History, Sequence[Segment]], R
         )
 
     return mark
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `dense` of the registry."""
+    return dense()

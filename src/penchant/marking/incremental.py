@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import RLock
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 from penchant.history.records import History, Segment
 
@@ -13,13 +14,13 @@ T = TypeVar("T")
 _HISTORIES = 8
 
 
-class Grown(Generic[T]):
+class IncrementalCache(Generic[T]):
     """Keeps something that can be added to for each of the last histories, by their user. Segments that stay the same
     objects are compared by identity, so that finding out what is new costs next to nothing."""
 
     def __init__(self, make: Callable[[], T], add: Callable[[T, Sequence[Segment]], None]) -> None:
         self._make, self._add = make, add
-        self._kept: OrderedDict[str, tuple[tuple[Segment, ...], T]] = OrderedDict()
+        self._kept: LRUCache[str, tuple[tuple[Segment, ...], T]] = LRUCache(_HISTORIES)
         self._lock = RLock()
 
     def of(self, history: History, segments: Sequence[Segment]) -> T:
@@ -33,8 +34,6 @@ class Grown(Generic[T]):
                 self._add(made, wanted[len(known) :])
             if history.user:
                 self._kept[history.user] = wanted, made
-                while len(self._kept) > _HISTORIES:
-                    self._kept.popitem(last=False)
             return made
 
     def forget(self, user: str) -> None:

@@ -1,12 +1,13 @@
-"""A small thread-safe memory of the last results, so that a second request on the same history costs little."""
+"""A thread-safe cache of the results that were used last, so that a second request on the same history costs little."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable
 from threading import Lock
 from typing import Generic, TypeVar
+
+from cachetools import LRUCache
 
 V = TypeVar("V")
 
@@ -21,28 +22,21 @@ def digest(*parts: str) -> bytes:
     return state.digest()
 
 
-class Memo(Generic[V]):
-    """Keeps the `limit` values that were used last, in memory only. Keys are digests, never the text itself."""
+class LRU(Generic[V]):
+    """Keeps the `limit` values that were used last, in memory only. Keys are digests, never the text itself. Safe for
+    several threads."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: OrderedDict[bytes, V] = OrderedDict()
+        self._kept: LRUCache[bytes, V] = LRUCache(limit)
         self._lock = Lock()
 
     def get(self, key: bytes) -> V | None:
         with self._lock:
-            value = self._kept.get(key)
-            if value is not None:
-                self._kept.move_to_end(key)
-            return value
+            return self._kept.get(key)
 
     def put(self, items: Iterable[tuple[bytes, V]]) -> None:
         with self._lock:
-            for key, value in items:
-                self._kept[key] = value
-                self._kept.move_to_end(key)
-            while len(self._kept) > self._limit:
-                self._kept.popitem(last=False)
+            self._kept.update(items)
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -7,13 +7,13 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from penchant.errors import ModelError
+from penchant.folders import cache_folder
 
 MANIFEST = "penchant.json"
 STALE_SECONDS = 24 * 3600
@@ -22,17 +22,8 @@ HASHED_BYTES = 2 << 30
 
 
 def models_directory() -> Path:
-    """`$PENCHANT_CACHE/models`, else the platform's cache directory (XDG, Library/Caches, LOCALAPPDATA)."""
-    own = os.environ.get("PENCHANT_CACHE")
-    if own:
-        return Path(own).expanduser() / "models"
-    if sys.platform == "darwin":
-        root = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        root = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "penchant" / "models"
+    """`models` in the cache folder."""
+    return cache_folder() / "models"
 
 
 def publish(entry: Path, write: Callable[[Path], None]) -> None:

@@ -44,7 +44,7 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SteeringConfig:
     """method, model: its name and the fingerprint. scope: see `prompt_tail`. strength: what aggregated vectors are
     multiplied by. base: site -> [width], written to everyone, where gradients are taken ({}: nothing). population: site
     -> [width], what rows of users are held against ({}: zero). centre: [width of keys], what inputs share. caps: site
@@ -125,7 +125,7 @@ class Setting:
 
     def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
         """The setting as a safetensors file. sources: what it is derived from, where it lies in a user's folder: it
-        goes as a whole with any of them (history/store/derived.py)."""
+        goes as a whole with any of them (store/erasure/lineage.py)."""
         tensors = {"centre": self.centre}
         tensors |= {f"base {site}": vector for site, vector in self.base.items()}
         tensors |= {f"population {site}": vector for site, vector in self.population.items()}
@@ -144,23 +144,23 @@ class Setting:
         return save(tensors, header)
 
 
-def setting_name(method: str, model: str) -> str:
+def config_name(method: str, model: str) -> str:
     """File name of a method's setting for a model (fingerprint)."""
     return f"steering-{method}-{model[:16]}.safetensors"
 
 
-def save_setting(
-    directory: Path, setting: Setting, contributors: Sequence[Source], still: Callable[[], bool] | None = None
+def save_config(
+    directory: Path, config: SteeringConfig, contributors: Sequence[Source], still: Callable[[], bool] | None = None
 ) -> Path:
     """Write it under `<store>/shared/`: it is made of several users, and goes when one of them is erased.
 
     still: see `write_shared`. Raises `StoreError` when it can't be written, or a contributor is gone.
     """
-    name = setting_name(setting.method, setting.model)
-    return write_shared(directory, name, setting.to_bytes(), contributors, still)
+    name = config_name(config.method, config.model)
+    return write_shared(directory, name, config.to_bytes(), contributors, still)
 
 
-def read_setting(path: Path, method: str, model: str) -> Setting | None:
+def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
     """The setting in a file; None where there is none, or none of this method, model and format. Raises `StoreError`
     for damage."""
     if not path.is_file():
@@ -186,7 +186,7 @@ def read_setting(path: Path, method: str, model: str) -> Setting | None:
         about["effects"] = tuple(Effect(**effect) for effect in about["effects"])
         centre, axes = tensors["centre"], parts["axes"]
         basis = Basis(axes, tensors[_KEYS].float(), centre) if axes else None
-        return Setting(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
+        return SteeringConfig(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"the setting {path.name} is damaged ({error}): remove it and run `penchant steer fit`"

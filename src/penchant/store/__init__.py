@@ -1,15 +1,15 @@
 """Records and conversations of many users, in one database."""
 
 from penchant.store.conversation_list import ConversationEntry
-from penchant.store.conversations import Dialogues, FoundTurn
+from penchant.store.conversations import Conversations, FoundTurn
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.location import default_store
 from penchant.store.store import Counts, Store, UserEntry
 
 __all__ = [
     "ConversationEntry",
+    "Conversations",
     "Counts",
-    "Dialogues",
     "ErasureReceipt",
     "FoundTurn",
     "Store",

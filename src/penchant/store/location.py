@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from pathlib import Path
+
+from penchant.folders import data_folder
 
 DATABASE = "penchant.db"
 INDEXES = "indexes"
@@ -15,18 +16,6 @@ EPISODES = "episodes"
 def default_store() -> str:
     """$PENCHANT_STORE (a folder or a database URL), else the platform's folder for application data."""
     return os.environ.get("PENCHANT_STORE") or str(data_folder())
-
-
-def data_folder() -> Path:
-    """The platform's folder for Penchant's data (not made here)."""
-    home = Path.home()
-    if sys.platform == "darwin":
-        base = home / "Library" / "Application Support"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
-    return base / "penchant"
 
 
 def user_folder(user: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from penchant.files import write_text
 from penchant.lens.plot import HeadMap, plot_maps
 
 TITLES = {"recall_at_budget": "recall at budget", "auc": "AUC"}
@@ -22,9 +22,7 @@ def write_ablation(document: Mapping[str, Any], out: Path, name: str = "ablation
     paths = [out / f"{name}.json", out / f"{name}.md"]
     texts = [json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n", markdown(document)]
     for path, text in zip(paths, texts, strict=True):
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_text(path, text)
     if document["heads"]:
         for suffix in (".svg", ".png"):
             plot(document, paths[0].with_suffix(suffix))

@@ -24,7 +24,7 @@ from penchant.inference.kv_cache import cut, growing_cache
 from penchant.inference.runtime import steered
 from penchant.models.chat import PREFILL, end_tokens
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.attention_bias import Emphasis, Heads, emphasised
+from penchant.steering.methods.attention_bias import AttentionBias, Heads, biased_attention
 from penchant_lab.methods.method import Reply
 
 ROWS = 16
@@ -48,7 +48,7 @@ class Prompt:
     max_new_tokens: int = 0
     intervention: Intervention | None = None
     given: int = 0
-    emphasis: Emphasis | None = None
+    emphasis: AttentionBias | None = None
     heads: Heads = field(default_factory=dict)
 
     @property
@@ -150,7 +150,7 @@ class Answerer:
         steering = stack([one.intervention for one in prompts])
         model, emphases = self.loaded.model, [one.emphasis for one in prompts]
         heads = next((one.heads for one in prompts if one.emphasis is not None), {})
-        with steered(model, steering, [len(one.ids) for one in prompts]), emphasised(model, emphases, heads):
+        with steered(model, steering, [len(one.ids) for one in prompts]), biased_attention(model, emphases, heads):
             yield
 
     def _answers(

@@ -1,4 +1,4 @@
-"""Figures of a detector: of turns, of the spans that it finds, of ledgers, and on MT-Eval."""
+"""Figures of a detector: of turns, of the spans that it finds, of sequences of turns, and on MT-Eval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from penchant.conversation.context import Detector
-from penchant.conversation.instructions.ledger import replay
+from penchant.conversation.instructions.store import InstructionStore
 from penchant.history.dialogue import Instruction, Turn
 from penchant_lab.instructions.labels import Row, spans
 from penchant_lab.instructions.standing_wordings import WORDINGS
@@ -85,15 +85,19 @@ def measure(detect: Detector, data: Sequence[Row]) -> Row:
 
 
 def superseded(detect: Detector, data: Sequence[Row]) -> list[int]:
-    """How many sequences end with the ledger that they should, of how many."""
+    """How many sequences end with the instructions that they should, of how many."""
     right = 0
     for row in data:
         turns: list[Turn] = []
         for text in row["turns"]:
             turns += [Turn(len(turns), "user", text), Turn(len(turns) + 1, "assistant", "Fine.")]
-        ledger = replay(turns, detect, "c")
-        places = {one.id: place for place, one in enumerate(ledger)}
-        got = [[one.text, "stands" if one.stands else places.get(str(one.ended_by), one.ended_by)] for one in ledger]
+        instructions = InstructionStore("c")
+        instructions.replay(turns, detect)
+        index = {one.id: at for at, one in enumerate(instructions.all)}
+        got = [
+            [one.text, "stands" if one.active else index.get(str(one.ended_by), one.ended_by)]
+            for one in instructions.all
+        ]
         right += got == [[one["text"], one["outcome"]] for one in row["ledger"]]
     return [right, len(data)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError, ModelError
+from penchant.files import write_text
+from penchant.folders import cache_folder
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
 from penchant.index.attention import Progress
@@ -23,7 +24,6 @@ from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.joint import Joint, Pass, asked, joint_passes, seeing_layers
 from penchant.marking.marks import FloatArray, Marker, Marks
-from penchant.models.cache import models_directory
 
 INSTRUCTION = "Here is what a person wrote and did in the past:\n"
 QUESTION = "\nAnswer the following question in a few words, based on what is written above: {asked}\nAnswer:"
@@ -175,7 +175,7 @@ def fitted_probe(
         known.append([(q.request.query, q.request.task, q.evidence) for q in one.questions])
     digest = hashlib.sha256(json.dumps(known).encode()).hexdigest()[:16]
     name = lens.loaded.name.replace("/", "--")
-    path = (directory or models_directory().parent / "probes") / f"sentinel-{name}-{digest}.json"
+    path = (directory or cache_folder() / "probes") / f"sentinel-{name}-{digest}.json"
     if path.is_file():
         return read_probe(path)
     probe = fit_probe(lens, labelled, limit=limit, seed=seed, block=block, unit=unit, progress=progress)
@@ -186,12 +186,7 @@ def fitted_probe(
 def save_probe(probe: Probe, path: Path) -> None:
     """Write the JSON file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(json.dumps({"format": VERSION, **asdict(probe)}, indent=1) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(path, json.dumps({"format": VERSION, **asdict(probe)}, indent=1) + "\n")
 
 
 def read_probe(path: Path) -> Probe:

@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from penchant.history.records import History, Request, Segment
-from penchant.marking.lru import Memo, digest
+from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import FloatArray, Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 
 _BLOCK = 1024
@@ -31,7 +32,7 @@ def surprisal(loaded: LoadedModel, *, block: int = _BLOCK, keep: int = 10_000) -
     the lowest score of the others (0 when there are none). The figures of the last `keep` records stay in memory
     under a hash of their text. `history_tokens` counts the records' tokens, without special ones.
     """
-    kept: Memo[_Surprise] = Memo(keep)
+    kept: LRU[_Surprise] = LRU(keep)
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -160,3 +161,8 @@ def _run(loaded: LoadedModel, batch: Sequence[_Piece]) -> npt.NDArray[np.float32
     ]
     surprise: npt.NDArray[np.float32] = torch.stack(found).cpu().numpy()
     return surprise
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `surprisal` of the registry."""
+    return surprisal(resources.loaded)

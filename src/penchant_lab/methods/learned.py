@@ -17,6 +17,7 @@ from typing import TypeVar
 from safetensors import safe_open
 from safetensors.torch import save
 
+from penchant.files import write_bytes
 from penchant.history.records import History
 from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import Exchange
@@ -133,11 +134,11 @@ class Learning:
                 f"{first_words(pair.request.query, DONOR_WORDS)}\n{first_words(pair.answer, DONOR_WORDS)}"
                 for pair in shots
             )
-            prompts.append(prompt_ids(self.steering.loaded, self.steering.wording(notes or None, asked.request)))
+            prompts.append(prompt_ids(self.steering.loaded, self.steering.template(notes or None, asked.request)))
         return prompts
 
     def _exchanges(self, pairs: Sequence[Pair]) -> list[Exchange]:
-        return [exchange_of(self.steering.loaded, pair, self.steering.wording) for pair in pairs]
+        return [exchange_of(self.steering.loaded, pair, self.steering.template) for pair in pairs]
 
     @property
     def _layers(self) -> range:
@@ -195,11 +196,9 @@ def _recipe(model: str) -> dict[str, str]:
 
 
 def _write(path: Path, offsets: Offsets, model: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
     about = _recipe(model) | {"heads": json.dumps(offsets.heads)}
-    part.write_bytes(save({"vectors": offsets.vectors.contiguous()}, about))
-    part.replace(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, save({"vectors": offsets.vectors.contiguous()}, about))
 
 
 def _read(path: Path, model: str) -> Offsets | None:

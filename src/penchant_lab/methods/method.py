@@ -10,7 +10,7 @@ from typing import Protocol
 from penchant.history.records import History, Segment
 from penchant.inference.intervention import Intervention
 from penchant.marking.marks import FloatArray
-from penchant.steering.methods.attention_bias import Emphasis, Heads
+from penchant.steering.methods.attention_bias import AttentionBias, Heads
 from penchant_lab.bench.items import Item
 
 
@@ -52,7 +52,7 @@ class Notes:
     reply: Reply | None = None
     intervention: Intervention | None = None
     messages: tuple[dict[str, str], ...] | None = None
-    emphasis: Emphasis | None = None
+    emphasis: AttentionBias | None = None
     heads: Heads = field(default_factory=dict)
 
 

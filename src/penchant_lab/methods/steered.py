@@ -20,14 +20,14 @@ from penchant.history.records import History, Record, Request
 from penchant.inference.intervention import Edit, Intervention
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.config import Setting, read_setting
+from penchant.steering.config import SteeringConfig, read_config
 from penchant.steering.data.contrast_file import ContrastFile
-from penchant.steering.data.contrast_generation import Recipe, make_contrasts
+from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors
 from penchant.steering.data.pairs import Pair, is_pair, own_pairs
 from penchant.steering.extract.extractor import Sample
-from penchant.steering.fit.search import fit_setting
-from penchant.steering.fit.validation import Checked, check_user, read_user, steer_request
+from penchant.steering.fit.search import fit_config
+from penchant.steering.fit.validation import ValidationResult, extract_bank, steer_request, validate_user
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.bank_file import bank_bytes
@@ -59,11 +59,11 @@ class Steering:
     items: Mapping[int, Sequence[Item]]
     cache: Path
     say: Callable[[str], None] = lambda text: None
-    _settings: dict[str, Setting] = field(default_factory=dict)
-    _banks: dict[tuple[str, str, int], tuple[Bank, Checked]] = field(default_factory=dict)
+    _settings: dict[str, SteeringConfig] = field(default_factory=dict)
+    _banks: dict[tuple[str, str, int], tuple[Bank, ValidationResult]] = field(default_factory=dict)
 
     @cached_property
-    def wording(self) -> Callable[[str | None, Request], str]:
+    def template(self) -> Callable[[str | None, Request], str]:
         return lambda notes, request: render_chat(self.loaded, answer_messages(notes, request))
 
     @cached_property
@@ -127,40 +127,40 @@ class Steering:
         donors = Donors({user: records for user, records in self.tuning.items() if user != history.user})
         recipe = Recipe(seed=seed, item_words=DONOR_WORDS)
         newest = pairs[-CONTRASTS:]
-        return make_contrasts(self.loaded, newest, file, self.wording, donors=donors, recipe=recipe).contrasts
+        return generate_contrasts(self.loaded, newest, file, self.template, donors=donors, recipe=recipe).contrasts
 
     @cached_property
     def contexts(self) -> dict[str, Sequence[Sample]]:
         """Samples of the tuning users: other users' items in prompts that are read with and without them."""
         return {user: self.pairs(History(records, user)) for user, records in self.tuning.items()}
 
-    def setting(self, method: str) -> Setting:
+    def config(self, method: str) -> SteeringConfig:
         """Chosen on the tuning part, once."""
         if method not in self._settings:
             path = self.cache / f"setting-{method}-{self.state(method)}.safetensors"
-            known = read_setting(path, method, self.loaded.fingerprint)
+            known = read_config(path, method, self.loaded.fingerprint)
             if known is None:
                 histories = {user: History(records, user) for user, records in self.tuning.items()}
                 self.say(f"{method}: choosing layer and strength on {len(histories)} users of the tuning part")
                 samples = {user: self.samples(method, history, 0) for user, history in histories.items()}
-                known = fit_setting(self.loaded, VECTOR_METHODS[method], samples, self.wording)
+                known = fit_config(self.loaded, VECTOR_METHODS[method], samples, self.template)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(known.to_bytes())
             self._settings[method] = known
         return self._settings[method]
 
-    def bank(self, method: str, history: History, seed: int) -> tuple[Bank | None, Checked]:
+    def bank(self, method: str, history: History, seed: int) -> tuple[Bank | None, ValidationResult]:
         """A user's bank, and whether it helps the user."""
         drawn = self.task.seeded or VECTOR_METHODS[method].reading != "gradient"
         key = (method, history.user, seed if drawn else 0)
         if key not in self._banks:
             samples = self.samples(method, history, seed)
             if not samples:
-                return None, Checked("own")
-            setting = self.setting(method)
-            everyone = self.contexts if setting.reading == "prompt_last" else None
-            bank = read_user(self.loaded, setting, history.user, samples, self.wording, everyone=everyone)
-            self._banks[key] = bank, check_user(self.loaded, setting, samples, bank, wording=self.wording)
+                return None, ValidationResult("own")
+            config = self.config(method)
+            everyone = self.contexts if config.reading == "prompt_last" else None
+            bank = extract_bank(self.loaded, config, history.user, samples, self.template, everyone=everyone)
+            self._banks[key] = bank, validate_user(self.loaded, config, samples, bank, template=self.template)
         return self._banks[key]
 
 
@@ -191,14 +191,14 @@ class _Vectors:
         self._setting()
 
     def write(self, item: Item) -> tuple[Intervention | None, bool]:
-        setting, steering, method = self._setting(), self.steering, self.name.method
+        config, steering, method = self._setting(), self.steering, self.name.method
         if method == "population":
-            return setting.common(), False
+            return config.common(), False
         bank, checked = steering.bank(method, self.history, self.seed)
         if self.name.control == "other":
             # As if they were the user's own: what is held against is the user, not the check.
             bank = steering.bank(method, steering.another(self.history.user, self.seed), self.seed)[0]
-        steered = steer_request(steering.loaded, setting, bank, item.request.query, checked=checked)
+        steered = steer_request(steering.loaded, config, bank, item.request.query, validation=checked)
         written = steered.intervention
         if written is not None and self.name.control == "random":
             written = _random_like(written, f"{self.seed} {item.id}")
@@ -210,8 +210,8 @@ class _Vectors:
         bank = self.steering.bank(self.name.method, self.history, self.seed)[0]
         return 0 if bank is None else bank_bytes(bank)
 
-    def _setting(self) -> Setting:
-        return self.steering.setting("ascent" if self.name.method == "population" else self.name.method)
+    def _setting(self) -> SteeringConfig:
+        return self.steering.config("ascent" if self.name.method == "population" else self.name.method)
 
 
 def _random_like(intervention: Intervention, seed: str) -> Intervention:

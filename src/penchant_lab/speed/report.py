@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.files import write_text
 
 #: What must be the same for a part to be the same measurement.
 SETTING = ("model", "dtype", "calibration", "quick")
@@ -46,9 +46,7 @@ def merge(path: Path, part: str, document: dict[str, Any], measured: dict[str, A
     whole = read_results(path)
     whole["parts"][part] = {**document, "result": measured}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
     return whole
 
 

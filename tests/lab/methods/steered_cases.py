@@ -20,7 +20,7 @@ from penchant_lab.bench.items import Item, Part, part_of
 from penchant_lab.measures.held_out import newest_held_out
 from penchant_lab.methods import steered
 from penchant_lab.methods.method import Method, Notes
-from penchant_lab.methods.registry import Kit, make_method
+from penchant_lab.methods.registry import BenchContext, make_method
 from penchant_lab.methods.steered import Steering
 from penchant_lab.speed.measure import counting
 from penchant_lab.tasks.task import Task
@@ -78,7 +78,7 @@ def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, method in VECTOR_METHODS.items()
     }
     for name, method in few.items():
-        monkeypatch.setitem(VECTOR_METHODS, name, method)
+        monkeypatch.setitem(VECTOR_METHODS.loaded, name, method)
 
 
 def asked(seeds: Sequence[int] = (0,), task: Task = TASK) -> dict[int, list[Item]]:
@@ -89,14 +89,14 @@ def shared(cache: Path, seeds: Sequence[int] = (0, 1), task: Task = TASK) -> Ste
     return Steering(LOADED, task, Path(), asked(seeds, task), cache)
 
 
-def kit(steering: Steering) -> Kit:
-    made = Kit(steering.loaded, steering.task, steering.data, 4, items=steering.items)
+def context(steering: Steering) -> BenchContext:
+    made = BenchContext(steering.loaded, steering.task, steering.data, 4, items=steering.items)
     made.__dict__["steering"] = steering
     return made
 
 
 def method(name: str, steering: Steering) -> Method:
-    return make_method(name, kit(steering))
+    return make_method(name, context(steering))
 
 
 def ask(made: Method, item: Item, seed: int = 0, budget: int = 60) -> Notes:
@@ -116,13 +116,13 @@ def same(one: Intervention | None, other: Intervention | None) -> bool:
 def trusting(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A random model is helped by nothing: every check says that the user's own vectors do."""
     with monkeypatch.context() as patch:
-        patch.setattr(steered, "check_user", lambda *args, **options: steered.Checked("own", 1.0))
-        strong = steered.fit_setting
+        patch.setattr(steered, "validate_user", lambda *args, **options: steered.ValidationResult("own", 1.0))
+        strong = steered.fit_config
 
         def fitted(*args: object, **options: object) -> object:
             return replace(strong(*args, **options), strength=1.0)  # type: ignore[arg-type]
 
-        patch.setattr(steered, "fit_setting", fitted)
+        patch.setattr(steered, "fit_config", fitted)
         yield
 
 
@@ -150,9 +150,9 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
     used: list[Bank] = []
     steer = steered.steer_request
 
-    def tracing(loaded: object, setting: object, bank: Bank, *more: object, **options: object) -> object:
+    def tracing(loaded: object, config: object, bank: Bank, *more: object, **options: object) -> object:
         used.append(bank)
-        return steer(loaded, setting, bank, *more, **options)  # type: ignore[arg-type]
+        return steer(loaded, config, bank, *more, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(steered, "steer_request", tracing)
     return used

@@ -142,7 +142,7 @@ def test_the_population_is_the_same_for_all(tmp_path: Path) -> None:
     made = method("population", steering)
     found = [ask(made, item, seed).intervention for seed in (0, 1) for item in steering.items[seed]]
     assert found[0] is not None and all(same(one, found[0]) for one in found)
-    assert same(found[0], steering.setting("ascent").common())
+    assert same(found[0], steering.config("ascent").common())
     assert not any((tmp_path / "contrasts").rglob("*"))
 
 
@@ -150,7 +150,7 @@ def test_the_population_is_the_same_for_all(tmp_path: Path) -> None:
 def test_it_says_when_a_users_vectors_are_not_used(
     checked: str, fallback: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steered, "check_user", lambda *args, **options: steered.Checked(checked))  # type: ignore[arg-type]
+    monkeypatch.setattr(steered, "validate_user", lambda *args, **options: steered.ValidationResult(checked))  # type: ignore[arg-type]
     steering = shared(tmp_path)
     item = steering.items[0][0]
     for name in ("ascent", "ascent@other", "ascent@random"):
@@ -158,7 +158,7 @@ def test_it_says_when_a_users_vectors_are_not_used(
         assert notes.fallback == fallback
         assert (notes.intervention is None) == (checked == "none")
         if checked == "population":
-            assert same(notes.intervention, steering.setting("ascent").common()) == (name != "ascent@random")
+            assert same(notes.intervention, steering.config("ascent").common()) == (name != "ascent@random")
     assert not ask(method("population", steering), item).fallback
 
 
@@ -166,13 +166,15 @@ def test_the_check_of_another_users_bank_is_the_users_own(tmp_path: Path, monkey
     steering = shared(tmp_path)
     item = steering.items[0][0]
 
-    def check(loaded: object, setting: object, samples: object, bank: Bank, *, wording: object) -> steered.Checked:
+    def check(
+        loaded: object, config: object, samples: object, bank: Bank, *, template: object
+    ) -> steered.ValidationResult:
         mine = bank.rows[0].record.startswith(f"{item.user}-")
-        return steered.Checked("population" if mine else "own")
+        return steered.ValidationResult("population" if mine else "own")
 
-    monkeypatch.setattr(steered, "check_user", check)
+    monkeypatch.setattr(steered, "validate_user", check)
     notes = ask(method("ascent@other", steering), item)
-    assert notes.fallback and same(notes.intervention, steering.setting("ascent").common())
+    assert notes.fallback and same(notes.intervention, steering.config("ascent").common())
 
 
 @pytest.mark.parametrize("name", ["ascent", "caa", "ascent@other", "ascent+recency"])
@@ -183,4 +185,4 @@ def test_a_user_without_replies_gets_the_population(name: str, tmp_path: Path) -
     notes = ask(method(name, steering), item)
     assert notes.fallback == (name != "ascent@other")
     if name == "ascent":
-        assert same(notes.intervention, steering.setting("ascent").common())
+        assert same(notes.intervention, steering.config("ascent").common())

@@ -46,7 +46,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     from penchant.steering.data import contrast_generation
 
     made = {"settings": 0, "answers": 0}
-    fit, generate = steered.fit_setting, contrast_generation.generate
+    fit, generate = steered.fit_config, contrast_generation.generate
 
     def fitting(*args: object, **options: object) -> object:
         made["settings"] += 1
@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
         made["answers"] += len(starts)
         return generate(loaded, starts, *more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(steered, "fit_setting", fitting)
+    monkeypatch.setattr(steered, "fit_config", fitting)
     monkeypatch.setattr(contrast_generation, "generate", generating)
     return made
 
@@ -87,7 +87,7 @@ def test_a_second_run_makes_nothing_anew(
 
 
 def test_settings_are_of_what_they_were_fitted_on(tmp_path: Path, counted: dict[str, int]) -> None:
-    shared(tmp_path).setting("ascent")
+    shared(tmp_path).config("ascent")
 
     def changed(path: Path, seed: int) -> list[Item]:
         """Another text under the same id."""
@@ -98,15 +98,15 @@ def test_settings_are_of_what_they_were_fitted_on(tmp_path: Path, counted: dict[
                 items[place] = replace(item, history=History([first, *item.history.records[1:]], item.user))
         return items
 
-    shared(tmp_path, task=replace(TASK, read=changed)).setting("ascent")
+    shared(tmp_path, task=replace(TASK, read=changed)).config("ascent")
     assert counted["settings"] == 2
-    shared(tmp_path, task=replace(TASK, name="other")).setting("ascent")
+    shared(tmp_path, task=replace(TASK, name="other")).config("ascent")
     assert counted["settings"] == 3
-    shared(tmp_path).setting("ascent")
+    shared(tmp_path).config("ascent")
     assert counted["settings"] == 3
     second = shared(tmp_path)
     second.loaded = tiny("qwen3", layers=3)
-    second.setting("ascent")
+    second.config("ascent")
     assert counted["settings"] == 4
 
 

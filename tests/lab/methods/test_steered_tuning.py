@@ -60,13 +60,13 @@ def test_at_most_so_many_tuning_users(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_settings_are_fitted_on_tuning_users_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = dict[str, list[str]]()
 
-    def fit(loaded: object, which: object, samples: dict[str, list[steered.Sample]], wording: object) -> object:
+    def fit(loaded: object, which: object, samples: dict[str, list[steered.Sample]], template: object) -> object:
         seen.update({user: [sample.record for sample in some] for user, some in samples.items()})
-        return fitting(loaded, which, samples, wording)  # type: ignore[arg-type]
+        return fitting(loaded, which, samples, template)  # type: ignore[arg-type]
 
-    fitting = steered.fit_setting
-    monkeypatch.setattr(steered, "fit_setting", fit)
-    shared(tmp_path).setting(name)
+    fitting = steered.fit_config
+    monkeypatch.setattr(steered, "fit_config", fit)
+    shared(tmp_path).config(name)
     assert set(seen) == set(TUNE)
     assert "both" not in [record for some in seen.values() for record in some]
 

@@ -9,8 +9,15 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.models.chat import generate_stream
 from penchant.steering.apply.aggregation import Aggregation, Term
-from penchant.steering.apply.context import Steering, emphasising, in_steps, told, told_given, writing
-from penchant.steering.config import Setting
+from penchant.steering.apply.context import (
+    Steering,
+    attention_bias_context,
+    describe,
+    describe_given,
+    steering_context,
+    wrapped_stream,
+)
+from penchant.steering.config import SteeringConfig
 from penchant.steering.fit.validation import Steered
 from penchant.steering.storage.bank import KeySite
 from tests.index.cases import calibration_of, lens_of
@@ -33,9 +40,9 @@ def logits() -> torch.Tensor:
 def test_a_caller_is_not_steered_between_pieces() -> None:
     free = logits()
     plain = list(generate_stream(LOADED, PROMPT, max_new_tokens=12))
-    with writing(LOADED, push(300.0), PROMPT) as step:
+    with steering_context(LOADED, push(300.0), PROMPT) as step:
         pieces = []
-        for piece in in_steps(generate_stream(LOADED, PROMPT, max_new_tokens=12), step):
+        for piece in wrapped_stream(generate_stream(LOADED, PROMPT, max_new_tokens=12), step):
             pieces.append(piece)
             assert torch.equal(logits(), free)
         with step():
@@ -47,35 +54,35 @@ def test_a_caller_is_not_steered_between_pieces() -> None:
 def test_scope_begins_at_the_prompts_last_token() -> None:
     """The first piece is steered, too: it is predicted there. With the wrong length it wouldn't be."""
     first = next(iter(generate_stream(LOADED, PROMPT, max_new_tokens=1)))
-    with writing(LOADED, push(300.0), PROMPT) as step:
-        assert next(in_steps(generate_stream(LOADED, PROMPT, max_new_tokens=1), step)) != first
+    with steering_context(LOADED, push(300.0), PROMPT) as step:
+        assert next(wrapped_stream(generate_stream(LOADED, PROMPT, max_new_tokens=1), step)) != first
 
 
 def test_nothing_to_write_and_what_does_not_fit() -> None:
     plain = list(generate_stream(LOADED, PROMPT, max_new_tokens=6))
-    with writing(LOADED, None, PROMPT) as step:
-        assert list(in_steps(generate_stream(LOADED, PROMPT, max_new_tokens=6), step)) == plain
+    with steering_context(LOADED, None, PROMPT) as step:
+        assert list(wrapped_stream(generate_stream(LOADED, PROMPT, max_new_tokens=6), step)) == plain
     wrong = Intervention({BLOCK: Edit(torch.ones(1, 3))})
-    with pytest.raises(InputError, match="3"), writing(LOADED, wrong, PROMPT) as step, step():
+    with pytest.raises(InputError, match="3"), steering_context(LOADED, wrong, PROMPT) as step, step():
         pass
 
 
 def test_what_is_told() -> None:
-    setting = Setting(
+    config = SteeringConfig(
         "ascent", "f" * 64, "tiny", "gradient", (BLOCK,), KeySite(BLOCK), "last_1", 2.0, Aggregation(),
         torch.zeros(4), {BLOCK: 10.0},
     )  # fmt: skip
     written = Intervention({BLOCK: Edit(torch.tensor([[3.0, 4.0]]))}, "last_1")
     terms = (Term("c1", "r1", 0.75, 0.9, 1.0), Term("c2", "", 0.25, 0.1, None))
-    found = told(setting, Steered(written, "own", terms))
+    found = describe(config, Steered(written, "own", terms))
     assert found == Steering(
         "ascent", "own", ("1.block",), "last_1", 2.0, {"1.block": 0.5}, (("r1", 0.75), ("", 0.25)), None
     )
     assert found.as_dict()["terms"] == [{"record": "r1", "weight": 0.75}, {"record": "", "weight": 0.25}]
     assert str(found) == "steering: ascent, own; at 1.block, scope last_1, strength 2; r1 0.75, feedback 0.25"
-    nothing = told(setting, Steered(None, "none", reason="it didn't help"))
+    nothing = describe(config, Steered(None, "none", reason="it didn't help"))
     assert (nothing.sites, nothing.norms, str(nothing)) == ((), {}, "steering: ascent, none (it didn't help)")
-    assert (told_given(written).sites, told_given(written).level) == (("1.block",), "given")
+    assert (describe_given(written).sites, describe_given(written).level) == (("1.block",), "given")
 
 
 def test_emphasis_is_on_what_was_marked() -> None:
@@ -83,7 +90,7 @@ def test_emphasis_is_on_what_was_marked() -> None:
     loaded = lens_of().loaded
     prompt = "<|user|>Notes: I like long walks. My bicycle is green.\nWhich colour is it?<|turn_end|><|assistant|>"
     pieces = [("r7", "My bicycle is green. ", 0.8)]
-    step, steering = emphasising(loaded, calibration, prompt, pieces, Request("Which colour is it?"))
+    step, steering = attention_bias_context(loaded, calibration, prompt, pieces, Request("Which colour is it?"))
     assert (steering.level, steering.terms, steering.strength) == ("emphasis", (("r7", 0.8),), 1.0)
     assert set(steering.sites) == {f"{layer}.{head}" for layer, head in calibration.heads}
     ids = torch.tensor([loaded.tokenizer(prompt)["input_ids"]])
@@ -96,5 +103,5 @@ def test_emphasis_is_on_what_was_marked() -> None:
     with step():
         assert not torch.equal(last(), free)
     assert torch.equal(last(), free)
-    _, nothing = emphasising(loaded, calibration, prompt, [("r1", "not there", 1.0)], Request("?"))
+    _, nothing = attention_bias_context(loaded, calibration, prompt, [("r1", "not there", 1.0)], Request("?"))
     assert (nothing.level, nothing.reason) == ("none", "nothing that was marked stands in the prompt")

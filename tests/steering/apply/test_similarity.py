@@ -7,7 +7,7 @@ import torch
 
 from penchant.errors import InputError, ModelError
 from penchant.steering.apply import similarity
-from penchant.steering.apply.similarity import Asked, Scorer, bm25_scores, hidden_scores
+from penchant.steering.apply.similarity import Scorer, SimilarityQuery, bm25_scores, hidden_scores
 from tests.steering.cases import bank_of, empty, places, same
 
 BANK = bank_of()
@@ -45,10 +45,10 @@ def test_one_row_or_none_has_no_mean_of_its_own() -> None:
 
 def test_hidden_states_need_no_text() -> None:
     key, centre = torch.randn(12), torch.randn(12)
-    assert torch.equal(Scorer().scores(BANK, Asked("", key), centre), hidden_scores(BANK, key, centre))
+    assert torch.equal(Scorer().scores(BANK, SimilarityQuery("", key), centre), hidden_scores(BANK, key, centre))
     assert Scorer().usable(BANK) is BANK
     with pytest.raises(InputError, match="read it with read_keys"):
-        Scorer().scores(BANK, Asked("red"))
+        Scorer().scores(BANK, SimilarityQuery("red"))
 
 
 def test_words() -> None:
@@ -59,23 +59,27 @@ def test_words() -> None:
     assert bm25_scores(["a car", "a boat"], "tree").tolist() == [0, 0]
     assert bm25_scores([], "tree").shape == (0,)
     scorer = Scorer("bm25", TEXTS)
-    assert torch.equal(scorer.scores(BANK, Asked("red boat")), bm25_scores(WORDS, "red boat"))
+    assert torch.equal(scorer.scores(BANK, SimilarityQuery("red boat")), bm25_scores(WORDS, "red boat"))
     # Rows are known by their contrasts, not by their places.
     turned = places(BANK, [3, 2, 0])
-    assert torch.equal(scorer.scores(turned, Asked("red boat")), bm25_scores([WORDS[n] for n in (3, 2, 0)], "red boat"))
+    assert torch.equal(
+        scorer.scores(turned, SimilarityQuery("red boat")), bm25_scores([WORDS[n] for n in (3, 2, 0)], "red boat")
+    )
 
 
 @pytest.mark.parametrize("kind", ["bm25", "dense"])
 def test_rows_without_a_text_do_not_count(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(similarity, "_sentences", lambda: lambda texts: (np.ones((len(texts), 3), np.float32), 0))
+    monkeypatch.setattr(
+        similarity, "_sentence_encoder", lambda: lambda texts: (np.ones((len(texts), 3), np.float32), 0)
+    )
     gone = {contrast: text for contrast, text in TEXTS.items() if contrast != BANK.rows[1].contrast}
     scorer = Scorer(kind, gone)
     assert same(scorer.usable(BANK), places(BANK, [0, 2, 3]))
-    assert scorer.scores(scorer.usable(BANK), Asked("red")).shape == (3,)
+    assert scorer.scores(scorer.usable(BANK), SimilarityQuery("red")).shape == (3,)
     with pytest.raises(InputError, match="1 rows without the text of their input"):
-        scorer.scores(BANK, Asked("red"))
+        scorer.scores(BANK, SimilarityQuery("red"))
     assert len(Scorer(kind).usable(BANK)) == 0
-    assert Scorer(kind).scores(empty(BANK), Asked("red")).shape == (0,)
+    assert Scorer(kind).scores(empty(BANK), SimilarityQuery("red")).shape == (0,)
 
 
 def test_a_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +89,11 @@ def test_a_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
         fed.append(list(texts))
         return np.array([[len(text), 1.0] for text in texts], dtype=np.float32).reshape(-1, 2), 0
 
-    monkeypatch.setattr(similarity, "_sentences", lambda: embed)
+    monkeypatch.setattr(similarity, "_sentence_encoder", lambda: embed)
     scorer = Scorer("dense", TEXTS)
     for query in ("red", "red", "blue", WORDS[0]):
         wanted = [len(text) * len(query) + 1.0 for text in WORDS]
-        assert scorer.scores(BANK, Asked(query)).tolist() == wanted
+        assert scorer.scores(BANK, SimilarityQuery(query)).tolist() == wanted
     assert [text for some in fed for text in some] == [*WORDS, "red", "blue"]
 
 
@@ -100,7 +104,7 @@ def test_another_kind_and_no_embedder_are_refused_at_once(monkeypatch: pytest.Mo
     def missing() -> None:
         raise ModelError("not installed")
 
-    monkeypatch.setattr(similarity, "_sentences", missing)
+    monkeypatch.setattr(similarity, "_sentence_encoder", missing)
     with pytest.raises(ModelError, match="not installed"):
         Scorer("dense")
     Scorer("bm25")
@@ -110,6 +114,6 @@ def test_another_kind_and_no_embedder_are_refused_at_once(monkeypatch: pytest.Mo
 def test_meanings() -> None:
     bank = places(BANK, [0, 1])
     texts = dict(zip([row.contrast for row in bank.rows], ["My cat sleeps", "Interest rates rose"], strict=True))
-    found = Scorer("dense", texts).scores(bank, Asked("Which pet do I have?"))
+    found = Scorer("dense", texts).scores(bank, SimilarityQuery("Which pet do I have?"))
     assert found.shape == (2,) and found.dtype == torch.float32
     assert 1 > found[0] > found[1] + 0.1

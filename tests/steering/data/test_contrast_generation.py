@@ -20,7 +20,7 @@ from penchant.steering.data.contrast_generation import (
     NO_ROOM,
     TOO_CLOSE,
     Recipe,
-    make_contrasts,
+    generate_contrasts,
 )
 from penchant.steering.data.donors import Donors
 from penchant.steering.data.pairs import own_pairs
@@ -71,7 +71,7 @@ def file(tmp_path):
 
 def make(file, pairs=PAIRS, **options):
     options.setdefault("recipe", Recipe(k=2, item_words=5))
-    return make_contrasts(LOADED, pairs, file, prompt, donors=DONORS, **options)
+    return generate_contrasts(LOADED, pairs, file, prompt, donors=DONORS, **options)
 
 
 def test_a_real_run_is_the_same_in_any_batch_and_with_the_same_seed(tmp_path):
@@ -154,7 +154,7 @@ def test_a_similarity_at_the_threshold_is_too_close(file, monkeypatch):
 
 def test_without_notes(file, monkeypatch):
     script = Script(monkeypatch, lambda number, attempt: "something else")
-    made = make_contrasts(LOADED, PAIRS[:1], file, prompt, recipe=Recipe("none"))
+    made = generate_contrasts(LOADED, PAIRS[:1], file, prompt, recipe=Recipe("none"))
     assert script.prompts == [prompt(None, PAIRS[0].request)]
     assert (made.contrasts[0].source, made.contrasts[0].donors) == ("none", ())
 
@@ -194,7 +194,7 @@ def test_drops_are_not_tried_again_and_another_recipe_is(file, monkeypatch):
     assert script.batches == []
     for recipe in (Recipe(k=2, item_words=5, seed=1), Recipe(k=3), Recipe(k=2, item_words=5, temperature=0.5)):
         assert make(file, recipe=recipe).new == 6
-    other = make_contrasts(LOADED, PAIRS, file, lambda notes, request: prompt(notes, request) + "!", donors=DONORS)
+    other = generate_contrasts(LOADED, PAIRS, file, lambda notes, request: prompt(notes, request) + "!", donors=DONORS)
     assert other.new == 6
 
 
@@ -229,11 +229,11 @@ def test_what_cant_be_asked_is_dropped_with_its_reason(file, monkeypatch):
     assert (made.dropped, [c.record for c in made.contrasts]) == ({NO_ROOM: 1}, ["bob0"])
     room = LOADED.window - len(LOADED.tokenizer(prompt(None, PAIRS[1].request))["input_ids"])
     fits = Recipe("none", max_new_tokens=room)
-    assert make_contrasts(LOADED, [PAIRS[1]], file, prompt, recipe=fits).new == 1
+    assert generate_contrasts(LOADED, [PAIRS[1]], file, prompt, recipe=fits).new == 1
     tight = Recipe("none", max_new_tokens=room + 1)
-    assert make_contrasts(LOADED, [PAIRS[1]], file, prompt, recipe=tight).dropped == {NO_ROOM: 1}
+    assert generate_contrasts(LOADED, [PAIRS[1]], file, prompt, recipe=tight).dropped == {NO_ROOM: 1}
     alone = Donors({"bob": history("bob")})
-    assert make_contrasts(LOADED, [PAIRS[2]], file, prompt, donors=alone).dropped == {NO_DONORS: 1}
+    assert generate_contrasts(LOADED, [PAIRS[2]], file, prompt, donors=alone).dropped == {NO_DONORS: 1}
 
 
 def test_bad_options_are_refused(file):
@@ -245,7 +245,7 @@ def test_bad_options_are_refused(file):
     with pytest.raises(InputError, match="no pairs"):
         make(file, [])
     with pytest.raises(InputError, match="pass donors, or choose source 'none'"):
-        make_contrasts(LOADED, PAIRS, file, prompt)
+        generate_contrasts(LOADED, PAIRS, file, prompt)
 
 
 def test_another_process_that_makes_the_same_is_not_doubled(file, monkeypatch):
@@ -311,6 +311,6 @@ def test_the_embedded_model_writes_contrasts(smollm2, tmp_path):
     pairs = own_pairs(History(histories["bob"], "bob"), task="Write a title.")
     donors = Donors({"ann": histories["ann"]})
     recipe = Recipe(max_new_tokens=12, threshold=1.0)
-    made = make_contrasts(smollm2, pairs, ContrastFile(tmp_path, "bob"), render, donors=donors, recipe=recipe)
+    made = generate_contrasts(smollm2, pairs, ContrastFile(tmp_path, "bob"), render, donors=donors, recipe=recipe)
     assert made.new == 2
     assert all(contrast.rejected.isprintable() and len(contrast.rejected) > 3 for contrast in made.contrasts)

@@ -10,13 +10,13 @@ from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
 from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.steering.data.pairs import Pair
-from penchant.steering.extract.extractor import ITEM_WORDS, ITEMS, Reader, answer_of, exchange_of, row_of
+from penchant.steering.extract.extractor import ITEM_WORDS, ITEMS, ActivationExtractor, answer_of, exchange_of, row_of
 from penchant.steering.extract.gradients import likelihood_gradients
 from penchant.steering.extract.vectors import read_keys, read_vectors
 from penchant.steering.storage.bank import KeySite, Row
 from penchant.store.erasure.lineage import source_of
 from tests.families import WINDOW, tiny
-from tests.steering.users import contrasts, pairs, wording
+from tests.steering.users import contrasts, pairs, template
 
 LOADED = tiny()
 KEY = KeySite(Site(2, "block"))
@@ -26,10 +26,10 @@ SITES = (Site(1, "mlp"), Site(2, "block"))
 def test_a_bank_of_gradients() -> None:
     told: list[int] = []
     base = Intervention({SITES[0]: Edit(torch.randn(1, 64, generator=torch.Generator().manual_seed(0)))}, "last_1")
-    reader = Reader(LOADED, wording(LOADED), "gradient", KEY, "last_1", base, progress=told.append)
+    reader = ActivationExtractor(LOADED, template(LOADED), "gradient", KEY, "last_1", base, progress=told.append)
     samples = pairs("zq", 3)
     bank = reader.bank("ada", samples, SITES, "origin")
-    exchanges = [exchange_of(LOADED, sample, wording(LOADED)) for sample in samples]
+    exchanges = [exchange_of(LOADED, sample, template(LOADED)) for sample in samples]
     wanted = likelihood_gradients(LOADED, exchanges, SITES, scope="last_1", base=base)
     assert bank.sites == SITES and all(torch.equal(bank.vectors[site], wanted[site]) for site in SITES)
     assert torch.equal(bank.keys, read_keys(LOADED, [sample.request.query for sample in samples], KEY))
@@ -45,11 +45,11 @@ def test_a_bank_of_gradients() -> None:
 
 def test_a_bank_of_differences() -> None:
     told: list[int] = []
-    reader = Reader(LOADED, wording(LOADED), "answer_mean", KEY, "last_1", progress=told.append)
+    reader = ActivationExtractor(LOADED, template(LOADED), "answer_mean", KEY, "last_1", progress=told.append)
     samples = contrasts("zq", 3)
     bank = reader.bank("ada", samples, SITES, "origin")
     wanted = read_vectors(
-        LOADED, samples, SITES, "answer_mean", lambda contrast, context: wording(LOADED)(None, contrast.request)
+        LOADED, samples, SITES, "answer_mean", lambda contrast, context: template(LOADED)(None, contrast.request)
     )
     assert all(torch.equal(bank.vectors[site], wanted[site]) for site in SITES)
     assert bank.rows == tuple(Row.of("ada", sample) for sample in samples) and told == [3]
@@ -65,10 +65,10 @@ def test_contexts_are_drawn_of_the_right_users() -> None:
 
     def words(notes: str | None, request: Request) -> str:
         seen.append((notes, request.query))
-        return wording(LOADED)((notes or "")[:80], request)
+        return template(LOADED)((notes or "")[:80], request)
 
     everyone = {"ada": contrasts("zq", 8), "bo": contrasts("kk", 3), "cy": contrasts("vv", 3)}
-    reader = Reader(LOADED, words, "prompt_last", KEY, "last_1", everyone=everyone)
+    reader = ActivationExtractor(LOADED, words, "prompt_last", KEY, "last_1", everyone=everyone)
     bank = reader.bank("ada", everyone["ada"], SITES, "origin")
     assert len(seen) == 16
     for notes, query in seen:
@@ -89,18 +89,20 @@ def test_items_of_a_context_are_short() -> None:
 
     def words(notes: str | None, request: Request) -> str:
         seen.append(notes or "")
-        return wording(LOADED)(None, Request(request.query[:40]))
+        return template(LOADED)(None, Request(request.query[:40]))
 
     given = contrasts("zq", 2)
     long = replace(given[0], request=Request(" ".join(f"w{n}" for n in range(200))))
     everyone = {"ada": [long, given[1]], "bo": contrasts("kk", 2)}
-    Reader(LOADED, words, "prompt_last", KEY, "last_1", everyone=everyone).bank("ada", everyone["ada"], SITES, "o")
+    ActivationExtractor(LOADED, words, "prompt_last", KEY, "last_1", everyone=everyone).bank(
+        "ada", everyone["ada"], SITES, "o"
+    )
     (notes,) = (notes for notes in seen if "w0" in notes)
     assert f"w{ITEM_WORDS - 1}\n{long.chosen}" in notes and f"w{ITEM_WORDS}" not in notes
 
 
 def test_an_exchange_is_cut_to_the_window() -> None:
-    words = wording(LOADED)
+    words = template(LOADED)
     one = Pair(Request("a b c"), "a letter")
     prompt = tuple(prompt_ids(LOADED, words(None, one.request)))
     assert exchange_of(LOADED, one, words) == Exchange(prompt, continuation_ids(LOADED, "a letter"))
@@ -129,6 +131,6 @@ def test_rows_say_where_they_are_from() -> None:
 def test_the_same_answer_twice_makes_two_rows(reading: str) -> None:
     make = pairs if reading == "gradient" else contrasts
     first = make("zq", 1)[0]  # type: ignore[operator]
-    reader = Reader(LOADED, wording(LOADED), reading, KEY, "last_1")  # type: ignore[arg-type]
+    reader = ActivationExtractor(LOADED, template(LOADED), reading, KEY, "last_1")  # type: ignore[arg-type]
     bank = reader.bank("ada", [first, replace(first, record="later")], SITES, "origin")
     assert len(bank) == 2 and [row.record for row in bank.rows] == ["zq-0", "later"]

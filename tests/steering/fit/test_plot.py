@@ -9,7 +9,7 @@ import torch
 from penchant.errors import InputError
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.config import Effect, Setting
+from penchant.steering.config import Effect, SteeringConfig
 from penchant.steering.fit.plot import effect_grid, plot_effects
 from penchant.steering.storage.bank import KeySite
 
@@ -23,9 +23,9 @@ TRIED = (
 )
 
 
-def setting(effects: tuple[Effect, ...]) -> Setting:
+def config(effects: tuple[Effect, ...]) -> SteeringConfig:
     key = KeySite(BLOCK)
-    return Setting(
+    return SteeringConfig(
         "ascent", "f" * 64, "tiny", "gradient", (BLOCK,), key, "last_1", 2.0, Aggregation(), torch.zeros(4),
         {BLOCK: 1.0}, effects=effects,
     )  # fmt: skip
@@ -45,18 +45,18 @@ def test_grids() -> None:
 
 @pytest.mark.parametrize("effects", [TRIED, TRIED[:3], TRIED[3:4]])
 def test_a_picture(tmp_path: Path, effects: tuple[Effect, ...]) -> None:
-    plot_effects(setting(effects), tmp_path / "effects.svg")
+    plot_effects(config(effects), tmp_path / "effects.svg")
     drawn = (tmp_path / "effects.svg").read_text(encoding="utf-8")
     assert "<svg" in drawn
-    plot_effects(setting(effects), tmp_path / "effects.png")
+    plot_effects(config(effects), tmp_path / "effects.png")
     assert (tmp_path / "effects.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_cannot_be_drawn(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--refit"):
-        plot_effects(setting(()), tmp_path / "effects.png")
+        plot_effects(config(()), tmp_path / "effects.png")
     with pytest.raises(InputError, match=r"effects\.txt"):
-        plot_effects(setting(TRIED), tmp_path / "effects.txt")
+        plot_effects(config(TRIED), tmp_path / "effects.txt")
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(InputError, match="can't write"):
-        plot_effects(setting(TRIED), tmp_path / "folder.png")
+        plot_effects(config(TRIED), tmp_path / "folder.png")

@@ -13,11 +13,11 @@ from penchant.history.records import History, Record, Request
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.fit import trainer
-from penchant.steering.fit.report import Report
+from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.storage.bank_file import load_bank
-from penchant.steering.storage.fitted_state import find_kept, in_folder, in_store, steered
+from penchant.steering.storage.fitted_state import load_fitted, paths_in_folder, paths_in_store, steered
 from penchant.store import Store
 from penchant.store.erasure.lineage import read_rows, sidecar_of, source_of
 from tests.steering.cases import same
@@ -35,8 +35,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     choose_little(monkeypatch)
 
 
-def fit(store: Store, user: str = "ann", method: str = "ascent", **options: Any) -> Report:
-    return fit_user(in_store(store, user), store.history(user), LOADED, WORDING, method, **options)
+def fit(store: Store, user: str = "ann", method: str = "ascent", **options: Any) -> FitReport:
+    return fit_user(paths_in_store(store, user), store.history(user), LOADED, WORDING, method, **options)
 
 
 def files(store: Store, user: str = "ann", area: str = "banks") -> list[str]:
@@ -49,47 +49,47 @@ def shared(store: Store) -> list[str]:
 
 def same_kept(one: Store, other: Store, user: str = "ann", method: str = "ascent") -> bool:
     """The same bank, to the bit, in files of the same content, and the same check."""
-    mine, theirs = (find_kept(in_store(store, user), LOADED, method) for store in (one, other))
+    mine, theirs = (load_fitted(paths_in_store(store, user), LOADED, method) for store in (one, other))
     assert mine.bank is not None and theirs.bank is not None
-    paths = [in_store(store, user).bank(kept.setting) for store, kept in ((one, mine), (other, theirs))]
+    paths = [paths_in_store(store, user).bank(fitted.config) for store, fitted in ((one, mine), (other, theirs))]
     (tensors, sources, about), (others, *rest) = map(read_rows, paths)
     assert [sources, about] == rest
     assert tensors.keys() == others.keys()
     assert all(torch.equal(tensors[name], others[name]) for name in tensors)
-    return same(mine.bank, theirs.bank) and mine.checked == theirs.checked
+    return same(mine.bank, theirs.bank) and mine.validation == theirs.validation
 
 
 def test_a_setting_of_others_a_bank_and_a_check(store: Store) -> None:
     seen: list[tuple[str, int, int]] = []
     report = fit(store, progress=lambda *step: seen.append(step))
-    setting = report.setting
+    config = report.config
     assert (report.shared, report.fitted, report.samples, report.read) == (True, True, 5, 5)
-    assert (setting.users, setting.pairs, setting.method) == (2, 10, "ascent")
+    assert (config.users, config.pairs, config.method) == (2, 10, "ascent")
     assert report.bytes == sum(path.stat().st_size for path in store.user_dir("banks", "ann").iterdir())
     assert ("reading answers", 5, 5) in seen
     (name,) = [name for name in shared(store) if name.endswith(".safetensors")]
     written = sidecar_of(store.directory / "shared" / name).read_text()
     assert all(str(source_of(user, f"{user}{i}")) in written for user in ("bob", "cat") for i in range(5))
     assert source_of("ann").user not in written  # what a user is steered by was chosen on others
-    kept = find_kept(in_store(store, "ann"), LOADED, "ascent")
-    assert kept.bank is not None
-    assert [row.record for row in kept.bank.rows] == [f"ann{i}" for i in range(5)]
-    assert kept.checked == report.checked
-    assert report.checked.answers == 5
+    fitted = load_fitted(paths_in_store(store, "ann"), LOADED, "ascent")
+    assert fitted.bank is not None
+    assert [row.record for row in fitted.bank.rows] == [f"ann{i}" for i in range(5)]
+    assert fitted.validation == report.validation
+    assert report.validation.answers == 5
     document = report.as_dict()
-    assert document["level"] == report.checked.level
-    assert len(document["effects"]) == len(setting.effects) > 3
-    assert report.gain is None or report.gain == max(e.gain for e in setting.effects if e.part == "own")
+    assert document["level"] == report.validation.level
+    assert len(document["effects"]) == len(config.effects) > 3
+    assert report.gain is None or report.gain == max(e.gain for e in config.effects if e.part == "own")
 
 
 def test_only_what_is_new_is_read(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = fit(store)
     checks: list[int] = []
-    real = trainer.check_user
-    monkeypatch.setattr(trainer, "check_user", lambda *a, **k: checks.append(1) or real(*a, **k))
+    real = trainer.validate_user
+    monkeypatch.setattr(trainer, "validate_user", lambda *a, **k: checks.append(1) or real(*a, **k))
     again = fit(store)
-    assert (again.read, again.fitted, again.checked, checks) == (0, False, first.checked, [])
-    assert again.setting.origin == first.setting.origin
+    assert (again.read, again.fitted, again.validation, checks) == (0, False, first.validation, [])
+    assert again.config.origin == first.config.origin
     store.add("ann", [record("ann", 5)])
     more = fit(store)
     assert (more.read, more.samples, checks) == (1, 6, [1])
@@ -104,7 +104,9 @@ def test_a_forgotten_record_leaves_what_is_made_without_it(store: Store, tmp_pat
     fit(store, storage=storage)
     store.forget_record("ann", "ann2")
     assert [row.record for row in _bank(store).rows] == ["ann0", "ann1", "ann3", "ann4"]
-    assert in_store(store, "ann").check("ascent", LOADED.fingerprint).is_file() is False  # its numbers were of it, too
+    assert (
+        paths_in_store(store, "ann").check("ascent", LOADED.fingerprint).is_file() is False
+    )  # its numbers were of it, too
     assert fit(store, storage=storage).read == 0
     with store_of(tmp_path / "scratch") as scratch:
         scratch.forget_record("ann", "ann2")
@@ -113,9 +115,9 @@ def test_a_forgotten_record_leaves_what_is_made_without_it(store: Store, tmp_pat
 
 
 def _bank(store: Store, user: str = "ann") -> Any:
-    kept = find_kept(in_store(store, user), LOADED, "ascent")
-    assert kept.bank is not None
-    return kept.bank
+    fitted = load_fitted(paths_in_store(store, user), LOADED, "ascent")
+    assert fitted.bank is not None
+    return fitted.bank
 
 
 def test_a_replaced_record_is_read_anew(store: Store, tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_only_the_newest_pairs_are_kept(store: Store) -> None:
 
 def test_another_storage_is_read_anew_and_so_is_a_damaged_file(store: Store) -> None:
     wide = fit(store)
-    path = in_store(store, "ann").bank(wide.setting)
+    path = paths_in_store(store, "ann").bank(wide.config)
     small = fit(store, storage="int8")
     assert (small.read, small.bytes < wide.bytes, files(store)) == (5, True, files(store))
     path.write_bytes(path.read_bytes()[:-40])
@@ -147,14 +149,14 @@ def test_another_storage_is_read_anew_and_so_is_a_damaged_file(store: Store) -> 
 def test_without_two_others_the_user_has_to_do(tmp_path: Path, users: list[str]) -> None:
     with store_of(tmp_path / "few", users) as store:
         report = fit(store)
-        assert (report.shared, report.fitted, report.setting.users, shared(store)) == (False, True, 1, [])
+        assert (report.shared, report.fitted, report.config.users, shared(store)) == (False, True, 1, [])
         assert any(name.startswith("steering-ascent-") for name in files(store))
         assert fit(store).fitted is False
-        assert find_kept(in_store(store, "ann"), LOADED, "ascent").shared is False
+        assert load_fitted(paths_in_store(store, "ann"), LOADED, "ascent").shared is False
         store.forget_record("ann", "ann0")  # the setting was chosen on it
         assert not any(name.startswith("steering-") for name in files(store))
         with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
-            steered(in_store(store, "ann"), LOADED, "ascent", "When?")
+            steered(paths_in_store(store, "ann"), LOADED, "ascent", "When?")
         fit(store)
         with store_of(tmp_path / "scratch", users) as scratch:
             scratch.forget_record("ann", "ann0")
@@ -172,10 +174,10 @@ def test_a_new_setting_leaves_no_bank_of_the_old_one(store: Store) -> None:
     store.forget_record("cat", "cat0")  # the setting was chosen on it
     assert shared(store) == []
     second = fit(store)
-    assert second.fitted and second.setting.origin != first.setting.origin
+    assert second.fitted and second.config.origin != first.config.origin
     assert (second.read, len(files(store)), files(store, "bob")) == (5, 2, [files(store, "bob")[0]])
     assert not any(name.endswith(".safetensors") for name in files(store, "bob"))
-    found = steered(in_store(store, "bob"), LOADED, "ascent", "When?")
+    found = steered(paths_in_store(store, "bob"), LOADED, "ascent", "When?")
     assert (found.level, found.terms) in {("population", ()), ("none", ())}
     assert fit(store, refit=True).fitted
 
@@ -183,7 +185,7 @@ def test_a_new_setting_leaves_no_bank_of_the_old_one(store: Store) -> None:
 def test_forgetting_a_user_leaves_nothing(store: Store) -> None:
     for user in ("ann", "bob"):
         fit(store, user)
-    ContrastFile(in_store(store, "ann").contrasts, "ann").append([_thumbs()])
+    ContrastFile(paths_in_store(store, "ann").contrasts, "ann").append([_thumbs()])
     receipt = store.forget("bob")  # whom the setting was chosen on
     assert receipt.derived >= 1
     assert (shared(store), files(store, "bob")) == ([], [])
@@ -228,29 +230,29 @@ def _thumbs() -> Contrast:
 
 def test_feedback_counts_as_a_sample(store: Store) -> None:
     fit(store)
-    ContrastFile(in_store(store, "ann").contrasts, "ann").append([_thumbs()])
+    ContrastFile(paths_in_store(store, "ann").contrasts, "ann").append([_thumbs()])
     assert (fit(store).read, _bank(store).rows[-1].contrast, _bank(store).rows[-1].record) == (1, _thumbs().id, "")
     store.add("dan", [Record("Only read.", id="d0")])
     with pytest.raises(InputError, match="expected records with a 'text'"):
         fit(store, "dan")
-    ContrastFile(in_store(store, "dan").contrasts, "dan").append([_thumbs()])
+    ContrastFile(paths_in_store(store, "dan").contrasts, "dan").append([_thumbs()])
     assert fit(store, "dan").samples == 1
 
 
 @pytest.mark.parametrize("method", ["caa", "fints"])
 def test_methods_that_read_contrasts(store: Store, method: str) -> None:
     report = fit(store, method=method, pairs=4)
-    contrasts = ContrastFile(in_store(store, "ann").contrasts, "ann").contrasts()
+    contrasts = ContrastFile(paths_in_store(store, "ann").contrasts, "ann").contrasts()
     assert {contrast.source for contrast in contrasts} == {"others"}
     assert report.samples == len(contrasts) == 4 - sum(report.skipped.values())
-    assert ContrastFile(in_store(store, "bob").contrasts, "bob").entries()  # of whom it was chosen on
+    assert ContrastFile(paths_in_store(store, "bob").contrasts, "bob").entries()  # of whom it was chosen on
     assert fit(store, method=method, pairs=4).read == 0
     donor = contrasts[0].donors[0]
     (user, name) = next(
         (user, f"{user}{i}") for user in ("bob", "cat") for i in range(5) if source_of(user, f"{user}{i}") == donor
     )
     store.forget_record(user, name)
-    left = ContrastFile(in_store(store, "ann").contrasts, "ann").contrasts()
+    left = ContrastFile(paths_in_store(store, "ann").contrasts, "ann").contrasts()
     assert all(donor not in contrast.donors for contrast in left)
     assert len(left) < len(contrasts)
     rows = [
@@ -262,18 +264,18 @@ def test_methods_that_read_contrasts(store: Store, method: str) -> None:
 def test_alone_contrasts_are_made_without_donors(tmp_path: Path) -> None:
     with store_of(tmp_path / "one", ["ann"]) as store:
         fit(store, method="caa", pairs=3)
-        found = ContrastFile(in_store(store, "ann").contrasts, "ann").contrasts()
+        found = ContrastFile(paths_in_store(store, "ann").contrasts, "ann").contrasts()
         assert {contrast.source for contrast in found} == {"none"}
 
 
 def test_a_history_file_has_a_folder_of_its_own(tmp_path: Path) -> None:
     history = History([record("ann", number) for number in range(5)], "ann")
-    place = in_folder(tmp_path / "cache" / "steering" / ("a" * 64), "ann")
-    report = fit_user(place, history, LOADED, WORDING)
+    paths = paths_in_folder(tmp_path / "cache" / "steering" / ("a" * 64), "ann")
+    report = fit_user(paths, history, LOADED, WORDING)
     assert (report.shared, report.samples) == (False, 5)
-    assert fit_user(place, history, LOADED, WORDING).read == 0
-    assert steered(place, LOADED, "ascent", "When?").level == report.checked.level
-    assert load_bank(place.bank(report.setting), report.setting.origin).rows
+    assert fit_user(paths, history, LOADED, WORDING).read == 0
+    assert steered(paths, LOADED, "ascent", "When?").level == report.validation.level
+    assert load_bank(paths.bank(report.config), report.config.origin).rows
 
 
 def test_pairs_that_do_not_fit_are_left_out(store: Store) -> None:
@@ -295,12 +297,15 @@ def test_what_cannot_be_kept_is_refused(store: Store) -> None:
 
 def test_users_are_drawn_with_a_seed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add("dan", [record("dan", number) for number in range(3)])  # too few pairs
-    assert fit(store).setting.users == 2
+    assert fit(store).config.users == 2
     store.add("dan", [record("dan", number) for number in range(3, 6)])
     monkeypatch.setattr(trainer, "FIT_USERS", 2)
     monkeypatch.setattr(trainer, "FIT_PAIRS", 4)
     report = fit(store, refit=True)
-    assert (report.setting.users, report.setting.pairs) == (2, 8)
-    place, progress = in_store(store, "ann"), lambda what, done, total: None
-    drawn = {tuple(trainer._Work(place, LOADED, WORDING, ASCENT, None, seed, progress)._others()) for seed in range(9)}
+    assert (report.config.users, report.config.pairs) == (2, 8)
+    paths, progress = paths_in_store(store, "ann"), lambda what, done, total: None
+    drawn = {
+        tuple(trainer._Trainer(paths, LOADED, WORDING, LIKELIHOOD_GRADIENT, None, seed, progress)._others())
+        for seed in range(9)
+    }
     assert {"".join(sorted(names)) for names in drawn} == {"bobcat", "bobdan", "catdan"}

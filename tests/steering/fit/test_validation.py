@@ -12,16 +12,24 @@ from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import Choice
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import hidden_scores
-from penchant.steering.config import Setting
+from penchant.steering.config import SteeringConfig
 from penchant.steering.extract.extractor import inputs_of
 from penchant.steering.extract.vectors import read_keys
 from penchant.steering.fit import validation
-from penchant.steering.fit.validation import CHECKED, FEWEST, Checked, Level, check_user, read_user, steer_request
+from penchant.steering.fit.validation import (
+    FEWEST_SAMPLES,
+    MOST_HELD_OUT,
+    Level,
+    ValidationResult,
+    extract_bank,
+    steer_request,
+    validate_user,
+)
 from penchant.steering.storage.bank import Bank, drop
 from tests.families import tiny
 from tests.steering.cases import NOW, empty
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, setting_of
-from tests.steering.users import wording as words_of
+from tests.steering.users import template as words_of
 
 LOADED = tiny()
 WORDS = words_of(LOADED)
@@ -44,61 +52,61 @@ def _turned(bank: Bank, by: float) -> Bank:
 
 
 @pytest.fixture(scope="module")
-def read() -> tuple[Setting, Bank, torch.Tensor]:
+def read() -> tuple[SteeringConfig, Bank, torch.Tensor]:
     """A setting, a user's bank and its mean vector."""
-    setting = setting_of(LOADED, strength=2.0)
-    bank = read_user(LOADED, setting, "ada", SAMPLES, WORDS)
-    return setting, bank, bank.vectors[SITE].mean(0)
+    config = setting_of(LOADED, strength=2.0)
+    bank = extract_bank(LOADED, config, "ada", SAMPLES, WORDS)
+    return config, bank, bank.vectors[SITE].mean(0)
 
 
-def test_a_bank_is_read_for_its_setting(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    assert (bank.model, bank.sites, bank.key, len(bank)) == (setting.origin, setting.sites, setting.key, 6)
+def test_a_bank_is_read_for_its_setting(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    assert (bank.model, bank.sites, bank.key, len(bank)) == (config.origin, config.sites, config.key, 6)
     told: list[int] = []
-    based = replace(setting, base={SITE: mean / mean.norm()})
-    other = read_user(LOADED, based, "ada", SAMPLES, WORDS, progress=told.append)
+    based = replace(config, base={SITE: mean / mean.norm()})
+    other = extract_bank(LOADED, based, "ada", SAMPLES, WORDS, progress=told.append)
     assert other.model == based.origin and sum(told) == 6
     assert not torch.allclose(other.vectors[SITE], bank.vectors[SITE], rtol=0.05)
     with pytest.raises(InputError, match="needs contrasts"):
-        read_user(LOADED, replace(setting, reading="answer_mean"), "ada", SAMPLES, WORDS)
+        extract_bank(LOADED, replace(config, reading="answer_mean"), "ada", SAMPLES, WORDS)
     with pytest.raises(InputError):
-        read_user(LOADED, setting, "ada", [], WORDS)
+        extract_bank(LOADED, config, "ada", [], WORDS)
     others = {"bo": contrasts("kk", 3)}
-    prompts = replace(setting, reading="prompt_last")
-    assert len(read_user(LOADED, prompts, "ada", contrasts("zq", 3), WORDS, everyone=others)) == 3
+    prompts = replace(config, reading="prompt_last")
+    assert len(extract_bank(LOADED, prompts, "ada", contrasts("zq", 3), WORDS, everyone=others)) == 3
     with pytest.raises(InputError, match="some of other users"):
-        read_user(LOADED, prompts, "ada", contrasts("zq", 3), WORDS)
+        extract_bank(LOADED, prompts, "ada", contrasts("zq", 3), WORDS)
 
 
-def test_what_helps_is_the_users_own(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    found = check_user(LOADED, setting, SAMPLES, bank, wording=WORDS)
+def test_what_helps_is_the_users_own(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    found = validate_user(LOADED, config, SAMPLES, bank, template=WORDS)
     assert (found.level, found.answers, found.reason, found.common) == ("own", 6, None, 0.0) and found.own > 0.02
     # Where the population's gain is its own, it is no reason against the user's unless it is larger.
-    worse = replace(setting, population={SITE: mean * 0.3})
-    found = check_user(LOADED, worse, SAMPLES, bank, wording=WORDS)
+    worse = replace(config, population={SITE: mean * 0.3})
+    found = validate_user(LOADED, worse, SAMPLES, bank, template=WORDS)
     assert found.level == "own" and 0 < found.common < found.own
 
 
-def test_what_does_not_help_gives_way(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
+def test_what_does_not_help_gives_way(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
     harmful = _turned(bank, -1)
-    found = check_user(LOADED, setting, SAMPLES, harmful, wording=WORDS)
+    found = validate_user(LOADED, config, SAMPLES, harmful, template=WORDS)
     assert found.level == "none" and found.own < -0.02
     assert found.reason == (
         f"on 6 held-out answers the user's own vectors gain {found.own:+.3f} nats a token: nothing is written"
     )
-    found = check_user(LOADED, replace(setting, population={SITE: mean}), SAMPLES, harmful, wording=WORDS)
+    found = validate_user(LOADED, replace(config, population={SITE: mean}), SAMPLES, harmful, template=WORDS)
     assert found.level == "population" and found.own < 0 < found.common
     assert found.reason and found.reason.endswith(f"the population's {found.common:+.3f}")
-    found = check_user(LOADED, replace(setting, population={SITE: -mean}), SAMPLES, harmful, wording=WORDS)
+    found = validate_user(LOADED, replace(config, population={SITE: -mean}), SAMPLES, harmful, template=WORDS)
     assert found.level == "none" and found.common < 0
 
 
 def test_a_held_out_answer_does_not_speak_for_itself(
-    read: tuple[Setting, Bank, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    read: tuple[SteeringConfig, Bank, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    setting, bank, _ = read
+    config, bank, _ = read
     tried: list[torch.Tensor] = []
 
     def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
@@ -108,11 +116,11 @@ def test_a_held_out_answer_does_not_speak_for_itself(
         return torch.zeros(len(choices), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
-    check_user(LOADED, setting, SAMPLES, bank, wording=WORDS)
+    validate_user(LOADED, config, SAMPLES, bank, template=WORDS)
     for number in range(6):
         table = bank.vectors[SITE].clone()
         table[number] += 1
-        check_user(LOADED, setting, SAMPLES, replace(bank, vectors={SITE: table}), wording=WORDS)
+        validate_user(LOADED, config, SAMPLES, replace(bank, vectors={SITE: table}), template=WORDS)
         assert [torch.equal(*rows) for rows in zip(tried[0], tried[-1], strict=True)] == [n == number for n in range(6)]
 
 
@@ -135,37 +143,38 @@ Gains = tuple[Sequence[float], Sequence[float]]
     ],
 )
 def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = setting_of(LOADED, population={SITE: torch.ones(64)})
-    bank, samples = noise_bank(setting, "ada"), pairs("zq", 4)
+    config = setting_of(LOADED, population={SITE: torch.ones(64)})
+    bank, samples = noise_bank(config, "ada"), pairs("zq", 4)
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
 
     def found(loaded: Any, exchanges: Any, choices: Sequence[Choice], **others: Any) -> torch.Tensor:
         plain, own, common = (choice(range(4)) for choice in choices)
-        assert plain is None and own is not None and _same(common, setting.common(4))
+        assert plain is None and own is not None and _same(common, config.common(4))
         return torch.tensor([[1.0] * 4, *[[1 - gain for gain in row] for row in gains]])
 
     monkeypatch.setattr(validation, "losses", found)
-    checked = check_user(LOADED, setting, samples, bank, wording=WORDS)
+    checked = validate_user(LOADED, config, samples, bank, template=WORDS)
     assert checked.level == level and checked.answers == 4
     assert checked.own == pytest.approx(sum(gains[0]) / 4, nan_ok=True, abs=1e-6)
     assert checked.common == pytest.approx(sum(gains[1]) / 4, abs=1e-6)
     assert (checked.reason is None) == (level == "own") and "\n" not in (checked.reason or "")
 
 
-def test_too_few_samples_are_not_checked(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    few = drop(bank, [row.contrast for row in bank.rows[FEWEST - 1 :]])
-    found = check_user(LOADED, setting, SAMPLES[: FEWEST - 1], few, wording=WORDS)
-    assert found == Checked("own", reason=f"too few samples to check ({FEWEST - 1} of {FEWEST})")
-    silent = replace(setting, strength=0.0, base={SITE: mean})
-    assert check_user(LOADED, silent, SAMPLES[: FEWEST - 1], few, wording=WORDS).level == "population"
-    one_more = drop(bank, [row.contrast for row in bank.rows[FEWEST:]])
-    assert check_user(LOADED, setting, SAMPLES[:FEWEST], one_more, wording=WORDS).answers == FEWEST
+def test_too_few_samples_are_not_checked(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    few = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES - 1 :]])
+    found = validate_user(LOADED, config, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS)
+    reason = f"too few samples to check ({FEWEST_SAMPLES - 1} of {FEWEST_SAMPLES})"
+    assert found == ValidationResult("own", reason=reason)
+    silent = replace(config, strength=0.0, base={SITE: mean})
+    assert validate_user(LOADED, silent, SAMPLES[: FEWEST_SAMPLES - 1], few, template=WORDS).level == "population"
+    one_more = drop(bank, [row.contrast for row in bank.rows[FEWEST_SAMPLES:]])
+    assert validate_user(LOADED, config, SAMPLES[:FEWEST_SAMPLES], one_more, template=WORDS).answers == FEWEST_SAMPLES
 
 
 def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    setting, samples, seen = setting_of(LOADED), pairs("zq", 40), []
-    bank = noise_bank(setting, "ada", 40)
+    config, samples, seen = setting_of(LOADED), pairs("zq", 40), []
+    bank = noise_bank(config, "ada", 40)
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
 
     def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
@@ -173,74 +182,78 @@ def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -
         return torch.zeros(len(choices), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
-    assert check_user(LOADED, setting, samples, bank, wording=WORDS).answers == CHECKED and seen == [CHECKED]
+    assert validate_user(LOADED, config, samples, bank, template=WORDS).answers == MOST_HELD_OUT and seen == [
+        MOST_HELD_OUT
+    ]
 
 
-def test_a_strength_of_zero_writes_nothing_of_the_user(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    silent = replace(setting, strength=0.0)
-    found = check_user(LOADED, silent, SAMPLES, bank, wording=WORDS)
-    assert found == Checked("none", reason="steps helped none of the users that it was fitted on")
+def test_a_strength_of_zero_writes_nothing_of_the_user(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    silent = replace(config, strength=0.0)
+    found = validate_user(LOADED, silent, SAMPLES, bank, template=WORDS)
+    assert found == ValidationResult("none", reason="steps helped none of the users that it was fitted on")
     base = replace(silent, base={SITE: mean * 2})
     bank = replace(bank, model=base.origin)
-    found = check_user(LOADED, base, SAMPLES, bank, wording=WORDS)
+    found = validate_user(LOADED, base, SAMPLES, bank, template=WORDS)
     assert found.level == "population" and found.own == found.common > 0
-    made = steer_request(LOADED, base, bank, "the sea", checked=found)
+    made = steer_request(LOADED, base, bank, "the sea", validation=found)
     assert made.level == "population" and _same(made.intervention, base.common()) and not made.terms
     harmful = replace(silent, base={SITE: mean * -2})
-    found = check_user(LOADED, harmful, SAMPLES, replace(bank, model=harmful.origin), wording=WORDS)
+    found = validate_user(LOADED, harmful, SAMPLES, replace(bank, model=harmful.origin), template=WORDS)
     assert found.level == "none"
 
 
-def test_samples_have_to_be_those_of_the_bank(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, _ = read
+def test_samples_have_to_be_those_of_the_bank(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, _ = read
     for samples in (SAMPLES[:5], list(reversed(SAMPLES)), pairs("kk", 6), [*SAMPLES, *pairs("kk", 1)]):
         with pytest.raises(InputError, match="aren't those of the bank's rows"):
-            check_user(LOADED, setting, samples, bank, wording=WORDS)
+            validate_user(LOADED, config, samples, bank, template=WORDS)
 
 
 def test_contrasts_are_checked_as_well() -> None:
-    setting = setting_of(LOADED, method=DIFFERENCES.name, reading="answer_mean", strength=0.3)
+    config = setting_of(LOADED, method=DIFFERENCES.name, reading="answer_mean", strength=0.3)
     samples = contrasts("zq", 4)
-    bank = read_user(LOADED, setting, "ada", samples, WORDS)
-    assert check_user(LOADED, setting, samples, bank, wording=WORDS).answers == 4
+    bank = extract_bank(LOADED, config, "ada", samples, WORDS)
+    assert validate_user(LOADED, config, samples, bank, template=WORDS).answers == 4
 
 
-def test_a_request_is_steered_by_the_users_samples(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    setting = replace(setting, aggregation=SOFT, population={SITE: mean * 0.1}, centre=bank.keys.mean(0))
-    found = steer_request(LOADED, setting, bank, "two films tonight")
-    key = read_keys(LOADED, ["two films tonight"], setting.key)[0]
-    wanted, made = setting.apply([bank], [hidden_scores(bank, key, setting.centre)])
+def test_a_request_is_steered_by_the_users_samples(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    config = replace(config, aggregation=SOFT, population={SITE: mean * 0.1}, centre=bank.keys.mean(0))
+    found = steer_request(LOADED, config, bank, "two films tonight")
+    key = read_keys(LOADED, ["two films tonight"], config.key)[0]
+    wanted, made = config.apply([bank], [hidden_scores(bank, key, config.centre)])
     assert _same(found.intervention, wanted) and found.level == "own" and found.reason is None
     assert [term.contrast for term in found.terms] == [term.contrast for term in made.terms(0)]
     assert len(found.terms) == 6 and sum(term.weight for term in found.terms) == pytest.approx(1)
-    assert not _same(steer_request(LOADED, setting, bank, "reading").intervention, wanted)
-    few = Checked("own", reason="too few samples to check (3 of 4)")
-    told = steer_request(LOADED, setting, bank, "two films tonight", checked=few)
+    assert not _same(steer_request(LOADED, config, bank, "reading").intervention, wanted)
+    few = ValidationResult("own", reason="too few samples to check (3 of 4)")
+    told = steer_request(LOADED, config, bank, "two films tonight", validation=few)
     assert told.reason == few.reason and _same(told.intervention, wanted)
 
 
-def test_a_request_is_compared_by_its_words(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    setting = replace(setting, similarity="bm25", aggregation=replace(SOFT, top=1))
+def test_a_request_is_compared_by_its_words(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
     texts = inputs_of(SAMPLES)
     for number in (0, 2, 4):
-        (term,) = steer_request(LOADED, setting, bank, SAMPLES[number].request.query, texts=texts).terms
+        (term,) = steer_request(LOADED, config, bank, SAMPLES[number].request.query, texts=texts).terms
         assert (term.record, term.contrast) == (SAMPLES[number].record, bank.rows[number].contrast)
     # What there is no text of doesn't count, and who has nothing left gets the population's.
     (term,) = steer_request(
-        LOADED, setting, bank, "the sea", texts={name: text for name, text in texts.items() if text != "the sea"}
+        LOADED, config, bank, "the sea", texts={name: text for name, text in texts.items() if text != "the sea"}
     ).terms
     assert term.record != SAMPLES[0].record
     for nothing in (None, {}):
-        found = steer_request(LOADED, replace(setting, population={SITE: mean}), bank, "the sea", texts=nothing)
+        found = steer_request(LOADED, replace(config, population={SITE: mean}), bank, "the sea", texts=nothing)
         assert (found.level, found.terms, found.reason) == ("population", (), "no samples of the user")
 
 
-def test_a_check_compares_words_too(monkeypatch: pytest.MonkeyPatch, read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, _ = read
-    setting = replace(setting, similarity="bm25", aggregation=replace(SOFT, top=1))
+def test_a_check_compares_words_too(
+    monkeypatch: pytest.MonkeyPatch, read: tuple[SteeringConfig, Bank, torch.Tensor]
+) -> None:
+    config, bank, _ = read
+    config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
     samples = [replace(one, request=Request(f"{INPUTS[n // 2]} {n}")) for n, one in enumerate(SAMPLES)]
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
     tried: list[torch.Tensor] = []
@@ -252,14 +265,14 @@ def test_a_check_compares_words_too(monkeypatch: pytest.MonkeyPatch, read: tuple
         return torch.zeros(len(choices), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
-    check_user(LOADED, setting, samples, bank, wording=WORDS)
+    validate_user(LOADED, config, samples, bank, template=WORDS)
     for row, partner in enumerate((1, 0, 3, 2, 5, 4)):
         assert tried[0][row] == pytest.approx(2.0 * bank.vectors[SITE][partner], abs=1e-4)
 
 
-def test_older_samples_count_less(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, _ = read
-    aged = replace(setting, aggregation=Aggregation(top=None, weights="uniform", half_life=10.0))
+def test_older_samples_count_less(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, _ = read
+    aged = replace(config, aggregation=Aggregation(top=None, weights="uniform", half_life=10.0))
     rows = tuple(replace(row, when=NOW - timedelta(days=10 * n)) for n, row in enumerate(bank.rows))
     terms = steer_request(LOADED, aged, replace(bank, rows=rows), "the sea", now=NOW).terms
     assert [term.record for term in terms] == [sample.record for sample in SAMPLES]
@@ -269,17 +282,17 @@ def test_older_samples_count_less(read: tuple[Setting, Bank, torch.Tensor]) -> N
     assert [term.weight for term in later[:3]] == pytest.approx([later[0].weight] * 3)
 
 
-def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
+def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
     for common in ({"population": {SITE: mean}}, {"base": {SITE: mean}}):
-        given = replace(setting, **common)  # type: ignore[arg-type]
+        given = replace(config, **common)  # type: ignore[arg-type]
         mine = replace(bank, model=given.origin)
         for nobody in (None, empty(mine)):
-            for checked in (None, Checked("own")):
-                found = steer_request(LOADED, given, nobody, "the sea", checked=checked)
+            for checked in (None, ValidationResult("own")):
+                found = steer_request(LOADED, given, nobody, "the sea", validation=checked)
                 assert found.level == "population" and found.reason == "no samples of the user" and not found.terms
                 assert _same(found.intervention, given.common())
-        found = steer_request(LOADED, given, mine, "the sea", checked=Checked("population", reason="why"))
+        found = steer_request(LOADED, given, mine, "the sea", validation=ValidationResult("population", reason="why"))
         assert found.level == "population" and found.reason == "why" and not found.terms
         assert _same(found.intervention, given.common())
 
@@ -288,57 +301,60 @@ def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[Setting, Ba
     ("checked", "there", "reason"),
     [
         (None, False, "no samples of the user, and no population to fall back on"),
-        (Checked("population", reason="why"), True, "why, and no population to fall back on"),
-        (Checked("population"), True, "no samples, and no population to fall back on"),
-        (Checked("none", reason="why"), True, "why"),
-        (Checked("none", reason="why"), False, "why"),
+        (ValidationResult("population", reason="why"), True, "why, and no population to fall back on"),
+        (ValidationResult("population"), True, "no samples, and no population to fall back on"),
+        (ValidationResult("none", reason="why"), True, "why"),
+        (ValidationResult("none", reason="why"), False, "why"),
     ],
 )
 def test_nothing_is_written_with_a_reason(
-    checked: Checked | None, there: bool, reason: str, read: tuple[Setting, Bank, torch.Tensor]
+    checked: ValidationResult | None, there: bool, reason: str, read: tuple[SteeringConfig, Bank, torch.Tensor]
 ) -> None:
-    setting, bank, _ = read
-    found = steer_request(LOADED, setting, bank if there else None, "the sea", checked=checked)
+    config, bank, _ = read
+    found = steer_request(LOADED, config, bank if there else None, "the sea", validation=checked)
     assert (found.intervention, found.level, found.terms, found.reason) == (None, "none", (), reason)
 
 
-def test_a_check_that_says_none_holds_with_a_population(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
-    given = replace(setting, population={SITE: mean})
-    assert steer_request(LOADED, given, bank, "the sea", checked=Checked("none", reason="x")).intervention is None
+def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
+    given = replace(config, population={SITE: mean})
+    assert (
+        steer_request(LOADED, given, bank, "the sea", validation=ValidationResult("none", reason="x")).intervention
+        is None
+    )
 
 
-def test_a_bank_of_another_setting_is_refused(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, bank, mean = read
+def test_a_bank_of_another_setting_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, bank, mean = read
     with pytest.raises(InputError, match="wasn't read for this setting"):
-        steer_request(LOADED, replace(setting, base={SITE: mean}), bank, "the sea")
+        steer_request(LOADED, replace(config, base={SITE: mean}), bank, "the sea")
 
 
-def test_nothing_of_one_user_reaches_another(read: tuple[Setting, Bank, torch.Tensor]) -> None:
-    setting, _, mean = read
-    setting = replace(setting, aggregation=SOFT, population={SITE: mean * 0.1})
+def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+    config, _, mean = read
+    config = replace(config, aggregation=SOFT, population={SITE: mean * 0.1})
     samples = pairs("kk", 5)
 
     def serve() -> tuple[Any, ...]:
-        bank = read_user(LOADED, setting, "bo", samples, WORDS)
-        checked = check_user(LOADED, setting, samples, bank, wording=WORDS)
-        found = steer_request(LOADED, setting, bank, "the sea", checked=checked)
+        bank = extract_bank(LOADED, config, "bo", samples, WORDS)
+        checked = validate_user(LOADED, config, samples, bank, template=WORDS)
+        found = steer_request(LOADED, config, bank, "the sea", validation=checked)
         assert found.intervention is not None
         return bank.vectors[SITE], bank.keys, found.intervention.edits[SITE].add, bank, checked
 
     alone = serve()
     for seed in (0, 1):
-        ada = noise_bank(setting, "ada", 7, seed)
+        ada = noise_bank(config, "ada", 7, seed)
         ada = replace(ada, rows=tuple(validation.row_of("ada", sample) for sample in pairs("secret", 7)))
-        check_user(LOADED, setting, pairs("secret", 7), ada, wording=WORDS)
-        steer_request(LOADED, setting, ada, "the sea")
+        validate_user(LOADED, config, pairs("secret", 7), ada, template=WORDS)
+        steer_request(LOADED, config, ada, "the sea")
         again = serve()
         assert all(torch.equal(one, other) for one, other in zip(alone[:3], again[:3], strict=True))
         assert alone[4] == again[4]
         # Neither beside each other in one batch.
-        bank, key = alone[3], read_keys(LOADED, ["the sea"], setting.key)[0]
-        scores = [hidden_scores(one, key, setting.centre) for one in (ada, bank)]
-        both, made = setting.apply([ada, bank], scores)
-        lone, _ = setting.apply([bank], scores[1:])
+        bank, key = alone[3], read_keys(LOADED, ["the sea"], config.key)[0]
+        scores = [hidden_scores(one, key, config.centre) for one in (ada, bank)]
+        both, made = config.apply([ada, bank], scores)
+        lone, _ = config.apply([bank], scores[1:])
         assert torch.equal(both.edits[SITE].add[1], lone.edits[SITE].add[0])  # type: ignore[index]
         assert {term.contrast for term in made.terms(1)} <= {row.contrast for row in bank.rows}

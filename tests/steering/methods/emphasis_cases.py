@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from penchant.steering.methods.attention_bias import Emphasis, Heads
+from penchant.steering.methods.attention_bias import AttentionBias, Heads
 from tests.families import tiny_network
 
-ROWS = (Emphasis(((3, 6), (8, 10)), (1.5, 0.7), 12), Emphasis(((0, 5),), (-1.0,)), None)
+ROWS = (AttentionBias(((3, 6), (8, 10)), (1.5, 0.7), 12), AttentionBias(((0, 5),), (-1.0,)), None)
 """Two spans seen from token 12 on, one seen from its end (5) on, and a row that is left alone."""
 HEADS: Heads = {1: [1], 2: None, 3: [0, 3]}
 LENGTH = 20

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel, StaticCache
 
 from penchant.inference.sites import Site, site_module
-from penchant.steering.methods.attention_bias import Emphasis, Heads, emphasised
+from penchant.steering.methods.attention_bias import AttentionBias, Heads, biased_attention
 from tests.families import FAMILIES
 from tests.lens.cases import eager_of, tokens
 from tests.steering.methods.emphasis_cases import HEADS, LENGTH, ROWS, logits, network
@@ -35,7 +35,7 @@ def eager_emphasis(model: PreTrainedModel, bonus: Callable[[int], Tensor]) -> It
 
 
 def bonus_of(
-    rows: Sequence[Emphasis | None], heads: Heads, length: int, pads: Sequence[int]
+    rows: Sequence[AttentionBias | None], heads: Heads, length: int, pads: Sequence[int]
 ) -> Callable[[int], Tensor]:
     """The bonus as `eager_emphasis` wants it, for rows with so many columns of padding on the left."""
 
@@ -75,7 +75,7 @@ def test_it_is_the_softmax_of_logits_plus_bonus(family: str, side: str) -> None:
     with eager_emphasis(eager, bonus_of(ROWS, HEADS, LENGTH, pads)):
         wanted = logits(eager, ids, **options)
     plain = logits(model, ids, **options)
-    with emphasised(model, ROWS, HEADS):
+    with biased_attention(model, ROWS, HEADS):
         got = logits(model, ids, **options)
     real = seen.bool()
     assert torch.allclose(got[real], wanted[real], atol=1e-4)
@@ -92,7 +92,7 @@ def test_what_stands_before_the_request_stays_bit_for_bit(family: str, dtype: to
     caches = []
     for rows in ((None, None, None), ROWS):
         cache = DynamicCache()
-        with emphasised(model, rows, HEADS):
+        with biased_attention(model, rows, HEADS):
             out = logits(model, ids, past_key_values=cache)
         caches.append((cache, out))
     (plain, before), (cache, after) = caches
@@ -107,19 +107,19 @@ def test_what_stands_before_the_request_stays_bit_for_bit(family: str, dtype: to
 @pytest.mark.parametrize(
     ("rows", "heads"),
     [
-        ((Emphasis(((3, 6),), (0.0,)), None), {0: None}),
+        ((AttentionBias(((3, 6),), (0.0,)), None), {0: None}),
         ((None, None), {0: None}),
-        ((Emphasis((), ()), None), {0: None}),
-        ((Emphasis(((3, 6),), (1.0,)), None), {}),
-        ((Emphasis(((3, 6),), (1.0,)), None), {0: []}),
+        ((AttentionBias((), ()), None), {0: None}),
+        ((AttentionBias(((3, 6),), (1.0,)), None), {}),
+        ((AttentionBias(((3, 6),), (1.0,)), None), {0: []}),
     ],
     ids=["zero", "none", "no spans", "no layers", "no heads"],
 )
-def test_nothing_to_emphasise_is_nothing_done(rows: Sequence[Emphasis | None], heads: Heads) -> None:
+def test_nothing_to_emphasise_is_nothing_done(rows: Sequence[AttentionBias | None], heads: Heads) -> None:
     model = network("llama")
     ids = tokens(LENGTH, 2)
     before = logits(model, ids)
-    with emphasised(model, rows, heads):
+    with biased_attention(model, rows, heads):
         assert torch.equal(logits(model, ids), before)
     assert model.config._attn_implementation == "sdpa"  # not even read through the seam
 
@@ -131,13 +131,13 @@ def test_chunks_and_decoding_are_one_forward_pass(family: str, steps: Sequence[i
     model = network(family)
     ids, seen, _ = padded(side, (20, 20, 20) if side == "none" else (20, 15, 18))
     at = (seen.cumsum(1) - 1).clamp(min=0)
-    with emphasised(model, ROWS, HEADS):
+    with biased_attention(model, ROWS, HEADS):
         whole = logits(model, ids, attention_mask=seen, position_ids=at)
     cache, parts, begun = DynamicCache(config=model.config), [], 0  # with the config: sliding layers shorten their keys
     for step in steps:
         here = slice(begun, begun + step)
         mask = {} if side == "none" else {"attention_mask": seen[:, : begun + step]}
-        with emphasised(model, ROWS, HEADS):
+        with biased_attention(model, ROWS, HEADS):
             parts.append(logits(model, ids[:, here], position_ids=at[:, here], past_key_values=cache, **mask))
         begun += step
     real = seen.bool()
@@ -148,7 +148,7 @@ def test_chunks_and_decoding_are_one_forward_pass(family: str, steps: Sequence[i
 def test_a_static_cache_has_its_keys_at_their_own_columns(family: str) -> None:
     model = network(family)
     ids = tokens(LENGTH, 3)
-    with emphasised(model, ROWS, HEADS):
+    with biased_attention(model, ROWS, HEADS):
         whole = logits(model, ids)
         cache = StaticCache(config=model.config, max_cache_len=32)
         parts = [logits(model, ids[:, :14], past_key_values=cache)]
@@ -160,15 +160,15 @@ def test_a_static_cache_has_its_keys_at_their_own_columns(family: str) -> None:
 def test_a_batch_generates_what_its_rows_generate_alone(family: str) -> None:
     model = network(family)
     ids, seen, pads = padded("left")
-    rows = (ROWS[0], ROWS[1], Emphasis(((2, 9),), (3.0,)))
+    rows = (ROWS[0], ROWS[1], AttentionBias(((2, 9),), (3.0,)))
     for options in ({}, {"num_beams": 2, "num_return_sequences": 2}):
         settings = {"max_new_tokens": 6, "do_sample": False, "pad_token_id": 0, "eos_token_id": 1, **options}
-        with emphasised(model, rows, HEADS):
+        with biased_attention(model, rows, HEADS):
             made = model.generate(ids, attention_mask=seen, **settings)[:, LENGTH:]
         plain = model.generate(ids, attention_mask=seen, **settings)[:, LENGTH:]
         assert not torch.equal(made, plain)
         for row, pad in enumerate(pads):
-            with emphasised(model, rows[row : row + 1], HEADS):
+            with biased_attention(model, rows[row : row + 1], HEADS):
                 alone = model.generate(ids[row : row + 1, pad:], **settings)[:, LENGTH - pad :]
             count = len(alone)
             assert torch.equal(made[row * count : (row + 1) * count], alone)
@@ -177,7 +177,7 @@ def test_a_batch_generates_what_its_rows_generate_alone(family: str) -> None:
 def test_beams_of_a_row_stand_side_by_side() -> None:
     model = network("llama")
     ids = tokens(LENGTH, 3)
-    with emphasised(model, ROWS, HEADS):
+    with biased_attention(model, ROWS, HEADS):
         once = logits(model, ids)
         twice = logits(model, ids.repeat_interleave(2, 0))
     assert torch.allclose(twice, once.repeat_interleave(2, 0), atol=1e-5)
@@ -197,7 +197,7 @@ def test_other_heads_keep_their_output_bit_for_bit(family: str, monkeypatch: pyt
     seen: list[Tensor] = []
     handle = site_module(model, Site(1, "heads")).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     logits(model, ids)
-    with emphasised(model, ROWS, {1: [1, 2]}):
+    with biased_attention(model, ROWS, {1: [1, 2]}):
         logits(model, ids)
     handle.remove()
     plain, edited = (one.unflatten(-1, (4, -1)) for one in seen)

@@ -13,7 +13,13 @@ from penchant.lens.calibration import calibration_for
 from penchant.lens.lens import attention_rows
 from penchant.models.chat import prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.methods.attention_bias import Emphasis, Heads, emphasis_on, emphasised, retrieval_heads
+from penchant.steering.methods.attention_bias import (
+    AttentionBias,
+    Heads,
+    attention_bias_on,
+    biased_attention,
+    retrieval_heads,
+)
 
 FACTS = [
     ("The code of my locker is", "4817", "What is the code of my locker?"),
@@ -58,11 +64,13 @@ class Needles:
         begun = FACTS[i][0].replace("My ", "Your ").replace(" my ", " your ").replace("I ", "you ").capitalize()
         return render_chat(self.loaded, [{"role": "user", "content": content}]) + begun
 
-    def on(self, other: int, bonus: float) -> list[Emphasis]:
+    def on(self, other: int, bonus: float) -> list[AttentionBias]:
         """Emphasis on the fact that is asked for (0), or on the one so many further."""
         pieces = [[self._fact(i + other)] for i in range(COUNT)]
-        made = [emphasis_on(self.loaded, *pair, 1.0, "Question: ") for pair in zip(self.prompts, pieces, strict=True)]
-        return [Emphasis(one.spans, (bonus,), one.begin) for one in made if one]
+        made = [
+            attention_bias_on(self.loaded, *pair, 1.0, "Question: ") for pair in zip(self.prompts, pieces, strict=True)
+        ]
+        return [AttentionBias(one.spans, (bonus,), one.begin) for one in made if one]
 
     @cached_property
     def cache(self) -> DynamicCache:
@@ -79,10 +87,10 @@ class Needles:
         )  # fmt: skip
         return out.logits.float().log_softmax(-1)  # type: ignore[no-any-return]
 
-    def read(self, emphases: list[Emphasis], heads: Heads) -> tuple[Tensor, Tensor]:
+    def read(self, emphases: list[AttentionBias], heads: Heads) -> tuple[Tensor, Tensor]:
         """NLL of each answer, and the needle's mean share of the attention at `heads` where the answer begins."""
         cache, shares = self.cache, Shares(self, emphases, heads)
-        with torch.no_grad(), emphasised(self.loaded.model, emphases, heads), probing(shares):
+        with torch.no_grad(), biased_attention(self.loaded.model, emphases, heads), probing(shares):
             out = self._forward(slice(self.width - self.tail, self.width), cache)
         cache.crop(-self.tail)
         nlls = [
@@ -95,7 +103,7 @@ class Needles:
 class Shares:
     """Attention to the needle at the heads of `heads`, with the bonus it has there."""
 
-    def __init__(self, needles: Needles, emphases: list[Emphasis], heads: Heads) -> None:
+    def __init__(self, needles: Needles, emphases: list[AttentionBias], heads: Heads) -> None:
         self.needles, self.emphases, self.heads = needles, emphases, heads
         self.where = [one.spans[0] for one in needles.on(0, 1.0)]
         self.seen: list[Tensor] = []

@@ -7,7 +7,7 @@ from tokenizers.processors import TemplateProcessing
 from penchant.errors import InputError
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import prompt_ids, render_chat
-from penchant.steering.methods.attention_bias import BONUS, emphasis_on, retrieval_heads
+from penchant.steering.methods.attention_bias import BONUS, attention_bias_on, retrieval_heads
 from penchant.steering.methods.spans import find_pieces, token_spans
 from tests.families import tiny
 
@@ -17,25 +17,27 @@ def test_spans_of_text_are_found_in_the_tokens_of_the_prompt() -> None:
     notes = ["I like tea. Question: none.", "Yes.", "Grüße, naïve café ☕!", "Yes."]
     prompt = render_chat(loaded, [{"role": "user", "content": "\n".join(notes) + "\nQuestion: What? Yes."}])
     ids = prompt_ids(loaded, prompt)
-    found = emphasis_on(loaded, prompt, [notes[0], notes[2], notes[3], "not there"], [1.0, 2.0, 3.0, 4.0], "Question:")
+    found = attention_bias_on(
+        loaded, prompt, [notes[0], notes[2], notes[3], "not there"], [1.0, 2.0, 3.0, 4.0], "Question:"
+    )
     assert found is not None and found.bonus == (1.0, 2.0, 3.0)
     texts = [loaded.tokenizer.decode(ids[start:end]) for start, end in found.spans]
     assert [text.strip() for text in texts] == [notes[0], notes[2], notes[3]]
     assert found.spans[2][0] > found.spans[1][0]  # the second "Yes.", not the first nor the one in the question
     assert str(loaded.tokenizer.decode(ids[found.begin :])).startswith("Question: What?")
-    behind = emphasis_on(loaded, prompt, [notes[0]], 1.0)
+    behind = attention_bias_on(loaded, prompt, [notes[0]], 1.0)
     assert behind is not None and behind.begin is None and behind.first == found.spans[0][1]
 
 
 def test_nothing_found_is_no_emphasis() -> None:
     loaded = tiny("llama")
-    assert emphasis_on(loaded, "a b c", ["z", ""], 1.0) is None
-    assert emphasis_on(loaded, "a b c", ["a"], 0.0) is None
+    assert attention_bias_on(loaded, "a b c", ["z", ""], 1.0) is None
+    assert attention_bias_on(loaded, "a b c", ["a"], 0.0) is None
     assert token_spans(loaded, "a b c", [(1, 1), (5, 9)]) == [None, None]
     with pytest.raises(InputError, match="the request isn't in the prompt"):
-        emphasis_on(loaded, "a b c", ["a"], 1.0, "Question")
+        attention_bias_on(loaded, "a b c", ["a"], 1.0, "Question")
     with pytest.raises(InputError, match="1 bonuses for 2 pieces"):
-        emphasis_on(loaded, "a b c", ["a", "b"], [1.0])
+        attention_bias_on(loaded, "a b c", ["a", "b"], [1.0])
     with pytest.raises(InputError, match="expected a fast one"):
         token_spans(replace(loaded, tokenizer=SimpleNamespace(is_fast=False)), "a", [])  # type: ignore[arg-type]
 
@@ -61,5 +63,5 @@ def test_the_default_is_a_nat_for_the_heads_of_the_index() -> None:
     calibration = Calibration("m", "f", ((3, 1), (2, 0), (3, 0)), (1.0, 1.0, 1.0))
     assert retrieval_heads(calibration) == {3: [1, 0], 2: [0]}
     assert BONUS == 1.0
-    found = emphasis_on(tiny("llama"), "some tea", ["tea"])
+    found = attention_bias_on(tiny("llama"), "some tea", ["tea"])
     assert found is not None and found.bonus == (BONUS,)

@@ -2,16 +2,16 @@ import pytest
 import torch
 
 from penchant.inference.sites import Site
-from penchant.steering.methods.likelihood_gradient import ASCENT
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from tests.steering.methods.vectors_cases import written
 
 
 def test_gradients_are_weighed_by_likeness_or_all_alike() -> None:
-    assert ASCENT.reading == "gradient" and ASCENT.population
+    assert LIKELIHOOD_GRADIENT.reading == "gradient" and LIKELIHOOD_GRADIENT.population
     scores = torch.randn(9, generator=torch.Generator().manual_seed(0))
     seen = []
-    for aggregation in ASCENT.aggregations:
-        found, bank = written(ASCENT, aggregation, scores)
+    for aggregation in LIKELIHOOD_GRADIENT.aggregations:
+        found, bank = written(LIKELIHOOD_GRADIENT, aggregation, scores)
         ((site, vector),) = found.items()
         assert site == Site(1, "block")
         uniform = aggregation.weights == "uniform"
@@ -22,4 +22,4 @@ def test_gradients_are_weighed_by_likeness_or_all_alike() -> None:
         seen.append((aggregation.weights, aggregation.shrinkage > 0))
     # Plain means are among what is tried, so that likeness has to earn its place; shrunk and not.
     assert {("uniform", False), ("uniform", True), ("softmax", False), ("softmax", True)} == set(seen)
-    assert max(ASCENT.strengths) < 0.5 / 2  # shares of the residual stream, well under the cap
+    assert max(LIKELIHOOD_GRADIENT.strengths) < 0.5 / 2  # shares of the residual stream, well under the cap

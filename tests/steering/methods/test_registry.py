@@ -5,11 +5,11 @@ import pytest
 from penchant.errors import InputError
 from penchant.inference.sites import Site
 from penchant.steering.extract.extractor import Sample
-from penchant.steering.fit.search import fit_setting
-from penchant.steering.fit.validation import check_user, read_user, steer_request
+from penchant.steering.fit.search import fit_config
+from penchant.steering.fit.validation import extract_bank, steer_request, validate_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from tests.families import tiny
-from tests.steering.users import contrasts, pairs, wording
+from tests.steering.users import contrasts, pairs, template
 
 
 def test_methods_are_found_by_name() -> None:
@@ -34,13 +34,13 @@ def test_every_method_goes_from_samples_to_a_request(name: str) -> None:
     method = replace(vector_method(name), layers=(0.5,))
     make = pairs if method.reading == "gradient" else contrasts
     users: dict[str, list[Sample]] = {user: list(make(f"zq {user}", 4)) for user in ("ada", "bo")}  # type: ignore[operator]
-    setting = fit_setting(loaded, method, users, wording(loaded), per_user=1)
-    assert (setting.method, setting.reading) == (name, method.reading)
-    assert setting.sites == tuple(sorted(Site(2, kind) for kind in method.kinds))
-    own = [effect for effect in setting.effects if effect.part == "own"]
+    config = fit_config(loaded, method, users, template(loaded), per_user=1)
+    assert (config.method, config.reading) == (name, method.reading)
+    assert config.sites == tuple(sorted(Site(2, kind) for kind in method.kinds))
+    own = [effect for effect in config.effects if effect.part == "own"]
     assert len(own) == len(method.aggregations) * len(method.strengths)
-    bank = read_user(loaded, setting, "ada", users["ada"], wording(loaded), everyone=users)
-    checked = check_user(loaded, setting, users["ada"], bank, wording=wording(loaded))
-    found = steer_request(loaded, setting, bank, "the sea", checked=checked)
+    bank = extract_bank(loaded, config, "ada", users["ada"], template(loaded), everyone=users)
+    checked = validate_user(loaded, config, users["ada"], bank, template=template(loaded))
+    found = steer_request(loaded, config, bank, "the sea", validation=checked)
     assert found.level == checked.level
     assert (found.intervention is None) == (found.level == "none") == (checked.level == "none")

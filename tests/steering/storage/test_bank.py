@@ -42,7 +42,7 @@ def test_dropping_nothing_or_everything() -> None:
     gone = empty(bank)
     assert len(gone) == 0
     assert gone.vectors[SITES[1]].shape == (0, 20)
-    assert gone.days.shape == gone.places.shape == (0,)
+    assert gone.days.shape == gone.tie_order.shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_unusable_numbers_are_refused() -> None:
 def test_days_and_places() -> None:
     bank = bank_of()
     mixed = replace(places(bank, [2, 0, 1]), rows=(bank.rows[2], replace(bank.rows[0], when=None), bank.rows[1]))
-    assert mixed.places.tolist() == [2, 0, 1]
+    assert mixed.tie_order.tolist() == [2, 0, 1]
     assert np.isnan(mixed.days[1])
     assert mixed.days[2] - mixed.days[0] == pytest.approx(1)
     assert Row("a", when=datetime(1970, 1, 3, tzinfo=UTC)).when is not None

@@ -20,7 +20,7 @@ from penchant.steering.storage.bank_file import (
     save_bank,
 )
 from penchant.steering.storage.basis import basis_of
-from penchant.steering.storage.quantization import Storage, decode_numbers, encode_numbers
+from penchant.steering.storage.quantization import Storage, dequantize, quantize
 from penchant.store.erasure.lineage import source_of
 from penchant.store.store import Store
 from tests.steering.cases import MODEL, SITES, bank_of, places, same
@@ -71,11 +71,11 @@ def test_a_second_trip_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("largest", [1.0, 1 + 2**-13, 1 + 2**-12, 1 - 2**-13, 1 + 3 * 2**-13, 0.7, 1e-30, 1e20])
 def test_coefficients_withstand_rounding_errors(largest: float) -> None:
     """A trip through vectors and back changes their last digits."""
-    written = encode_numbers("c", torch.tensor([[largest, -largest / 3, largest / 1e4]]), "low-rank")
-    again = decode_numbers("c", written)
+    written = quantize("c", torch.tensor([[largest, -largest / 3, largest / 1e4]]), "low-rank")
+    again = dequantize("c", written)
     assert float((again[0, 0] - largest).abs()) <= largest * 2**-13
     for nudge in (1 - 2e-6, 1.0, 1 + 2e-6):
-        found = encode_numbers("c", again * nudge, "low-rank")
+        found = quantize("c", again * nudge, "low-rank")
         assert all(torch.equal(found[name], written[name]) for name in written)
 
 

@@ -13,15 +13,21 @@ from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.personalizer import Personalizer
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.config import read_setting
+from penchant.steering.config import read_config
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
-from penchant.steering.fit.report import Report
+from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
-from penchant.steering.fit.validation import Checked, Steered, steer_request
+from penchant.steering.fit.validation import Steered, ValidationResult, steer_request
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
-from penchant.steering.storage.fitted_state import Place, find_kept, in_folder, in_store, summaries
+from penchant.steering.storage.fitted_state import (
+    SteeringPaths,
+    load_fitted,
+    paths_in_folder,
+    paths_in_store,
+    summaries,
+)
 from penchant.store import Store
 from penchant.store.erasure.lineage import read_rows, source_of
 from tests.steering.cases import same
@@ -39,74 +45,76 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     choose_little(monkeypatch)
 
 
-def fit(store: Store, user: str = "ann", method: str = "ascent", **options: Any) -> Report:
-    return fit_user(in_store(store, user), store.history(user), LOADED, WORDING, method, **options)
+def fit(store: Store, user: str = "ann", method: str = "ascent", **options: Any) -> FitReport:
+    return fit_user(paths_in_store(store, user), store.history(user), LOADED, WORDING, method, **options)
 
 
-def bank_of(place: Place, method: str = "ascent") -> Bank:
-    bank = find_kept(place, LOADED, method).bank
+def bank_of(paths: SteeringPaths, method: str = "ascent") -> Bank:
+    bank = load_fitted(paths, LOADED, method).bank
     assert bank is not None
     return bank
 
 
-def ask(place: Place, query: str, days: float = 100) -> Steered:
+def ask(paths: SteeringPaths, query: str, days: float = 100) -> Steered:
     """As a request would be, whatever a check of a random model says."""
-    kept = find_kept(place, LOADED, "ascent")
+    fitted = load_fitted(paths, LOADED, "ascent")
     now = BEGAN + timedelta(days=days)
-    return steer_request(LOADED, kept.setting, kept.bank, query, checked=Checked("own"), texts=kept.texts, now=now)
+    return steer_request(
+        LOADED, fitted.config, fitted.bank, query, validation=ValidationResult("own"), texts=fitted.texts, now=now
+    )
 
 
 def weigh(monkeypatch: pytest.MonkeyPatch, aggregation: Aggregation) -> None:
-    monkeypatch.setitem(VECTOR_METHODS, "ascent", replace(VECTOR_METHODS["ascent"], aggregations=(aggregation,)))
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", replace(VECTOR_METHODS["ascent"], aggregations=(aggregation,)))
 
 
 def test_a_request_is_compared_by_the_words_of_records(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     weigh(monkeypatch, Aggregation(top=1))
     report = fit(store, similarity="bm25")
-    assert (report.setting.similarity, report.as_dict()["similarity"]) == ("bm25", "bm25")
-    place = in_store(store, "ann")
-    kept = find_kept(place, LOADED, "ascent")
-    assert kept.checked == report.checked
-    assert sorted(kept.texts.values()) == sorted(one.text for one in store.history("ann"))
+    assert (report.config.similarity, report.as_dict()["similarity"]) == ("bm25", "bm25")
+    paths = paths_in_store(store, "ann")
+    fitted = load_fitted(paths, LOADED, "ascent")
+    assert fitted.validation == report.validation
+    assert sorted(fitted.texts.values()) == sorted(one.text for one in store.history("ann"))
     for number in range(5):
-        (term,) = ask(place, f"Tell me again: {ASKED[number]}").terms
+        (term,) = ask(paths, f"Tell me again: {ASKED[number]}").terms
         assert term.record == f"ann{number}"
     # No text is beside the vectors, nor in the setting.
-    for path in [*place.banks.iterdir(), *(store.directory / "shared").iterdir()]:
+    for path in [*paths.banks.iterdir(), *(store.directory / "shared").iterdir()]:
         assert not any(word in path.read_bytes() for word in (b"When do we meet", b"bring")), path
     # A record that goes takes its row along; the others are found as before.
     store.forget_record("ann", "ann2")
-    assert find_kept(place, LOADED, "ascent").texts.keys() == {row.contrast for row in bank_of(place).rows}
-    assert ask(place, ASKED[2]).terms[0].record != "ann2"
-    assert ask(place, ASKED[3]).terms[0].record == "ann3"
+    assert load_fitted(paths, LOADED, "ascent").texts.keys() == {row.contrast for row in bank_of(paths).rows}
+    assert ask(paths, ASKED[2]).terms[0].record != "ann2"
+    assert ask(paths, ASKED[3]).terms[0].record == "ann3"
 
 
 def test_texts_of_what_is_gone_are_not_found(store: Store) -> None:
-    ContrastFile(in_store(store, "ann").contrasts, "ann").append(
+    ContrastFile(paths_in_store(store, "ann").contrasts, "ann").append(
         [Contrast(Request("Shall we?"), "OK. DONE. YES.", "I would be delighted.", "feedback")]
     )
     fit(store)
-    place = in_store(store, "ann")
-    bank = bank_of(place)
-    told = place.inputs(bank)
+    paths = paths_in_store(store, "ann")
+    bank = bank_of(paths)
+    told = paths.inputs(bank)
     assert list(told.values()) == [*(one.text for one in store.history("ann")), "Shall we?"]
     # Of a record that was replaced, what it says now; of one that went meanwhile, nothing.
     store.add("ann", [replace(record("ann", 1), text="Another question")], replace=True)
     store.forget_record("ann", "ann3")
-    left = place.inputs(bank)
+    left = paths.inputs(bank)
     assert left == {**{row.contrast: told[row.contrast] for row in bank.rows if row.record != "ann3"},
                     bank.rows[1].contrast: "Another question"}  # fmt: skip
-    (place.contrasts / "contrasts.jsonl").unlink()
-    assert bank.rows[-1].contrast not in place.inputs(bank)
+    (paths.contrasts / "contrasts.jsonl").unlink()
+    assert bank.rows[-1].contrast not in paths.inputs(bank)
 
 
 def test_contrasts_bring_their_own_input(store: Store) -> None:
     fit(store, method="caa", pairs=3, similarity="bm25")
-    place = in_store(store, "ann")
-    kept = find_kept(place, LOADED, "caa")
-    assert kept.bank is not None
+    paths = paths_in_store(store, "ann")
+    fitted = load_fitted(paths, LOADED, "caa")
+    assert fitted.bank is not None
     by_record = {one.id: one.text for one in store.history("ann")}
-    assert kept.texts == {row.contrast: by_record[row.record] for row in kept.bank.rows}
+    assert fitted.texts == {row.contrast: by_record[row.record] for row in fitted.bank.rows}
 
 
 def test_a_file_that_lost_a_record_is_compared_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,31 +122,31 @@ def test_a_file_that_lost_a_record_is_compared_without_it(tmp_path: Path, monkey
     records = [record("ann", number) for number in range(5)]
     folder = tmp_path / "cache" / ("a" * 64)
 
-    def place(given: list[Record]) -> Place:
-        return in_folder(folder, "ann", lambda: given)
+    def paths(given: list[Record]) -> SteeringPaths:
+        return paths_in_folder(folder, "ann", lambda: given)
 
-    report = fit_user(place(records), History(records, "ann"), LOADED, WORDING, similarity="bm25")
-    assert report.setting.similarity == "bm25"
-    assert ask(place(records), ASKED[2]).terms[0].record == "ann2"
-    assert ask(place(records[:2]), ASKED[2]).terms[0].record in {"ann0", "ann1"}
-    assert ask(place([]), ASKED[2]).terms == ()
+    report = fit_user(paths(records), History(records, "ann"), LOADED, WORDING, similarity="bm25")
+    assert report.config.similarity == "bm25"
+    assert ask(paths(records), ASKED[2]).terms[0].record == "ann2"
+    assert ask(paths(records[:2]), ASKED[2]).terms[0].record in {"ann0", "ann1"}
+    assert ask(paths([]), ASKED[2]).terms == ()
 
 
 def test_the_personalizer_gives_the_records_of_a_file(tmp_path: Path) -> None:
     history = History([record("ann", number) for number in range(5)], "ann")
     personalizer = Personalizer(LOADED, marker="recency", steering_directory=lambda user: tmp_path / ("b" * 64))
     personalizer.fit_steering(history, similarity="bm25")
-    place = personalizer.place(history)
-    assert list(place.inputs(bank_of(place)).values()) == [one.text for one in history]
+    paths = personalizer.steering_paths(history)
+    assert list(paths.inputs(bank_of(paths)).values()) == [one.text for one in history]
 
 
 def test_older_answers_count_less(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     weigh(monkeypatch, Aggregation(top=None, weights="uniform"))
     report = fit(store, half_life=2.0)
-    assert report.setting.aggregation.half_life == report.as_dict()["half_life"] == 2.0
-    place = in_store(store, "ann")
-    assert find_kept(place, LOADED, "ascent").checked == report.checked
-    terms = ask(place, ASKED[0]).terms
+    assert report.config.aggregation.half_life == report.as_dict()["half_life"] == 2.0
+    paths = paths_in_store(store, "ann")
+    assert load_fitted(paths, LOADED, "ascent").validation == report.validation
+    terms = ask(paths, ASKED[0]).terms
     assert [term.record for term in terms] == ["ann4", "ann3", "ann2", "ann1", "ann0"]
     assert [term.weight / terms[0].weight for term in terms] == pytest.approx([2 ** -(n / 2) for n in range(5)])
     assert [term.days for term in terms] == pytest.approx([96, 97, 98, 99, 100])
@@ -156,12 +164,12 @@ def test_another_kind_is_not_chosen_behind_ones_back(store: Store) -> None:
     first = fit(store, similarity="hidden")
     assert first.fitted is False
     second = fit(store, similarity="bm25", half_life=3.0, refit=True)
-    assert second.fitted and second.setting.similarity == "bm25"
+    assert second.fitted and second.config.similarity == "bm25"
     # Whoever asks for nothing in particular gets what was chosen; and chooses anew without it.
     third = fit(store, "bob")
-    assert (third.fitted, third.setting.similarity, third.setting.aggregation.half_life) == (False, "bm25", 3.0)
+    assert (third.fitted, third.config.similarity, third.config.aggregation.half_life) == (False, "bm25", 3.0)
     again = fit(store, refit=True)
-    assert (again.setting.similarity, again.setting.aggregation.half_life) == ("hidden", None)
+    assert (again.config.similarity, again.config.aggregation.half_life) == ("hidden", None)
 
 
 def test_a_user_alone_chooses_the_kind_anew_with_the_others(tmp_path: Path) -> None:
@@ -169,52 +177,52 @@ def test_a_user_alone_chooses_the_kind_anew_with_the_others(tmp_path: Path) -> N
         fit(store)
         with pytest.raises(InputError, match="on at least two others"):
             fit(store, similarity="bm25")
-        assert fit(store, similarity="bm25", refit=True).setting.similarity == "bm25"
+        assert fit(store, similarity="bm25", refit=True).config.similarity == "bm25"
         for name in ("cat", "dan"):
             store.add(name, [record(name, number) for number in range(4)])
         report = fit(store, similarity="hidden")  # chosen now, on them
-        assert (report.shared, report.setting.similarity) == (True, "hidden")
+        assert (report.shared, report.config.similarity) == (True, "hidden")
 
 
 def test_a_check_is_of_one_kind(store: Store) -> None:
     fit(store)
-    place = in_store(store, "ann")
+    paths = paths_in_store(store, "ann")
     (path,) = (store.directory / "shared").glob("*.safetensors")
-    setting = read_setting(path, "ascent", LOADED.fingerprint)
-    assert setting is not None and find_kept(place, LOADED, "ascent").checked is not None
-    path.write_bytes(replace(setting, similarity="bm25").to_bytes())
-    assert find_kept(place, LOADED, "ascent").checked is None
+    config = read_config(path, "ascent", LOADED.fingerprint)
+    assert config is not None and load_fitted(paths, LOADED, "ascent").validation is not None
+    path.write_bytes(replace(config, similarity="bm25").to_bytes())
+    assert load_fitted(paths, LOADED, "ascent").validation is None
 
 
 def test_low_rank_rows_are_written_on_what_all_users_share(store: Store) -> None:
     wide = fit(store)
     report = fit(store, storage="low-rank")
     assert (report.read, report.storage, report.bytes < wide.bytes) == (5, "low-rank", True)
-    place = in_store(store, "ann")
-    (one,) = summaries(place)
+    paths = paths_in_store(store, "ann")
+    (one,) = summaries(paths)
     assert (one["storage"], one["bytes"], one["rows"]) == ("low-rank", report.bytes, 5)
-    kept = find_kept(place, LOADED, "ascent")
-    assert kept.bank is not None and kept.setting.basis is not None
-    assert read_rows(place.bank(kept.setting))[2]["basis"] == kept.setting.basis.fingerprint
-    assert kept.checked == report.checked
-    ask(place, ASKED[0])
+    fitted = load_fitted(paths, LOADED, "ascent")
+    assert fitted.bank is not None and fitted.config.basis is not None
+    assert read_rows(paths.bank(fitted.config))[2]["basis"] == fitted.config.basis.fingerprint
+    assert fitted.validation == report.validation
+    ask(paths, ASKED[0])
     assert fit(store, storage="low-rank").read == 0
 
 
 def test_a_forgotten_record_leaves_low_rank_rows_as_a_fit_without_it(store: Store, tmp_path: Path) -> None:
     fit(store, storage="low-rank")
     store.forget_record("ann", "ann2")
-    place = in_store(store, "ann")
-    assert [row.record for row in bank_of(place).rows] == ["ann0", "ann1", "ann3", "ann4"]
+    paths = paths_in_store(store, "ann")
+    assert [row.record for row in bank_of(paths).rows] == ["ann0", "ann1", "ann3", "ann4"]
     store.add("ann", [record("ann", 5)])
     assert fit(store, storage="low-rank").read == 1
     with store_of(tmp_path / "scratch") as scratch:
         scratch.forget_record("ann", "ann2")
         scratch.add("ann", [record("ann", 5)])
         fit(scratch, storage="low-rank")
-        there = in_store(scratch, "ann")
-        assert same(bank_of(place), bank_of(there))
-        one, other = (read_rows(p.bank(find_kept(p, LOADED, "ascent").setting)) for p in (place, there))
+        there = paths_in_store(scratch, "ann")
+        assert same(bank_of(paths), bank_of(there))
+        one, other = (read_rows(p.bank(load_fitted(p, LOADED, "ascent").config)) for p in (paths, there))
         assert all(torch.equal(one[0][name], other[0][name]) for name in one[0]) and one[1:] == other[1:]
 
 
@@ -224,7 +232,7 @@ def test_what_all_users_share_goes_with_each_of_them(store: Store) -> None:
     store.forget_record("bob", "bob1")  # the basis was made of it
     assert list((store.directory / "shared").iterdir()) == []
     with pytest.raises(InputError, match="penchant steer fit --user ann"):
-        find_kept(in_store(store, "ann"), LOADED, "ascent")
+        load_fitted(paths_in_store(store, "ann"), LOADED, "ascent")
     report = fit(store, storage="low-rank")
     assert (report.fitted, report.read) == (True, 5)
     named = source_of("bob", "bob1")
@@ -234,15 +242,15 @@ def test_what_all_users_share_goes_with_each_of_them(store: Store) -> None:
 
 def test_a_new_basis_makes_old_rows_stale(store: Store) -> None:
     fit(store, storage="low-rank")
-    place = in_store(store, "ann")
-    setting, basis = find_kept(place, LOADED, "ascent").setting, bank_of(place)
+    paths = paths_in_store(store, "ann")
+    config, basis = load_fitted(paths, LOADED, "ascent").config, bank_of(paths)
     (path,) = (store.directory / "shared").glob("*.safetensors")
-    assert setting.basis is not None and len(basis) == 5
-    other = replace(setting, basis=replace(setting.basis, keys=-setting.basis.keys))
+    assert config.basis is not None and len(basis) == 5
+    other = replace(config, basis=replace(config.basis, keys=-config.basis.keys))
     path.write_bytes(other.to_bytes())
-    assert find_kept(place, LOADED, "ascent").bank is None
+    assert load_fitted(paths, LOADED, "ascent").bank is None
     assert fit(store, storage="low-rank").read == 5
-    path.write_bytes(replace(setting, basis=None).to_bytes())
+    path.write_bytes(replace(config, basis=None).to_bytes())
     with pytest.raises(InputError, match=r"of an earlier version, without a basis .*--refit"):
         fit(store, storage="low-rank")
     assert fit(store).read == 5

@@ -42,11 +42,11 @@ def record(user, name, number):
 
 
 def fill(store, user, name, *, numbers=range(12), given=(0, 4, 6), facts=(2, 4)):
-    store.dialogues.open(user, name, system=words(f"{user} {name} system"), when=START)
+    store.conversations.open(user, name, system=words(f"{user} {name} system"), when=START)
     for number in numbers:
-        store.dialogues.add(user, name, turn(user, name, number))
+        store.conversations.add(user, name, turn(user, name, number))
     system = Instruction(f"{name}-s", words(f"{user} {name} system"), name)
-    store.dialogues.put(user, system, *(instruction(user, name, number) for number in given))
+    store.conversations.put(user, system, *(instruction(user, name, number) for number in given))
     store.add(user, [record(user, name, number) for number in facts])
 
 
@@ -59,7 +59,7 @@ def holding(folder, text):
 
 
 def kept(store, user):
-    talks = store.dialogues
+    talks = store.conversations
     return (list(talks.export(user)), talks.list(user), list(store.export(user)))
 
 
@@ -81,20 +81,20 @@ def test_forget_turns_leaves_no_byte_of_them(store):
         folder.mkdir(parents=True)
         (folder / "keys").write_bytes(turn("bob", "a", 4).text.encode() if folder == cache else b"kept")
     assert holding(store.directory, turn("bob", "a", 5).text)
-    assert store.dialogues.forget_turns("bob", "a", [4, 5, 4]) == ("a-4",)
+    assert store.conversations.forget_turns("bob", "a", [4, 5, 4]) == ("a-4",)
     for number in (4, 5):
         assert holding(store.directory, turn("bob", "a", number).text) == []
     assert (cache.exists(), other.exists(), store.conversation_dir("ann", "a").exists()) == (False, True, True)
     assert not store.index_dir("bob").exists()
-    assert [one.number for one in store.dialogues.turns("bob", "a")] == [n for n in range(12) if n not in (4, 5)]
-    assert [one.id for one in store.dialogues.instructions("bob", "a")] == ["a-s", "a-0", "a-6"]
+    assert [one.number for one in store.conversations.turns("bob", "a")] == [n for n in range(12) if n not in (4, 5)]
+    assert [one.id for one in store.conversations.instructions("bob", "a")] == ["a-s", "a-0", "a-6"]
     assert [one.id for one in store.history("bob")] == ["a-2", "b-2", "b-4", "file", "x"]
     assert kept(store, "ann") == ann
     assert not list(store.directory.glob("erasing-*"))
 
 
 def test_forgetting_turns_equals_never_having_had_them(store, tmp_path):
-    store.dialogues.forget_turns("bob", "a", [0, 4, 5, 7])
+    store.conversations.forget_turns("bob", "a", [0, 4, 5, 7])
     with Store(tmp_path / "rebuilt") as rebuilt:
         fill(rebuilt, "bob", "a", numbers=(), given=(), facts=())
         for number in range(12):  # numbers have to be passed over in a store that never had them
@@ -102,8 +102,8 @@ def test_forgetting_turns_equals_never_having_had_them(store, tmp_path):
                 with database.writing(rebuilt._engine) as connection:
                     connection.exec_driver_sql("UPDATE conversations SET next = next + 1")
             else:
-                rebuilt.dialogues.add("bob", "a", turn("bob", "a", number))
-        rebuilt.dialogues.put("bob", instruction("bob", "a", 6))
+                rebuilt.conversations.add("bob", "a", turn("bob", "a", number))
+        rebuilt.conversations.put("bob", instruction("bob", "a", 6))
         rebuilt.add("bob", [record("bob", "a", 2)])
         fill(rebuilt, "bob", "b")
         rebuilt.add("bob", [Record("from a file", id="file"), Record("other", id="x", meta={"conversation": "a"})])
@@ -111,7 +111,7 @@ def test_forgetting_turns_equals_never_having_had_them(store, tmp_path):
 
 
 def test_numbers_are_never_used_again(store):
-    talks = store.dialogues
+    talks = store.conversations
     talks.forget_turns("bob", "a", [10, 11])
     assert talks.open("bob", "a", when=START).next == 12
     with pytest.raises(InputError, match="expected number 12"):
@@ -127,8 +127,8 @@ def test_all_of_the_turns_or_none(store):
     before = kept(store, "bob")
     for numbers in ([0, 99], [-1], [12, 0]):
         with pytest.raises(InputError, match=r"conversation 'a' has no turn -?\d+: expected the number of one"):
-            store.dialogues.forget_turns("bob", "a", numbers)
-    assert store.dialogues.forget_turns("bob", "a", []) == ()
+            store.conversations.forget_turns("bob", "a", numbers)
+    assert store.conversations.forget_turns("bob", "a", []) == ()
     assert kept(store, "bob") == before
     assert not list(store.directory.glob("erasing-*"))
 
@@ -136,27 +136,28 @@ def test_all_of_the_turns_or_none(store):
 def test_forget_erases_the_conversation_alone(store):
     ann = kept(store, "ann")
     lasting = instruction("bob", "b", 8, "always")
-    store.dialogues.put("bob", lasting, instruction("bob", "a", 8, "always"), Instruction("own", "Use metres."))
-    assert store.dialogues.forget("bob", "a") == ("a-2", "a-4", "x")
+    store.conversations.put("bob", lasting, instruction("bob", "a", 8, "always"), Instruction("own", "Use metres."))
+    assert store.conversations.forget("bob", "a") == ("a-2", "a-4", "x")
     for number in range(12):
         assert holding(store.directory, turn("bob", "a", number).text) == []
     assert holding(store.directory, words("bob a system")) == []
-    assert [entry.id for entry in store.dialogues.list("bob")] == ["b"]
-    assert [one.id for one in store.dialogues.instructions("bob", "a")] == ["b-8"]
-    assert [one.id for one in store.dialogues.instructions("bob", None)] == ["b-s", "b-0", "b-4", "b-6", "b-8", "own"]
-    assert store.dialogues.turns("bob", "b") == [turn("bob", "b", number) for number in range(12)]
+    assert [entry.id for entry in store.conversations.list("bob")] == ["b"]
+    assert [one.id for one in store.conversations.instructions("bob", "a")] == ["b-8"]
+    ids = [one.id for one in store.conversations.instructions("bob", None)]
+    assert ids == ["b-s", "b-0", "b-4", "b-6", "b-8", "own"]
+    assert store.conversations.turns("bob", "b") == [turn("bob", "b", number) for number in range(12)]
     assert [one.id for one in store.history("bob")] == ["b-2", "b-4", "file"]
     assert kept(store, "ann") == ann
-    assert store.dialogues.open("bob", "a", when=START).next == 0
+    assert store.conversations.open("bob", "a", when=START).next == 0
 
 
 def test_the_index_of_the_records_stays_when_its_rows_are_dropped_by_the_caller(store):
     store.index_dir("bob").mkdir(parents=True)
-    store.dialogues.forget_turns("bob", "a", [6])  # became no record
+    store.conversations.forget_turns("bob", "a", [6])  # became no record
     assert store.index_dir("bob").exists()
-    assert store.dialogues.forget_turns("bob", "a", [4], keep_index=True) == ("a-4",)
+    assert store.conversations.forget_turns("bob", "a", [4], keep_index=True) == ("a-4",)
     assert store.index_dir("bob").exists()
-    store.dialogues.forget("bob", "b")
+    store.conversations.forget("bob", "b")
     assert not store.index_dir("bob").exists()
 
 
@@ -189,20 +190,20 @@ def at(number):
     ],
 )
 def test_what_an_erased_instruction_had_ended_stands_as_without_it(store, made, erased, left):
-    store.dialogues.put("bob", *made)
+    store.conversations.put("bob", *made)
     for number in {0, 4, 6} - {one.turn for one in made}:
-        store.dialogues.put("bob", replace(instruction("bob", "a", number), ended=START, ended_by="user"))
-    store.dialogues.forget_turns("bob", "a", erased)
-    found = {one.turn: one for one in store.dialogues.instructions("bob", "a") if one.turn is not None}
+        store.conversations.put("bob", replace(instruction("bob", "a", number), ended=START, ended_by="user"))
+    store.conversations.forget_turns("bob", "a", erased)
+    found = {one.turn: one for one in store.conversations.instructions("bob", "a") if one.turn is not None}
     assert {number: (found[number].ended, found[number].ended_by) for number in left} == left
     assert not set(erased) & set(found)
 
 
 def test_a_ring_of_instructions_doesnt_hang(store):
     ring = [replace(instruction("bob", "a", n), ended=START, ended_by=f"a-{m}") for n, m in ((0, 4), (4, 6), (6, 4))]
-    store.dialogues.put("bob", *ring)
-    store.dialogues.forget_turns("bob", "a", [4, 6])
-    assert [one.ended_by for one in store.dialogues.instructions("bob", "a")] == [None, None]
+    store.conversations.put("bob", *ring)
+    store.conversations.forget_turns("bob", "a", [4, 6])
+    assert [one.ended_by for one in store.conversations.instructions("bob", "a")] == [None, None]
 
 
 def test_what_was_derived_from_the_records_goes_everywhere(store):
@@ -210,10 +211,10 @@ def test_what_was_derived_from_the_records_goes_everywhere(store):
     append_lines(lines, [derived_line({"n": n}, [source_of("bob", f"a-{n}")]) for n in (2, 4)])
     rows = store.user_dir("banks", "ann") / "rows.safetensors"
     save_rows(rows, {"x": torch.arange(2.0)}, [[source_of("bob", "a-4")], [source_of("ann", "a-4")]])
-    store.dialogues.forget_turns("bob", "a", [4])
+    store.conversations.forget_turns("bob", "a", [4])
     assert lines.read_text().count("\n") == 1
     assert read_rows(rows)[0]["x"].tolist() == [1.0]
-    store.dialogues.forget("bob", "a")
+    store.conversations.forget("bob", "a")
     assert not lines.exists()
 
 
@@ -225,12 +226,12 @@ def test_records_by_their_exact_conversation_and_turn(store):
         Record("as text", id="4", meta={"conversation": "a", "turn": "4"}),
     ]
     store.add("bob", odd)
-    assert store.dialogues.forget_turns("bob", "a", [1, 4]) == ("a-4",)
-    assert store.dialogues.forget("bob", "a") == ("a-2", "x", "1", "4")
+    assert store.conversations.forget_turns("bob", "a", [1, 4]) == ("a-4",)
+    assert store.conversations.forget("bob", "a") == ("a-2", "x", "1", "4")
 
 
 def test_a_user_goes_with_the_last_thing_kept(store):
-    talks = store.dialogues
+    talks = store.conversations
     talks.open("kim", "c", when=START)
     talks.add("kim", "c", Turn(0, "user", "hello"))
     store.add("kim", [Record("fact", id="r", meta={"conversation": "c", "turn": 0}), Record("more", id="s")])
@@ -257,7 +258,7 @@ def test_forgetting_the_user_counts_and_looks_for_everything_said(store):
     mine = [turn("bob", name, number).text for name in "ab" for number in range(12)]
     ann = kept(store, "ann")
     direct = Instruction("own", words("direct"), scope="until", until=words("until"))
-    store.dialogues.put("bob", direct)
+    store.conversations.put("bob", direct)
     store.conversation_dir("bob", "a").mkdir(parents=True)
     (store.conversation_dir("bob", "a") / "keys").write_bytes(mine[0].encode())
     receipt = store.forget("bob")
@@ -270,13 +271,13 @@ def test_forgetting_the_user_counts_and_looks_for_everything_said(store):
     assert not store.conversation_dir("bob", "a").parent.exists()
     assert kept(store, "ann") == ann
     with pytest.raises(UnknownUserError):
-        store.dialogues.turns("bob", "a")
+        store.conversations.turns("bob", "a")
 
 
 @pytest.mark.parametrize("what", ["turn", "system", "instruction", "until"])
 def test_a_copy_of_what_was_said_is_found_and_what_others_said_too_explains_it(store, what):
     text = words("said by both")
-    talks = store.dialogues
+    talks = store.conversations
     for user in ("bob", "ann"):
         talks.open(user, "c", system=text if what == "system" else None, when=START)
         if what == "turn":
@@ -296,7 +297,7 @@ def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monke
     cache = store.conversation_dir("bob", "a")
     monkeypatch.setattr(erasure, "compact", lambda engine: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        store.dialogues.forget_turns("bob", "a", [4, 5])
+        store.conversations.forget_turns("bob", "a", [4, 5])
     monkeypatch.undo()
     rows = store.user_dir("contrasts", "ann") / "contrasts.jsonl"
     append_lines(rows, [derived_line({"n": n}, [source_of("bob", n)]) for n in ("a-4", "a-2")])
@@ -306,19 +307,19 @@ def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monke
         assert holding(store.directory, turn("bob", "a", 5).text) == []
         assert (cache.exists(), store.conversation_dir("bob", "b").exists()) == (False, True)
         assert rows.read_text().count("\n") == 1
-        assert len(again.dialogues.turns("bob", "a")) == 10
+        assert len(again.conversations.turns("bob", "a")) == 10
     assert not list(store.directory.glob("erasing-*"))
 
 
 def test_an_erasure_that_took_the_user_is_finished_on_opening(store, monkeypatch):
-    store.dialogues.open("kim", "c", when=START)
-    store.dialogues.open("../eve", "c", when=START)
+    store.conversations.open("kim", "c", when=START)
+    store.conversations.open("../eve", "c", when=START)
     areas = [store.user_dir(area, "kim") for area in ("memories", "episodes")]
     monkeypatch.setattr(erasure, "remove_folder", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt))
     for folder in areas:
         folder.mkdir(parents=True)
     with pytest.raises(KeyboardInterrupt):
-        store.dialogues.forget("kim", "c")
+        store.conversations.forget("kim", "c")
     monkeypatch.undo()
     with Store(store.directory) as again:
         assert [folder.exists() for folder in areas] == [False, False]
@@ -329,7 +330,7 @@ def test_an_erasure_cut_off_before_its_commit_erases_nothing(store, monkeypatch)
     before = kept(store, "bob")
     monkeypatch.setattr(erasure, "write_marker", lambda *given: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(StoreError, match="No space left"):
-        store.dialogues.forget_turns("bob", "a", [4, 5])
+        store.conversations.forget_turns("bob", "a", [4, 5])
     assert kept(store, "bob") == before
 
 
@@ -341,7 +342,7 @@ def test_a_folder_that_cant_go_is_named_and_goes_on_opening(store, monkeypatch):
 
     monkeypatch.setattr(shutil, "rmtree", refuse)
     with pytest.raises(StoreError, match=r"files of 'bob' can't be removed .*Permission denied"):
-        store.dialogues.forget("bob", "a")
+        store.conversations.forget("bob", "a")
     monkeypatch.undo()
     with Store(store.directory):
         assert not store.conversation_dir("bob", "a").exists()

@@ -100,7 +100,7 @@ class Aggregate:
 def aggregate(
     banks: Sequence[Bank],
     scores: Sequence[Float[Tensor, " _"]],
-    setting: Aggregation | None = None,
+    aggregation: Aggregation | None = None,
     *,
     population: Mapping[Site, Float[Tensor, "users _"]] | None = None,
     now: datetime | None = None,
@@ -113,13 +113,13 @@ def aggregate(
 
     Raises `InputError` for banks of other sites, a wrong number of scores, or scores that aren't finite.
     """
-    setting = setting or Aggregation()
+    aggregation = aggregation or Aggregation()
     _check(banks, scores, population)
-    choice = _choose(banks, scores, setting, _days(now or datetime.now(UTC)))
+    choice = _choose(banks, scores, aggregation, _days(now or datetime.now(UTC)))
     squares = np.square(choice.weights).sum(1)
     samples = np.divide(1, squares, out=np.zeros_like(squares), where=squares > 0)
-    share = np.divide(samples, samples + setting.shrinkage, out=np.zeros_like(samples), where=samples > 0)
-    trust = torch.from_numpy((share * setting.own_share).astype(np.float32))[:, None]
+    share = np.divide(samples, samples + aggregation.shrinkage, out=np.zeros_like(samples), where=samples > 0)
+    trust = torch.from_numpy((share * aggregation.own_share).astype(np.float32))[:, None]
     vectors = {}
     for site in banks[0].sites:
         own = _mixed(banks, choice, site)
@@ -128,7 +128,7 @@ def aggregate(
         else:
             base = population[site]
             # To the bit the population's where nothing is known of the user: what is added is zero.
-            vectors[site] = setting.pop_share * base + trust * (own - base)
+            vectors[site] = aggregation.pop_share * base + trust * (own - base)
     return Aggregate(vectors, tuple(samples.tolist()), tuple(banks), choice)
 
 
@@ -142,13 +142,13 @@ class _Choice:
     ages: _Array
 
 
-def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], setting: Aggregation, today: float) -> _Choice:
+def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], aggregation: Aggregation, today: float) -> _Choice:
     counts = np.array([len(bank) for bank in banks])
-    most = int(min(counts.max(), setting.top or counts.max()))
+    most = int(min(counts.max(), aggregation.top or counts.max()))
     starts = np.cumsum(counts) - counts
     user = np.repeat(np.arange(len(banks)), counts)
     flat = torch.cat(list(scores)).double().numpy()
-    order = np.lexsort((np.concatenate([bank.places for bank in banks]), -flat, user))
+    order = np.lexsort((np.concatenate([bank.tie_order for bank in banks]), -flat, user))
     rank = np.arange(len(flat)) - starts[user]  # each user's rows lie together, before and after sorting
     order, at = order[rank < most], (user[rank < most], rank[rank < most])
 
@@ -160,9 +160,13 @@ def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], setting: Aggregatio
     ages = table(today - np.concatenate([bank.days for bank in banks]), np.nan)
     ranked = table(flat, -np.inf)
     # In logarithms: nothing overflows, and rows that are all ages old still weigh 1 together.
-    logs = ranked / setting.temperature if setting.weights == "softmax" else np.where(np.isfinite(ranked), 0.0, ranked)
-    if setting.half_life is not None:
-        logs = logs - math.log(2) / setting.half_life * np.nan_to_num(ages, nan=0.0).clip(min=0)
+    logs = (
+        ranked / aggregation.temperature
+        if aggregation.weights == "softmax"
+        else np.where(np.isfinite(ranked), 0.0, ranked)
+    )
+    if aggregation.half_life is not None:
+        logs = logs - math.log(2) / aggregation.half_life * np.nan_to_num(ages, nan=0.0).clip(min=0)
     top = logs.max(1, keepdims=True, initial=-np.inf)
     weights = np.exp(logs - np.where(np.isfinite(top), top, 0.0))
     total = weights.sum(1, keepdims=True)

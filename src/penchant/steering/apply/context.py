@@ -13,14 +13,20 @@ from penchant.inference.runtime import Runtime
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import prompt_ids
 from penchant.models.loading import LoadedModel
-from penchant.steering.config import Setting
+from penchant.steering.config import SteeringConfig
 from penchant.steering.fit.validation import Steered
-from penchant.steering.methods.attention_bias import BONUS, Emphasis, emphasis_on, emphasised, retrieval_heads
+from penchant.steering.methods.attention_bias import (
+    BONUS,
+    AttentionBias,
+    attention_bias_on,
+    biased_attention,
+    retrieval_heads,
+)
 
 EMPHASIS = "emphasis"
 """The name of attention emphasis among the methods of an answer."""
 
-Step = Callable[[], AbstractContextManager[None]]
+StepContext = Callable[[], AbstractContextManager[None]]
 """What is entered around each step of an answer, and left before its piece is handed on."""
 
 
@@ -54,27 +60,27 @@ class Steering:
         return {**asdict(self), "sites": list(self.sites), "terms": terms}
 
 
-def told(setting: Setting, steered: Steered) -> Steering:
+def describe(config: SteeringConfig, steered: Steered) -> Steering:
     """What a setting writes into an answer."""
     if steered.intervention is None:
-        return Steering(setting.method, steered.level, reason=steered.reason)
+        return Steering(config.method, steered.level, reason=steered.reason)
     norms = {
-        str(site): float(edit.add.norm()) / setting.caps[site]
+        str(site): float(edit.add.norm()) / config.caps[site]
         for site, edit in sorted(steered.intervention.edits.items())
-        if edit.add is not None and setting.caps[site]
+        if edit.add is not None and config.caps[site]
     }
     terms = tuple((term.record, term.weight) for term in steered.terms)
-    sites, scope = tuple(map(str, setting.sites)), setting.scope
-    return Steering(setting.method, steered.level, sites, scope, setting.strength, norms, terms, steered.reason)
+    sites, scope = tuple(map(str, config.sites)), config.scope
+    return Steering(config.method, steered.level, sites, scope, config.strength, norms, terms, steered.reason)
 
 
-def told_given(intervention: Intervention) -> Steering:
+def describe_given(intervention: Intervention) -> Steering:
     """What a caller's own intervention writes."""
     return Steering("given", "given", tuple(map(str, sorted(intervention.edits))), intervention.scope, 1.0)
 
 
 @contextmanager
-def writing(loaded: LoadedModel, intervention: Intervention | None, prompt: str) -> Iterator[Step]:
+def steering_context(loaded: LoadedModel, intervention: Intervention | None, prompt: str) -> Iterator[StepContext]:
     """Steps under an intervention of one row, behind a rendered prompt. Raises `InputError` for one that doesn't fit
     the model."""
     if intervention is None or not intervention.rows:
@@ -85,28 +91,28 @@ def writing(loaded: LoadedModel, intervention: Intervention | None, prompt: str)
         yield lambda: runtime.steering(intervention, [length])
 
 
-def emphasising(
+def attention_bias_context(
     loaded: LoadedModel,
     calibration: Calibration,
     prompt: str,
     pieces: Sequence[tuple[str, str, float]],
     request: Request,
-) -> tuple[Step, Steering]:
+) -> tuple[StepContext, Steering]:
     """Steps under emphasis on marked pieces of a prompt (record id, text, mark), seen from the request on."""
-    found = emphasis_on(loaded, prompt, [text.strip() for _, text, _ in pieces], asked=_asked(prompt, request))
+    found = attention_bias_on(loaded, prompt, [text.strip() for _, text, _ in pieces], asked=_asked(prompt, request))
     if found is None:
         return nullcontext, Steering(EMPHASIS, "none", reason="nothing that was marked stands in the prompt")
     heads = retrieval_heads(calibration)
     sites = tuple(f"{layer}.{head}" for layer in sorted(heads) for head in heads[layer])
     terms = tuple((record, mark) for record, _, mark in pieces)
 
-    def step(emphasis: Emphasis = found) -> AbstractContextManager[None]:
-        return emphasised(loaded.model, [emphasis], heads)
+    def step(emphasis: AttentionBias = found) -> AbstractContextManager[None]:
+        return biased_attention(loaded.model, [emphasis], heads)
 
     return step, Steering(EMPHASIS, EMPHASIS, sites, "request", BONUS, terms=terms)
 
 
-def in_steps(pieces: Iterator[str], step: Step) -> Iterator[str]:
+def wrapped_stream(pieces: Iterator[str], step: StepContext) -> Iterator[str]:
     """The pieces, each made inside `step` and handed on outside of it."""
     while True:
         with step():

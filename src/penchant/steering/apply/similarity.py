@@ -23,7 +23,7 @@ Similarity = Literal["hidden", "bm25", "dense"]
 
 
 @dataclass(frozen=True)
-class Asked:
+class SimilarityQuery:
     """What rows are compared with: a request, or an input that is held out. key: `vectors.read_keys` with `bank.key`,
     which only "hidden" needs."""
 
@@ -47,7 +47,7 @@ class Scorer:
         if self.similarity not in get_args(Similarity):
             raise InputError(f"similarity {self.similarity!r}: expected one of {', '.join(get_args(Similarity))}")
         if self.similarity == "dense":
-            _sentences()
+            _sentence_encoder()
 
     def usable(self, bank: Bank) -> Bank:
         """The rows that can be compared: of a record that is gone, or was never given, there is no text."""
@@ -55,7 +55,9 @@ class Scorer:
             return bank
         return drop(bank, [row.contrast for row in bank.rows if row.contrast not in self.texts])
 
-    def scores(self, bank: Bank, asked: Asked, centre: Float[Tensor, " width"] | None = None) -> Float[Tensor, " rows"]:
+    def scores(
+        self, bank: Bank, asked: SimilarityQuery, centre: Float[Tensor, " width"] | None = None
+    ) -> Float[Tensor, " rows"]:
         """A score for each row of a bank. centre: see `hidden_scores`.
 
         Raises `InputError` for a row without a text (`usable`), or no key where one is needed.
@@ -73,7 +75,7 @@ class Scorer:
     def _dense(self, inputs: Sequence[str], query: str) -> Float[Tensor, " rows"]:
         """Cosine of sentence embeddings."""
         new = [text for text in dict.fromkeys([*inputs, query]) if text not in self._embedded]
-        self._embedded.update(zip(new, _sentences()(new)[0], strict=True))
+        self._embedded.update(zip(new, _sentence_encoder()(new)[0], strict=True))
         rows = np.array([self._embedded[text] @ self._embedded[query] for text in inputs], dtype=np.float32)
         return torch.from_numpy(rows)
 
@@ -104,6 +106,6 @@ def bm25_scores(inputs: Sequence[str], query: str, language: str | None = None) 
 
 
 @cache
-def _sentences() -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
+def _sentence_encoder() -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
     """One embedder for all requests: it keeps its weights, and nothing of any text."""
     return embedder()

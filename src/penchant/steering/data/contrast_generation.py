@@ -32,7 +32,7 @@ LONG_WORDS = 50
 TOO_CLOSE, EMPTY, EQUAL = "too close to the real answer", "the model wrote nothing", "the real answer itself"
 NO_ROOM, NO_DONORS = "its prompt doesn't fit the model's window", "no other user's item differs from it"
 
-Prompt = Callable[[str | None, Request], str]
+PromptTemplate = Callable[[str | None, Request], str]
 """(notes, request) -> the rendered prompt, which ends where the answer begins."""
 Alive = Callable[[str, str], bool]
 """(user, record id) -> whether the record is still there: `Store.holds`."""
@@ -76,9 +76,9 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What `make_contrasts` came to. contrasts: of all the pairs, in their order. new: how many were made now; dropped:
-    how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
+class GeneratedContrasts:
+    """What `generate_contrasts` returns. contrasts: of all the pairs, in their order. new: how many were made now;
+    dropped: how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
 
     contrasts: list[Contrast]
     new: int
@@ -96,18 +96,18 @@ class _Job:
     reason: str = EMPTY
 
 
-def make_contrasts(
+def generate_contrasts(
     loaded: LoadedModel,
     pairs: Sequence[Pair],
     file: ContrastFile,
-    prompt: Prompt,
+    prompt: PromptTemplate,
     *,
     donors: Donors | None = None,
     recipe: Recipe | None = None,
     alive: Alive = lambda user, record: True,
     progress: Callable[[int, int], None] = lambda done, total: None,
     rows: int = ROWS,
-) -> Made:
+) -> GeneratedContrasts:
     """A contrast of each pair, where the model writes an answer that is far enough from the user's.
 
     Each is in `file` as soon as it is made, and each drop with its reason; pairs that the file answers for under the
@@ -122,26 +122,26 @@ def make_contrasts(
         raise InputError("no pairs to make contrasts of: expected some; see own_pairs")
     if recipe.source == "others" and donors is None:
         raise InputError("contrasts from 'others' without other users' items: pass donors, or choose source 'none'")
-    maker = _Maker(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, alive)
+    maker = _Generator(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, alive)
     return maker.run(pairs, progress, rows)
 
 
 @dataclass
-class _Maker:
+class _Generator:
     loaded: LoadedModel
     file: ContrastFile
-    prompt: Prompt
+    prompt: PromptTemplate
     donors: Donors | None
     recipe: Recipe
     alive: Alive
-    setting: str = field(init=False)
+    fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        wording = [self.prompt(notes, Request("?", task)) for notes in (None, "!") for task in (None, "#")]
-        parts = [self.loaded.fingerprint, asdict(self.recipe), wording]
-        self.setting = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
+        template = [self.prompt(notes, Request("?", task)) for notes in (None, "!") for task in (None, "#")]
+        parts = [self.loaded.fingerprint, asdict(self.recipe), template]
+        self.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
-    def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> Made:
+    def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> GeneratedContrasts:
         known = self._known(pairs)
         todo = [pair for pair in pairs if _key(pair) not in known]
         done = len(pairs) - len(todo)
@@ -155,7 +155,7 @@ class _Maker:
         contrasts = [entry for entry in found if isinstance(entry, Contrast)]
         dropped = Counter(entry.reason for entry in found if isinstance(entry, Dropped))
         new = sum(_key(pair) not in known for pair in pairs if isinstance(entries.get(_key(pair)), Contrast))
-        return Made(contrasts, new, dropped, len(pairs) - len(found))
+        return GeneratedContrasts(contrasts, new, dropped, len(pairs) - len(found))
 
     def _known(self, pairs: Sequence[Pair]) -> dict[tuple[str, str], Entry]:
         """What the file has of these pairs; what it has of their records' former texts is removed."""
@@ -169,7 +169,7 @@ class _Maker:
         if any(map(stale, entries)):
             self.file.remove(stale)
         mine = {(pair.record, pair.digest) for pair in pairs}
-        found = [entry for entry in entries if entry.meta.get("setting") == self.setting and not stale(entry)]
+        found = [entry for entry in entries if entry.meta.get("setting") == self.fingerprint and not stale(entry)]
         return {key: entry for entry in found if (key := (entry.record, str(entry.meta.get("pair")))) in mine}
 
     def _finish(self, pairs: Sequence[Pair], rows: int) -> Iterator[list[tuple[_Job, Entry]]]:
@@ -177,15 +177,15 @@ class _Maker:
         jobs, hopeless = self._jobs(pairs)
         if hopeless:
             yield hopeless
-        waiting = [[jobs[place] for place in batch] for batch in batches([job.start for job in jobs], rows)]
+        waiting = [[jobs[index] for index in batch] for batch in batches([job.start for job in jobs], rows)]
         again: list[_Job] = []
         while waiting or again:
             if waiting and len(again) < rows:
                 batch = waiting.pop(0)
             else:
                 order = next(batches([job.start for job in again], rows))
-                batch = [again[place] for place in order]
-                again = [job for place, job in enumerate(again) if place not in set(order)]
+                batch = [again[index] for index in order]
+                again = [job for index, job in enumerate(again) if index not in set(order)]
             texts = generate(self.loaded, [job.start for job in batch], self.recipe.temperature)
             finished: list[tuple[_Job, Entry]] = []
             for job, text in zip(batch, texts, strict=True):
@@ -250,14 +250,14 @@ class _Maker:
         return Dropped(job.pair.record, reason, _hashes(job), meta)
 
     def _meta(self, job: _Job) -> dict[str, object]:
-        return {"model": self.loaded.name, "setting": self.setting, "pair": job.pair.digest}
+        return {"model": self.loaded.name, "setting": self.fingerprint, "pair": job.pair.digest}
 
     def _write(self, finished: Sequence[tuple[_Job, Entry]]) -> None:
         def still() -> list[bool]:
             known = {
                 (entry.record, entry.meta.get("pair"))
                 for entry in self.file.entries()
-                if entry.meta.get("setting") == self.setting
+                if entry.meta.get("setting") == self.fingerprint
             }
             return [_key(job.pair) not in known and self._alive(job) for job, _ in finished]
 

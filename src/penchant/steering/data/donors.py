@@ -58,7 +58,7 @@ def donors_from(store: Store, user: str, *, users: int = 50, records: int = 20, 
     found: dict[str, list[Record]] = {}
     for name in chosen:
         usable = [record for record in store.history(name) if is_pair(record)]
-        found[name] = [usable[place] for place in spaced(len(usable), records)] if len(usable) > records else usable
+        found[name] = [usable[index] for index in spaced(len(usable), records)] if len(usable) > records else usable
     return Donors(found)
 
 

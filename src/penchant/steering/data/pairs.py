@@ -66,7 +66,7 @@ def own_pairs(
         return found
     if spread == "newest":
         return found[-most:]
-    return [found[place] for place in spaced(len(found), most)]
+    return [found[index] for index in spaced(len(found), most)]
 
 
 def is_pair(record: Record) -> bool:

@@ -23,7 +23,7 @@ from penchant.store.erasure.lineage import source_of
 
 Sample = Pair | Contrast
 """A gradient needs the user's own answer only; every other reading needs a contrast."""
-Wording = Callable[[str | None, Request], str]
+PromptTemplate = Callable[[str | None, Request], str]
 """(notes, request) -> the rendered prompt, which ends where the answer begins."""
 ITEMS, ITEM_WORDS = 5, 60
 """Items of a context that a prompt is read with ("prompt_last"), and words of each."""
@@ -39,12 +39,12 @@ def inputs_of(samples: Iterable[Sample]) -> dict[str, str]:
     return {row_of("", sample).contrast: sample.request.query for sample in samples}
 
 
-def exchange_of(loaded: LoadedModel, sample: Sample, wording: Wording) -> Exchange:
+def exchange_of(loaded: LoadedModel, sample: Sample, template: PromptTemplate) -> Exchange:
     """The sample as tokens: the bare prompt, and the user's answer as far as the window has room for it.
 
     Raises `InputError` for a prompt that doesn't fit, or an empty answer.
     """
-    prompt = prompt_ids(loaded, wording(None, sample.request))
+    prompt = prompt_ids(loaded, template(None, sample.request))
     return Exchange(tuple(prompt), continuation_ids(loaded, answer_of(sample))[: loaded.window - len(prompt)])
 
 
@@ -58,7 +58,7 @@ def row_of(user: str, sample: Sample) -> Row:
 
 
 @dataclass(frozen=True)
-class Reader:
+class ActivationExtractor:
     """What every bank of a method is read with. base: written meanwhile (gradients). everyone: samples of all users, by
     id, of which contexts are drawn ("prompt_last"); progress: called with the number of samples read.
 
@@ -66,7 +66,7 @@ class Reader:
     """
 
     loaded: LoadedModel
-    wording: Wording
+    template: PromptTemplate
     reading: Reading
     key: KeySite
     scope: str
@@ -75,11 +75,11 @@ class Reader:
     progress: Callable[[int], None] = lambda count: None
 
     def bank(self, user: str, samples: Sequence[Sample], sites: Sequence[Site], origin: str) -> Bank:
-        """A user's bank at `sites`. origin: see `Setting.origin`."""
+        """A user's bank at `sites`. origin: see `SteeringConfig.origin`."""
         keys = read_keys(self.loaded, [sample.request.query for sample in samples], self.key)
         rows = tuple(row_of(user, sample) for sample in samples)
         if self.reading == "gradient":
-            exchanges = [exchange_of(self.loaded, sample, self.wording) for sample in samples]
+            exchanges = [exchange_of(self.loaded, sample, self.template) for sample in samples]
             vectors = likelihood_gradients(
                 self.loaded, exchanges, sites, scope=self.scope, base=self.base, progress=self.progress
             )
@@ -98,10 +98,10 @@ class Reader:
 
         def prompt(contrast: Contrast, context: Context) -> str:
             if context == "same":
-                return self.wording(None, contrast.request)
+                return self.template(None, contrast.request)
             from_ = others if context == "others" else [one for one in samples if one.request != contrast.request]
             draw = random.Random(f"{context} {contrast.id}")
-            return self.wording(_notes(draw.sample(from_, min(ITEMS, len(from_)))), contrast.request)
+            return self.template(_notes(draw.sample(from_, min(ITEMS, len(from_)))), contrast.request)
 
         return prompt
 

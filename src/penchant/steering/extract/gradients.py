@@ -49,11 +49,11 @@ def likelihood_gradients(
     if base is not None and (base.scope != scope or base.rows != 1):
         raise InputError(f"a base of {base.rows} rows with scope {base.scope}: expected one row with scope {scope}")
     found = {site: torch.zeros(len(exchanges), site_width(loaded.model, site.kind)) for site in sites}
-    for places in batches(exchanges, ROWS, NEW_TOKENS):
-        read = Prefilled(loaded, [exchanges[place] for place in places], tail)
+    for indices in batches(exchanges, ROWS, NEW_TOKENS):
+        read = Prefilled(loaded, [exchanges[index] for index in indices], tail)
         for site, gradient in _of_batch(read, sites, scope, base).items():
-            found[site][torch.tensor(places)] = gradient
-        progress(len(places))
+            found[site][torch.tensor(indices)] = gradient
+        progress(len(indices))
     return found
 
 

@@ -51,13 +51,13 @@ def read_vectors(
         raise InputError(f"reading {reading!r}: expected answer_mean or prompt_last")
     steps = _answer_means if reading == "answer_mean" else _prompt_ends
     found: dict[int, dict[Site, Tensor]] = {}
-    for places, pooled in steps(loaded, contrasts, sites, prompt_of):
-        for row, place in enumerate(places):
-            found[place] = {site: tensor[row].cpu() for site, tensor in pooled.items()}
+    for indices, pooled in steps(loaded, contrasts, sites, prompt_of):
+        for row, index in enumerate(indices):
+            found[index] = {site: tensor[row].cpu() for site, tensor in pooled.items()}
         progress(len(found), len(contrasts))
     if not contrasts:
         raise InputError("no contrasts to read: expected at least one")
-    return {site: torch.stack([found[place][site] for place in range(len(contrasts))]) for site in sorted(set(sites))}
+    return {site: torch.stack([found[index][site] for index in range(len(contrasts))]) for site in sorted(set(sites))}
 
 
 def default_key(loaded: LoadedModel) -> KeySite:
@@ -85,11 +85,13 @@ def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[
         whole = (*first, *ids)
         spans.append(_Span(whole, len(first) if key.pooling == "mean" else len(whole) - 1))
     found: dict[int, Tensor] = {}
-    for places in _batches([len(span.ids) for span in spans]):
-        found.update(zip(places, _pooled(loaded, [spans[p] for p in places], [key.site])[key.site].cpu(), strict=True))
+    for indices in _batches([len(span.ids) for span in spans]):
+        found.update(
+            zip(indices, _pooled(loaded, [spans[p] for p in indices], [key.site])[key.site].cpu(), strict=True)
+        )
     if not found:
         raise InputError("no inputs to read: expected at least one")
-    return torch.stack([found[place] for place in range(len(texts))])
+    return torch.stack([found[index] for index in range(len(texts))])
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,8 @@ def _answer_means(
         room = loaded.window - len(prompt)
         chosen, rejected = (continuation_ids(loaded, text)[:room] for text in (contrast.chosen, contrast.rejected))
         pairs.append(_Pair(prompt, chosen, rejected))
-    for places in _batches([pair.longest for pair in pairs]):
-        yield places, _chosen_minus_rejected(loaded, [pairs[place] for place in places], sites)
+    for indices in _batches([pair.longest for pair in pairs]):
+        yield indices, _chosen_minus_rejected(loaded, [pairs[index] for index in indices], sites)
 
 
 def _prompt_ends(
@@ -134,9 +136,9 @@ def _prompt_ends(
     for contrast in contrasts:
         both = [prompt_ids(loaded, prompt_of(contrast, context)) for context in ("own", "others")]
         spans.append([_Span(tuple(ids), len(ids) - 1) for ids in both])
-    for places in _batches([max(len(own.ids), len(others.ids)) for own, others in spans], copies=2):
-        ends = _pooled(loaded, [spans[place][side] for side in (0, 1) for place in places], sites)
-        yield places, {site: tensor[: len(places)] - tensor[len(places) :] for site, tensor in ends.items()}
+    for indices in _batches([max(len(own.ids), len(others.ids)) for own, others in spans], copies=2):
+        ends = _pooled(loaded, [spans[index][side] for side in (0, 1) for index in indices], sites)
+        yield indices, {site: tensor[: len(indices)] - tensor[len(indices) :] for site, tensor in ends.items()}
 
 
 def _chosen_minus_rejected(
@@ -185,10 +187,10 @@ def _padded(spans: Sequence[_Span]) -> tuple[Tensor, Tensor]:
 def _batches(lengths: Sequence[int], copies: int = 1) -> Iterator[list[int]]:
     """Places of similar length, so that little is padding."""
     batch: list[int] = []
-    for place in sorted(range(len(lengths)), key=lambda p: (lengths[p], p)):
-        if batch and (len(batch) + 1) * lengths[place] * copies > BATCH_TOKENS:
+    for index in sorted(range(len(lengths)), key=lambda p: (lengths[p], p)):
+        if batch and (len(batch) + 1) * lengths[index] * copies > BATCH_TOKENS:
             yield batch
             batch = []
-        batch.append(place)
+        batch.append(index)
     if batch:
         yield batch

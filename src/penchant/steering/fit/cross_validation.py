@@ -16,9 +16,9 @@ from penchant.inference.likelihood import Choice, losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.apply.similarity import Asked, Scorer, Similarity
-from penchant.steering.config import Effect, Setting
-from penchant.steering.extract.extractor import Reader, Sample, Wording, exchange_of, inputs_of
+from penchant.steering.apply.similarity import Scorer, Similarity, SimilarityQuery
+from penchant.steering.config import Effect, SteeringConfig
+from penchant.steering.extract.extractor import ActivationExtractor, PromptTemplate, Sample, exchange_of, inputs_of
 from penchant.steering.extract.vectors import default_key
 from penchant.steering.fit.population import population_of
 from penchant.steering.methods.method import VectorMethod
@@ -37,12 +37,12 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Group:
+class CrossValidation:
     """Users to fit on: their samples, and which of them are held out in turn."""
 
     loaded: LoadedModel
     method: VectorMethod
-    wording: Wording
+    template: PromptTemplate
     samples: Mapping[str, Sequence[Sample]]
     scope: str = SCOPE
     per_user: int = PER_USER
@@ -54,7 +54,7 @@ class Group:
         """What held-out inputs are compared with the others by."""
         return Scorer(self.similarity, inputs_of(one for some in self.samples.values() for one in some))
 
-    def reader(self, base: Intervention | None, what: str) -> Reader:
+    def reader(self, base: Intervention | None, what: str) -> ActivationExtractor:
         total = sum(map(len, self.samples.values()))
         done = [0]
 
@@ -64,19 +64,19 @@ class Group:
 
         key = default_key(self.loaded)
         reading = self.method.reading
-        return Reader(self.loaded, self.wording, reading, key, self.scope, base, self.samples, step)
+        return ActivationExtractor(self.loaded, self.template, reading, key, self.scope, base, self.samples, step)
 
     def held_out(self) -> list[tuple[str, int]]:
         """(user, number of the sample), evenly spread over each user's."""
         found = []
         for user, some in self.samples.items():
             count = min(self.per_user, len(some))
-            found += [(user, (2 * place + 1) * len(some) // (2 * count)) for place in range(count)]
+            found += [(user, (2 * index + 1) * len(some) // (2 * count)) for index in range(count)]
         return found
 
-    def gains(self, places: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
+    def gains(self, held_out: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
         """Of each choice the mean gain over users, nats a token, and its standard error."""
-        exchanges = [exchange_of(self.loaded, self.samples[user][number], self.wording) for user, number in places]
+        exchanges = [exchange_of(self.loaded, self.samples[user][number], self.template) for user, number in held_out]
         done = [0]
 
         def step(count: int) -> None:
@@ -84,11 +84,11 @@ class Group:
             self.progress("trying", done[0], len(exchanges))
 
         found = losses(self.loaded, exchanges, [lambda rows: None, *choices], done=step)
-        users = [user for user, _ in places]
-        return [over_users(found[0] - row, users) for row in found[1:]]
+        users = [user for user, _ in held_out]
+        return [mean_over_users(found[0] - row, users) for row in found[1:]]
 
 
-def over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
+def mean_over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
     """The mean over users of each one's mean, and its standard error (infinite for one user)."""
     means = torch.stack(
         [gains[torch.tensor([one == user for one in users])].mean() for user in dict.fromkeys(users)]
@@ -97,10 +97,10 @@ def over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[
     return float(means.mean()), error
 
 
-def left_out(
+def leave_one_out(
     banks: Mapping[str, Bank],
-    places: Sequence[tuple[str, int]],
-    setting: Setting,
+    held_out: Sequence[tuple[str, int]],
+    config: SteeringConfig,
     *,
     scorer: Scorer | None = None,
     alone: bool = False,
@@ -113,28 +113,28 @@ def left_out(
     user leaves the user out (it is worked out anew from `banks`). bases: one for each of `places`, in place of the
     setting's, which may be made of the user's samples.
     """
-    scorer = scorer or Scorer(setting.similarity)
+    scorer = scorer or Scorer(config.similarity)
     scores, rest, nows = [], [], []
     population = population_of(banks) if alone and len(banks) > 1 else None
-    users = [user for user, _ in places]
+    users = [user for user, _ in held_out]
     centre = population.centres_without(users) if population else None
-    for place, (user, number) in enumerate(places):
+    for index, (user, number) in enumerate(held_out):
         bank = banks[user]
         others, now = drop(bank, [bank.rows[number].contrast]), None
-        if setting.aggregation.half_life is not None:
+        if config.aggregation.half_life is not None:
             others, now = _until(others, bank.rows[number].when)
         rest.append(others)
         nows.append(now)
-        asked = Asked(scorer.texts.get(bank.rows[number].contrast, ""), bank.keys[number])
-        scores.append(scorer.scores(others, asked, setting.centre if centre is None else centre[place]))
+        asked = SimilarityQuery(scorer.texts.get(bank.rows[number].contrast, ""), bank.keys[number])
+        scores.append(scorer.scores(others, asked, config.centre if centre is None else centre[index]))
     if population is None and bases is None and not any(nows):
-        return setting.apply(rest, scores)[0]
-    commons = _rows(population.without(users)) if population else [setting.population] * len(places)
+        return config.apply(rest, scores)[0]
+    commons = _rows(population.without(users)) if population else [config.population] * len(held_out)
     rows = []
-    for place, common in enumerate(commons):
-        given = replace(setting, population=common)
-        vectors = given.apply([rest[place]], [scores[place]], nows[place])[1].vectors
-        rows.append((given if bases is None else replace(given, base=bases[place])).around(vectors))
+    for index, common in enumerate(commons):
+        given = replace(config, population=common)
+        vectors = given.apply([rest[index]], [scores[index]], nows[index])[1].vectors
+        rows.append((given if bases is None else replace(given, base=bases[index])).around(vectors))
     return _stacked(rows)
 
 
@@ -147,7 +147,7 @@ def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
 
 
 def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
-    return [{site: rows[place] for site, rows in table.items()} for place in range(len(next(iter(table.values()))))]
+    return [{site: rows[index] for site, rows in table.items()} for index in range(len(next(iter(table.values()))))]
 
 
 def _stacked(rows: Sequence[Intervention]) -> Intervention:
@@ -158,7 +158,7 @@ def _stacked(rows: Sequence[Intervention]) -> Intervention:
     return Intervention(edits, rows[0].scope)
 
 
-def picked(intervention: Intervention) -> Choice:
+def select_rows(intervention: Intervention) -> Choice:
     """A choice among the rows of an intervention by the number of the exchange."""
 
     def choice(numbers: Sequence[int]) -> Intervention:
@@ -172,11 +172,11 @@ def picked(intervention: Intervention) -> Choice:
     return choice
 
 
-def untuned(group: Group, layer: int, norm: float, centre: Tensor) -> Setting:
+def blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor) -> SteeringConfig:
     """A setting for one layer that writes nothing yet. norm: length of the residual stream there."""
     sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
     loaded, method = group.loaded, group.method
-    return Setting(
+    return SteeringConfig(
         method.name,
         loaded.fingerprint,
         loaded.name,
@@ -194,16 +194,16 @@ def untuned(group: Group, layer: int, norm: float, centre: Tensor) -> Setting:
     )
 
 
-def best_of(
-    group: Group,
-    places: Sequence[tuple[str, int]],
-    tried: Sequence[tuple[Setting, Choice, Effect]],
-    none: Setting,
+def select_best(
+    group: CrossValidation,
+    held_out: Sequence[tuple[str, int]],
+    tried: Sequence[tuple[SteeringConfig, Choice, Effect]],
+    none: SteeringConfig,
     least: float = 0.0,
-) -> Setting:
+) -> SteeringConfig:
     """The setting that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
     `least`, which is what is gained without the users' own vectors."""
-    found = group.gains(places, [choice for _, choice, _ in tried])
+    found = group.gains(held_out, [choice for _, choice, _ in tried])
     effects = tuple(
         replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
     )
@@ -213,7 +213,7 @@ def best_of(
     return replace(tried[best][0], effects=effects)
 
 
-def described(aggregation: Aggregation) -> str:
+def describe_aggregation(aggregation: Aggregation) -> str:
     """An aggregation in a few words."""
     top = "all" if aggregation.top is None else f"top {aggregation.top}"
     weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"

@@ -12,8 +12,15 @@ from torch import Tensor
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Choice
 from penchant.inference.sites import Site
-from penchant.steering.config import Effect, Setting
-from penchant.steering.fit.cross_validation import Group, best_of, described, left_out, picked, untuned
+from penchant.steering.config import Effect, SteeringConfig
+from penchant.steering.fit.cross_validation import (
+    CrossValidation,
+    blank_config,
+    describe_aggregation,
+    leave_one_out,
+    select_best,
+    select_rows,
+)
 from penchant.steering.fit.population import population_of
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.basis import basis_of
@@ -22,11 +29,13 @@ BASES = (0.05, 0.1, 0.15)
 """Lengths of the population's step that are tried, as shares of the residual stream's."""
 
 
-def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) -> Setting:
+def fit_likelihood_gradient(
+    group: CrossValidation, layers: Sequence[int], norms: Mapping[int, float]
+) -> SteeringConfig:
     """First where the population stands, then how far each user goes from there."""
     users = list(group.samples)
     fold = {user: number % 2 for number, user in enumerate(users)}
-    places = group.held_out()
+    held_out = group.held_out()
     reader = group.reader(None, "gradients")
     sites = [Site(layer, kind) for layer in layers for kind in group.method.kinds]
     banks = {user: reader.bank(user, some, sites, group.loaded.fingerprint) for user, some in group.samples.items()}
@@ -38,9 +47,9 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
     if len(users) > 1:
         grid = [(layer, length) for layer in layers for length in BASES]
         bases = [_bases(steps, layer, length * norms[layer], group.method.kinds) for layer, length in grid]
-        folds = [fold[user] for user, _ in places]
-        choices = [picked(_by_fold(one, folds, group.scope)) for one in bases]
-        found = group.gains(places, choices)
+        folds = [fold[user] for user, _ in held_out]
+        choices = [select_rows(_by_fold(one, folds, group.scope)) for one in bases]
+        found = group.gains(held_out, choices)
         for (at, length), (gain, error) in zip(grid, found, strict=True):
             effects.append(Effect(at, length, "population", "", gain, error))
         best = max(range(len(grid)), key=lambda number: found[number][0])
@@ -48,7 +57,7 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
         if found[best][0] > 0:
             base, least = bases[best], found[best][0]
             everyone = {site: rows[2] for site, rows in base.items()}
-    blank = replace(untuned(group, layer, norms[layer], centre), base=everyone)
+    blank = replace(blank_config(group, layer, norms[layer], centre), base=everyone)
     banks = {}
     from_there = group.reader(None, "gradients from there")
     for number in (0, 1):
@@ -61,15 +70,15 @@ def fit_ascent(group: Group, layers: Sequence[int], norms: Mapping[int, float]) 
     population = population_of(banks).mean() if len(users) > 1 else {}
     blank = replace(blank, population=population)
     # An answer is held out of the base it is tried on, too.
-    halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in places]
-    tried: list[tuple[Setting, Choice, Effect]] = []
+    halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in held_out]
+    tried: list[tuple[SteeringConfig, Choice, Effect]] = []
     for aggregation in group.method.aggregations:
         for length in group.method.strengths:
-            setting = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
-            effect = Effect(layer, length, "own", described(aggregation), 0.0, 0.0)
-            rows = left_out(banks, places, setting, scorer=group.scorer, alone=True, bases=halves)
-            tried.append((setting, picked(rows), effect))
-    chosen = best_of(group, places, tried, blank, least)
+            config = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
+            effect = Effect(layer, length, "own", describe_aggregation(aggregation), 0.0, 0.0)
+            rows = leave_one_out(banks, held_out, config, scorer=group.scorer, alone=True, bases=halves)
+            tried.append((config, select_rows(rows), effect))
+    chosen = select_best(group, held_out, tried, blank, least)
     basis = basis_of(list(banks.values()), chosen.centre)
     return replace(chosen, effects=(*effects, *chosen.effects), basis=basis)
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.lens.plot import check_plot
-from penchant.steering.config import Effect, Setting
+from penchant.steering.config import Effect, SteeringConfig
 
 PARTS = {"population": "what helps everyone", "own": "the users' own vectors"}
 
@@ -32,17 +32,17 @@ def effect_grid(effects: Sequence[Effect]) -> tuple[list[str], list[float], npt.
     return columns, strengths, gains
 
 
-def plot_effects(setting: Setting, path: Path) -> None:
+def plot_effects(config: SteeringConfig, path: Path) -> None:
     """Write heat maps of the gains on held-out answers, of the population's vector and of the users' own, with the best
     of each framed. Red: worse than no steering.
 
     Raises `InputError` as `check_plot`, for a setting without effects, and when the file can't be written.
     """
     check_plot(path)
-    parts = {part: [one for one in setting.effects if one.part == part] for part in PARTS}
+    parts = {part: [one for one in config.effects if one.part == part] for part in PARTS}
     parts = {part: effects for part, effects in parts.items() if effects}
     if not parts:
-        raise InputError(f"nothing is known of what was tried for {setting.method}: fit it again with --refit")
+        raise InputError(f"nothing is known of what was tried for {config.method}: fit it again with --refit")
     from matplotlib.figure import Figure
 
     grids = {part: effect_grid(effects) for part, effects in parts.items()}
@@ -54,7 +54,7 @@ def plot_effects(setting: Setting, path: Path) -> None:
         axes.set_title(f"{PARTS[part]} (layer {parts[part][0].layer})" if "," in grid[0][0] else PARTS[part])
         axes.set(ylabel="strength", xlabel="weights" if "," in grid[0][0] else "layer")
         figure.colorbar(image, ax=axes, label="gain, nats a token")
-    figure.suptitle(f"{setting.method} on {setting.model_name}: {setting.users} users, {setting.pairs} answers")
+    figure.suptitle(f"{config.method} on {config.model_name}: {config.users} users, {config.pairs} answers")
     try:
         figure.savefig(path, dpi=150)
     except OSError as error:

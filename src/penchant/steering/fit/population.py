@@ -62,13 +62,13 @@ class Population:
         return found
 
     def _without(self, users: Sequence[str | None]) -> dict[Site | str, Tensor]:
-        known = {user: place for place, user in enumerate(self.users)}
-        places = [-1 if user is None else known.get(source_of(user).user, -1) for user in users]
-        there = torch.tensor([place >= 0 for place in places])
+        known = {user: index for index, user in enumerate(self.users)}
+        indices = [-1 if user is None else known.get(source_of(user).user, -1) for user in users]
+        there = torch.tensor([index >= 0 for index in indices])
         others = (len(self.users) - there.long())[:, None].clamp(min=1)
         found = {}
         for name, (units, total) in self._units.items():
-            own = units[places] * there[:, None] if len(units) else torch.zeros(len(places), units.shape[1]).long()
+            own = units[indices] * there[:, None] if len(units) else torch.zeros(len(indices), units.shape[1]).long()
             found[name] = ((total - own).double() / others / _UNIT).float()
         return found
 

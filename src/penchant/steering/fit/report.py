@@ -7,22 +7,22 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
-from penchant.steering.config import Effect, Setting
-from penchant.steering.fit.validation import Checked
+from penchant.steering.config import Effect, SteeringConfig
+from penchant.steering.fit.validation import ValidationResult
 from penchant.steering.storage.quantization import Storage
 
 
 @dataclass(frozen=True)
-class Report:
+class FitReport:
     """What `fit_user` came to. shared: the setting was chosen on several users, not on this one alone. fitted: it was
     chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
     bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
 
     user: str
-    setting: Setting
+    config: SteeringConfig
     shared: bool
     fitted: bool
-    checked: Checked
+    validation: ValidationResult
     samples: int
     read: int
     skipped: Mapping[str, int]
@@ -33,8 +33,8 @@ class Report:
     @property
     def chosen(self) -> Effect | None:
         """What was chosen, of what was tried; None: nothing that was tried gained anything."""
-        part = "own" if self.setting.strength else "population"
-        tried = [effect for effect in self.setting.effects if effect.part == part and effect.gain > 0]
+        part = "own" if self.config.strength else "population"
+        tried = [effect for effect in self.config.effects if effect.part == part and effect.gain > 0]
         return max(tried, key=lambda effect: effect.gain, default=None)
 
     @property
@@ -44,20 +44,20 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        setting = self.setting
-        about: dict[str, Any] = {"user": self.user, "method": setting.method, "model": setting.model_name}
-        about |= {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
-        about |= {"similarity": setting.similarity, "half_life": setting.aggregation.half_life}
+        config = self.config
+        about: dict[str, Any] = {"user": self.user, "method": config.method, "model": config.model_name}
+        about |= {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
+        about |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
         chosen: dict[str, Any] = {
-            "users": setting.users,
-            "pairs": setting.pairs,
+            "users": config.users,
+            "pairs": config.pairs,
             "shared": self.shared,
             "fitted": self.fitted,
         }
         kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
         # Of one user there is no standard error.
         effects: list[dict[str, Any]] = [
-            {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in setting.effects
+            {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in config.effects
         ]
         chosen |= {"gain": self.gain, "effects": effects}
-        return {**about, **chosen, **asdict(self.checked), **kept, "skipped": dict(self.skipped)}
+        return {**about, **chosen, **asdict(self.validation), **kept, "skipped": dict(self.skipped)}

@@ -17,36 +17,36 @@ from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.similarity import Scorer, Similarity
-from penchant.steering.config import Effect, Setting
-from penchant.steering.extract.extractor import Sample, Wording, exchange_of
+from penchant.steering.config import Effect, SteeringConfig
+from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of
 from penchant.steering.fit.cross_validation import (
     PER_USER,
     SCOPE,
-    Group,
+    CrossValidation,
     Progress,
-    best_of,
-    described,
-    left_out,
-    picked,
-    untuned,
+    blank_config,
+    describe_aggregation,
+    leave_one_out,
+    select_best,
+    select_rows,
 )
-from penchant.steering.fit.line_search import fit_ascent
+from penchant.steering.fit.line_search import fit_likelihood_gradient
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.basis import basis_of
 
 
-def fit_setting(
+def fit_config(
     loaded: LoadedModel,
     method: VectorMethod,
     samples: Mapping[str, Sequence[Sample]],
-    wording: Wording,
+    template: PromptTemplate,
     *,
     scope: str = SCOPE,
     per_user: int = PER_USER,
     similarity: Similarity = "hidden",
     half_life: float | None = None,
     progress: Progress = lambda what, done, total: None,
-) -> Setting:
+) -> SteeringConfig:
     """The setting of a method under which held-out answers of these users become likeliest.
 
     samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
@@ -65,20 +65,20 @@ def fit_setting(
     if half_life is not None:
         aged = tuple(replace(one, half_life=half_life) for one in method.aggregations)
         method = replace(method, aggregations=aged)
-    group = Group(loaded, method, wording, usable, scope, per_user, progress, Scorer(similarity).similarity)
+    group = CrossValidation(loaded, method, template, usable, scope, per_user, progress, Scorer(similarity).similarity)
     layers = sorted({round(share * (loaded.num_layers - 1)) for share in method.layers})
     norms = residual_norms(group, layers)
     if not method.population:
         return _differences(group, layers, norms)
-    return fit_ascent(group, layers, norms)
+    return fit_likelihood_gradient(group, layers, norms)
 
 
-def residual_norms(group: Group, layers: Sequence[int]) -> dict[int, float]:
+def residual_norms(group: CrossValidation, layers: Sequence[int]) -> dict[int, float]:
     """Length of the residual stream behind each layer: of its mean over an answer's tokens, averaged over users."""
     sites = [Site(layer, "block") for layer in layers]
     found = []
     for some in list(group.samples.values())[:16]:
-        one = exchange_of(group.loaded, some[0], group.wording)
+        one = exchange_of(group.loaded, some[0], group.template)
         ids = torch.tensor([[*one.prompt, *one.answer]])
         weights = torch.zeros(1, ids.shape[1])
         weights[0, len(one.prompt) :] = 1 / len(one.answer)
@@ -87,7 +87,7 @@ def residual_norms(group: Group, layers: Sequence[int]) -> dict[int, float]:
     return dict(zip(layers, torch.stack(found).mean(0).tolist(), strict=True))
 
 
-def _differences(group: Group, layers: Sequence[int], norms: Mapping[int, float]) -> Setting:
+def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[int, float]) -> SteeringConfig:
     """Layer, strength and weights of a method whose vectors are differences of activations."""
     kinds = group.method.kinds
     everywhere = [Site(layer, kind) for layer in layers for kind in kinds]
@@ -96,19 +96,19 @@ def _differences(group: Group, layers: Sequence[int], norms: Mapping[int, float]
         user: reader.bank(user, some, everywhere, group.loaded.fingerprint) for user, some in group.samples.items()
     }
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
-    tried: list[tuple[Setting, Choice, Effect]] = []
-    places = group.held_out()
+    tried: list[tuple[SteeringConfig, Choice, Effect]] = []
+    held_out = group.held_out()
     for layer in layers:
-        blank = untuned(group, layer, norms[layer], centre)
+        blank = blank_config(group, layer, norms[layer], centre)
         here = {
             user: replace(bank, vectors={site: bank.vectors[site] for site in blank.sites})
             for user, bank in banks.items()
         }
         for aggregation in group.method.aggregations:
             for strength in group.method.strengths:
-                setting = replace(blank, strength=strength, aggregation=aggregation)
-                effect = Effect(layer, strength, "own", described(aggregation), 0.0, 0.0)
-                tried.append((setting, picked(left_out(here, places, setting, scorer=group.scorer)), effect))
-    chosen = best_of(group, places, tried, tried[0][0])
+                config = replace(blank, strength=strength, aggregation=aggregation)
+                effect = Effect(layer, strength, "own", describe_aggregation(aggregation), 0.0, 0.0)
+                tried.append((config, select_rows(leave_one_out(here, held_out, config, scorer=group.scorer)), effect))
+    chosen = select_best(group, held_out, tried, tried[0][0])
     there = [replace(one, vectors={site: one.vectors[site] for site in chosen.sites}) for one in banks.values()]
     return replace(chosen, basis=basis_of(there, chosen.centre))

@@ -19,32 +19,32 @@ from penchant.errors import InputError, StoreError
 from penchant.history.records import History
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.similarity import Similarity
-from penchant.steering.config import Setting, save_setting
+from penchant.steering.config import SteeringConfig, save_config
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
-from penchant.steering.data.contrast_generation import Recipe, make_contrasts
+from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors, donors_from
 from penchant.steering.data.pairs import Spread, is_pair, own_pairs
-from penchant.steering.extract.extractor import Sample, Wording, exchange_of, row_of
+from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, row_of
 from penchant.steering.fit.cross_validation import Progress
-from penchant.steering.fit.report import Report
-from penchant.steering.fit.search import fit_setting
-from penchant.steering.fit.validation import check_user, read_user
+from penchant.steering.fit.report import FitReport
+from penchant.steering.fit.search import fit_config
+from penchant.steering.fit.validation import extract_bank, validate_user
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.bank_file import StaleBankError, load_bank, save_bank
 from penchant.steering.storage.fitted_state import (
-    Place,
-    files_of,
-    find_setting,
-    in_store,
-    read_check,
+    SteeringPaths,
+    find_config,
+    load_validation,
+    paths_in_store,
     remove_outdated,
     remove_stale,
+    save_own_config,
+    save_validation,
+    steering_files,
     storage_of,
-    write_check,
-    write_setting,
 )
 from penchant.steering.storage.quantization import Storage
 
@@ -58,10 +58,10 @@ TOO_LONG = "its prompt doesn't fit the model's window"
 
 
 def fit_user(
-    place: Place,
+    paths: SteeringPaths,
     history: History,
     loaded: LoadedModel,
-    wording: Wording,
+    template: PromptTemplate,
     method: str = DEFAULT_METHOD,
     *,
     pairs: int = PAIRS,
@@ -72,11 +72,11 @@ def fit_user(
     task: str | None = None,
     seed: int = 0,
     progress: Progress = lambda what, done, total: None,
-) -> Report:
+) -> FitReport:
     """Everything that `steered` needs for a user, kept in `place`; what is there already isn't made again.
 
     history: the user's. pairs: at most so many, the newest. refit: choose the setting anew (in a store: for all users
-    of the method). storage: of the bank's numbers. similarity, half_life: see `fit_setting` (default: as the setting
+    of the method). storage: of the bank's numbers. similarity, half_life: see `fit_config` (default: as the setting
     has it; where it is chosen now, hidden states, and no age). task: what kind of answer the pairs are, in the words of
     requests. seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be kept, a history
     without a usable pair, or a setting that was chosen with another similarity or half-life; `StoreError` when
@@ -92,29 +92,31 @@ def fit_user(
         )
     if storage not in get_args(Storage):
         raise InputError(f"storage {storage!r}: expected one of {', '.join(get_args(Storage))}")
-    work = _Work(place, loaded, wording, chosen, task, seed, progress, similarity, half_life)
+    work = _Trainer(paths, loaded, template, chosen, task, seed, progress, similarity, half_life)
     samples = work.own(history, pairs)
-    setting, shared, fitted = work.setting(samples, refit)
-    bank, read = work.bank(setting, samples, storage)
-    by_row = {row_of(place.user, sample).contrast: sample for sample in samples}
+    config, shared, fitted = work.config(samples, refit)
+    bank, read = work.bank(config, samples, storage)
+    by_row = {row_of(paths.user, sample).contrast: sample for sample in samples}
     used = [by_row[row.contrast] for row in bank.rows]
-    checked = read_check(place, setting, bank)
-    if checked is None or read or fitted:
+    validation = load_validation(paths, config, bank)
+    if validation is None or read or fitted:
         progress("checking", 0, 1)
-        checked = check_user(loaded, setting, used, bank, wording=wording)
-        write_check(place, setting, bank, checked, still=lambda: alive(place, used))
+        validation = validate_user(loaded, config, used, bank, template=template)
+        save_validation(paths, config, bank, validation, still=lambda: alive(paths, used))
         progress("checking", 1, 1)
-    remove_stale(place, setting)
-    size = sum(path.stat().st_size for path in files_of(place, method, loaded.fingerprint))
+    remove_stale(paths, config)
+    size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
     seconds = round(time.perf_counter() - began, 3)
-    return Report(place.user, setting, shared, fitted, checked, len(bank), read, work.skipped, storage, size, seconds)
+    return FitReport(
+        paths.user, config, shared, fitted, validation, len(bank), read, work.skipped, storage, size, seconds
+    )
 
 
 @dataclass
-class _Work:
-    place: Place
+class _Trainer:
+    paths: SteeringPaths
     loaded: LoadedModel
-    wording: Wording
+    template: PromptTemplate
     method: VectorMethod
     task: str | None
     seed: int
@@ -125,111 +127,111 @@ class _Work:
 
     def own(self, history: History, most: int) -> list[Sample]:
         """The user's samples, in time order, feedback behind. Raises `InputError` for none."""
-        feedback = ContrastFile(self.place.contrasts, self.place.user).contrasts(["feedback"])
+        feedback = ContrastFile(self.paths.contrasts, self.paths.user).contrasts(["feedback"])
         if any(map(is_pair, history)) or not feedback:
-            made, self.skipped = self._samples(self.place, history, most, "newest")
+            made, self.skipped = self._samples(self.paths, history, most, "newest")
         else:
             made = []
         found: dict[str, Sample] = {}
         for sample in (*made, *feedback):
             if self._fits(sample):
-                found.setdefault(row_of(self.place.user, sample).contrast, sample)
+                found.setdefault(row_of(self.paths.user, sample).contrast, sample)
         if not found:
             why = "; ".join(f"{count} {reason}" for reason, count in self.skipped.items()) or TOO_LONG
             raise InputError(f"no sample of the user can be used ({why}): import more records with a text and a reply")
         return list(found.values())
 
-    def setting(self, own: Sequence[Sample], refit: bool) -> tuple[Setting, bool, bool]:
+    def config(self, own: Sequence[Sample], refit: bool) -> tuple[SteeringConfig, bool, bool]:
         """The setting, whether it is shared, and whether it was chosen now."""
-        known = find_setting(self.place, self.method.name, self.loaded.fingerprint)
-        if known is not None and not refit and (known[1] or self.place.store is None):
+        known = find_config(self.paths, self.method.name, self.loaded.fingerprint)
+        if known is not None and not refit and (known[1] or self.paths.store is None):
             return (*self._as_asked(known), False)
         others = self._others()
         if len(others) < FEWEST_USERS:
             if known is not None and (known[1] or not refit):
                 return (*self._as_asked(known), False)
-            setting = self._fit({self.place.user: own})
-            sources = {source for one in own for source in row_of(self.place.user, one).sources}
-            write_setting(self.place, setting, sources, lambda: alive(self.place, own))
-            return setting, False, True
-        store = self.place.store
+            config = self._fit({self.paths.user: own})
+            sources = {source for one in own for source in row_of(self.paths.user, one).sources}
+            save_own_config(self.paths, config, sources, lambda: alive(self.paths, own))
+            return config, False, True
+        store = self.paths.store
         assert store is not None  # where others are from
-        setting = self._fit(others)
+        config = self._fit(others)
         contributors = {source for user, some in others.items() for one in some for source in row_of(user, one).sources}
 
         def still() -> bool:
-            return all(all(alive(in_store(store, user), some)) for user, some in others.items())
+            return all(all(alive(paths_in_store(store, user), some)) for user, some in others.items())
 
-        save_setting(store.directory, setting, sorted(contributors), still)
-        remove_outdated(store, setting)
-        return setting, True, True
+        save_config(store.directory, config, sorted(contributors), still)
+        remove_outdated(store, config)
+        return config, True, True
 
-    def bank(self, setting: Setting, samples: Sequence[Sample], storage: Storage) -> tuple[Bank, int]:
+    def bank(self, config: SteeringConfig, samples: Sequence[Sample], storage: Storage) -> tuple[Bank, int]:
         """The bank as it is kept, and how many rows were read now."""
-        if storage == "low-rank" and setting.basis is None:
+        if storage == "low-rank" and config.basis is None:
             raise InputError(
-                f"the setting of {setting.method} is of an earlier version, without a basis for low-rank vectors: "
+                f"the setting of {config.method} is of an earlier version, without a basis for low-rank vectors: "
                 "add --refit, or take another storage"
             )
-        path = self.place.bank(setting)
+        path = self.paths.bank(config)
         known: Bank | None = None
         if storage_of(path) == storage:
             try:
-                known = load_bank(path, setting.origin, basis=setting.basis)
+                known = load_bank(path, config.origin, basis=config.basis)
             except (StaleBankError, StoreError):
                 known = None  # of another format, or damaged: made anew below
-        there = {} if known is None else {row: place for place, row in enumerate(known.rows)}
+        there = {} if known is None else {row: index for index, row in enumerate(known.rows)}
         banks, order, read = [] if known is None else [known], [], 0
-        wanted = [row_of(self.place.user, sample) for sample in samples]
+        wanted = [row_of(self.paths.user, sample) for sample in samples]
         new = sum(row not in there for row in wanted)
         for row, sample in zip(wanted, samples, strict=True):
             if row in there:
                 order.append(there[row])
                 continue
             # Alone: rounding would show what was read along with it.
-            banks.append(read_user(self.loaded, setting, self.place.user, [sample], self.wording))
+            banks.append(extract_bank(self.loaded, config, self.paths.user, [sample], self.template))
             order.append((0 if known is None else len(known)) + read)
             read += 1
             self.progress("reading answers", read, new)
-        vectors = {site: torch.cat([bank.vectors[site] for bank in banks])[order] for site in setting.sites}
+        vectors = {site: torch.cat([bank.vectors[site] for bank in banks])[order] for site in config.sites}
         keys = torch.cat([bank.keys for bank in banks])[order]
         whole = replace(banks[0], vectors=vectors, keys=keys, rows=tuple(wanted))
-        save_bank(path, whole, storage, basis=setting.basis, still=lambda: alive(self.place, samples))
+        save_bank(path, whole, storage, basis=config.basis, still=lambda: alive(self.paths, samples))
         try:
-            return load_bank(path, setting.origin, basis=setting.basis), read  # as requests will have it
+            return load_bank(path, config.origin, basis=config.basis), read  # as requests will have it
         except StaleBankError:
             raise StoreError("the user's records were erased while they were read: nothing is kept") from None
 
-    def _fit(self, samples: Mapping[str, Sequence[Sample]]) -> Setting:
-        return fit_setting(
+    def _fit(self, samples: Mapping[str, Sequence[Sample]]) -> SteeringConfig:
+        return fit_config(
             self.loaded,
             self.method,
             samples,
-            self.wording,
+            self.template,
             similarity=self.similarity or "hidden",
             half_life=self.half_life,
             progress=self.progress,
         )
 
-    def _as_asked(self, known: tuple[Setting, bool]) -> tuple[Setting, bool]:
+    def _as_asked(self, known: tuple[SteeringConfig, bool]) -> tuple[SteeringConfig, bool]:
         """The same. Raises `InputError` for a setting that was chosen with something else than what is asked for."""
-        setting = known[0]
-        kept = {"similarity": setting.similarity, "half-life": setting.aggregation.half_life}
+        config = known[0]
+        used = {"similarity": config.similarity, "half-life": config.aggregation.half_life}
         asked = {"similarity": self.similarity, "half-life": self.half_life}
         for name, value in asked.items():
-            if value is not None and value != kept[name]:
+            if value is not None and value != used[name]:
                 raise InputError(
-                    f"the setting of {setting.method} has {name} {kept[name] or 'none'}, not {value}: expected what it "
+                    f"the setting of {config.method} has {name} {used[name] or 'none'}, not {value}: expected what it "
                     "was chosen with; --refit chooses anew (in a store, for all its users and on at least two others)"
                 )
         return known
 
     def _others(self) -> dict[str, list[Sample]]:
         """Samples of other users to choose a setting on."""
-        store = self.place.store
+        store = self.paths.store
         if store is None:
             return {}
-        names = [entry.user for entry in store.all_users() if entry.user != self.place.user]
+        names = [entry.user for entry in store.all_users() if entry.user != self.paths.user]
         random.Random(self.seed).shuffle(names)
         found: dict[str, list[Sample]] = {}
         for name in names:
@@ -241,52 +243,54 @@ class _Work:
                 continue
             if sum(map(is_pair, history)) < FEWEST_PAIRS:
                 continue
-            samples, _ = self._samples(in_store(store, name), history, FIT_PAIRS, "even")
+            samples, _ = self._samples(paths_in_store(store, name), history, FIT_PAIRS, "even")
             if len(samples) >= FEWEST_PAIRS:
                 found[name] = samples
         return found
 
-    def _samples(self, place: Place, history: History, most: int, spread: Spread) -> tuple[list[Sample], Counter[str]]:
+    def _samples(
+        self, paths: SteeringPaths, history: History, most: int, spread: Spread
+    ) -> tuple[list[Sample], Counter[str]]:
         """Samples of anybody, and how many pairs gave none, by reason."""
         pairs = own_pairs(history, task=self.task, most=most, spread=spread)
         usable = [pair for pair in pairs if self._fits(pair)]
         skipped = Counter({TOO_LONG: len(pairs) - len(usable)}) if len(usable) < len(pairs) else Counter[str]()
         if self.method.reading == "gradient" or not usable:
             return list(usable), skipped
-        donors = self._donors(place)
+        donors = self._donors(paths)
         recipe = Recipe(source="none" if donors is None else "others", seed=self.seed)
-        file = ContrastFile(place.contrasts, place.user)
-        made = make_contrasts(
+        file = ContrastFile(paths.contrasts, paths.user)
+        made = generate_contrasts(
             self.loaded,
             usable,
             file,
-            self.wording,
+            self.template,
             donors=donors,
             recipe=recipe,
-            alive=place.alive,
+            alive=paths.alive,
             progress=lambda done, total: self.progress("writing other answers", done, total),
         )
         return list(made.contrasts), skipped + made.dropped
 
-    def _donors(self, place: Place) -> Donors | None:
+    def _donors(self, paths: SteeringPaths) -> Donors | None:
         try:
-            return None if place.store is None else donors_from(place.store, place.user, seed=self.seed)
+            return None if paths.store is None else donors_from(paths.store, paths.user, seed=self.seed)
         except InputError:  # nobody else has a pair
             return None
 
     def _fits(self, sample: Sample) -> bool:
         try:
-            return bool(exchange_of(self.loaded, sample, self.wording).answer)
+            return bool(exchange_of(self.loaded, sample, self.template).answer)
         except InputError:  # its prompt is longer than the window
             return False
 
 
-def alive(place: Place, samples: Sequence[Sample]) -> list[bool]:
+def alive(paths: SteeringPaths, samples: Sequence[Sample]) -> list[bool]:
     """Which samples of a user may still be written of: their record is there, and so is their contrast."""
     known: set[str] = set()
     if any(isinstance(one, Contrast) for one in samples):
-        known = {one.id for one in ContrastFile(place.contrasts, place.user).contrasts()}
+        known = {one.id for one in ContrastFile(paths.contrasts, paths.user).contrasts()}
     return [
-        (not one.record or place.alive(place.user, one.record)) and (not isinstance(one, Contrast) or one.id in known)
+        (not one.record or paths.alive(paths.user, one.record)) and (not isinstance(one, Contrast) or one.id in known)
         for one in samples
     ]

@@ -12,16 +12,23 @@ from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import losses
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.aggregation import Term
-from penchant.steering.apply.similarity import Asked, Scorer
-from penchant.steering.config import Setting
-from penchant.steering.extract.extractor import Reader, Sample, Wording, exchange_of, inputs_of, row_of
+from penchant.steering.apply.similarity import Scorer, SimilarityQuery
+from penchant.steering.config import SteeringConfig
+from penchant.steering.extract.extractor import (
+    ActivationExtractor,
+    PromptTemplate,
+    Sample,
+    exchange_of,
+    inputs_of,
+    row_of,
+)
 from penchant.steering.extract.vectors import read_keys
-from penchant.steering.fit.cross_validation import left_out, over_users, picked
+from penchant.steering.fit.cross_validation import leave_one_out, mean_over_users, select_rows
 from penchant.steering.storage.bank import Bank
 
-CHECKED = 12
+MOST_HELD_OUT = 12
 """Most of a user's answers that are held out to check."""
-FEWEST = 4
+FEWEST_SAMPLES = 4
 """With fewer samples nothing can be checked, and what helps other users is trusted."""
 
 Level = Literal["own", "population", "none"]
@@ -29,7 +36,7 @@ Level = Literal["own", "population", "none"]
 
 
 @dataclass(frozen=True)
-class Checked:
+class ValidationResult:
     """level: what is written for this user. own, common: gains in nats a token on held-out answers of the user, steered
     by the user's other samples and by the population alone; answers: how many. reason: why it isn't the user's own."""
 
@@ -50,28 +57,28 @@ class Steered:
     reason: str | None = None
 
 
-def read_user(
+def extract_bank(
     loaded: LoadedModel,
-    setting: Setting,
+    config: SteeringConfig,
     user: str,
     samples: Sequence[Sample],
-    wording: Wording,
+    template: PromptTemplate,
     *,
     everyone: Mapping[str, Sequence[Sample]] | None = None,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Bank:
-    """A user's bank under a setting. everyone: see `Reader`. Raises `InputError` for no samples, or such that lack what
-    the method reads."""
-    base = setting.base_intervention()
-    reader = Reader(
-        loaded, wording, setting.reading, setting.key, setting.scope, base, everyone=everyone or {}, progress=progress
+    """A user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or
+    for samples that lack what the method reads."""
+    base = config.base_intervention()
+    reader = ActivationExtractor(
+        loaded, template, config.reading, config.key, config.scope, base, everyone=everyone or {}, progress=progress
     )
-    return reader.bank(user, samples, setting.sites, setting.origin)
+    return reader.bank(user, samples, config.sites, config.origin)
 
 
-def check_user(
-    loaded: LoadedModel, setting: Setting, samples: Sequence[Sample], bank: Bank, *, wording: Wording
-) -> Checked:
+def validate_user(
+    loaded: LoadedModel, config: SteeringConfig, samples: Sequence[Sample], bank: Bank, *, template: PromptTemplate
+) -> ValidationResult:
     """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
 
     samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
@@ -79,41 +86,41 @@ def check_user(
     """
     if [row.contrast for row in bank.rows] != [row_of("", sample).contrast for sample in samples]:
         raise InputError("samples that aren't those of the bank's rows, in order: read the bank anew")
-    common = setting.common() if setting.base or setting.population else None
-    if setting.strength == 0 and common is None:
-        return Checked("none", reason=f"{setting.method} helped none of the users that it was fitted on")
-    if len(bank) < FEWEST:
-        level: Level = "own" if setting.strength else "population"
-        return Checked(level, reason=f"too few samples to check ({len(bank)} of {FEWEST})")
-    count = min(CHECKED, len(bank))
-    numbers = [(2 * place + 1) * len(bank) // (2 * count) for place in range(count)]
-    exchanges = [exchange_of(loaded, samples[number], wording) for number in numbers]
-    scorer = Scorer(setting.similarity, inputs_of(samples))
-    choices = [picked(left_out({"": bank}, [("", number) for number in numbers], setting, scorer=scorer))]
+    common = config.common() if config.base or config.population else None
+    if config.strength == 0 and common is None:
+        return ValidationResult("none", reason=f"{config.method} helped none of the users that it was fitted on")
+    if len(bank) < FEWEST_SAMPLES:
+        level: Level = "own" if config.strength else "population"
+        return ValidationResult(level, reason=f"too few samples to check ({len(bank)} of {FEWEST_SAMPLES})")
+    count = min(MOST_HELD_OUT, len(bank))
+    numbers = [(2 * index + 1) * len(bank) // (2 * count) for index in range(count)]
+    exchanges = [exchange_of(loaded, samples[number], template) for number in numbers]
+    scorer = Scorer(config.similarity, inputs_of(samples))
+    choices = [select_rows(leave_one_out({"": bank}, [("", number) for number in numbers], config, scorer=scorer))]
     if common is not None:
-        choices.append(picked(setting.common(count)))
+        choices.append(select_rows(config.common(count)))
     found = losses(loaded, exchanges, [lambda rows: None, *choices])
     gains = [found[0] - row for row in found[1:]]
     means = [float(gain.mean()) for gain in gains]
     own, others = means[0], means[1] if common is not None else 0.0
     # Noise of a dozen answers shouldn't take a user's own vectors away: they go when they are worse by its size.
     difference = gains[0] - (gains[1] if common is not None else 0.0)
-    slack = over_users(difference, [str(number) for number in numbers])[1]
-    if setting.strength and own > 0 and own >= others - slack:
-        return Checked("own", own, others, count)
+    slack = mean_over_users(difference, [str(number) for number in numbers])[1]
+    if config.strength and own > 0 and own >= others - slack:
+        return ValidationResult("own", own, others, count)
     why = f"on {count} held-out answers the user's own vectors gain {own:+.3f} nats a token"
     if others > 0:
-        return Checked("population", own, others, count, f"{why}, the population's {others:+.3f}")
-    return Checked("none", own, others, count, f"{why}: nothing is written")
+        return ValidationResult("population", own, others, count, f"{why}, the population's {others:+.3f}")
+    return ValidationResult("none", own, others, count, f"{why}: nothing is written")
 
 
 def steer_request(
     loaded: LoadedModel,
-    setting: Setting,
+    config: SteeringConfig,
     bank: Bank | None,
     query: str,
     *,
-    checked: Checked | None = None,
+    validation: ValidationResult | None = None,
     texts: Mapping[str, str] | None = None,
     now: datetime | None = None,
 ) -> Steered:
@@ -123,20 +130,20 @@ def steer_request(
 
     Raises `InputError` for a bank of another setting.
     """
-    level: Level = checked.level if checked else "own"
-    reason = checked.reason if checked else None
-    scorer = Scorer(setting.similarity, texts or {})
+    level: Level = validation.level if validation else "own"
+    reason = validation.reason if validation else None
+    scorer = Scorer(config.similarity, texts or {})
     if level == "own" and bank is not None:
         bank = scorer.usable(bank)
     if level == "own" and (bank is None or not len(bank)):
         level, reason = "population", "no samples of the user"
-    if level == "population" and not (setting.base or setting.population):
+    if level == "population" and not (config.base or config.population):
         level, reason = "none", f"{reason or 'no samples'}, and no population to fall back on"
     if level == "none":
         return Steered(None, level, reason=reason)
     if level == "population" or bank is None:
-        return Steered(setting.common(), level, reason=reason)
-    key = read_keys(loaded, [query], setting.key)[0] if setting.similarity == "hidden" else None
-    scores = scorer.scores(bank, Asked(query, key), setting.centre)
-    intervention, made = setting.apply([bank], [scores], now)
+        return Steered(config.common(), level, reason=reason)
+    key = read_keys(loaded, [query], config.key)[0] if config.similarity == "hidden" else None
+    scores = scorer.scores(bank, SimilarityQuery(query, key), config.centre)
+    intervention, made = config.apply([bank], [scores], now)
     return Steered(intervention, level, tuple(made.terms(0)), reason)

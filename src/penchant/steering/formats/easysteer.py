@@ -64,8 +64,8 @@ def write_easysteer(
     if others:
         blocks = block_vectors(Intervention(others, intervention.scope), model, approximate, "EasySteer")
         notes = blocks.notes
-        place = {"data": _payload(blocks.vectors)} if source is None else {"source": source}
-        vectors.append(_spec("direct", place, apply, sorted(blocks.vectors)))
+        source_field = {"data": _payload(blocks.vectors)} if source is None else {"source": source}
+        vectors.append(_spec("direct", source_field, apply, sorted(blocks.vectors)))
     if heads:
         if source is not None:
             raise InputError("a GGUF file holds vectors of whole layers: leave source out to send those of heads")
@@ -136,9 +136,11 @@ def _intervention(document: Any) -> Intervention:
     return Intervention(dict(sorted(edits.items())), scopes.pop())
 
 
-def _spec(algorithm: str, place: Mapping[str, Any], apply: Mapping[str, Any], layers: list[int]) -> dict[str, Any]:
+def _spec(
+    algorithm: str, source_field: Mapping[str, Any], apply: Mapping[str, Any], layers: list[int]
+) -> dict[str, Any]:
     return {
-        **place,
+        **source_field,
         "algorithm": algorithm,
         "scale": 1.0,
         "layers": layers,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.files import atomic_write
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
@@ -104,15 +103,11 @@ def needs_path(path: Path | None, name: str) -> Path:
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """`write` is given another name beside `path`, which then takes its place. Raises `InputError` if it can't be."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        write(partial)
-        partial.replace(path)
+        with atomic_write(path) as part:
+            write(part)
     except OSError as error:
         raise InputError(f"can't write {path}: {error.strerror or error}; choose another path") from error
-    finally:
-        with contextlib.suppress(OSError):  # it is gone, or its folder never was there
-            partial.unlink()
 
 
 def check_file(path: Path) -> None:

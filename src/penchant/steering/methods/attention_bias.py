@@ -49,7 +49,7 @@ MASK = 1 << 24
 
 
 @dataclass(frozen=True)
-class Emphasis:
+class AttentionBias:
     """What is emphasised in one prompt.
 
     spans: [start, end) in the prompt's tokens, without padding. bonus: nats for each span; where spans overlap, the
@@ -87,7 +87,7 @@ class Emphasis:
 
 
 @contextmanager
-def emphasised(model: PreTrainedModel, emphases: Sequence[Emphasis | None], heads: Heads) -> Iterator[None]:
+def biased_attention(model: PreTrainedModel, emphases: Sequence[AttentionBias | None], heads: Heads) -> Iterator[None]:
     """Emphasise in every forward pass of `model` made in this context; `emphases`: one for each row of the batch.
 
     An emphasis within another one of the same context stands in for it. Raises `InputError` for a layer or head that
@@ -106,20 +106,20 @@ def emphasised(model: PreTrainedModel, emphases: Sequence[Emphasis | None], head
         _active.reset(token)
 
 
-def emphasis_on(
+def attention_bias_on(
     loaded: LoadedModel,
     prompt: str,
     pieces: Sequence[str],
     bonus: float | Sequence[float] = BONUS,
     asked: str | None = None,
-) -> Emphasis | None:
+) -> AttentionBias | None:
     """Emphasis on the tokens of `pieces` in a rendered prompt; None where none of them stands in it, or all are zero.
 
     pieces: texts of marked segments, in the prompt's order; each is looked for behind the one before, then anywhere.
     bonus: nats, the same for all or one each. asked: the beginning of the request; from its last
     occurrence on tokens see the bonus (None: from the last piece on).
 
-    Raises `InputError` as `Emphasis`, and where `asked` isn't in the prompt.
+    Raises `InputError` as `AttentionBias`, and where `asked` isn't in the prompt.
     """
     each = [float(bonus)] * len(pieces) if isinstance(bonus, int | float) else list(bonus)
     if len(each) != len(pieces):
@@ -133,7 +133,7 @@ def emphasis_on(
     if not kept:
         return None
     first = None if begin is None else token_spans(loaded, prompt, [(begin, len(prompt))])[0]
-    return Emphasis(tuple(s for s, _ in kept), tuple(n for _, n in kept), None if first is None else first[0])
+    return AttentionBias(tuple(s for s, _ in kept), tuple(n for _, n in kept), None if first is None else first[0])
 
 
 def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
@@ -145,7 +145,7 @@ def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
 
 
 @dataclass
-class _Pass:
+class _TokenBias:
     """The forward pass that runs. bonus: of every token so far, by column. sees: which new tokens see it. first: no
     new token before it does, in any row. offsets: layer -> the column of its first key."""
 
@@ -156,7 +156,7 @@ class _Pass:
 
 
 class _Editor:
-    def __init__(self, model: PreTrainedModel, emphases: Sequence[Emphasis | None], heads: Heads) -> None:
+    def __init__(self, model: PreTrainedModel, emphases: Sequence[AttentionBias | None], heads: Heads) -> None:
         self.decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
         layers, count = decoder_layers(model), model.config.get_text_config().num_attention_heads
         device = next(model.parameters()).device
@@ -178,7 +178,7 @@ class _Editor:
         self._earliest, self._begin = min(begin, default=none), torch.tensor(begin).to(device)
         self.does_anything = self._earliest < none and bool(self._heads)
         self._selected: dict[nn.Module, tuple[Tensor | slice, Tensor]] = {}
-        self._pass: _Pass | None = None
+        self._pass: _TokenBias | None = None
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before the decoder runs: where the tokens of this pass stand."""
@@ -211,7 +211,7 @@ class _Editor:
             layer: int(cache.get_mask_sizes(new, layer)[1]) if cache is not None else 0
             for layer, _ in self._heads.values()
         }
-        self._pass = _Pass(bonus, sees, max(0, self._earliest - past), offsets)
+        self._pass = _TokenBias(bonus, sees, max(0, self._earliest - past), offsets)
 
     def edit(self, module: nn.Module, call: Call) -> Tensor:
         """The output with the bonus where it is seen: a second SDPA over the new tokens from the first such one on,

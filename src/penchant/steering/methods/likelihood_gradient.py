@@ -3,7 +3,7 @@
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
-ASCENT = VectorMethod(
+LIKELIHOOD_GRADIENT = VectorMethod(
     "ascent",
     ("block",),
     "gradient",

@@ -14,13 +14,13 @@ def find_pieces(prompt: str, pieces: Sequence[str]) -> list[tuple[int, int] | No
     found: list[tuple[int, int] | None] = []
     at = 0
     for piece in pieces:
-        place = prompt.find(piece, at)
-        place = prompt.find(piece) if place < 0 else place
-        if place < 0 or not piece:
+        index = prompt.find(piece, at)
+        index = prompt.find(piece) if index < 0 else index
+        if index < 0 or not piece:
             found.append(None)
             continue
-        at = place + len(piece)
-        found.append((place, at))
+        at = index + len(piece)
+        found.append((index, at))
     return found
 
 

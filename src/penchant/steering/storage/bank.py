@@ -74,7 +74,7 @@ class Row:
 class Bank:
     """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
 
-    model: fingerprint of the model that was read, with what was written to it meanwhile (`Setting.origin`).
+    model: fingerprint of the model that was read, with what was written to it meanwhile (`SteeringConfig.origin`).
 
     Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.
     """
@@ -114,7 +114,7 @@ class Bank:
         return np.array(times, dtype=np.float64)
 
     @cached_property
-    def places(self) -> npt.NDArray[np.intp]:
+    def tie_order(self) -> npt.NDArray[np.intp]:
         """Each row's place in the order of contrast ids: breaks ties, whatever order the rows came in."""
         order = np.argsort(np.array([row.contrast for row in self.rows], dtype=str), kind="stable")
         return np.argsort(order)
@@ -128,8 +128,10 @@ def identity(model: str, reading: Reading, key: KeySite, sites: Collection[Site]
 
 def drop(bank: Bank, contrasts: Collection[str]) -> Bank:
     """The bank without the rows of these contrasts: bit for bit what the other rows alone make."""
-    kept = [place for place, row in enumerate(bank.rows) if row.contrast not in contrasts]
-    if len(kept) == len(bank):
+    remaining = [index for index, row in enumerate(bank.rows) if row.contrast not in contrasts]
+    if len(remaining) == len(bank):
         return bank
-    vectors = {site: tensor[kept] for site, tensor in bank.vectors.items()}
-    return replace(bank, vectors=vectors, keys=bank.keys[kept], rows=tuple(bank.rows[place] for place in kept))
+    vectors = {site: tensor[remaining] for site, tensor in bank.vectors.items()}
+    return replace(
+        bank, vectors=vectors, keys=bank.keys[remaining], rows=tuple(bank.rows[index] for index in remaining)
+    )

@@ -1,7 +1,7 @@
-"""A bank on disk: rows of a .safetensors file that says what each is derived from (history/store/derived.py).
+"""A bank on disk: rows of a .safetensors file that says what each is derived from (store/erasure/lineage.py).
 
 Nothing in a file is about anything but its rows, so that taking rows out leaves what the others alone would have made.
-Low-rank rows are written in a basis that lies elsewhere (`Setting.basis`): without it, the bank is stale.
+Low-rank rows are written in a basis that lies elsewhere (`SteeringConfig.basis`): without it, the bank is stale.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from penchant.steering.storage.quantization import (
     Storage,
     check_rows,
     checksums,
-    decode_numbers,
     decode_texts,
-    encode_numbers,
+    dequantize,
     encode_texts,
+    quantize,
 )
 from penchant.store.erasure.lineage import KEY, Source, Still, read_rows, save_rows
 
@@ -54,7 +54,7 @@ def save_bank(
     basis: Basis | None = None,
     still: Still | None = None,
 ) -> list[bool]:
-    """Write a bank, whole or not at all. Returns which rows were written; see `still` in history/store/derived.py.
+    """Write a bank, whole or not at all. Returns which rows were written; see `still` in store/erasure/lineage.py.
 
     basis: what "low-rank" writes vectors and keys in, shared by all users; it has to be given again to read them.
     Raises `InputError` for a wrong storage, or a basis that is missing or of other sites; `StoreError` when the file
@@ -79,10 +79,10 @@ def load_bank(path: Path, model: str, *, basis: Basis | None = None) -> Bank:
         check_rows(tensors, _context(about, sources), tensors.pop(_CHECK), path.name)
         used = _basis_for(path, about, basis)
         sites = [Site.parse(name) for name in json.loads(about["sites"])]
-        vectors = {site: decode_numbers(str(site), tensors) for site in sites}
+        vectors = {site: dequantize(str(site), tensors) for site in sites}
         reading: Reading = about["reading"]  # type: ignore[assignment]  # as written, by the checksums
         key = KeySite.parse(about["key"])
-        bank = Bank(vectors, decode_numbers(_KEYS, tensors), _rows(tensors, sources), model, reading, key)
+        bank = Bank(vectors, dequantize(_KEYS, tensors), _rows(tensors, sources), model, reading, key)
         return bank if used is None else used.vectors(bank)
     except StaleBankError:
         raise
@@ -114,8 +114,8 @@ def _encoded(bank: Bank, storage: Storage, basis: Basis | None) -> tuple[dict[st
         about["basis"], written = basis.fingerprint, basis.coefficients(bank)
     tensors: dict[str, Tensor] = {}
     for site in bank.sites:
-        tensors.update(encode_numbers(str(site), written.vectors[site], storage))
-    tensors.update(encode_numbers(_KEYS, written.keys, storage))
+        tensors.update(quantize(str(site), written.vectors[site], storage))
+    tensors.update(quantize(_KEYS, written.keys, storage))
     tensors[_CONTRAST] = encode_texts([row.contrast for row in bank.rows])
     tensors[_RECORD] = encode_texts([row.record for row in bank.rows])
     tensors[_WHEN] = torch.tensor([_written(row.when) for row in bank.rows], dtype=torch.int64)

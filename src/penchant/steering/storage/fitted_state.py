@@ -2,7 +2,7 @@
 
 In the user's own folder: the bank, whether it helped (a line of numbers), and the setting where there was nobody else
 to choose it on. A setting chosen on several users lies in `<store>/shared/`. Each file goes with what it is derived
-from (history/store/derived.py).
+from (store/erasure/lineage.py).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from typing import Any
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
 from penchant.models.loading import LoadedModel
-from penchant.steering.config import Setting, read_setting, setting_name
+from penchant.steering.config import SteeringConfig, config_name, read_config
 from penchant.steering.data.contrast_file import AREA as CONTRASTS
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.pairs import input_of
-from penchant.steering.fit.validation import Checked, Steered, steer_request
+from penchant.steering.fit.validation import Steered, ValidationResult, steer_request
 from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, identity
 from penchant.steering.storage.bank_file import AREA, StaleBankError, bank_path, load_bank
@@ -34,7 +34,7 @@ _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
 
 
 @dataclass(frozen=True)
-class Place:
+class SteeringPaths:
     """Where a user's steering lies. banks, contrasts: folders, made when something is first written. store: None for a
     history file. named: the option of the command line that names the user. history: the records, where there is no
     store."""
@@ -63,113 +63,120 @@ class Place:
                 found[row.contrast] = text
         return found
 
-    def setting(self, method: str, model: str) -> Path:
+    def config(self, method: str, model: str) -> Path:
         """The setting of this user alone."""
-        return self.banks / setting_name(method, model)
+        return self.banks / config_name(method, model)
 
     def shared(self, method: str, model: str) -> Path | None:
         """The setting that was chosen on several users."""
-        return None if self.store is None else self.store.directory / SHARED / setting_name(method, model)
+        return None if self.store is None else self.store.directory / SHARED / config_name(method, model)
 
     def check(self, method: str, model: str) -> Path:
         return self.banks / f"{_stem(method, model)}{_CHECK}"
 
-    def bank(self, setting: Setting) -> Path:
+    def bank(self, config: SteeringConfig) -> Path:
         """A bank's file says what it was read from: a stale one has another name."""
-        named = identity(setting.origin, setting.reading, setting.key, setting.sites)
-        return bank_path(self.banks, f"{_stem(setting.method, setting.model)}-{named}")
+        named = identity(config.origin, config.reading, config.key, config.sites)
+        return bank_path(self.banks, f"{_stem(config.method, config.model)}-{named}")
 
 
-def in_store(store: Store, user: str) -> Place:
+def paths_in_store(store: Store, user: str) -> SteeringPaths:
     """The place of a stored user."""
-    return Place(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
+    return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
-def in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> Place:
+def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> SteeringPaths:
     """A place of its own, for a history that isn't in a store."""
-    return Place(user, folder / AREA, folder / CONTRASTS, history=history)
+    return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
 
 
 @dataclass(frozen=True)
-class Kept:
+class FittedSteering:
     """What is in use for one user and method. bank: None without samples that were read for this setting. checked: None
     where nothing was checked. shared: whether the setting was chosen on several users. texts: the inputs of the bank's
     rows, where the setting compares words."""
 
-    setting: Setting
+    config: SteeringConfig
     shared: bool
     bank: Bank | None
-    checked: Checked | None
+    validation: ValidationResult | None
     texts: Mapping[str, str] = field(default_factory=dict)
 
 
-def find_setting(place: Place, method: str, model: str) -> tuple[Setting, bool] | None:
+def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
     """The setting of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for damage."""
-    for path, shared in ((place.shared(method, model), True), (place.setting(method, model), False)):
-        if path is not None and (found := read_setting(path, method, model)) is not None:
+    for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
+        if path is not None and (found := read_config(path, method, model)) is not None:
             return found, shared
     return None
 
 
-def find_kept(place: Place, loaded: LoadedModel, method: str) -> Kept:
+def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> FittedSteering:
     """Everything of a user's that a request needs. Raises `InputError` for an unknown method or one without a setting,
     `StoreError` for damage."""
     vector_method(method)
-    found = find_setting(place, method, loaded.fingerprint)
+    found = find_config(paths, method, loaded.fingerprint)
     if found is None:
         raise InputError(
-            f"{method} has no setting for {loaded.name}: run `penchant steer fit {place.named} --method {method}`"
+            f"{method} has no setting for {loaded.name}: run `penchant steer fit {paths.named} --method {method}`"
         )
-    setting, shared = found
+    config, shared = found
     try:
-        bank = load_bank(place.bank(setting), setting.origin, basis=setting.basis)
+        bank = load_bank(paths.bank(config), config.origin, basis=config.basis)
     except StaleBankError:
         bank = None
-    texts = place.inputs(bank) if bank is not None and setting.similarity != "hidden" else {}
-    return Kept(setting, shared, bank, read_check(place, setting, bank), texts)
+    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
+    return FittedSteering(config, shared, bank, load_validation(paths, config, bank), texts)
 
 
-def steered(place: Place, loaded: LoadedModel, method: str, query: str, *, now: datetime | None = None) -> Steered:
-    """What is written for a request of this user; who has no bank gets the population's. Raises as `find_kept`."""
-    return apply_kept(find_kept(place, loaded, method), loaded, query, now=now)
+def steered(
+    paths: SteeringPaths, loaded: LoadedModel, method: str, query: str, *, now: datetime | None = None
+) -> Steered:
+    """What is written for a request of this user; who has no bank gets the population's. Raises as `load_fitted`."""
+    return steer_fitted(load_fitted(paths, loaded, method), loaded, query, now=now)
 
 
-def apply_kept(kept: Kept, loaded: LoadedModel, query: str, *, now: datetime | None = None) -> Steered:
+def steer_fitted(fitted: FittedSteering, loaded: LoadedModel, query: str, *, now: datetime | None = None) -> Steered:
     """The same for what was found. A bank that was not checked as it is now doesn't count: what helps others does."""
-    checked = kept.checked
-    if checked is None and kept.bank is not None:
-        checked = Checked("population", reason=_UNCHECKED)
-    return steer_request(loaded, kept.setting, kept.bank, query, checked=checked, texts=kept.texts, now=now)
+    validation = fitted.validation
+    if validation is None and fitted.bank is not None:
+        validation = ValidationResult("population", reason=_UNCHECKED)
+    return steer_request(loaded, fitted.config, fitted.bank, query, validation=validation, texts=fitted.texts, now=now)
 
 
 # Files
 
 
-def write_check(
-    place: Place, setting: Setting, bank: Bank, checked: Checked, *, still: Callable[[], Sequence[bool]]
+def save_validation(
+    paths: SteeringPaths,
+    config: SteeringConfig,
+    bank: Bank,
+    validation: ValidationResult,
+    *,
+    still: Callable[[], Sequence[bool]],
 ) -> None:
-    """Keep what `check_user` found: numbers and a reason, which go with any of the records that they are of."""
-    about = {"method": setting.method, "model": setting.model_name, "fingerprint": setting.model}
-    written = {"sites": list(map(str, setting.sites)), "scope": setting.scope, "strength": setting.strength}
-    written |= {"similarity": setting.similarity, "half_life": setting.aggregation.half_life}
-    fields = {**about, **written, **_tied(setting, bank), "checked": asdict(checked)}
+    """Keep what `validate_user` found: numbers and a reason, which go with any of the records that they are of."""
+    about = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
+    written = {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
+    written |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
+    fields = {**about, **written, **_tied(config, bank), "checked": asdict(validation)}
     sources = sorted({source for row in bank.rows for source in row.sources})
-    write_derived(place.check(setting.method, setting.model), (derived_line(fields, sources) + "\n").encode(), still)
+    write_derived(paths.check(config.method, config.model), (derived_line(fields, sources) + "\n").encode(), still)
 
 
-def read_check(place: Place, setting: Setting, bank: Bank | None) -> Checked | None:
+def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
     """What was found with this setting and these rows; None for any other."""
-    line = _line(place.check(setting.method, setting.model))
-    if line is None or bank is None or any(line.get(name) != value for name, value in _tied(setting, bank).items()):
+    line = _line(paths.check(config.method, config.model))
+    if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
         return None
-    return Checked(**line["checked"])
+    return ValidationResult(**line["checked"])
 
 
-def write_setting(
-    place: Place, setting: Setting, sources: Iterable[Source], still: Callable[[], Sequence[bool]]
+def save_own_config(
+    paths: SteeringPaths, config: SteeringConfig, sources: Iterable[Source], still: Callable[[], Sequence[bool]]
 ) -> None:
     """Keep a setting that was chosen on this user's own samples: it goes with any of them."""
-    write_derived(place.setting(setting.method, setting.model), setting.to_bytes(set(sources)), still)
+    write_derived(paths.config(config.method, config.model), config.to_bytes(set(sources)), still)
 
 
 def write_derived(path: Path, content: bytes, still: Callable[[], Sequence[bool]]) -> None:
@@ -190,46 +197,48 @@ def storage_of(path: Path) -> str | None:
         return None
 
 
-def remove_stale(place: Place, setting: Setting) -> None:
+def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
     """Banks of this user that were read for another setting of the same method and model."""
-    for path in place.banks.glob(f"{_stem(setting.method, setting.model)}-*"):
-        if path != place.bank(setting):
+    for path in paths.banks.glob(f"{_stem(config.method, config.model)}-*"):
+        if path != paths.bank(config):
             path.unlink(missing_ok=True)
 
 
-def remove_outdated(store: Store, setting: Setting) -> None:
+def remove_outdated(store: Store, config: SteeringConfig) -> None:
     """The same for every user, and settings of one user alone: a new shared one has taken their place."""
     for folder in (store.directory / AREA).glob("*"):
-        place = Place("", folder, folder, store)
-        remove_stale(place, setting)
-        place.setting(setting.method, setting.model).unlink(missing_ok=True)
+        paths = SteeringPaths("", folder, folder, store)
+        remove_stale(paths, config)
+        paths.config(config.method, config.model).unlink(missing_ok=True)
 
 
-def files_of(place: Place, method: str, model: str) -> list[Path]:
+def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:
     """The user's files of one method and model."""
     stem = _stem(method, model)
-    named = {place.setting(method, model).name, place.check(method, model).name}
-    found = place.banks.glob("*") if place.banks.is_dir() else ()
+    named = {paths.config(method, model).name, paths.check(method, model).name}
+    found = paths.banks.glob("*") if paths.banks.is_dir() else ()
     return sorted(path for path in found if path.name in named or path.name.startswith(f"{stem}-"))
 
 
-def summaries(place: Place) -> list[dict[str, Any]]:
+def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
     """What is kept for a user, a dictionary for each method and model; no model is needed to see it."""
     found = []
-    names = sorted(path.name for path in place.banks.glob("*")) if place.banks.is_dir() else []
+    names = sorted(path.name for path in paths.banks.glob("*")) if paths.banks.is_dir() else []
     stems = {stem for name in names if (stem := _parse(name)) is not None}
     for method, model in sorted(stems):
-        line = _line(place.check(method, model)) or {}
-        banks = [path for path in files_of(place, method, model) if path.name.startswith(f"{_stem(method, model)}-")]
+        line = _line(paths.check(method, model)) or {}
+        banks = [
+            path for path in steering_files(paths, method, model) if path.name.startswith(f"{_stem(method, model)}-")
+        ]
         rows = [len(read_rows(path)[1]) for path in banks]
-        settings = (place.shared(method, model), place.setting(method, model))
-        checked = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
+        settings = (paths.shared(method, model), paths.config(method, model))
+        validation = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
         about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": sum(rows)}
         about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
         about |= {"storage": storage_of(banks[0]) if banks else None}
-        about |= {"bytes": sum(path.stat().st_size for path in files_of(place, method, model))}
+        about |= {"bytes": sum(path.stat().st_size for path in steering_files(paths, method, model))}
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
-        about |= {name: checked.get(name) for name in ("level", "own", "common", "answers", "reason")}
+        about |= {name: validation.get(name) for name in ("level", "own", "common", "answers", "reason")}
         if not about["setting"]:
             about |= {"level": "none", "reason": "its setting was erased with a user it was chosen on: fit it again"}
         found.append(about)
@@ -248,14 +257,14 @@ def _parse(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _tied(setting: Setting, bank: Bank) -> dict[str, Any]:
+def _tied(config: SteeringConfig, bank: Bank) -> dict[str, Any]:
     """What a check is of."""
     state = hashlib.sha256()
-    plain = [setting.origin, setting.scope, setting.strength, asdict(setting.aggregation), str(setting.key)]
-    plain += [setting.similarity] if setting.similarity != "hidden" else []  # as it was before there were others
-    caps = sorted((str(site), cap) for site, cap in setting.caps.items())
-    state.update(json.dumps([*plain, caps, list(map(str, setting.sites))]).encode())
-    for tensor in (setting.centre, *(vector for _, vector in sorted(setting.population.items()))):
+    plain = [config.origin, config.scope, config.strength, asdict(config.aggregation), str(config.key)]
+    plain += [config.similarity] if config.similarity != "hidden" else []  # as it was before there were others
+    caps = sorted((str(site), cap) for site, cap in config.caps.items())
+    state.update(json.dumps([*plain, caps, list(map(str, config.sites))]).encode())
+    for tensor in (config.centre, *(vector for _, vector in sorted(config.population.items()))):
         state.update(tensor.contiguous().numpy().tobytes())
     rows = hashlib.sha256("".join(row.contrast for row in bank.rows).encode()).hexdigest()[:16]
     return {"setting": state.hexdigest()[:16], "rows": rows}

@@ -20,7 +20,7 @@ _TEXT_STEP = 16
 _BITS = 13  # of the largest coefficient of a row
 
 
-def encode_numbers(name: str, values: Float[Tensor, "rows width"], storage: Storage) -> dict[str, Tensor]:
+def quantize(name: str, values: Float[Tensor, "rows width"], storage: Storage) -> dict[str, Tensor]:
     """bfloat16, or int8 with the row's largest magnitude at 127 (its scale, float32 [rows], under name.scale), or
     ("low-rank", of coefficients) int16 in steps of a power of two, so that a second trip changes nothing."""
     if storage not in ("bfloat16", "int8", "low-rank"):
@@ -38,8 +38,8 @@ def encode_numbers(name: str, values: Float[Tensor, "rows width"], storage: Stor
     return {name: steps.round().clamp(-127, 127).to(torch.int8), name + SCALE: scale}
 
 
-def decode_numbers(name: str, tensors: Mapping[str, Tensor]) -> Float[Tensor, "rows width"]:
-    """What `encode_numbers` wrote, in float32."""
+def dequantize(name: str, tensors: Mapping[str, Tensor]) -> Float[Tensor, "rows width"]:
+    """What `quantize` wrote, in float32."""
     values = tensors[name].float()
     return values * tensors[name + SCALE][:, None] if name + SCALE in tensors else values
 

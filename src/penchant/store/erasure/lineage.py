@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from penchant.errors import StoreError
+from penchant.files import write_bytes
 from penchant.store.engine import BUSY_SECONDS
 from penchant.store.location import user_folder
 
@@ -182,15 +183,15 @@ def save_rows(
             )
     with locked(root_of(path)):
         keep = [True] * len(sources) if still is None else list(still())
-        places = [place for place, kept in enumerate(keep) if kept]
+        positions = [position for position, kept in enumerate(keep) if kept]
         if not all(keep):
-            tensors = {name: tensor[places] for name, tensor in tensors.items()}
-        written = [list(map(str, sources[place])) for place in places]
+            tensors = {name: tensor[positions] for name, tensor in tensors.items()}
+        written = [list(map(str, sources[position])) for position in positions]
         header = {**(metadata or {}), KEY: json.dumps(written)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             parts = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            replace_file(path, save(parts, header) if places else b"")
+            replace_file(path, save(parts, header) if positions else b"")
         except OSError as error:
             raise StoreError(_unwritable(path, error)) from error
         return keep
@@ -266,15 +267,7 @@ def replace_file(path: Path, content: bytes) -> None:
     if not content:
         path.unlink(missing_ok=True)
         return
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_bytes(path, content)
 
 
 def _unwritable(path: Path, error: OSError) -> str:
