@@ -6,34 +6,18 @@ Tables that repeat the code are made from registries, signatures and docstrings,
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from penchant_lab.reports import readme_table
+from penchant_lab.reports import readme_table, registry_tables
 from penchant_lab.reports.packages_picture import picture
+from penchant_lab.reports.registry_tables import table
 
 WIDTH = 88
 """Columns of the help texts."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def first_line(thing: object) -> str:
-    """The first sentence of a docstring, without its full stop."""
-    text = inspect.getdoc(thing) or ""
-    return _first(text)
-
-
-def _first(docstring: str) -> str:
-    return " ".join(docstring.strip().partition("\n\n")[0].split()).rstrip(".")
 
 
 # The code
@@ -161,7 +145,21 @@ def _demoted(page: Path) -> str:
 Block = Callable[[Path], str]
 
 #: Written into the pages of the repository.
-BLOCKS: dict[str, Block] = {"map": package_map, "layers": layers, "extras": extras, "cli": cli, "results": results}
+BLOCKS: dict[str, Block] = {
+    "map": package_map,
+    "layers": layers,
+    "extras": extras,
+    "cli": cli,
+    "results": results,
+    "markers": registry_tables.markers,
+    "compressors": registry_tables.compressors,
+    "memories": registry_tables.memories,
+    "detectors": registry_tables.detectors,
+    "steering-methods": registry_tables.steering_methods,
+    "formats": registry_tables.formats,
+    "tasks": registry_tables.tasks,
+    "models": registry_tables.embedded_models,
+}
 #: Filled when the site is built, and empty in the repository: copies of other files.
 AT_BUILD: dict[str, Block] = {"measured": measured, "reports": reports, "contributing": contributing}
 #: Files that are made as a whole.
