@@ -143,14 +143,14 @@ def test_fusion_weights_that_lack_a_marker_are_named(monkeypatch: pytest.MonkeyP
 
 def test_the_toolbox_passes_on_where_and_how_indexes_are_kept(tmp_path: Path) -> None:
     lens = lens_of()
-    said: list[tuple[int, int]] = []
+    said: list[tuple[int, int | None]] = []
     toolbox = Toolbox(
         lens.loaded,
         calibration=calibration_of(lens),
         directory=lambda user: tmp_path / user,
         storage="int8",
         limit=123,
-        progress=lambda done, total: said.append((done, total)),
+        progress=lambda step, done, total: said.append((done, total)),
     )
     pool = toolbox.indexes
     assert pool is toolbox.indexes

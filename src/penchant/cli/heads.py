@@ -73,7 +73,11 @@ def discover_command(
     _check_folder(path)  # now, not after minutes of work
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("Trying heads", total=None)
+        task = bar.add_task("", total=None)
+
+        def progress(step: str, done: int, total: int | None) -> None:
+            bar.update(task, description=step.capitalize(), completed=done, total=total)
+
         lens = Lens(loaded)
         found = discover(
             lens,
@@ -82,12 +86,10 @@ def discover_command(
             max_layer=max_layer,
             max_heads=max_heads,
             source=f"planted facts, seed {seed}" if data is None else f"{data.name}, {conversations}",
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            progress=progress,
         )
-        bar.reset(task, description="Weighing markers", total=None)
-        calibration = fit_fusion(
-            lens, found.calibration, labelled, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        bar.reset(task)
+        calibration = fit_fusion(lens, found.calibration, labelled, progress)
     _save(calibration, path)
     if plot is not None:
         plot_heads(found.auc, calibration, plot)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, ModelError
-from penchant.index.attention import Progress
 from penchant.index.encode import Encoder
 from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool
 from penchant.index.table import Storage
@@ -23,6 +22,7 @@ from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.recency import recency
 from penchant.models.loading import LoadedModel, load_model
+from penchant.progress import Progress, no_progress
 from penchant_lab.markers.surprisal import surprisal
 
 DEFAULT_MARKER = "fusion"
@@ -45,7 +45,7 @@ class Toolbox:
         directory: Directory = lambda user: None,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         self._model, self._calibration = model, calibration
         self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
