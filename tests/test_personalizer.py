@@ -76,9 +76,9 @@ def test_a_second_request_encodes_nothing() -> None:
     cold = personalizer.mark(history, REQUEST)
     assert cold.tokens_fed == cold.history_tokens + size
     assert personalizer.mark(history, REQUEST).tokens_fed == size
-    with model_calls(personalizer.toolbox.lens) as calls:
+    with model_calls(personalizer.resources.lens) as calls:
         personalizer.compress(history, REQUEST, 30)
-    prefix = count_tokens(personalizer.loaded.tokenizer, personalizer.toolbox.calibration.prefix)
+    prefix = count_tokens(personalizer.loaded.tokenizer, personalizer.resources.calibration.prefix)
     assert sum(calls) == prefix + size
 
 
@@ -154,7 +154,7 @@ def test_a_forgotten_user_is_gone_from_disk_and_is_not_served_from_memory(store:
     store.add("bob", records(5, seed=3))
     for user in ("ann", "bob"):
         assert personalizer.compress(user, REQUEST, 50).text
-    held = personalizer.toolbox.indexes.nbytes
+    held = personalizer.resources.indexes.nbytes
     store.forget("ann")
     assert not store.index_dir("ann").exists()
     for path in (tmp_path / "store").rglob("*"):
@@ -162,7 +162,7 @@ def test_a_forgotten_user_is_gone_from_disk_and_is_not_served_from_memory(store:
     for call in (personalizer.mark, personalizer.compress, personalizer.ask):
         with pytest.raises(UnknownUserError, match="no user 'ann'"):
             call("ann", REQUEST)
-    assert personalizer.toolbox.indexes.nbytes < held
+    assert personalizer.resources.indexes.nbytes < held
     assert not any(secret in record.body for history, _ in personalizer._cut.values() for record in history)
     assert not store.index_dir("ann").exists()  # and asking didn't bring it back
     assert personalizer.mark("bob", REQUEST).tokens_fed < 30
@@ -197,7 +197,7 @@ def test_temperature_and_seed() -> None:
 
 def test_without_knowledge_nothing_of_the_history_is_read() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
-    with model_calls(personalizer.toolbox.lens) as calls:
+    with model_calls(personalizer.resources.lens) as calls:
         answer = personalizer.ask(history, REQUEST, knowledge="none", max_new_tokens=3)
     assert (answer.profile, answer.dropped_records) == (None, 0)
     assert set(answer.seconds) == {"answer"}
@@ -256,13 +256,13 @@ def test_int8_keys_and_a_byte_limit(store: Store) -> None:
     store.add("ann", records(30))
     native, small = personalizer_of(store), personalizer_of(store, storage="int8")
     marks, rounded = native.mark("ann", REQUEST), small.mark("ann", REQUEST)
-    assert small.toolbox.indexes.nbytes < 0.5 * native.toolbox.indexes.nbytes
+    assert small.resources.indexes.nbytes < 0.5 * native.resources.indexes.nbytes
     assert np.corrcoef(marks.scores, rounded.scores)[0, 1] > 0.98
     tight = personalizer_of(store, index_limit=1)
     store.add("bob", records(5, seed=4))
     for user in ("ann", "bob"):
         tight.mark(user, REQUEST)
-    assert tight.toolbox.indexes.nbytes < native.toolbox.indexes.nbytes
+    assert tight.resources.indexes.nbytes < native.resources.indexes.nbytes
     np.testing.assert_array_equal(tight.mark("ann", REQUEST).scores, marks.scores)
 
 

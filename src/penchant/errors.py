@@ -23,3 +23,7 @@ class StoreError(PenchantError):
 
 class EndpointError(PenchantError):
     """A remote endpoint refused, timed out, or answered with something unusable."""
+
+
+class ExtensionError(PenchantError):
+    """An installed package's extension (marker, command, ...) can't be used; the message names the package."""

@@ -17,7 +17,7 @@ from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
-from penchant.conversation.factory import Talk
+from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.records import History, Request, Segment
@@ -27,7 +27,8 @@ from penchant.index.table import Storage
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.registry import DEFAULT_MARKER, Toolbox, make_marker
+from penchant.marking.registry import DEFAULT_MARKER, make_marker
+from penchant.marking.resources import Resources
 from penchant.models.chat import generate_stream, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
@@ -112,7 +113,7 @@ class Personalizer:
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
-        self.toolbox = Toolbox(
+        self.resources = Resources(
             model,
             calibration=calibration,
             directory=directory or (store.index_dir if store is not None else lambda user: None),
@@ -120,7 +121,7 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.toolbox)
+        self.marker: Marker = make_marker(marker, self.resources)
         self._count = history_counter(self.loaded.tokenizer)
         self.compressor: Compressor = make_compressor(
             compressor,
@@ -132,7 +133,7 @@ class Personalizer:
 
     @property
     def loaded(self) -> LoadedModel:
-        return self.toolbox.loaded
+        return self.resources.loaded
 
     def mark(self, who: History | str, request: Request | str) -> Marks:
         """Score every segment of a history (or of a stored user's) for a request.
@@ -252,7 +253,7 @@ class Personalizer:
                 raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
-            yield attention_bias_context(self.loaded, self.toolbox.calibration, prompt, marked, request)
+            yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
         elif isinstance(steer, Intervention):
             with steering_context(self.loaded, steer, prompt) as step:
                 yield step, describe_given(steer)
@@ -266,15 +267,15 @@ class Personalizer:
 
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
         """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
-        `memory.talk.Talk.open` for the options and what is raised."""
-        return self._talk.open(user, name, **options)
+        `ConversationFactory.open` for the options and what is raised."""
+        return self._conversations.open(user, name, **options)
 
     @cached_property
-    def _talk(self) -> Talk:
+    def _conversations(self) -> ConversationFactory:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return Talk(self.toolbox, self.store, self.history, mark, self.compressor)
+        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor)
 
     # Histories
 
@@ -302,7 +303,7 @@ class Personalizer:
             history = store.history(user)
         except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
             self._cut.pop(user, None)
-            self.toolbox.close(user)
+            self.resources.close(user)
             raise
         # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
         known = self._cut.get(user)

@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Last
 from penchant.compression.profile import Profile
-from penchant.conversation.context import Context, How, Kept, Why
-from penchant.conversation.session import Said
+from penchant.conversation.context import Context, How, Inclusion, Why
+from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.history.records import History, Record, Segment
-from penchant.history.supersession import SAID
+from penchant.history.supersession import STATEMENT
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 BELL = "ring\x07 [bold]the bell[/]"
@@ -39,9 +39,9 @@ def talk(count: int) -> tuple[Exchange, ...]:
     return exchanges(turns)
 
 
-def last(kept: list[Kept], **changes: object) -> Last:
-    context = Context((), 50, 200, kept=tuple(kept), seconds={"mark": 0.25}, **changes)  # type: ignore[arg-type]
-    return Last(Said("fine", 9, context, seconds={"answer": 1.5}), talk(len(kept)))
+def last(kept: list[Inclusion], **changes: object) -> Last:
+    context = Context((), 50, 200, inclusions=tuple(kept), seconds={"mark": 0.25}, **changes)  # type: ignore[arg-type]
+    return Last(ChatAnswer("fine", 9, context, seconds={"answer": 1.5}), talk(len(kept)))
 
 
 def test_why_names_every_exchange_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +49,7 @@ def test_why_names_every_exchange_with_its_reason(capsys: pytest.CaptureFixture[
         ("raw", "first", None), ("compressed", "retrieved", 0.61), ("user-only", "method", None),
         ("dropped", "unlike", 0.2), ("dropped", "budget", 0.7), ("raw", "recent", None),
     ]  # fmt: skip
-    kept = [Kept(n, how, why, like, assistant=((0, 4),)) for n, (how, why, like) in enumerate(given)]
+    kept = [Inclusion(n, how, why, like, assistant=((0, 4),)) for n, (how, why, like) in enumerate(given)]
     shown = rows(capsys, *views.why(last(kept, tokens_fed=77), "tea"))
     for row in (
         "0 raw the first one turn 0",
@@ -65,8 +65,8 @@ def test_why_names_every_exchange_with_its_reason(capsys: pytest.CaptureFixture[
 
 
 def test_why_counts_the_dropped_ones_of_a_long_conversation(capsys: pytest.CaptureFixture[str]) -> None:
-    kept = [Kept(n, "dropped", "budget" if n < 3 else "unlike", 0.1) for n in range(40)]
-    kept[7] = Kept(7, "raw", "retrieved", 0.9)
+    kept = [Inclusion(n, "dropped", "budget" if n < 3 else "unlike", 0.1) for n in range(40)]
+    kept[7] = Inclusion(7, "raw", "retrieved", 0.9)
     shown = rows(capsys, *views.why(last(kept), "tea"))
     assert "14 raw like the question 0.90 turn 14" in shown
     assert "39 exchanges dropped: 36 unlike the question, 3 no room" in shown
@@ -124,7 +124,7 @@ def test_history_marks_what_is_missing_and_what_was_stopped(capsys: pytest.Captu
 def test_facts_say_what_took_their_place(capsys: pytest.CaptureFixture[str]) -> None:
     def said(name: str, text: str, value: str, conversation: str, days: int) -> Record:
         meta = {"conversation": conversation, "turn": days, "about": "residence", "value": value}
-        return Record(text, id=name, kind=SAID, when=NOW + timedelta(days=days), meta=meta)
+        return Record(text, id=name, kind=STATEMENT, when=NOW + timedelta(days=days), meta=meta)
 
     records = History(
         [said("a", "I live in Porto.", "porto", "tea", 0), said("b", "I live in Oslo now.", "oslo", "tea", 2),

@@ -176,7 +176,7 @@ def test_csv_options(penchant, tmp_path):
     ("arguments", "message"),
     [
         (["import", "jsonl", "{history}"], "a history file is one person's: expected the id"),
-        (["import", "word", "{history}", "--user", "u"], "unknown format 'word': expected one of jsonl"),
+        (["import", "word", "{history}", "--user", "u"], "no format 'word': expected one of jsonl"),
         (["import", "jsonl", "missing.jsonl", "--user", "u"], "can't be read: No such file"),
         (["import", "jsonl", "{history}", "--user", "u", "-o", "a=b"], "jsonl has no option 'a'"),
         (["import", "csv", "{history}", "-o", "skip_empty=perhaps"], "expected true or false"),

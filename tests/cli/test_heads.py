@@ -1,5 +1,6 @@
 """`penchant heads discover`, on small planted histories and a tiny model: the way, not the finding."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -98,3 +99,22 @@ def test_one_history_leaves_nothing_out(penchant: Invoke) -> None:
     document = penchant(*SMALL[:5], "1", "--records", "20", "--json").document
     assert document["scores"]["auc_left_out"] is None
     assert set(document["scores"]["auc_fusion_left_out"].values()) == {None}
+
+
+def test_labelled_data_are_picked_by_position(penchant: Invoke, tmp_path: Path) -> None:
+    said = [{"speaker": "Ana", "dia_id": f"D1:{n}", "text": f"I sold the boat {n}."} for n in range(30)]
+    talk = {"session_1_date_time": "1:56 pm on 8 May, 2023", "session_1": said}
+    asked = [
+        {"question": f"What about boat {n}?", "answer": "sold", "evidence": [f"D1:{n}"], "category": 1}
+        for n in range(4)
+    ]
+    data = tmp_path / "locomo.json"
+    data.write_text(
+        json.dumps([{"sample_id": name, "conversation": talk, "qa": asked} for name in "xyz"]), encoding="utf-8"
+    )
+    discover = ("heads", "discover", "--model", "{model}", "--data", data, "--max-layer", "1")
+    for wrong in ("3", "-1", "0,0", "", "1;2", "one"):
+        assert "different numbers from 0 to 2" in penchant(*discover, "--conversations", wrong).reason()
+    assert "no task 'lokomo': expected one of" in penchant(*discover, "--task", "lokomo").reason()
+    ran = penchant(*discover, "--conversations", "2, 0", "--json")
+    assert read_calibration(Path(ran.document["calibration"])).scores["source"] == "locomo.json, 2, 0"

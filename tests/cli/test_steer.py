@@ -27,7 +27,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     few = replace(
         LIKELIHOOD_GRADIENT, aggregations=LIKELIHOOD_GRADIENT.aggregations[:2], strengths=(0.06, 0.12), layers=(0.6,)
     )
-    monkeypatch.setitem(VECTOR_METHODS, "ascent", few)
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", few)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from penchant.compression import layout
-from penchant.compression.layout import check_segments, lay_out, standings
+from penchant.compression.layout import check_segments, lay_out, validity_notes
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
 from tests.compression.cases import history_of, whole_records
@@ -76,7 +76,7 @@ def test_what_was_replaced_says_until_when_and_what_stands_says_so() -> None:
     assert lay_out(left, whole_records(left)[:1]) == "1 May 2026:\nMy dentist is Dr. Lee."
     third = told("It's Dr. Kim now.", "c", None, value="kim", ended=False)
     history = History([old, new, third])
-    assert standings(history) == {"a": "(until 3 May 2026) ", "b": "(no longer) ", "c": "(current) "}
+    assert validity_notes(history) == {"a": "(until 3 May 2026) ", "b": "(no longer) ", "c": "(current) "}
     labelled = Record("My dentist is Dr. Lee.", id="a", label=4, kind="said", meta=old.meta)
     assert lay_out(History([labelled, third]), whole_records(History([labelled]))) == (
         "(no longer) (rating 4) My dentist is Dr. Lee."

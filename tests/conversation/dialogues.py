@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from penchant.compression.profile import Profile
 from penchant.conversation.context import Dialogue
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from tests.families import TURN_END, tiny
 from tests.index.cases import calibration_of, lens_of
@@ -35,10 +35,10 @@ def model(template: str = "usual") -> LoadedModel:
 
 
 @cache
-def toolbox() -> Toolbox:
+def resources() -> Resources:
     """Of a tiny model with a calibration made up for it."""
     lens = lens_of()
-    return Toolbox(lens.loaded, calibration=calibration_of(lens))
+    return Resources(lens.loaded, calibration=calibration_of(lens))
 
 
 def dialogue_of(pairs: Sequence[tuple[str, str | None]], **more: object) -> Dialogue:

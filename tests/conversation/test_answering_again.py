@@ -8,7 +8,7 @@ import pytest
 
 from penchant import Personalizer, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import Conversation, Said
+from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError
 from penchant.history.dialogue import Turn
 from tests.index.cases import calibration_of, lens_of
@@ -29,9 +29,9 @@ def opened(store: Store | None) -> Conversation:
     return personalizer.conversation(*name, memory="recent-5", detector="patterns", budget=300, notes=0)
 
 
-def again(conversation: Conversation, tokens: int = 4) -> Said:
+def again(conversation: Conversation, tokens: int = 4) -> ChatAnswer:
     *pieces, said = conversation.retry(max_new_tokens=tokens)
-    assert isinstance(said, Said)
+    assert isinstance(said, ChatAnswer)
     assert "".join(map(str, pieces)).strip() == said.text
     return said
 
@@ -44,7 +44,7 @@ def test_a_missing_answer_is_given(store: Store) -> None:
     said = again(conversation)
     assert (said.number, said.context.messages[-1]["content"]) == (3, ORDER)
     assert said.text == conversation.turns[-1].text == opened(store).turns[-1].text
-    assert [one.exchange for one in said.context.kept] == [0]  # not the one that is answered
+    assert [one.exchange for one in said.context.inclusions] == [0]  # not the one that is answered
     assert [turn.role for turn in conversation.turns] == ["user", "assistant"] * 2
     assert conversation.exchanges[0].assistant is not None
     assert conversation.exchanges[0].assistant.text == first.text
@@ -63,7 +63,7 @@ def test_an_answer_without_a_word_is_missing_too(store: Store, monkeypatch: pyte
 
 def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> None:
     conversation = opened(store)
-    stream = cast("Generator[str | Said]", conversation.stream("Tell me more.", max_new_tokens=8))
+    stream = cast("Generator[str | ChatAnswer]", conversation.stream("Tell me more.", max_new_tokens=8))
     next(stream)
     stream.close()
     (exchange,) = conversation.exchanges

@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
-from penchant.conversation.attention_priority import priority
+from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Dialogue
 from penchant.conversation.registry import make_memory
 from penchant.models.chat import prompt_ids, render_chat
-from tests.conversation.dialogues import dialogue_of, instruction, toolbox
+from tests.conversation.dialogues import dialogue_of, instruction, resources
 
 QUESTION = "What should I read?"
 
 
 def states(dialogue: Dialogue, nats: float, question: str = QUESTION) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Last hidden states of the prompt without and with priority, and the question's first token."""
-    loaded = toolbox().loaded
-    context = make_memory("full", toolbox()).context(dialogue, question, 400)
+    loaded = resources().loaded
+    context = make_memory("full", resources()).context(dialogue, question, 400)
     prompt = render_chat(loaded, list(context.messages))
     ids = torch.tensor([prompt_ids(loaded, prompt)])
-    step = priority(loaded, prompt, context, toolbox().calibration, nats=nats)
+    step = attention_priority(loaded, prompt, context, resources().calibration, nats=nats)
     with torch.inference_mode():
         plain = loaded.base(input_ids=ids)[0][0]
         with step():
@@ -49,8 +49,8 @@ def test_nothing_to_put_first(case: str) -> None:
 
 
 def test_a_question_with_special_tokens_is_none_that_fails() -> None:
-    loaded = toolbox().loaded
-    context = make_memory("full", toolbox()).context(told("Be brief."), "What is <|end|>?", 400)
+    loaded = resources().loaded
+    context = make_memory("full", resources()).context(told("Be brief."), "What is <|end|>?", 400)
     prompt = render_chat(loaded, list(context.messages))
-    with priority(loaded, prompt, context, toolbox().calibration)():
+    with attention_priority(loaded, prompt, context, resources().calibration)():
         assert loaded.base(input_ids=torch.tensor([prompt_ids(loaded, prompt)]))[0].isfinite().all()

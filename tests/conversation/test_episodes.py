@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penchant.conversation.episodes import CONVERSATIONS, Episodes, OpenEpisodes
+from penchant.conversation.episodes import CONVERSATIONS, EpisodeCache, Episodes
 from penchant.history.dialogue import Exchange, Turn
 from tests.conversation.dialogues import dialogue_of
 
@@ -53,7 +53,7 @@ def test_an_answer_that_comes_later_and_turns_that_are_gone() -> None:
 
 
 def test_conversations_are_held_by_their_key_and_the_oldest_goes() -> None:
-    opened = OpenEpisodes()
+    opened = EpisodeCache()
     first = opened.of(dialogue_of(PAIRS, key="a"))
     assert opened.of(dialogue_of(PAIRS, key="a")) is first
     nameless = dialogue_of(PAIRS)

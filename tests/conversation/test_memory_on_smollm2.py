@@ -9,7 +9,7 @@ from penchant.conversation.context import Context, Dialogue
 from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.registry import make_memory
 from penchant.history.dialogue import Instruction
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from tests.conversation.dialogues import dialogue_of
@@ -49,17 +49,19 @@ def test_constraint_and_fact_with_a_third_of_the_tokens(smollm2: LoadedModel) ->
     said = [(CONSTRAINT, "Of course."), *CHATTER[:2], FACT, *CHATTER[2:]]
     past = dialogue_of([(user, f"{answer} OK-7") for user, answer in said]).past
     dialogue = Dialogue(past, (Instruction("i", CONSTRAINT),), key="on-smollm2")
-    toolbox = Toolbox(smollm2)
-    full = make_memory("full", toolbox).context(Dialogue(past), QUESTION, 4000)
+    resources = Resources(smollm2)
+    full = make_memory("full", resources).context(Dialogue(past), QUESTION, 4000)
     budget = int(0.35 * full.tokens)
-    ours = penchant(toolbox).context(dialogue, QUESTION, budget)
-    assert ours.tokens <= budget and ours.kept[3].how != "dropped"
-    assert max(range(len(past)), key=lambda at: ours.kept[at].similarity or 0) == 3
+    ours = penchant(resources).context(dialogue, QUESTION, budget)
+    assert ours.tokens <= budget and ours.inclusions[3].how != "dropped"
+    assert max(range(len(past)), key=lambda at: ours.inclusions[at].similarity or 0) == 3
     fact, constraint = losses(smollm2, ours)
     whole_fact, whole_constraint = losses(smollm2, full)
     assert fact <= whole_fact and constraint <= whole_constraint
-    without = penchant(toolbox, episodes=False).context(dialogue, QUESTION, budget)
+    without = penchant(resources, episodes=False).context(dialogue, QUESTION, budget)
     assert losses(smollm2, without)[0] > fact + 0.5
-    unruly = penchant(toolbox, instructions=False).context(Dialogue(past[1:], dialogue.instructions), QUESTION, budget)
-    ruled = penchant(toolbox).context(Dialogue(past[1:], dialogue.instructions), QUESTION, budget)
+    unruly = penchant(resources, instructions=False).context(
+        Dialogue(past[1:], dialogue.instructions), QUESTION, budget
+    )
+    ruled = penchant(resources).context(Dialogue(past[1:], dialogue.instructions), QUESTION, budget)
     assert losses(smollm2, unruly)[1] > losses(smollm2, ruled)[1]

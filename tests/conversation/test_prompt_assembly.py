@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.conversation.context import Context, Dialogue, Kept
-from penchant.conversation.prompt_assembly import Offer, assemble
-from penchant.conversation.prompt_rendering import INSTRUCTIONS, NOTES, dropped, joined, raw, user_only
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.context import Context, Dialogue, Inclusion
+from penchant.conversation.prompt_assembly import Candidate, assemble
+from penchant.conversation.prompt_rendering import INSTRUCTIONS_HEADING, NOTES, dropped, join_spans, raw, user_only
+from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.models.chat import prompt_ids, render_chat
 from penchant.text.unicode import sanitize
@@ -22,8 +22,8 @@ ROOMY = 500
 
 
 @cache
-def counter(template: str) -> Counter:
-    return Counter(model(template))
+def counter(template: str) -> TokenCounter:
+    return TokenCounter(model(template))
 
 
 def put(
@@ -32,8 +32,8 @@ def put(
     """All exchanges are offered, the newest first: raw, then the user's turn alone."""
     past = dialogue.past
 
-    def offer(at: int) -> Offer:
-        return Offer(at, lambda: (raw(past[at], "method"), user_only(past[at], "method")))
+    def offer(at: int) -> Candidate:
+        return Candidate(at, lambda: (raw(past[at], "method"), user_only(past[at], "method")))
 
     options: dict[str, object] = {
         "offers": [offer(at) for at in reversed(range(len(past)))],
@@ -55,13 +55,13 @@ def test_never_over_the_budget_and_counted_exactly(dialogue: Dialogue, budget: i
     messages = list(context.messages)
     assert context.tokens == len(prompt_ids(loaded, render_chat(loaded, messages))) <= budget
     assert messages[-1]["role"] == "user" and messages[-1]["content"].endswith("What now?")
-    assert [kept.exchange for kept in context.kept] == list(range(len(dialogue.past)))
+    assert [kept.exchange for kept in context.inclusions] == list(range(len(dialogue.past)))
     assert sorted(one.id for one in (*context.instructions, *context.left_out)) == [i.id for i in dialogue.instructions]
     written = "\n".join(message["content"] for message in messages)
-    for exchange, kept in zip(dialogue.past, context.kept, strict=True):
-        assert joined(exchange.user.text, kept.user) in written
+    for exchange, kept in zip(dialogue.past, context.inclusions, strict=True):
+        assert join_spans(exchange.user.text, kept.user) in written
         if exchange.assistant is not None:
-            assert joined(exchange.assistant.text, kept.assistant) in written
+            assert join_spans(exchange.assistant.text, kept.assistant) in written
     assert all(sanitize(one.text) in messages[0]["content"] for one in context.instructions)
 
 
@@ -73,7 +73,7 @@ def test_order_of_the_messages(template: str) -> None:
         instructions=given_, system="You are kind.", notes=profile_of("Likes the sea."),
     )  # fmt: skip
     context = put(dialogue, ROOMY, template=template)
-    system = f"You are kind.\n\n{INSTRUCTIONS}\n1. End with OK.\n2. Be brief.\n\n{NOTES}\nLikes the sea."
+    system = f"You are kind.\n\n{INSTRUCTIONS_HEADING}\n1. End with OK.\n2. Be brief.\n\n{NOTES}\nLikes the sea."
     assert [(m["role"], m["content"]) for m in context.messages] == [
         ("system", system),
         ("user", "I like tea."),
@@ -82,7 +82,7 @@ def test_order_of_the_messages(template: str) -> None:
         ("assistant", "Yes."),
         ("user", "What now?"),
     ]
-    assert [kept.how for kept in context.kept] == ["raw", "user-only", "raw"]
+    assert [kept.how for kept in context.inclusions] == ["raw", "user-only", "raw"]
 
 
 def test_newest_instructions_when_not_all_fit() -> None:
@@ -100,10 +100,10 @@ def test_instructions_come_before_exchanges_and_those_before_the_notes_and_these
         instructions=(instruction("Be kind."),), notes=profile_of("Likes the sea. " * 8),
     )  # fmt: skip
     past = dialogue.past
-    always = [Offer(0, lambda: (raw(past[0], "first"),))]
+    always = [Candidate(0, lambda: (raw(past[0], "first"),))]
     sizes = [put(dialogue, budget, always=always) for budget in range(40, 460, 10)]
     seen = [
-        (bool(c.instructions), c.kept[0].how != "dropped", c.notes is not None, c.kept[1].how != "dropped")
+        (bool(c.instructions), c.inclusions[0].how != "dropped", c.notes is not None, c.inclusions[1].how != "dropped")
         for c in sizes
     ]
     stages = list(dict.fromkeys(seen))
@@ -119,27 +119,27 @@ def test_instructions_come_before_exchanges_and_those_before_the_notes_and_these
 def test_a_later_way_where_the_first_has_no_room() -> None:
     dialogue = dialogue_of([("tea?", "a very long answer " * 30)])
     context = put(dialogue, 60)
-    assert context.kept[0].how == "user-only" and not context.kept[0].assistant
-    assert put(dialogue, ROOMY).kept[0].how == "raw"
+    assert context.inclusions[0].how == "user-only" and not context.inclusions[0].assistant
+    assert put(dialogue, ROOMY).inclusions[0].how == "raw"
 
 
 def test_contiguous_ends_where_one_has_no_room() -> None:
     dialogue = dialogue_of([("small", "x"), ("large " * 60, "x"), ("new", "x")])
     ends = put(dialogue, 100, contiguous=True)
-    assert [kept.how for kept in ends.kept] == ["dropped", "dropped", "raw"]
-    assert ends.kept[1].why == "budget"
-    assert [kept.how for kept in put(dialogue, 100).kept] == ["raw", "dropped", "raw"]
+    assert [kept.how for kept in ends.inclusions] == ["dropped", "dropped", "raw"]
+    assert ends.inclusions[1].why == "budget"
+    assert [kept.how for kept in put(dialogue, 100).inclusions] == ["raw", "dropped", "raw"]
 
 
 def test_the_final_count_decides_even_where_pieces_seemed_to_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Counter, "text", lambda self, text: 0)
-    monkeypatch.setattr(Counter, "message", lambda self, text: 0)
+    monkeypatch.setattr(TokenCounter, "text", lambda self, text: 0)
+    monkeypatch.setattr(TokenCounter, "message", lambda self, text: 0)
     dialogue = dialogue_of(
         [("tea " * 30, "good " * 9)] * 5, instructions=(instruction("Be kind."),), notes=profile_of("Sea. " * 9)
     )
     context = put(dialogue, 80)
     assert context.tokens <= 80 and context.instructions and context.notes is None
-    assert {kept.why for kept in context.kept} == {"budget"}
+    assert {kept.why for kept in context.inclusions} == {"budget"}
 
 
 @pytest.mark.parametrize(
@@ -163,15 +163,15 @@ def test_special_tokens_in_turns_end_nothing() -> None:
 
 
 def test_spans_are_joined_by_what_is_between_them_or_by_as_much_as_it_takes() -> None:
-    assert joined("One.  Two. Three.", ((0, 4), (6, 10))) == "One.  Two."
-    assert joined("One. Two. Three.", ((0, 4), (10, 16))) == "One. Three."
-    assert joined("- One.\n- Two.\n- Three.", ((0, 6), (14, 22))) == "- One.\n- Three."
+    assert join_spans("One.  Two. Three.", ((0, 4), (6, 10))) == "One.  Two."
+    assert join_spans("One. Two. Three.", ((0, 4), (10, 16))) == "One. Three."
+    assert join_spans("- One.\n- Two.\n- Three.", ((0, 6), (14, 22))) == "- One.\n- Three."
 
 
 def test_few_exchanges_are_counted_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[str] = []
-    text = Counter.text
-    monkeypatch.setattr(Counter, "text", lambda self, piece: counted.append(piece) or text(self, piece))
+    text = TokenCounter.text
+    monkeypatch.setattr(TokenCounter, "text", lambda self, piece: counted.append(piece) or text(self, piece))
     put(dialogue_of([(f"turn {at}", "an answer") for at in range(3000)]), 200)
     assert len(counted) < 300
 
@@ -180,20 +180,20 @@ def test_what_is_always_there_leaves_half_of_the_room_unless_nobody_wants_it() -
     dialogue = dialogue_of([("tea", "x " * 60), ("sea", "an answer " * 12), ("old", "something " * 9)])
     past = dialogue.past
 
-    def ways(at: int) -> tuple[Kept, ...]:
+    def ways(at: int) -> tuple[Inclusion, ...]:
         return raw(past[at], "recent"), user_only(past[at], "recent")
 
-    always = [Offer(at, lambda at=at: ways(at)) for at in (1, 0)]  # type: ignore[misc]
-    with_offer = put(dialogue, 240, always=always, offers=[Offer(2, lambda: ways(2))])
-    assert [kept.how for kept in with_offer.kept] == ["user-only", "raw", "raw"]
+    always = [Candidate(at, lambda at=at: ways(at)) for at in (1, 0)]  # type: ignore[misc]
+    with_offer = put(dialogue, 240, always=always, offers=[Candidate(2, lambda: ways(2))])
+    assert [kept.how for kept in with_offer.inclusions] == ["user-only", "raw", "raw"]
     alone = put(dialogue, 240, always=always, offers=[])
-    assert [kept.how for kept in alone.kept] == ["raw", "raw", "dropped"]
+    assert [kept.how for kept in alone.inclusions] == ["raw", "raw", "dropped"]
 
 
-def kept_of(position: int) -> Kept:
+def kept_of(position: int) -> Inclusion:
     return dropped(position, "unlike", 0.25)
 
 
 def test_the_rest_is_told_as_the_memory_says() -> None:
     context = put(dialogue_of([("tea", "x"), ("sea", "x")]), ROOMY, offers=[], rest=kept_of)
-    assert [(kept.how, kept.why, kept.similarity) for kept in context.kept] == [("dropped", "unlike", 0.25)] * 2
+    assert [(kept.how, kept.why, kept.similarity) for kept in context.inclusions] == [("dropped", "unlike", 0.25)] * 2

@@ -10,7 +10,7 @@ import pytest
 
 from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import Conversation, Said
+from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError, UnknownUserError
 from tests.index.cases import calibration_of, lens_of
 
@@ -34,7 +34,7 @@ def opened(store: Store | None = None, user: str = "ann", name: str = "first", *
     )
 
 
-def say(conversation: Conversation, text: str) -> Said:
+def say(conversation: Conversation, text: str) -> ChatAnswer:
     return conversation.say(text, max_new_tokens=4)
 
 
@@ -62,7 +62,7 @@ def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
 
 def test_pieces_are_what_is_said(store: Store) -> None:
     *pieces, said = opened(store).stream("What should I read next?", max_new_tokens=6)
-    assert isinstance(said, Said)
+    assert isinstance(said, ChatAnswer)
     assert all(isinstance(piece, str) for piece in pieces)
     assert "".join(map(str, pieces)).strip() == said.text
     assert set(said.seconds) == {"detect", "notes", "context", "answer"}
@@ -114,7 +114,7 @@ def test_what_is_said_becomes_history_and_the_next_conversation_knows_it(store: 
     (record,) = store.history("ann")
     assert (record.text, record.kind) == ("I live in Bergen.", "said")
     assert record.meta["conversation"] == "first"
-    assert said.learnt == (record.id,)
+    assert said.records == (record.id,)
     assert said.context.notes is None  # of this conversation itself: it stands there as a turn
     other = say(opened(store, name="second"), "Where do I live?")
     assert other.context.notes is not None
@@ -139,7 +139,7 @@ def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newes
 def test_an_instruction_is_no_fact(store: Store) -> None:
     conversation = opened(store)
     said = say(conversation, "I prefer short answers from now on.")
-    assert [one.text for one in said.given] == [conversation.turns[0].text] and said.learnt == ()
+    assert [one.text for one in said.given] == [conversation.turns[0].text] and said.records == ()
     with pytest.raises(UnknownUserError):
         store.history("nobody")
     assert list(store.history("ann")) == []
@@ -270,7 +270,7 @@ def test_pieces_may_be_asked_for_by_several_threads(store: Store) -> None:
         thread.start()
         thread.join()
     got += stream
-    assert isinstance(got[-1], Said)
+    assert isinstance(got[-1], ChatAnswer)
 
 
 def test_another_process_is_noticed(store: Store) -> None:

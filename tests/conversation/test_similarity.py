@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from penchant.conversation.similarity import Likeness, exchange_scores, likeness_for, markable
+from penchant.conversation.similarity import PlattScaling, exchange_scores, scaling_for, shortened_question
 from tests.conversation.dialogues import model
 from tests.index.cases import calibration_of, lens_of
 
 
 def test_logistic_of_the_score() -> None:
-    found = Likeness(2.0, -3.0)(np.asarray([1.5, 0.0, 2.0, 1e6, -1e6], dtype=np.float32))
+    found = PlattScaling(2.0, -3.0)(np.asarray([1.5, 0.0, 2.0, 1e6, -1e6], dtype=np.float32))
     assert found[:3] == pytest.approx([0.5, 0.04742587, 0.7310586])
     assert found[3] == pytest.approx(1.0) and found[4] == pytest.approx(0.0) and np.isfinite(found).all()
 
@@ -23,14 +23,14 @@ def test_best_sentence_of_each_exchange() -> None:
 
 
 def test_a_model_without_a_fit_has_a_similarity_all_the_same() -> None:
-    likeness = likeness_for(calibration_of(lens_of()))
-    assert likeness.slope > 0 > likeness.offset
+    scaling = scaling_for(calibration_of(lens_of()))
+    assert scaling.slope > 0 > scaling.offset
 
 
 def test_of_a_long_question_the_ends_are_marked_with() -> None:
     loaded = model()
-    assert markable(loaded, "What now?") == "What now?"
+    assert shortened_question(loaded, "What now?") == "What now?"
     question = "Where is it? " + "walking by the sea " * 200 + "Who wrote the letters?"
-    short = markable(loaded, question)
+    short = shortened_question(loaded, question)
     assert len(loaded.tokenizer(short)["input_ids"]) <= loaded.window // 2 + 2
     assert short.startswith("Where is it?") and short.endswith("Who wrote the letters?")

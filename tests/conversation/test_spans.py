@@ -8,15 +8,15 @@ from hypothesis import strategies as st
 
 from penchant.conversation.context import Spans
 from penchant.conversation.episodes import sentences
-from penchant.conversation.prompt_rendering import joined
-from penchant.conversation.spans import beginning, best_spans
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.prompt_rendering import join_spans
+from penchant.conversation.spans import best_spans, truncate
+from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Turn
 from penchant.text.unicode import sanitize
 from tests.conversation.dialogues import model
 
 TEXT = "One is here. Two is there. Three is gone. Four is new."
-COUNTER = Counter(model())
+COUNTER = TokenCounter(model())
 
 
 def spans(scores: list[float], text: str = TEXT, **options: float) -> Spans:
@@ -25,7 +25,7 @@ def spans(scores: list[float], text: str = TEXT, **options: float) -> Spans:
 
 
 def said(scores: list[float], text: str = TEXT, **options: float) -> str:
-    return joined(text, spans(scores, text, **options))
+    return join_spans(text, spans(scores, text, **options))
 
 
 def test_best_sentences_in_time_order() -> None:
@@ -71,6 +71,6 @@ def test_no_sentences_no_spans() -> None:
 @settings(max_examples=40)
 @given(st.text(min_size=1, max_size=200), st.integers(1, 40))
 def test_beginning_is_within_its_cap(text: str, cap: int) -> None:
-    begun = beginning(COUNTER, text, cap)
+    begun = truncate(COUNTER, text, cap)
     assert sanitize(text).startswith(begun)
     assert COUNTER.text(begun) <= cap or len(begun) == 1

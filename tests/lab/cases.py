@@ -7,7 +7,7 @@ from penchant.history.records import History, Record, Request
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
 from penchant_lab.bench.items import Item
-from penchant_lab.methods.registry import Kit
+from penchant_lab.methods.registry import BenchContext
 from penchant_lab.tasks.task import Task
 from tests.families import tiny
 
@@ -47,6 +47,6 @@ def calibration(loaded: LoadedModel) -> Calibration:
     return Calibration(loaded.name, loaded.fingerprint, ((1, 2), (2, 0)), (1.0, 0.5), prefix="<|user|>")
 
 
-def kit(family: str = "llama", task: Task = TASK) -> Kit:
+def context(family: str = "llama", task: Task = TASK) -> BenchContext:
     loaded = tiny(family)
-    return Kit(loaded, task, Path(), task.max_new_tokens, calibration(loaded))
+    return BenchContext(loaded, task, Path(), task.max_new_tokens, calibration(loaded))

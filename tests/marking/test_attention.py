@@ -10,7 +10,8 @@ from penchant.index.attention import AttentionIndex
 from penchant.index.pool import IndexPool
 from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.attention import attention
-from penchant.marking.registry import Toolbox, make_marker
+from penchant.marking.registry import make_marker
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from tests.families import FAMILIES
 from tests.index.cases import REQUEST, encoder_of, history_of, model_calls, texts, whole
@@ -132,7 +133,7 @@ def test_a_planted_fact_is_ranked_first_by_the_embedded_model(smollm2: LoadedMod
         bodies.insert(5 + 11 * i, fact)
     assert len(bodies) == 60
     history = History([Record(body, id=str(i)) for i, body in enumerate(bodies)], "ann")
-    mark = make_marker(marker, Toolbox(smollm2))
+    mark = make_marker(marker, Resources(smollm2))
     first = {}
     for question in FACTS:
         marks = mark(history, Request(question), whole(history))

@@ -19,7 +19,8 @@ from penchant.marking.attention import attention
 from penchant.marking.bm25 import bm25
 from penchant.marking.fusion_weights import fit_fusion
 from penchant.marking.marks import Marker
-from penchant.marking.registry import Toolbox, make_marker
+from penchant.marking.registry import make_marker
+from penchant.marking.resources import Resources
 from tests.index.cases import calibration_of, lens_of
 
 LABELLED = planted_histories(2, 30)
@@ -73,7 +74,7 @@ def test_the_default_marker_uses_what_was_fitted(no_dense: None) -> None:
     calibration = fit_fusion(lens, calibration_of(lens), LABELLED)
     history, question = LABELLED[0].history, LABELLED[0].questions[0]
     segments = whole_records(LABELLED[0])
-    marks = make_marker("fusion", Toolbox(lens.loaded, calibration=calibration))(history, question.request, segments)
+    marks = make_marker("fusion", Resources(lens.loaded, calibration=calibration))(history, question.request, segments)
     parts = attention(IndexPool(Encoder(lens, calibration)), neighbours=False), bm25()
     weights = calibration.fusion["attention+bm25"]
     features = np.stack([standardise(part(history, question.request, segments).scores) for part in parts])

@@ -56,7 +56,7 @@ def choose_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Little to choose from: for tests of what is kept, not of what is chosen."""
     for method in (LIKELIHOOD_GRADIENT, CAA, FINTS):
         few = replace(method, aggregations=method.aggregations[:1], strengths=method.strengths[:1], layers=(0.5,))
-        monkeypatch.setitem(VECTOR_METHODS, method.name, few)
+        monkeypatch.setitem(VECTOR_METHODS.loaded, method.name, few)
 
 
 LOADED = tiny("llama")

@@ -1,7 +1,7 @@
 import pytest
 
 from penchant.errors import InputError
-from penchant.text.terms import Terms, guess_language, split_words
+from penchant.text.terms import Terms, language_of, split_words
 
 
 @pytest.mark.parametrize(
@@ -32,8 +32,8 @@ def test_words_of_many_scripts(text: str, words: list[str]) -> None:
         (None, ""),
     ],
 )
-def test_the_language_is_guessed_by_its_stop_words(language: str | None, text: str) -> None:
-    assert guess_language(split_words(text)) == language
+def test_only_a_language_with_stop_words_is_told(language: str | None, text: str) -> None:
+    assert language_of(text) == language
 
 
 def test_terms_are_stems_without_stop_words() -> None:

@@ -11,7 +11,7 @@ from rich.text import Text
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.output import stderr
-from penchant.conversation.session import Forgotten, Said
+from penchant.conversation.session import ChatAnswer, ErasedTurns
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
@@ -45,10 +45,10 @@ def run(session: Session, person: Person, line: str) -> None:
     COMMANDS[name].run(session, person, rest.strip())
 
 
-def respond(session: Session, said: Said | None) -> None:
+def respond(session: Session, said: ChatAnswer | None) -> None:
     """What is told below an answer."""
     if said is not None:
-        for line in views.learned(said.given, said.ended, said.learnt):
+        for line in views.learned(said.given, said.ended, said.records):
             stderr.print(line)
         stderr.print(views.summary(said) if said.text else "[yellow]the model said nothing; /retry asks again[/]")
     elif session.conversation.exchanges[-1].assistant is None:
@@ -154,7 +154,7 @@ def _forget_conversation(session: Session, person: Person) -> None:
     if not _agreed(person, f"Erase this whole conversation ({views.counted(len(conversation.turns), 'turn')})?"):
         return
     given = tuple(one for one in conversation.instruction_store.all if one.conversation == session.name)
-    erased = Forgotten(conversation.turns, given, session.erase())
+    erased = ErasedTurns(conversation.turns, given, session.erase())
     person.forget()
     _tell(erased)
 
@@ -166,7 +166,7 @@ def _agreed(person: Person, question: str) -> bool:
     return False
 
 
-def _tell(erased: Forgotten) -> None:
+def _tell(erased: ErasedTurns) -> None:
     numbers = ", ".join(str(turn.number) for turn in erased.turns)
     parts = [f"erased: {views.counted(len(erased.turns), 'turn')}" + (f" ({numbers})" if numbers else "")]
     parts.append(views.counted(len(erased.instructions), "instruction"))

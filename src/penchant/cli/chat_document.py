@@ -8,7 +8,7 @@ from typing import Any
 
 from penchant.cli.chat_session import Session
 from penchant.conversation.context import Context
-from penchant.conversation.session import Said
+from penchant.conversation.session import ChatAnswer
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 
@@ -34,12 +34,12 @@ def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _said(session: Session, text: str) -> tuple[int, Said]:
+def _said(session: Session, text: str) -> tuple[int, ChatAnswer]:
     said = session.conversation.say(text, **session.sampling)
     return session.conversation.exchanges[-1].user.number, said
 
 
-def _turn(text: str, number: int, said: Said) -> dict[str, Any]:
+def _turn(text: str, number: int, said: ChatAnswer) -> dict[str, Any]:
     context = said.context
     return {
         "number": number,
@@ -48,7 +48,7 @@ def _turn(text: str, number: int, said: Said) -> dict[str, Any]:
         "answer_number": said.number,
         "given": [_instruction(one) for one in said.given],
         "ended": [_instruction(one) for one in said.ended],
-        "records": list(said.learnt),
+        "records": list(said.records),
         **_context(context),
         "seconds": {**context.seconds, **said.seconds},
     }
@@ -62,7 +62,7 @@ def _context(context: Context) -> dict[str, Any]:
         "tokens_fed": context.tokens_fed,
         "instructions": [one.id for one in context.instructions],
         "left_out": [one.id for one in context.left_out],
-        "kept": [asdict(one) for one in context.kept],
+        "kept": [asdict(one) for one in context.inclusions],
         "notes": [{"record": one.record_id, "text": one.text, "score": score} for one, score in noted],
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
-from penchant.conversation.session import Conversation, Said
+from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.personalizer import Personalizer
@@ -19,7 +19,7 @@ from penchant.store import Store
 class Last:
     """An answer, and the exchanges that were there before it."""
 
-    said: Said
+    said: ChatAnswer
     past: tuple[Exchange, ...]
 
 
@@ -89,11 +89,11 @@ class Session:
         if not conversation.turns and not written:
             self.erase()
 
-    def say(self, text: str) -> Said | None:
+    def say(self, text: str) -> ChatAnswer | None:
         """Says it and shows the answer as it comes; None for an answer that was stopped."""
         return self._answer(self.conversation.stream(text, **self.sampling))
 
-    def retry(self) -> Said | None:
+    def retry(self) -> ChatAnswer | None:
         """Answers the last turn again, one whose answer is missing or was stopped."""
         return self._answer(self.conversation.retry(**self.sampling))
 
@@ -104,7 +104,7 @@ class Session:
     def _open(self, name: str, system: str | None) -> Conversation:
         return self.personalizer.conversation(self.user, name, system=system, **self.options)
 
-    def _answer(self, pieces: Iterator[str | Said]) -> Said | None:
+    def _answer(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
         past, self.last = self.conversation.exchanges, None
         try:
             with stoppable(self.waiting) if self.at_terminal else nullcontext():
@@ -117,13 +117,13 @@ class Session:
         self.last = None if said is None else Last(said, past)
         return said
 
-    def _shown(self, pieces: Iterator[str | Said]) -> Said | None:
+    def _shown(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
         shown = Wrapped()
         # Closed at once, so that what was said until then is kept before anything else happens.
-        with closing(cast("Generator[str | Said]", pieces)) as made, shown, self.waiting("thinking"):
+        with closing(cast("Generator[str | ChatAnswer]", pieces)) as made, shown, self.waiting("thinking"):
             for piece in made:
                 self.waiting.over()
-                if isinstance(piece, Said):
+                if isinstance(piece, ChatAnswer):
                     return piece
                 shown.write(piece)
                 if self.waiting.asked_to_stop:

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from penchant.cli.chat_session import Last
-from penchant.conversation.context import Context, Kept
-from penchant.conversation.session import Said
+from penchant.conversation.context import Context, Inclusion
+from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
 from penchant.history.records import History
-from penchant.history.supersession import SAID, superseded
+from penchant.history.supersession import STATEMENT, superseded
 from penchant.store.conversation_list import ConversationEntry
 from penchant.store.conversations import FoundTurn
 from penchant.text.unicode import sanitize
@@ -100,13 +100,13 @@ def _scope(one: Instruction) -> str:
     return one.until if one.scope == "until" and one.until else SCOPES[one.scope]
 
 
-def summary(said: Said) -> Text:
+def summary(said: ChatAnswer) -> Text:
     """One line below an answer."""
     context = said.context
-    kept = sum(one.how != "dropped" for one in context.kept)
+    kept = sum(one.how != "dropped" for one in context.inclusions)
     parts = [f"{context.tokens:,} of {context.budget:,} tokens"]
-    if context.kept:
-        parts.append(f"{kept} of {counted(len(context.kept), 'exchange')}")
+    if context.inclusions:
+        parts.append(f"{kept} of {counted(len(context.inclusions), 'exchange')}")
     if context.instructions:
         parts.append(counted(len(context.instructions), "instruction"))
     if context.notes is not None and context.notes.segments:
@@ -130,7 +130,7 @@ def why(last: Last, here: str) -> list[RenderableType]:
     if context.left_out:
         parts.append(_in(Text(f"left out, no room: {counted(len(context.left_out), 'instruction')}", style="yellow")))
         parts += [_in(Text(sanitize(one.text), style="yellow")) for one in context.left_out]
-    parts += [Text("past exchanges", style="bold"), *map(_in, _exchanges(context.kept, last.past))]
+    parts += [Text("past exchanges", style="bold"), *map(_in, _exchanges(context.inclusions, last.past))]
     parts.append(Text("notes from the history", style="bold"))
     parts.append(_in(_notes(context)))
     spent = " · ".join(f"{phase} {value:.2f} s" for phase, value in {**context.seconds, **said.seconds}.items())
@@ -141,7 +141,7 @@ def _in(part: RenderableType) -> RenderableType:
     return Padding(part, (0, 0, 0, 2))
 
 
-def _exchanges(kept: Sequence[Kept], past: Sequence[Exchange]) -> list[RenderableType]:
+def _exchanges(kept: Sequence[Inclusion], past: Sequence[Exchange]) -> list[RenderableType]:
     if not kept:
         return [dim("none")]
     known = {one.number: one for one in past}
@@ -167,7 +167,7 @@ def _exchanges(kept: Sequence[Kept], past: Sequence[Exchange]) -> list[Renderabl
     return [made, dim(f"{counted(len(dropped), 'exchange')} dropped: {reasons}")]
 
 
-def _how(one: Kept, exchange: Exchange) -> str:
+def _how(one: Inclusion, exchange: Exchange) -> str:
     if one.how != "compressed" or exchange.assistant is None:
         return one.how
     share = sum(end - start for start, end in one.assistant) / len(exchange.assistant.text)
@@ -221,7 +221,7 @@ def facts(records: History, conversation: str) -> RenderableType:
     known = {record.id: record for record in records}
     entries: list[Entry] = []
     for one in records:
-        if one.kind != SAID or one.meta.get("conversation") != conversation:
+        if one.kind != STATEMENT or one.meta.get("conversation") != conversation:
             continue
         follower = known.get(later.get(one.id, ""))
         about = one.meta.get("about")

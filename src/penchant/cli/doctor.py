@@ -98,11 +98,11 @@ def _checks(
         built.append(personalizer)
         loaded = personalizer.loaded
         facts["model"] = {"name": loaded.name, "device": str(loaded.device), "dtype": str(loaded.dtype)}
-        heads = " ".join(f"{layer}.{head}" for layer, head in personalizer.toolbox.calibration.heads)
+        heads = " ".join(f"{layer}.{head}" for layer, head in personalizer.resources.calibration.heads)
         return True, f"{loaded.name}, {loaded.num_layers} layers, {loaded.device}, {loaded.dtype}, heads {heads}"
 
     def rows() -> tuple[bool, str]:
-        lens = built[0].toolbox.lens
+        lens = built[0].resources.lens
         ids = list(lens.loaded.tokenizer(" ".join(_RECORDS))["input_ids"])
         layer = lens.loaded.num_layers // 2
         wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
@@ -113,7 +113,7 @@ def _checks(
         return apart < TOLERANCE[lens.loaded.dtype], f"largest difference {apart:.1e} at layer {layer}"
 
     def appended() -> tuple[bool, str]:
-        encoder = built[0].toolbox.indexes.encoder
+        encoder = built[0].resources.indexes.encoder
         grown, built_anew = AttentionIndex(encoder), AttentionIndex(encoder)
         grown.sync(History(history.records[:3]))
         grown.sync(history)
@@ -126,7 +126,7 @@ def _checks(
 
     def marked() -> tuple[bool, str]:
         # By the heads alone too: BM25 in the default marker finds this one whatever the model does.
-        alone = make_marker("attention", built[0].toolbox)(history, Request(request), built[0].segments(history))
+        alone = make_marker("attention", built[0].resources)(history, Request(request), built[0].segments(history))
         both = alone, built[0].mark(history, request)
         best = [marks.segments[int(marks.ranked()[0])].text for marks in both]
         return all("walnuts" in text for text in best), f"top mark: {', '.join(dict.fromkeys(best))}"

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.output import JsonOption, emit, stderr, step_bar
 from penchant.cli.request import ModelOption
 from penchant.errors import InputError
 from penchant.index.discovery import discover, prefix_of
 from penchant.lens.calibration import Calibration, save_calibration, user_calibrations
-from penchant.lens.labelled import LabelledHistory
+from penchant.lens.labelled import TASKS, LabelledHistory
 from penchant.lens.lens import Lens
 from penchant.lens.plot import check_plot, plot_heads
 from penchant.lens.synthetic import planted_histories
 from penchant.marking.fusion_weights import fit_fusion
 from penchant.models.loading import LoadedModel, load_model
-from penchant_lab.tasks import locomo
 
 heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
 
@@ -38,8 +37,11 @@ def discover_command(
     model: ModelOption = "smollm2",
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="FILE", help="Labelled evidence: a LoCoMo file. Default: planted facts."),
+        typer.Option("--data", metavar="PATH", help="Labelled evidence, see --task. Default: planted facts."),
     ] = None,
+    task: Annotated[
+        str, typer.Option("--task", metavar="NAME", help=f"What --data is: one of {', '.join(TASKS)}.")
+    ] = "locomo",
     conversations: Annotated[
         str,
         typer.Option("--conversations", help="Which histories of --data to use, by position: keep some for testing."),
@@ -64,20 +66,16 @@ def discover_command(
 ) -> None:
     """Find the heads of a model whose attention marks evidence, weigh them, and write the calibration file."""
     labelled: list[LabelledHistory] = (
-        planted_histories(histories, records, seed) if data is None else locomo.chosen(data, conversations)
+        planted_histories(histories, records, seed)
+        if data is None
+        else _picked(TASKS.find(task).labelled(data), conversations)
     )
     if plot is not None:
         check_plot(plot)
     loaded = load_model(model)
     path = out or _default_path(loaded)
     _check_folder(path)  # now, not after minutes of work
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-
-        def progress(step: str, done: int, total: int | None) -> None:
-            bar.update(task, description=step.capitalize(), completed=done, total=total)
-
+    with step_bar() as progress:
         lens = Lens(loaded)
         found = discover(
             lens,
@@ -88,7 +86,6 @@ def discover_command(
             source=f"planted facts, seed {seed}" if data is None else f"{data.name}, {conversations}",
             progress=progress,
         )
-        bar.reset(task)
         calibration = fit_fusion(lens, found.calibration, labelled, progress)
     _save(calibration, path)
     if plot is not None:
@@ -110,6 +107,18 @@ def discover_command(
         stderr.print(f"[dim]AUC together, on histories left out: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)
+
+
+def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[LabelledHistory]:
+    """Those whose positions are listed, as in "0,1,2"."""
+    wanted = [part.strip() for part in positions.split(",")]
+    there = {str(position): one for position, one in enumerate(labelled)}
+    if not there.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
+        raise InputError(
+            f"conversations {positions!r}: expected different numbers from 0 to {len(labelled) - 1}, "
+            "separated by commas"
+        )
+    return [there[position] for position in wanted]
 
 
 def _default_path(loaded: LoadedModel) -> Path:

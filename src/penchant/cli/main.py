@@ -1,4 +1,4 @@
-"""The command line: one file per group of commands, put together here."""
+"""The command line: one file per group of commands, imported when one of them runs."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ from typing import Annotated
 import typer
 from rich.logging import RichHandler
 
-from penchant.cli.chat import chat
-from penchant.cli.data import import_command, users_app
-from penchant.cli.demo import demo
-from penchant.cli.doctor import doctor
-from penchant.cli.heads import heads_app
+from penchant.cli.group import Command, group_of
 from penchant.cli.output import run as run_app
 from penchant.cli.output import stderr
-from penchant.cli.request import ask, compress, mark
-from penchant.cli.steer import steer_app
-from penchant_lab.cli.bench import bench_app
+from penchant.extensions import Registry
+
+COMMANDS: Registry[Command] = Registry(
+    "command",
+    "penchant.commands",
+    {
+        "demo": "penchant.cli.demo:demo",
+        "import": "penchant.cli.data:import_command",
+        "users": "penchant.cli.data:users_app",
+        "mark": "penchant.cli.request:mark",
+        "compress": "penchant.cli.request:compress",
+        "ask": "penchant.cli.request:ask",
+        "chat": "penchant.cli.chat:chat",
+        "steer": "penchant.cli.steer:steer_app",
+        "heads": "penchant.cli.heads:heads_app",
+        "doctor": "penchant.cli.doctor:doctor",
+    },
+)
 
 app = typer.Typer(
     name="penchant",
+    cls=group_of(COMMANDS),
     help="Personal answers from any open-weight language model, at the price of a short prompt.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo)
-app.command("import")(import_command)
-app.add_typer(users_app, name="users")
-app.command("mark")(mark)
-app.command("compress")(compress)
-app.command("ask")(ask)
-app.command("chat")(chat)
-app.add_typer(steer_app, name="steer")
-app.add_typer(heads_app, name="heads")
-app.add_typer(bench_app, name="bench")
-app.command("doctor")(doctor)
 
 
 @app.callback()

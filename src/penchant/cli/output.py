@@ -12,6 +12,7 @@ from typing import Annotated, Any, cast
 import typer
 from rich import progress
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from penchant.errors import InputError, PenchantError
 from penchant.progress import Progress
@@ -70,6 +71,24 @@ def encoding_bar() -> Iterator[Progress]:
         yield encoded
     finally:
         bar.stop()
+
+
+@contextmanager
+def step_bar() -> Iterator[Progress]:
+    """A bar on stderr for work of several steps; each begins at nothing again."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress.Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("Starting", total=None)
+        current = ""
+
+        def show(step: str, done: int, total: int | None) -> None:
+            nonlocal current
+            if step != current:
+                current = step
+                bar.reset(task, description=step.capitalize(), total=total)
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:

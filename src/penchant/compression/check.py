@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from penchant.text.terms import Terms, guess_language, split_words
+from penchant.text.terms import Terms, language_of, split_words
 
 MIN_COVERAGE = 0.3
 SHOWN_WORDS = 5  # offending words named in a reason
@@ -82,7 +82,7 @@ def check_rewriting(
     stand in the source; a sentence may not deny what its nearest segment affirms or the other way round; and the
     weighted share of content words kept must reach `min_coverage`.
     """
-    language = guess_language(split_words(source))
+    language = language_of(source)
     terms = Terms(language)
 
     def stems(words: str) -> set[str]:

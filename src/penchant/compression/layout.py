@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
-from penchant.history.supersession import SAID, superseded
+from penchant.history.supersession import STATEMENT, superseded
 from penchant.text.unicode import sanitize
 
 GAP = " … "
@@ -16,7 +16,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_standings: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = WeakKeyDictionary()
+_validity_notes: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = WeakKeyDictionary()
 
 
 def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True) -> str:
@@ -27,25 +27,25 @@ def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True
     before what a later record has replaced, or replaces it, what stands now ("(until 3 May 2026) ", "(current) ").
     Everything else is verbatim but for `sanitize`.
     """
-    standing = standings(history, dates=dates)
+    standing = validity_notes(history, dates=dates)
     lines: list[str] = []
     told: date | None = None
     for record, runs in _runs(history, segments):
         day = record.when.date() if dates and record.when else None
         if day != told:
-            lines.append(f"{say_day(day)}:" if day else "Undated:")
+            lines.append(f"{format_day(day)}:" if day else "Undated:")
         told = day
-        lines.append(standing.get(record.id, "") + say_label(record) + GAP.join(runs))
+        lines.append(standing.get(record.id, "") + format_label(record) + GAP.join(runs))
     return sanitize("\n".join(lines))
 
 
-def say_day(day: date) -> str:
+def format_day(day: date) -> str:
     """A day in words, the same in every locale: fewer tokens than ISO, where every digit is one, and a small model
     reads it better (LoCoMo at 2 %: NLL of the answer -0.19 against no dates, ISO dates -0.02)."""
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
-def say_label(record: Record) -> str:
+def format_label(record: Record) -> str:
     """A record's label as its line shows it, with a space after it; nothing for no label."""
     if record.label is None or record.label == "":
         return ""
@@ -54,10 +54,10 @@ def say_label(record: Record) -> str:
     return f"(rating {record.label:g}) "
 
 
-def standings(history: History, *, dates: bool = True) -> Mapping[str, str]:
+def validity_notes(history: History, *, dates: bool = True) -> Mapping[str, str]:
     """What stands before the line of a record that another has replaced, and of the one that replaced it and stands;
     by record id. Only histories with such records (`superseded`) have any. Worked out once for a history."""
-    known = _standings.setdefault(history, {})
+    known = _validity_notes.setdefault(history, {})
     if dates not in known:
         known[dates] = _work_out(history, dates)
     return known[dates]
@@ -65,11 +65,11 @@ def standings(history: History, *, dates: bool = True) -> Mapping[str, str]:
 
 def _work_out(history: History, dates: bool) -> dict[str, str]:
     replaced = superseded(history)
-    when = {record.id: record.when for record in history if record.kind == SAID} if replaced else {}
+    when = {record.id: record.when for record in history if record.kind == STATEMENT} if replaced else {}
     shown = dict.fromkeys((new for new in replaced.values() if new not in replaced), "(current) ")
     for old, new in replaced.items():
         day = when[new] if dates else None
-        shown[old] = f"(until {say_day(day.date())}) " if day else "(no longer) "
+        shown[old] = f"(until {format_day(day.date())}) " if day else "(no longer) "
     return shown
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.compression.budget import Tokenizer, count_each
-from penchant.compression.layout import GAP, check_segments, say_day, say_label, standings
+from penchant.compression.layout import GAP, check_segments, format_day, format_label, validity_notes
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
@@ -128,7 +128,7 @@ def _neighbourhoods(ranked: npt.NDArray[np.intp], costs: npt.NDArray[np.int64], 
 def _tagged(
     history: History, segments: tuple[Segment, ...], shown: npt.NDArray[np.bool_], important: npt.NDArray[np.bool_]
 ) -> str:
-    standing = standings(history)
+    standing = validity_notes(history)
     lines: list[str] = []
     told: date | None = None
     record = -1
@@ -142,9 +142,9 @@ def _tagged(
             source = history[record]
             day = source.when.date() if source.when else None
             if day != told:
-                lines.append(f"{say_day(day)}:" if day else "Undated:")
+                lines.append(f"{format_day(day)}:" if day else "Undated:")
             told = day
-            lines.append(standing.get(source.id, "") + say_label(source))
+            lines.append(standing.get(source.id, "") + format_label(source))
         between = body[end : segment.start]
         gap = GAP if between.strip() else between
         if tagged and not tag:

@@ -1,4 +1,5 @@
-"""Compressors by name. Adding one is one line here."""
+"""Compressors by name. A built-in one is a line here; a package adds one through the entry points
+`penchant.compressors`."""
 
 from __future__ import annotations
 
@@ -6,17 +7,19 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from penchant.compression.extractive import extractive
 from penchant.compression.profile import Compressor
-from penchant.compression.remote import remote
-from penchant.compression.rewriting import rewriting
 from penchant.errors import InputError
+from penchant.extensions import Registry
 
-COMPRESSORS: dict[str, Callable[..., Compressor]] = {
-    "extractive": extractive,
-    "rewriting": rewriting,
-    "remote": remote,
-}
+COMPRESSORS: Registry[Callable[..., Compressor]] = Registry(
+    "compressor",
+    "penchant.compressors",
+    {
+        "extractive": "penchant.compression.extractive:extractive",
+        "rewriting": "penchant.compression.rewriting:rewriting",
+        "remote": "penchant.compression.remote:remote",
+    },
+)
 
 
 def compressor(name: str, **options: Any) -> Compressor:
@@ -26,10 +29,7 @@ def compressor(name: str, **options: Any) -> Compressor:
     it has. Raises `InputError` for an unknown name, listing the names, for an option that none of them takes, and for
     one that this one needs and that is missing.
     """
-    try:
-        factory = COMPRESSORS[name]
-    except KeyError:
-        raise InputError(f"no compressor {name!r}: expected one of {', '.join(COMPRESSORS)}") from None
+    factory = COMPRESSORS.find(name)
     taken = {n for make in COMPRESSORS.values() for n in inspect.signature(make).parameters}
     if unknown := sorted(options.keys() - taken):
         raise InputError(f"no compressor has an option {unknown[0]!r}: expected some of {', '.join(sorted(taken))}")

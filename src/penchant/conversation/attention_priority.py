@@ -17,16 +17,16 @@ from penchant.steering.methods.attention_bias import (
 )
 from penchant.text.unicode import sanitize
 
-NATS = 1.0
+DEFAULT_NATS = 1.0
 
 
-def priority(
+def attention_priority(
     loaded: LoadedModel,
     prompt: str,
     context: Context,
     calibration: Calibration,
     *,
-    nats: float = NATS,
+    nats: float = DEFAULT_NATS,
     heads: Heads | None = None,
 ) -> StepContext:
     """What each step of an answer is made in: the instructions in `context` get `nats` more attention, in the logits,
@@ -47,9 +47,9 @@ def priority(
 
 
 def instruction_emphasis(
-    loaded: LoadedModel, prompt: str, context: Context, nats: float = NATS
+    loaded: LoadedModel, prompt: str, context: Context, nats: float = DEFAULT_NATS
 ) -> AttentionBias | None:
-    """The emphasis that `priority` puts on the instructions; None where it does nothing."""
+    """The bias that `attention_priority` puts on the instructions; None where it does nothing."""
     lines = [f"{number}. {sanitize(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
     # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.

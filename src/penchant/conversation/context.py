@@ -32,7 +32,7 @@ class Dialogue:
 
 
 @dataclass(frozen=True)
-class Kept:
+class Inclusion:
     """What became of one past exchange. user, assistant: characters [start, end) of its turns that stand in the prompt
     (empty: nothing does). similarity: to the question, where it was looked at; on the method's own scale."""
 
@@ -47,15 +47,15 @@ class Kept:
 @dataclass(frozen=True)
 class Context:
     """messages: with role and content, the question last. tokens: of the rendered prompt, never more than `budget`.
-    instructions: those in the prompt, numbered in this order; left_out: those that the budget had no room for. kept:
-    one for each past exchange. tokens_fed: through any model to make it. seconds: by phase."""
+    instructions: those in the prompt, numbered in this order; left_out: those that the budget had no room for.
+    inclusions: one for each past exchange. tokens_fed: through any model to make it. seconds: by phase."""
 
     messages: tuple[dict[str, str], ...]
     tokens: int
     budget: int
     instructions: tuple[Instruction, ...] = ()
     left_out: tuple[Instruction, ...] = ()
-    kept: tuple[Kept, ...] = ()
+    inclusions: tuple[Inclusion, ...] = ()
     notes: Profile | None = None
     tokens_fed: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)

@@ -71,7 +71,7 @@ class Episodes:
         return range(middle, end) if answer else range(start, middle)
 
 
-class OpenEpisodes:
+class EpisodeCache:
     """The episodes of many conversations, by `Dialogue.key`. Safe to use from several threads."""
 
     def __init__(self, unit: Unit = "sentence") -> None:

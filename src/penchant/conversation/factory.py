@@ -18,7 +18,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.history.supersession import superseded
 from penchant.marking.marks import Marks
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.store import Store
 
 BUDGET = 2048
@@ -28,11 +28,11 @@ NOTES = 0.25
 
 
 @dataclass
-class Talk:
-    """toolbox: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile of a
-    stored user's history (`Personalizer`'s)."""
+class ConversationFactory:
+    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile
+    of a stored user's history (`Personalizer`'s)."""
 
-    toolbox: Toolbox
+    resources: Resources
     store: Store | None
     history: Callable[[str], History]
     mark: Callable[[History, Request], Marks]
@@ -63,7 +63,7 @@ class Talk:
         """
         if not 0 <= notes < 1:
             raise InputError(f"notes {notes}: expected a share of the prompt from 0 to below 1")
-        loaded = self.toolbox.loaded
+        loaded = self.resources.loaded
         tokens = min(loaded.window // 4, BUDGET) if budget is None else budget
         store = self.store if user else None
         named = (name or new_name()) if store is not None else name
@@ -79,7 +79,7 @@ class Talk:
             system=system,
             notes=partial(self._notes, user, named, room) if store is not None and room else None,
             priority=priority,
-            calibration=self.toolbox.calibration if priority else None,
+            calibration=self.resources.calibration if priority else None,
         )
 
     def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
@@ -89,7 +89,7 @@ class Talk:
         except InputError:  # nothing is known of the user yet
             return None
         request = Request(text)
-        marks = worth_telling(self.mark(history, request), history, conversation)
+        marks = current_marks(self.mark(history, request), history, conversation)
         return self.compress(history, request, marks, budget) if marks.segments else None
 
     def _memory(self, name: str) -> Memory:
@@ -103,16 +103,16 @@ class Talk:
         return self._detectors[name]
 
     @cached_property
-    def _turns(self) -> Toolbox:
-        """A toolbox whose indexes are of conversations, each in a folder of its own."""
-        return self.toolbox.beside(self._folder)
+    def _turns(self) -> Resources:
+        """A resources whose indexes are of conversations, each in a folder of its own."""
+        return self.resources.beside(self._folder)
 
     def _folder(self, key: str) -> Path | None:
         user, _, name = key.partition("\n")
         return self.store.conversation_dir(user, name) if self.store is not None and name else None
 
 
-def worth_telling(marks: Marks, history: History, conversation: str) -> Marks:
+def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
     """The marks without the records that a conversation left, whose turns stand before the model by themselves, and
     without what the user has said otherwise since: of two addresses a small model takes either, whatever is written
     beside them (docs/methods/facts.md)."""

@@ -8,31 +8,39 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from penchant.compression.profile import Profile
-from penchant.conversation.context import Context, Dialogue, Kept
-from penchant.conversation.prompt_rendering import INSTRUCTIONS, NOTES, SUMMARY, dropped, messages_of, said, system_text
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.context import Context, Dialogue, Inclusion
+from penchant.conversation.prompt_rendering import (
+    INSTRUCTIONS_HEADING,
+    NOTES,
+    SUMMARY_HEADING,
+    build_messages,
+    dropped,
+    included_text,
+    system_message,
+)
+from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
 
-MISSES = 32
+MAX_MISSES = 32
 """Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
 
 ALWAYS_SHARE = 0.5
 """Of the room that instructions leave, what exchanges that are always there may fill with more than their shortest
 way."""
 
-Ways = Sequence[Kept]
+Forms = Sequence[Inclusion]
 """The ways in which one exchange may stand in the prompt, the best first."""
 
 
 @dataclass(frozen=True)
-class Offer:
+class Candidate:
     """One past exchange that wants to stand in the prompt. position: in `Dialogue.past`. ways: called when its turn
     comes, so that only exchanges that still have a chance are compressed and counted."""
 
     position: int
-    ways: Callable[[], Ways]
+    ways: Callable[[], Forms]
 
 
 @dataclass
@@ -40,7 +48,7 @@ class _Draft:
     """The prompt so far. limit: tokens that it may have; used: about those it has. kept: by position in the past.
     claims: how to take back what was granted, in the order in which it was."""
 
-    counter: Counter
+    counter: TokenCounter
     dialogue: Dialogue
     question: str
     limit: int
@@ -48,13 +56,13 @@ class _Draft:
     instructions: tuple[Instruction, ...] = ()
     summary: str = ""
     notes: Profile | None = None
-    kept: dict[int, Kept] = field(default_factory=dict)
+    kept: dict[int, Inclusion] = field(default_factory=dict)
     unmet: set[int] = field(default_factory=set)
     claims: list[Callable[[], None]] = field(default_factory=list)
 
     def messages(self) -> list[dict[str, str]]:
-        system = system_text(self.dialogue.system, self.instructions, self.summary, self.notes)
-        return messages_of(system, self.dialogue.past, self.kept, self.question)
+        system = system_message(self.dialogue.system, self.instructions, self.summary, self.notes)
+        return build_messages(system, self.dialogue.past, self.kept, self.question)
 
     def tokens(self) -> int:
         return self.counter.prompt(self.messages())
@@ -62,7 +70,7 @@ class _Draft:
     def instruct(self) -> None:
         """Grant the instructions room, the newest first."""
         given = self.dialogue.instructions
-        frame = self.counter.text(INSTRUCTIONS) + self.counter.turn + 2
+        frame = self.counter.text(INSTRUCTIONS_HEADING) + self.counter.turn + 2
         number_cost = self.counter.text(f"\n{len(given)}. ")
         chosen: list[Instruction] = []
         misses = 0
@@ -72,13 +80,13 @@ class _Draft:
                 chosen.append(one)
                 self.used, misses = self.used + cost, 0
                 self.claims.append(self._uninstruct)
-            elif (misses := misses + 1) > MISSES:
+            elif (misses := misses + 1) > MAX_MISSES:
                 break
         self.instructions = tuple(reversed(chosen))
 
     def summarise(self, summary: str) -> None:
         """Grant a summary room, whole or not at all."""
-        if summary.strip() and self._afford(summary, SUMMARY):
+        if summary.strip() and self._afford(summary, SUMMARY_HEADING):
             self.summary = summary
             self.claims.append(partial(setattr, self, "summary", ""))
 
@@ -89,7 +97,7 @@ class _Draft:
             self.notes = notes
             self.claims.append(partial(setattr, self, "notes", None))
 
-    def grant(self, offers: Iterable[Offer], *, patience: int = MISSES, share: float = 1.0) -> None:
+    def grant(self, offers: Iterable[Candidate], *, patience: int = MAX_MISSES, share: float = 1.0) -> None:
         """Give each offer the first of its ways that fits into this share of the room, until `patience` of them in a
         row found none. One that stands already may get a better way."""
         misses, limit = 0, self.used + int(share * (self.limit - self.used))
@@ -110,7 +118,7 @@ class _Draft:
                 if (misses := misses + 1) >= patience:
                     break
 
-    def outcomes(self, rest: Callable[[int], Kept]) -> Iterator[Kept]:
+    def outcomes(self, rest: Callable[[int], Inclusion]) -> Iterator[Inclusion]:
         for position in range(len(self.dialogue.past)):
             kept = self.kept.get(position)
             if kept is None:
@@ -128,27 +136,27 @@ class _Draft:
         self.used += cost if fits else 0
         return fits
 
-    def _restore(self, position: int, before: Kept | None) -> None:
+    def _restore(self, position: int, before: Inclusion | None) -> None:
         if before is None:
             del self.kept[position]
             self.unmet.add(position)
         else:
             self.kept[position] = before
 
-    def _cost(self, position: int, kept: Kept) -> int:
-        user, assistant = said(self.dialogue.past[position], kept)
+    def _cost(self, position: int, kept: Inclusion) -> int:
+        user, assistant = included_text(self.dialogue.past[position], kept)
         return self.counter.message(user) + self.counter.message(assistant)
 
 
 def assemble(
-    counter: Counter,
+    counter: TokenCounter,
     dialogue: Dialogue,
     question: str,
     budget: int,
     *,
-    always: Sequence[Offer] = (),
-    offers: Iterable[Offer] = (),
-    rest: Callable[[int], Kept],
+    always: Sequence[Candidate] = (),
+    offers: Iterable[Candidate] = (),
+    rest: Callable[[int], Inclusion],
     contiguous: bool = False,
     summary: str = "",
     tokens_fed: int = 0,
@@ -177,11 +185,11 @@ def assemble(
     draft.summarise(summary)
     draft.used = draft.tokens()  # templates that fill in a system message of their own make the estimate a poor one
     draft.grant(always, share=ALWAYS_SHARE)
-    draft.grant(Offer(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
+    draft.grant(Candidate(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
     draft.note()
     draft.used = draft.tokens()
     there = {one.position for one in always}
-    draft.grant((one for one in offers if one.position not in there), patience=1 if contiguous else MISSES)
+    draft.grant((one for one in offers if one.position not in there), patience=1 if contiguous else MAX_MISSES)
     draft.grant(always)  # what room is left, they may use after all
     while (tokens := draft.tokens()) > draft.limit:
         draft.claims.pop()()
@@ -192,14 +200,14 @@ def assemble(
         budget,
         instructions=draft.instructions,
         left_out=tuple(one for one in dialogue.instructions if one not in stand),
-        kept=tuple(draft.outcomes(rest)),
+        inclusions=tuple(draft.outcomes(rest)),
         notes=draft.notes,
         tokens_fed=tokens_fed,
         seconds={**(seconds or {}), "assemble": time.perf_counter() - began},
     )
 
 
-def _shortest(offer: Offer) -> Ways:
+def _shortest(offer: Candidate) -> Forms:
     return offer.ways()[-1:]
 
 

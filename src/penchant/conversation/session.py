@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penchant.compression.profile import Profile
-from penchant.conversation.attention_priority import priority
+from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
@@ -33,22 +33,22 @@ NOTHING: Learned = ((), (), ())
 
 
 @dataclass(frozen=True)
-class Said:
+class ChatAnswer:
     """The model's answer. number: its turn's place in the conversation (None: nothing was said, so nothing is kept).
     context: what it stood on. given, ended: instructions that the user's turn gave, and those that no longer stand
-    since. learnt: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
+    since. records: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
 
     text: str
     number: int | None
     context: Context
     given: tuple[Instruction, ...] = ()
     ended: tuple[Instruction, ...] = ()
-    learnt: tuple[str, ...] = ()
+    records: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Forgotten:
+class ErasedTurns:
     """What was erased: turns, instructions given in them, and ids of the records that they had become."""
 
     turns: tuple[Turn, ...]
@@ -128,20 +128,20 @@ class Conversation:
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
 
-    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Said:
+    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
         """The answer to the user's turn; greedy by default. sampling: temperature, seed.
 
         Raises `InputError` for an empty turn, or one that alone is over the budget: nothing is kept of it.
         """
         *_, said = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
-        assert isinstance(said, Said)  # what every stream ends with
+        assert isinstance(said, ChatAnswer)  # what every stream ends with
         return said
 
     def stream(
         self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
-    ) -> Iterator[str | Said]:
-        """`say`, piece by piece, and at the end the whole `Said`. Closing it early, or an interrupt, keeps what was
-        said until then, marked as stopped."""
+    ) -> Iterator[str | ChatAnswer]:
+        """`say`, piece by piece, and at the end the whole `ChatAnswer`. Closing it early, or an interrupt, keeps the
+        answer so far, marked as stopped."""
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
             self._check_room(text, max_new_tokens)
@@ -152,7 +152,7 @@ class Conversation:
             sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
             yield from self._answer(turn, past, learned, seconds, **sampling)
 
-    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | Said]:
+    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
         """Answers the last turn again, as `stream`: one whose answer is missing, or was stopped. The new answer takes
         the stopped one's place. Raises `InputError` where there is no such turn."""
         with self._lock:
@@ -165,7 +165,7 @@ class Conversation:
 
     def _answer(
         self, turn: Turn, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
-    ) -> Iterator[str | Said]:
+    ) -> Iterator[str | ChatAnswer]:
         with _timed(seconds, "notes"):
             notes = self._notes(turn.text) if self._notes is not None else None
         with _timed(seconds, "context"):
@@ -186,7 +186,7 @@ class Conversation:
                 number = self._next if answer else None  # without a word the answer is missing
                 if answer:
                     self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
-        yield Said(answer, number, context, *learned, seconds)
+        yield ChatAnswer(answer, number, context, *learned, seconds)
 
     def context(self, text: str) -> Context:
         """What would stand before the model if the user said `text`; nothing is kept."""
@@ -194,7 +194,7 @@ class Conversation:
         dialogue = Dialogue(self.exchanges, self.instructions, self.system, notes, self.key)
         return self.memory.context(dialogue, text, self.budget)
 
-    def forget(self, numbers: Sequence[int]) -> Forgotten:
+    def forget(self, numbers: Sequence[int]) -> ErasedTurns:
         """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
         user's turn takes its answers along. Raises `InputError` for a turn that isn't there, and erases nothing
         then."""
@@ -213,7 +213,7 @@ class Conversation:
             self.instruction_store.forget(names)
             left = {one.id for one in self.instruction_store.all}
             self.memory.forget(self.key)
-            return Forgotten(gone, tuple(one for one in before if one.id not in left), records)
+            return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
 
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
         """Turns of all of the user's conversations that a query's words find, best first. Raises `InputError` without
@@ -253,7 +253,7 @@ class Conversation:
     def _step(self, prompt: str, context: Context) -> StepContext:
         if not self.priority or self.calibration is None or not context.instructions:
             return nullcontext
-        return priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
+        return attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
 
 
 def conversation_key(user: str, name: str) -> str:

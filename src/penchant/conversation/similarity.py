@@ -13,17 +13,17 @@ from penchant.models.loading import LoadedModel
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
-RAW, COMPRESSED = 0.7, 0.5
+RAW_THRESHOLD, COMPRESSED_THRESHOLD = 0.7, 0.5
 """Rhea's thresholds (arXiv 2512.06869): from RAW on both sides stand word for word; from COMPRESSED on the user's turn
 does, and the answer compressed; below, neither."""
 
 
-LOOKED_AT = 512
+MAX_QUESTION_TOKENS = 512
 """Tokens of a question that are marked with; of a longer one (a pasted document), as many of beginning and end."""
 
 
 @dataclass(frozen=True)
-class Likeness:
+class PlattScaling:
     """The logistic function that makes a similarity of a score: 1 / (1 + exp(-(slope x score + offset)))."""
 
     slope: float
@@ -38,14 +38,14 @@ class Likeness:
 # against all other exchanges, both classes of equal weight, score = best sentence of "fusion" with the dense encoder.
 # Fitted on two conversations and asked on the third: expected calibration error 0.04 to 0.07; of the evidence 74 to
 # 84 % is at 0.7 or more, of the rest 3 to 5 %.
-FITTED = {"smollm2": Likeness(1.33, -3.72)}
-OTHER = Likeness(1.33, -3.72)
+FITTED = {"smollm2": PlattScaling(1.33, -3.72)}
+DEFAULT_SCALING = PlattScaling(1.33, -3.72)
 """For a model that none was fitted for: scores of all models are standardised, and weighted much the same."""
 
 
-def likeness_for(calibration: Calibration) -> Likeness:
+def scaling_for(calibration: Calibration) -> PlattScaling:
     """The fitted one of a model, or that of models that none was fitted for."""
-    return FITTED.get(calibration.model_name, OTHER)
+    return FITTED.get(calibration.model_name, DEFAULT_SCALING)
 
 
 def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:
@@ -53,9 +53,9 @@ def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:
     return np.maximum.reduceat(scores, first) if len(first) else np.zeros(0, np.float32)
 
 
-def markable(loaded: LoadedModel, question: str) -> str:
-    """The question, or where it is longer than `LOOKED_AT` tokens its beginning and its end."""
-    room = min(LOOKED_AT, loaded.window // 2)
+def shortened_question(loaded: LoadedModel, question: str) -> str:
+    """The question, or where it is longer than `MAX_QUESTION_TOKENS` tokens its beginning and its end."""
+    room = min(MAX_QUESTION_TOKENS, loaded.window // 2)
     if len(question) <= room:  # a token is at least a character
         return question
     ids = loaded.tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]

@@ -9,34 +9,34 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.conversation.context import Spans
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.token_counts import TokenCounter
 from penchant.history.records import Segment
 from penchant.text.unicode import sanitize
 
-CAP = 64
+MAX_TOKENS = 64
 """Tokens of a compressed turn."""
-SHARE = 0.3
+ALPHA = 0.3
 """Sentences marked below this share of the turn's best one are left out (Attn-GS's alpha: 0.2 to 0.4)."""
 
-OPENING, ENDING = 24, 12
+MAX_FIRST_TOKENS, MAX_LAST_TOKENS = 24, 12
 """Tokens of an answer's first and last sentence that stay where the rest is compressed: how answers begin and end is
 how they comply with an instruction, and a model goes by what it sees itself do."""
 
 
 def best_spans(
-    counter: Counter,
+    counter: TokenCounter,
     segments: Sequence[Segment],
     scores: npt.NDArray[np.float32],
     *,
-    cap: int = CAP,
-    share: float = SHARE,
+    cap: int = MAX_TOKENS,
+    share: float = ALPHA,
     edges: bool = False,
 ) -> Spans:
     """Characters [start, end) of the sentences that are taken, in time order, neighbours as one; at least a piece of
     the best one, cut between words where it alone is over the cap.
 
-    edges: the last and the first sentence are taken too, where they have at most `ENDING` and `OPENING` tokens and
-    leave room for the best one.
+    edges: the last and the first sentence are taken too, where they have at most `MAX_LAST_TOKENS` and
+    `MAX_FIRST_TOKENS` tokens and leave room for the best one.
     """
     if not len(segments):
         return ()
@@ -45,9 +45,9 @@ def best_spans(
     best, last = ranked[0], len(segments) - 1
     if costs[best] > cap:
         start = segments[best].start
-        return ((start, start + _fitting(counter, segments[best].text, cap)),)
+        return ((start, start + _longest_prefix(counter, segments[best].text, cap)),)
     taken, left = {best}, cap - costs[best]
-    for at, most in ((last, ENDING), (0, OPENING)) if edges else ():
+    for at, most in ((last, MAX_LAST_TOKENS), (0, MAX_FIRST_TOKENS)) if edges else ():
         if at not in taken and costs[at] <= min(most, left):
             taken.add(at)
             left -= costs[at]
@@ -73,12 +73,14 @@ def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Sp
     return tuple(out)
 
 
-def beginning(counter: Counter, text: str, cap: int) -> str:
+def truncate(counter: TokenCounter, text: str, cap: int) -> str:
     """The longest beginning of at most `cap` tokens, without characters that no prompt may have."""
-    return sanitize(text) if counter.text(sanitize(text)) <= cap else sanitize(text[: _fitting(counter, text, cap)])
+    return (
+        sanitize(text) if counter.text(sanitize(text)) <= cap else sanitize(text[: _longest_prefix(counter, text, cap)])
+    )
 
 
-def _fitting(counter: Counter, text: str, cap: int) -> int:
+def _longest_prefix(counter: TokenCounter, text: str, cap: int) -> int:
     """Characters of the longest beginning of at most `cap` tokens, between words where there is white space."""
     low, high = 1, len(text)
     while low < high:

@@ -9,21 +9,21 @@ from penchant.marking.lru import LRU, digest
 from penchant.models.chat import count_prompt, render_chat
 from penchant.models.loading import LoadedModel
 
-_PIECES = 65_536
-_PROBE = "a"
+_REMEMBERED = 65_536
+_SAMPLE = "a"
 
 Messages = Sequence[dict[str, str]]
 
 
-class Counter:
+class TokenCounter:
     """Counts for one model's prompts. Of a text that was counted only a digest and the number are kept."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
-        self._known: LRU[int] = LRU(_PIECES)
-        one = [{"role": "user", "content": _PROBE}]
-        more = [*one, {"role": "assistant", "content": _PROBE}, *one]
-        self.turn = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_PROBE))
+        self._known: LRU[int] = LRU(_REMEMBERED)
+        one = [{"role": "user", "content": _SAMPLE}]
+        more = [*one, {"role": "assistant", "content": _SAMPLE}, *one]
+        self.turn = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_SAMPLE))
         """What the template adds to a message (an estimate: templates treat both sides alike)."""
 
     def text(self, text: str) -> int:

@@ -11,7 +11,7 @@ import sentencex
 
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Segment
-from penchant.text.language import guess_language
+from penchant.text.language import identify
 
 Unit = Literal["auto", "sentence", "record"]
 
@@ -50,7 +50,7 @@ def _sentences(record: Record) -> Iterator[tuple[int, int]]:
     """Trimmed (start, end) of the sentences; the reply always starts a new one."""
     body = record.body
     named = record.meta.get("lang")
-    language = named if isinstance(named, str) and named else guess_language(body)
+    language = named if isinstance(named, str) and named else identify(body) or "en"
     seam = len(record.text) + 1 if record.text and record.reply else 0
     starts = {0, seam}
     for offset, part in ((0, body[:seam]), (seam, body[seam:])):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from penchant.history.records import Record
 from penchant.text.terms import split_words
 
-SAID = "said"
+STATEMENT = "said"
 """The kind of these records. Their meta may hold "about" (what it is about), "value" (where only one can be true at a
 time; normalised) and "ended" (it says that this is over)."""
 
 
-_OVER = 64  # things that are over, remembered for each topic: keeps a long history linear
+_MAX_ENDED = 64  # things that are over, remembered for each topic: keeps a long history linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +49,14 @@ def superseded(history: Iterable[Record]) -> dict[str, str]:
         for old in [one for one in known if claim.replaces(one)]:
             found.update(dict.fromkeys(known.pop(old), record.id))
         known.setdefault(claim, []).append(record.id)
-        if len(known) > _OVER:
+        if len(known) > _MAX_ENDED:
             del known[next(one for one in known if one.ended)]
     return found
 
 
 def _claim(record: Record) -> _Claim | None:
     """None for a record that says nothing that could be contradicted."""
-    if record.kind != SAID:
+    if record.kind != STATEMENT:
         return None
     value, ended = record.meta.get("value"), record.meta.get("ended") is True
     words = frozenset(split_words(value)) if isinstance(value, str) else frozenset()

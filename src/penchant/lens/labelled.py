@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
+from penchant.extensions import Registry
 from penchant.history.records import History, Request
 
 
@@ -26,3 +29,16 @@ class LabelledHistory:
 
     history: History
     questions: tuple[Question, ...]
+
+
+@runtime_checkable
+class LabelledTask(Protocol):
+    """A data set with labelled evidence."""
+
+    def labelled(self, path: Path) -> list[LabelledHistory]:
+        """Its histories with a labelled question, in the order of the data set. Raises `InputError` where there are
+        none, or for a path that isn't the data set."""
+
+
+TASKS: Registry[LabelledTask] = Registry("task", "penchant.tasks", {}, expects="penchant.lens.labelled:LabelledTask")
+"""Data sets by name, from the entry points `penchant.tasks`."""

@@ -9,6 +9,7 @@ from penchant.history.records import History, Request, Segment
 from penchant.index.pool import IndexPool
 from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 
 
 def attention(indexes: IndexPool, *, neighbours: bool = True) -> Marker:
@@ -39,3 +40,8 @@ def attention(indexes: IndexPool, *, neighbours: bool = True) -> Marker:
         )
 
     return mark
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `attention` of the registry."""
+    return attention(resources.indexes)

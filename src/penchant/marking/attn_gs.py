@@ -12,6 +12,7 @@ from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.joint import asked, joint_passes, seeing_layers
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 
 #: The paper reads layer 6 of 16 (1B) and 12 of 32 (8B).
@@ -68,3 +69,8 @@ def attn_gs(
 def _paper_layer(loaded: LoadedModel) -> int:
     # The paper's models have no sliding layers.
     return min(seeing_layers(loaded), key=lambda i: abs(i - round(DEPTH * loaded.num_layers)))
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `attn-gs` of the registry."""
+    return attn_gs(resources.lens)

@@ -9,6 +9,7 @@ from penchant.history.records import History, Request, Segment
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from penchant.text.terms import check_language
 
@@ -18,7 +19,7 @@ _HISTORIES_KEPT = 8
 def bm25(language: str | None = None) -> Marker:
     """A marker that scores segments by BM25 against the request's query (its task is not searched for).
 
-    language: a two-letter code, "none" for bare words, or nothing: guessed from the history's stop words. The
+    language: a two-letter code, "none" for bare words, or nothing: identified from the history. The
     indexes of the last 8 histories stay in memory. A request that shares no term with the history scores 0
     everywhere. No model runs: `history_tokens` is 0 (not measured).
 
@@ -63,3 +64,8 @@ def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
 def incremental_indexes() -> IncrementalCache[GrowingIndex]:
     """What `incremental_bm25` keeps its indexes in."""
     return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `bm25` of the registry."""
+    return bm25()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
 from penchant.models.sentence_encoder import Embedded, Encoder, encoder_directory
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 _NO_TEXT = -1.0  # the lowest cosine there is
 
@@ -128,3 +132,8 @@ def _marker(embed: Embeddings, rows_of: Callable[[History, Sequence[Segment]], R
         )
 
     return mark
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `dense` of the registry."""
+    return dense()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from penchant.errors import InputError
+from penchant.errors import InputError, ModelError
 from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise
 from penchant.lens.conditional_logit import with_neighbours
+from penchant.marking.attention import attention
+from penchant.marking.bm25 import bm25
+from penchant.marking.dense import dense
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
+
+#: For a calibration that was fitted without some of the markers at hand: chosen on LoCoMo with the embedded model.
+UNFITTED = {"attention": 1.0, "bm25": 0.5, "dense": 1.0}
 
 
 def fusion(
@@ -44,3 +52,39 @@ def fusion(
         )
 
     return mark
+
+
+def fused(
+    resources: Resources, lexical: Callable[[], Marker] = bm25, embedding: Callable[[], Marker] | None = None
+) -> Marker:
+    """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
+    model's calibration (learned on labelled evidence), or UNFITTED.
+
+    lexical, embedding: what makes the BM25 and the dense marker, where the usual ones won't do.
+    """
+    parts: dict[str, Callable[[], Marker]] = {
+        "attention": partial(attention, resources.indexes, neighbours=False),
+        "bm25": lexical,
+        "dense": embedding or dense,
+    }
+    made = {}
+    for name, make in parts.items():
+        try:
+            made[name] = make()
+        except ModelError:
+            if name != "dense":
+                raise
+    calibration = resources.calibration
+    shares = {"previous": calibration.previous, "following": calibration.following}
+    fitted = {**shares, **calibration.fusion.get("+".join(made), UNFITTED)}
+    absent = [name for name in made if name not in fitted]
+    if absent:
+        raise ModelError(
+            f"calibration {calibration.name} has no fusion weight for {absent[0]}: expected one for each of "
+            f"{', '.join(made)}; run `penchant heads discover --model {resources.loaded.name}` again"
+        )
+    return fusion(
+        [(marker, fitted[name]) for name, marker in made.items()],
+        previous=fitted["previous"],
+        following=fitted["following"],
+    )

@@ -10,6 +10,7 @@ import numpy as np
 from penchant.history.records import History, Request, Segment
 from penchant.marking.lru import digest
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 
 
 def random_marker(seed: int = 0) -> Marker:
@@ -27,3 +28,8 @@ def random_marker(seed: int = 0) -> Marker:
         return Marks(tuple(segments), scores, "random", seconds={"encode": 0.0, "mark": time.perf_counter() - began})
 
     return mark
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `random` of the registry."""
+    return random_marker()

@@ -9,6 +9,7 @@ import numpy as np
 
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marker, Marks
+from penchant.marking.resources import Resources
 
 
 def recency() -> Marker:
@@ -25,3 +26,8 @@ def recency() -> Marker:
         return Marks(tuple(segments), scores, "recency", seconds={"encode": 0.0, "mark": time.perf_counter() - began})
 
     return mark
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `recency` of the registry."""
+    return recency()

@@ -125,7 +125,7 @@ class SteeringConfig:
 
     def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
         """The setting as a safetensors file. sources: what it is derived from, where it lies in a user's folder: it
-        goes as a whole with any of them (history/store/derived.py)."""
+        goes as a whole with any of them (store/erasure/lineage.py)."""
         tensors = {"centre": self.centre}
         tensors |= {f"base {site}": vector for site, vector in self.base.items()}
         tensors |= {f"population {site}": vector for site, vector in self.population.items()}

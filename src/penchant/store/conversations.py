@@ -106,7 +106,7 @@ class Conversations:
             return
         with database.writing(self._engine) as connection:
             owner = made_users(connection, {user})[user]
-            places = {
+            keys = {
                 name: conversation_key(connection, user, name) for name in {one.conversation for one in given} - {""}
             }
             known = sa.select(instructions.c.id, instructions.c.conversation).where(
@@ -114,12 +114,12 @@ class Conversations:
             )
             there = {row.id: row.conversation for row in connection.execute(known)}
             for one, row in rows:
-                place = places.get(one.conversation)
-                _check_place(connection, one, place)
+                key = keys.get(one.conversation)
+                _check_turn(connection, one, key)
                 if one.id not in there:
-                    connection.execute(sa.insert(instructions).values(user=owner, conversation=place, **row))
-                    there[one.id] = place
-                elif there[one.id] == place:
+                    connection.execute(sa.insert(instructions).values(user=owner, conversation=key, **row))
+                    there[one.id] = key
+                elif there[one.id] == key:
                     mine = (instructions.c.user == owner) & (instructions.c.id == one.id)
                     connection.execute(sa.update(instructions).where(mine).values(row))
                 else:
@@ -164,14 +164,14 @@ class Conversations:
         as good; none for a user who isn't there."""
         if limit < 1:
             raise InputError(f"a search for {limit} turns: expected at least 1; raise the limit")
-        said = list(self._said(user))
-        if not said:
+        found = list(self._all_turns(user))
+        if not found:
             return []
         from penchant.text.bm25 import TextIndex  # a slow import
 
-        scores = TextIndex([turn.text for _, turn in said], language=None).scores(query)
-        order = sorted(range(len(said)), key=lambda place: (scores[place], place), reverse=True)
-        return [FoundTurn(*said[place], float(scores[place])) for place in order[:limit] if scores[place] > 0]
+        scores = TextIndex([turn.text for _, turn in found], language=None).scores(query)
+        order = sorted(range(len(found)), key=lambda at: (scores[at], at), reverse=True)
+        return [FoundTurn(*found[at], float(scores[at])) for at in order[:limit] if scores[at] > 0]
 
     def export(self, user: str) -> Iterator[str]:
         """Everything said, and then every instruction, as lines of JSON. A conversation's system prompt is a line of
@@ -203,7 +203,7 @@ class Conversations:
         user of whom nothing else is kept goes with it."""
         return turn_erasure.forget(self._engine, self._directory, user, conversation, None, keep_index=keep_index)
 
-    def _said(self, user: str) -> Iterator[tuple[str, Turn]]:
+    def _all_turns(self, user: str) -> Iterator[tuple[str, Turn]]:
         """All turns of a user with their conversations, in the order they were kept."""
         last = -1
         while True:
@@ -250,12 +250,12 @@ def _check_opening(conversation: str, system: str | None, when: datetime) -> Non
         ) from None
 
 
-def _check_place(connection: sa.Connection, one: Instruction, place: int | None) -> None:
+def _check_turn(connection: sa.Connection, one: Instruction, conversation: int | None) -> None:
     """Raises `InputError` for an instruction whose turn isn't there."""
     if one.turn is None:
         return
-    where = (turns.c.conversation == place) & (turns.c.number == one.turn)
-    if place is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
+    where = (turns.c.conversation == conversation) & (turns.c.number == one.turn)
+    if conversation is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
         raise InputError(
             f"instruction {one.id!r} stands in turn {one.turn} of conversation {one.conversation!r}, which isn't "
             "there: expected a turn that was added and not erased; add the turn first"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Iterable
+
 import sqlalchemy as sa
 
 from penchant.errors import InputError, UnknownUserError
-from penchant.store.schema import conversations, instructions, records, users
+from penchant.store.schema import LONGEST, conversations, instructions, is_id, records, token_counts, users
 
-LONGEST = 1_000
-"""Characters of an id."""
+VARIABLES = 500
+"""Of a statement; some databases take no more than 999."""
 
 
 def checked(name: str, what: str = "user") -> str:
     """The id itself. Raises `InputError` for one that is empty, too long, or not printable."""
-    if not name or len(name) > LONGEST or not name.isprintable():
+    if not is_id(name):
         raise InputError(
             f"the {what} id {name[:40]!a} can't be used: expected 1 to {LONGEST} printable characters; choose another"
         )
@@ -29,8 +32,20 @@ def find_user(connection: sa.Connection, user: str) -> int | None:
 def user_key(connection: sa.Connection, user: str) -> int:
     """A user's row key. Raises `UnknownUserError`."""
     if (key := find_user(connection, user)) is None:
-        raise UnknownUserError(f"no user {user!r} in the store: `penchant users` lists the users; import records first")
+        raise _unknown(user)
     return key
+
+
+def user_revision(connection: sa.Connection, user: str) -> int:
+    """The revision of a user's records. Raises `UnknownUserError`."""
+    found = connection.execute(sa.select(users.c.revision).where(users.c.id == checked(user))).scalar()
+    if found is None:
+        raise _unknown(user)
+    return int(found)
+
+
+def _unknown(user: str) -> UnknownUserError:
+    return UnknownUserError(f"no user {user!r} in the store: `penchant users` lists the users; import records first")
 
 
 def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
@@ -40,7 +55,7 @@ def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
     keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
     missing = [name for name in names if name not in keys]
     if missing:
-        connection.execute(sa.insert(users), [{"id": name} for name in missing])
+        connection.execute(sa.insert(users), [{"id": name, "revision": secrets.randbits(48)} for name in missing])
         keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
     return keys
 
@@ -62,6 +77,15 @@ def conversation_key(connection: sa.Connection, user: str, conversation: str) ->
             "`penchant users show` lists them"
         )
     return key
+
+
+def records_changed(connection: sa.Connection, changed: Iterable[int]) -> None:
+    """Gives users, by their row keys, another revision. To be called in the transaction that changes their records."""
+    keys = sorted(set(changed))
+    for start in range(0, len(keys), VARIABLES):
+        some = keys[start : start + VARIABLES]
+        connection.execute(sa.update(users).where(users.c.key.in_(some)).values(revision=users.c.revision + 1))
+        connection.execute(sa.delete(token_counts).where(token_counts.c.user.in_(some)))
 
 
 def drop_if_empty(connection: sa.Connection, user: int) -> bool:

@@ -25,9 +25,13 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
-SCHEMA = "0002"
-"""The newest migration; a test holds it against the scripts in history/migrations/versions."""
+SCHEMA = "0003"
+"""The newest migration; a test holds it against the scripts in store/migrations/versions."""
 
+LONGEST = 1_000
+"""Characters of an id."""
+
+_LAST_TURN = 1 << 31  # what an Integer takes
 _Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's row id
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,6 +42,9 @@ users = Table(
     metadata,
     Column("key", _Key, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
+    # Another number after each change of the user's records; begins anywhere, so that a user who was erased and came
+    # back doesn't have an earlier one again.
+    Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
 records = Table(
@@ -54,7 +61,20 @@ records = Table(
     Column("when", BigInteger),  # microseconds since 1970 in UTC
     Column("kind", Text),
     Column("meta", Text),  # JSON object
+    # The turn that it came of, as its meta says: {"conversation": id, "turn": number}.
+    Column("conversation", Text),
+    Column("turn", Integer),
     UniqueConstraint("user", "id", name="one_id_a_user"),
+    Index("records_of_a_conversation", "user", "conversation"),
+)
+
+token_counts = Table(
+    "token_counts",
+    metadata,
+    Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), primary_key=True),
+    Column("tokenizer", Text, primary_key=True),
+    Column("revision", BigInteger, nullable=False),  # of the records that were counted
+    Column("tokens", BigInteger, nullable=False),
 )
 
 conversations = Table(
@@ -124,7 +144,20 @@ def to_row(record: Record) -> dict[str, Any]:
         "when": microseconds(record.when),
         "kind": record.kind,
         "meta": meta,
+        **_turn_of(record),
     }
+
+
+def _turn_of(record: Record) -> dict[str, Any]:
+    name, turn = record.meta.get("conversation"), record.meta.get("turn")
+    if not isinstance(name, str) or not is_id(name):
+        return {"conversation": None, "turn": None}
+    return {"conversation": name, "turn": turn if type(turn) is int and 0 <= turn < _LAST_TURN else None}
+
+
+def is_id(name: str) -> bool:
+    """Whether a user, a conversation or an instruction can have this id."""
+    return 0 < len(name) <= LONGEST and name.isprintable()
 
 
 def to_record(row: RowMapping) -> Record:

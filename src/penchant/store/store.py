@@ -20,9 +20,9 @@ from penchant.store.conversations import Conversations
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import pages
-from penchant.store.keys import checked, made_users, user_key
+from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
 from penchant.store.location import DATABASE, INDEXES, conversation_folder, user_folder
-from penchant.store.schema import records, to_record, to_row, users
+from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
 """Records a transaction."""
@@ -102,7 +102,7 @@ class Store:
 
     def user_dir(self, area: str, user: str) -> Path:
         """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
-        derived from other users' records as well is written as derived.py says."""
+        derived from other users' records as well is written as lineage.py says."""
         return self.directory / area / user_folder(user)
 
     # Writing
@@ -192,14 +192,38 @@ class Store:
             found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
             return found.first() is not None
 
+    def revision(self, user: str) -> int:
+        """A number that is another one after each change of the user's records, whoever made it. Raises
+        `UnknownUserError`."""
+        with database.reading(self._engine) as connection:
+            return user_revision(connection, user)
+
+    def token_count(self, user: str, revision: int, tokenizer: str) -> int | None:
+        """The size of a user's records in tokens that `keep_token_count` was given at this revision; None: unknown."""
+        where = (users.c.id == user) & (token_counts.c.tokenizer == tokenizer) & (token_counts.c.revision == revision)
+        query = sa.select(token_counts.c.tokens).join(users, users.c.key == token_counts.c.user).where(where)
+        with database.reading(self._engine) as connection:
+            return connection.execute(query).scalar()
+
+    def keep_token_count(self, user: str, revision: int, tokenizer: str, tokens: int) -> None:
+        """Keeps what a user's records at a revision are in tokens of a tokenizer (any name that tells it from others),
+        until they change."""
+        with database.writing(self._engine) as connection:
+            if (key := find_user(connection, user)) is None:
+                return
+            mine = (token_counts.c.user == key) & (token_counts.c.tokenizer == tokenizer)
+            connection.execute(sa.delete(token_counts).where(mine))
+            row = {"user": key, "tokenizer": tokenizer, "revision": revision, "tokens": tokens}
+            connection.execute(sa.insert(token_counts).values(row))
+
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
         """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
         row derived from the user's records in the folders of others and every aggregate that counted them in
-        (derived.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file under
-        the store's folder is searched for each run of 8 consecutive words of the user's texts (a shorter text as a
-        whole, from 8 bytes on; store/residue.py says exactly what), sparing what another user's live row holds too.
+        (lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
+        under the store's folder is searched for each run of 8 consecutive words of their texts (a shorter text as a
+        whole, from 8 bytes on; residue.py says exactly what), sparing what another user's live row holds too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
         erasure that is cut off is finished when the store is next opened. Ids are erased but not searched
@@ -209,8 +233,8 @@ class Store:
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
         """Erases records, by id, all of them or none; with the last one goes a user who has no conversations. What is
-        left is what would be there without them, in what was derived from them for any user too (derived.py), and the
-        database keeps nothing of the deleted rows. That rewrites it: name several at once.
+        left is what would be there without them, in what was derived from them for any user too (lineage.py), and
+        the database keeps nothing of the deleted rows. That rewrites it: name several at once.
 
         The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
         that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
@@ -234,8 +258,8 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
     changed: dict[tuple[int, str], dict[str, Any]] = {}
     counts = Counts()
     for user, row in rows:
-        place = (keys[user], row["id"])
-        known = there.get(place)
+        key = (keys[user], row["id"])
+        known = there.get(key)
         if known == row["hash"]:
             counts = replace(counts, unchanged=counts.unchanged + 1)
             continue
@@ -244,19 +268,20 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
                 f"record {row['id']!r} of user {user!r} is there already with other content: expected a new id or the "
                 "same content; give it another id, or replace it on purpose"
             )
-        there[place] = row["hash"]
+        there[key] = row["hash"]
         if known is None:
             counts = replace(counts, added=counts.added + 1)
-            fresh[place] = {"user": keys[user], **row}
+            fresh[key] = {"user": keys[user], **row}
         else:
             counts = replace(counts, replaced=counts.replaced + 1)
-            target = fresh if place in fresh else changed
-            target[place] = {"user": keys[user], **row}
+            target = fresh if key in fresh else changed
+            target[key] = {"user": keys[user], **row}
     if fresh:
         connection.execute(sa.insert(records), list(fresh.values()))
-    for (key, name), row in changed.items():
-        where = (records.c.user == key) & (records.c.id == name)
+    for (user_row, name), row in changed.items():
+        where = (records.c.user == user_row) & (records.c.id == name)
         connection.execute(sa.update(records).where(where).values(row))
+    records_changed(connection, (user_row for user_row, _ in (*fresh, *changed)))
     return counts
 
 

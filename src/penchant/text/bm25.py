@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from itertools import chain
 
 import bm25s
 import numpy as np
 import numpy.typing as npt
 
-from penchant.text.terms import LanguageGuess, Terms, guess_language, split_words
+from penchant.text.language import SAMPLE, sample
+from penchant.text.terms import Terms, language_of, split_words
 
 _K1, _B = 0.9, 0.4
 
@@ -20,7 +20,7 @@ class TextIndex:
 
     def __init__(self, texts: Sequence[str], language: str | None) -> None:
         words = [split_words(text) for text in texts]
-        chosen = guess_language(chain.from_iterable(words)) if language is None else language
+        chosen = language_of(sample(texts)) if language is None else language
         self._terms = Terms(None if chosen == "none" else chosen)
         self._size = len(texts)
         self._vocabulary: dict[str, int] = {}
@@ -44,7 +44,7 @@ class GrowingIndex:
     The language is guessed."""
 
     def __init__(self) -> None:
-        self._guess, self._terms = LanguageGuess(), Terms(None)
+        self._sample, self._terms = "", Terms(None)
         self._waiting: list[list[str]] = []  # words so far, while the language may still change
         self._language: str | None = None
         self._clear()
@@ -52,14 +52,14 @@ class GrowingIndex:
     def add(self, texts: Sequence[str]) -> None:
         """More texts, behind the others."""
         words = [split_words(text) for text in texts]
-        if not self._guess.settled:
-            self._guess.add(chain.from_iterable(words))
-            if self._guess.language != self._language:
-                self._language = self._guess.language
-                self._terms = Terms(self._language)
+        if len(self._sample) < SAMPLE:
+            self._sample = sample(texts, self._sample)
+            if (language := language_of(self._sample)) != self._language:
+                self._language = language
+                self._terms = Terms(language)
                 self._clear()
                 self._index(self._waiting)
-            self._waiting = [] if self._guess.settled else [*self._waiting, *words]
+            self._waiting = [] if len(self._sample) >= SAMPLE else [*self._waiting, *words]
         self._index(words)
 
     def scores(self, query: str) -> npt.NDArray[np.float32]:

@@ -12,6 +12,7 @@ import regex
 import snowballstemmer
 
 from penchant.errors import InputError
+from penchant.text.language import identify
 
 # Scripts written without spaces: overlapping pairs of characters stand in for words.
 _UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
@@ -34,8 +35,6 @@ _LANGUAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "tr": ("turkish", lists.STOPWORDS_TURKISH),
     "ko": ("", lists.STOPWORDS_KOREAN),
 }
-_GUESS_WORDS = 20_000
-_GUESS_SHARE = 0.15
 
 
 def split_words(text: str) -> list[str]:
@@ -52,35 +51,10 @@ def split_words(text: str) -> list[str]:
     return words
 
 
-def guess_language(words: Iterable[str]) -> str | None:
-    """The language whose stop words cover the largest share of the words, None when no list covers 15 % of them."""
-    guess = LanguageGuess()
-    guess.add(words)
-    return guess.language
-
-
-class LanguageGuess:
-    """`guess_language` of words that come bit by bit. settled: it has seen as many as it looks at."""
-
-    def __init__(self) -> None:
-        self._seen, self._stops = 0, dict.fromkeys(_LANGUAGES, 0)
-
-    def add(self, words: Iterable[str]) -> None:
-        sample = [w for w, _ in zip(words, range(_GUESS_WORDS - self._seen), strict=False)]
-        self._seen += len(sample)
-        for code in _LANGUAGES:
-            self._stops[code] += sum(w in _stops(code) for w in sample)
-
-    @property
-    def settled(self) -> bool:
-        return self._seen >= _GUESS_WORDS
-
-    @property
-    def language(self) -> str | None:
-        if not self._seen:
-            return None
-        best = max(self._stops, key=lambda code: self._stops[code])
-        return best if self._stops[best] / self._seen >= _GUESS_SHARE else None
+def language_of(text: str) -> str | None:
+    """The language of a text, None when it isn't known or has no list of stop words here."""
+    code = identify(text)
+    return code if code in _LANGUAGES else None
 
 
 @dataclass(slots=True)

@@ -25,7 +25,7 @@ from penchant_lab.cli.ablate import ablate
 from penchant_lab.cli.speed import speed
 from penchant_lab.measures import scores
 from penchant_lab.measures.held_out import newest_held_out
-from penchant_lab.methods.registry import DEFAULTS, SLOW, Kit, check_names, make_method
+from penchant_lab.methods.registry import DEFAULTS, SLOW, BenchContext, check_names, make_method
 from penchant_lab.tasks.registry import TASKS, find_task
 from penchant_lab.tasks.task import Bench, Task
 
@@ -132,7 +132,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         if methods is None and not any(item.evidence for some in items.values() for item in some):
             names = [name for name in names if name != "gold"]
         loaded = load_model(model, device=device, dtype=dtype)
-        kit = Kit(
+        context = BenchContext(
             loaded,
             max_new_tokens=chosen.max_new_tokens,
             calibration=read_calibration(calibration) if calibration else None,
@@ -143,7 +143,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             items=items,
             say=lambda text: stderr.print(f"[dim]{text}[/]", highlight=False),
         )
-        made = [make_method(name, kit) for name in names]
+        made = [make_method(name, context) for name in names]
         asked = _names(budgets) if budgets is not None else [chosen.budget]
         plan = Plan(chosen, items, made, asked, {k: v for k, v in caps.items() if v is not None}, kind != "mark")
         about = {
@@ -152,7 +152,7 @@ def _command(kind: Bench) -> Callable[..., None]:
             "limit": limit,
             **({"categories": categories} if categories is not None else {}),
             "data": data.name,
-            "calibration": _calibration_name(kit),
+            "calibration": _calibration_name(context),
         }
         setting = {
             "bench": kind,
@@ -228,9 +228,9 @@ def _of_categories(items: list[Item], names: Sequence[str]) -> list[Item]:
     return found
 
 
-def _calibration_name(kit: Kit) -> str | None:
+def _calibration_name(context: BenchContext) -> str | None:
     try:
-        return (kit.calibration or calibration_for(kit.loaded, user_calibrations())).name
+        return (context.calibration or calibration_for(context.loaded, user_calibrations())).name
     except PenchantError:  # a model without one can still be measured with methods that need none
         return None
 

@@ -22,10 +22,13 @@ from torch import Tensor
 from transformers import Cache
 from transformers.cache_utils import DynamicLayer
 
+from penchant.conversation.context import Detector
+from penchant.conversation.instructions.patterns import detector
 from penchant.errors import InputError, ModelError
 from penchant.inference.attention_hooks import probing
 from penchant.inference.kv_cache import growing_cache
 from penchant.lens.lens import Lens, attention_rows
+from penchant.marking.resources import Resources
 from penchant.text.unicode import replace_surrogates
 
 ROWS = 8
@@ -210,3 +213,8 @@ class _Watcher:
 
 
 _TINY = math.exp(-20)
+
+
+def make(resources: Resources) -> Detector:
+    """The detector `judge` of the registry: patterns, and the model's judgement where they are in doubt."""
+    return detector(Judge(resources.lens))

@@ -25,7 +25,7 @@ from penchant.conversation.instructions.registry import make_detector
 from penchant.conversation.instructions.rhea import rhea
 from penchant.conversation.instructions.sentences import sentences
 from penchant.history.dialogue import Instruction
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.detectors import judge as judging
 from penchant_lab.instructions.fitting import fit, fit_probe
@@ -91,35 +91,37 @@ Detectors = dict[str, tuple[Callable[[], Detector], bool]]
 """Name -> how it is made, and whether it is slow."""
 
 
-def keep_fitted(toolbox: Toolbox, data: Sequence[Row]) -> None:
+def keep_fitted(resources: Resources, data: Sequence[Row]) -> None:
     """Fit the judge and the probe for a model, and write both into the package."""
-    key = toolbox.loaded.fingerprint
+    key = resources.loaded.fingerprint
     judged = json.loads(judging.FITTED.read_text(encoding="utf-8"))
-    judged["models"][key] = fit(judging.Judge(toolbox.lens), of("tune", None, data))
+    judged["models"][key] = fit(judging.Judge(resources.lens), of("tune", None, data))
     judging.FITTED.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
     probed = json.loads(probing.FITTED.read_text(encoding="utf-8"))
-    probed["models"][key] = fit_probe(toolbox.loaded, [*data, *rows(PROBED)])
+    probed["models"][key] = fit_probe(resources.loaded, [*data, *rows(PROBED)])
     probing.FITTED.write_text(json.dumps(probed) + "\n", encoding="utf-8")
 
 
-def judge_entry(toolbox: Toolbox) -> Row | None:
+def judge_entry(resources: Resources) -> Row | None:
     """What the package has of the judge for a model."""
-    found: Row | None = json.loads(judging.FITTED.read_text(encoding="utf-8"))["models"].get(toolbox.loaded.fingerprint)
+    found: Row | None = json.loads(judging.FITTED.read_text(encoding="utf-8"))["models"].get(
+        resources.loaded.fingerprint
+    )
     return found
 
 
-def all_detectors(toolbox: Toolbox, slow: bool) -> Detectors:
+def all_detectors(resources: Resources, slow: bool) -> Detectors:
     """slow: with those that read every sentence or turn with the model."""
     found: Detectors = {"patterns": (patterns, False)}
-    if fitted := probing.fitted_for(toolbox.loaded.fingerprint):
-        probe = probing.Probe(toolbox.loaded, fitted)
-        found["patterns, then probe"] = (lambda: make_detector("penchant", toolbox), False)
+    if fitted := probing.fitted_for(resources.loaded.fingerprint):
+        probe = probing.Probe(resources.loaded, fitted)
+        found["patterns, then probe"] = (lambda: make_detector("penchant", resources), False)
         found["probe alone"] = (lambda: alone(probe.probabilities, 0.5), False)
     if slow:
-        judge, threshold = judging.Judge(toolbox.lens), (judge_entry(toolbox) or {"alone": 0.5})["alone"]
+        judge, threshold = judging.Judge(resources.lens), (judge_entry(resources) or {"alone": 0.5})["alone"]
         found["patterns, then judge"] = (lambda: detector(judge), False)
         found["judge alone"] = (lambda: alone(judge.probabilities, threshold), True)
-        found["rhea"] = (lambda: rhea(toolbox.loaded), True)
+        found["rhea"] = (lambda: rhea(resources.loaded), True)
     found["rhea, its patterns"] = (lambda: rhea(None), False)
     return found
 
@@ -139,12 +141,12 @@ def main() -> None:
     given = (Path(one).name if "/" in one else one for one in sys.argv[1:])
     command = " ".join(["python -m penchant_lab.instructions", *given])
     document: Row = {"benchmark": "instructions", "command": command, **provenance(), "detectors": {}}
-    toolbox = Toolbox(chosen.model)
+    resources = Resources(chosen.model)
     if chosen.fit:
-        keep_fitted(toolbox, data)
-    detectors = all_detectors(toolbox, chosen.most > 0)
+        keep_fitted(resources, data)
+    detectors = all_detectors(resources, chosen.most > 0)
     if chosen.most:
-        document["judge"] = judge_entry(toolbox)
+        document["judge"] = judge_entry(resources)
     if chosen.detectors:
         detectors = {name: detectors[name] for name in chosen.detectors.split(";")}
         earlier = json.loads((chosen.out / "instructions.json").read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ from torch import Tensor
 from penchant.history.records import History, Request, Segment
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import FloatArray, Marker, Marks
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 
 _BLOCK = 1024
@@ -160,3 +161,8 @@ def _run(loaded: LoadedModel, batch: Sequence[_Piece]) -> npt.NDArray[np.float32
     ]
     surprise: npt.NDArray[np.float32] = torch.stack(found).cpu().numpy()
     return surprise
+
+
+def make(resources: Resources) -> Marker:
+    """The marker `surprisal` of the registry."""
+    return surprisal(resources.loaded)

@@ -10,12 +10,12 @@ from cachetools import LRUCache
 
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import CONVERSATIONS, turns
-from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.spans import beginning
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.spans import truncate
+from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.chat import ROLES, generate_stream, render_chat
 
 RECENT = 2
@@ -33,15 +33,15 @@ TASK = (
 )
 
 
-def summary(toolbox: Toolbox) -> Memory:
+def summary(resources: Resources) -> Memory:
     """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
     model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
-    return _Summary(Counter(toolbox.loaded))
+    return _Summary(TokenCounter(resources.loaded))
 
 
 @dataclass
 class _Summary:
-    counter: Counter
+    counter: TokenCounter
     _known: LRUCache[str, tuple[tuple[Exchange, ...], str]] = field(default_factory=lambda: LRUCache(CONVERSATIONS))
     _lock: RLock = field(default_factory=RLock)
 
@@ -61,8 +61,8 @@ class _Summary:
                 self._known[dialogue.key] = past[:covered], text
         written = time.perf_counter() - began
 
-        def offer(position: int) -> Offer:
-            return Offer(position, lambda: (raw(past[position], "recent"),))
+        def offer(position: int) -> Candidate:
+            return Candidate(position, lambda: (raw(past[position], "recent"),))
 
         return assemble(
             self.counter,
@@ -84,13 +84,11 @@ class _Summary:
     def _written(self, before: str, new: tuple[Exchange, ...]) -> tuple[str, int]:
         """The summary of what it said before and some new exchanges, and the tokens that went through the model."""
         room = min(_A_TURN, self.counter.loaded.window // (4 * BLOCK))
-        lines = [
-            f"{ROLES[turn.role]}: {beginning(self.counter, turn.text, room)}" for one in new for turn in turns(one)
-        ]
+        lines = [f"{ROLES[turn.role]}: {truncate(self.counter, turn.text, room)}" for one in new for turn in turns(one)]
         asked = f"Summary so far:\n{before or 'Nothing yet.'}\n\nThen they said:\n" + "\n".join(lines)
         prompt = render_chat(
             self.counter.loaded, [{"role": "system", "content": TASK}, {"role": "user", "content": asked}]
         )
         made = "".join(generate_stream(self.counter.loaded, prompt, max_new_tokens=LIMIT)).strip()
-        text = beginning(self.counter, made, LIMIT)
+        text = truncate(self.counter, made, LIMIT)
         return text, self.counter.text(prompt) + self.counter.text(text)

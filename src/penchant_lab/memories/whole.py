@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from penchant.conversation.context import Context, Dialogue, Kept, Memory, Why
-from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Why
+from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import dropped, raw, user_only
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 
 
-def full(toolbox: Toolbox) -> Memory:
+def full(resources: Resources) -> Memory:
     """All of the past word for word; where the budget has no room for it, the newest of it."""
-    return _Whole(Counter(toolbox.loaded), raw, None)
+    return _Whole(TokenCounter(resources.loaded), raw, None)
 
 
-def recent(toolbox: Toolbox, count: int = 5) -> Memory:
+def recent(resources: Resources, count: int = 5) -> Memory:
     """The last `count` exchanges word for word."""
-    return _Whole(Counter(toolbox.loaded), raw, count)
+    return _Whole(TokenCounter(resources.loaded), raw, count)
 
 
-def user_turns(toolbox: Toolbox) -> Memory:
+def user_turns(resources: Resources) -> Memory:
     """The user's turns word for word, no answers; where the budget has no room for all, the newest."""
-    return _Whole(Counter(toolbox.loaded), user_only, None)
+    return _Whole(TokenCounter(resources.loaded), user_only, None)
 
 
 @dataclass
 class _Whole:
-    counter: Counter
-    keep: Callable[[Exchange, Why], Kept]
+    counter: TokenCounter
+    keep: Callable[[Exchange, Why], Inclusion]
     count: int | None
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
@@ -39,8 +39,8 @@ class _Whole:
         why: Why = "method" if self.count is None else "recent"
         oldest = 0 if self.count is None else max(0, len(past) - self.count)
 
-        def offer(position: int) -> Offer:
-            return Offer(position, lambda: (self.keep(past[position], why),))
+        def offer(position: int) -> Candidate:
+            return Candidate(position, lambda: (self.keep(past[position], why),))
 
         return assemble(
             self.counter,

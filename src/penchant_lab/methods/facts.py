@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from penchant.compression.budget import Tokenizer, count_each
 from penchant.compression.extractive import extractive
-from penchant.compression.layout import say_day, say_label
+from penchant.compression.layout import format_day, format_label
 from penchant.compression.profile import Compressor
 from penchant.compression.rewriting import ENDS, tidy
 from penchant.history.records import History, Record, Segment
@@ -180,7 +180,7 @@ class Chunk:
 def chunked(tokenizer: Tokenizer, history: History, tokens: int) -> Iterator[Chunk]:
     """A history in chunks of at most so many tokens and of one day each; a longer sentence is a chunk by itself."""
     pieces = segment(history)
-    lines = [(say_label(history[p.record]) if p.start == 0 else "") + p.text for p in pieces]
+    lines = [(format_label(history[p.record]) if p.start == 0 else "") + p.text for p in pieces]
     costs = count_each(tokenizer, [line.encode("utf-8", "replace").decode() for line in lines])
     held: list[str] = []
     first: Segment | None = None
@@ -197,7 +197,7 @@ def chunked(tokenizer: Tokenizer, history: History, tokens: int) -> Iterator[Chu
 
 
 def extraction_prompt(loaded: LoadedModel, chunk: Chunk) -> str:
-    day = f"{say_day(chunk.when.date())}\n" if chunk.when else ""
+    day = f"{format_day(chunk.when.date())}\n" if chunk.when else ""
     messages = [
         {"role": "system", "content": SYSTEM},
         {"role": "user", "content": EXAMPLE},

@@ -14,7 +14,8 @@ from penchant.errors import InputError
 from penchant.history.records import History, Segment
 from penchant.marking.fusion import fusion
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.registry import MARKERS, Toolbox, make_marker
+from penchant.marking.registry import MARKERS, make_marker
+from penchant.marking.resources import Resources
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Session
 from penchant_lab.speed.measure import counting
@@ -62,7 +63,7 @@ class _Session:
 def marked(
     name: str,
     make: Callable[[int], Marker],
-    toolbox: Toolbox,
+    resources: Resources,
     compress: Compressor,
     about: str,
     *,
@@ -77,7 +78,7 @@ def marked(
     embeds = "dense" in name or "fusion" in name or name == "rewriting"
 
     def stored(history: History, segments: Sequence[Segment]) -> int:
-        index = toolbox.indexes.open(history)[0].nbytes if _opened(toolbox) else 0
+        index = resources.indexes.open(history)[0].nbytes if _opened(resources) else 0
         return index + (EMBEDDING_BYTES * len(segments) if embeds else 0)
 
     @contextmanager
@@ -85,26 +86,26 @@ def marked(
         if seed not in made:
             made[seed] = make(seed)
         try:
-            yield _Session(made[seed], compress, history, segments, stored, toolbox.loaded.model)
+            yield _Session(made[seed], compress, history, segments, stored, resources.loaded.model)
         finally:
             if history.user:
-                toolbox.close(history.user)
+                resources.close(history.user)
 
     return Method(name, opened, about, seeded=seeded)
 
 
-def _opened(toolbox: Toolbox) -> bool:
-    return "indexes" in vars(toolbox) and toolbox.indexes.nbytes > 0
+def _opened(resources: Resources) -> bool:
+    return "indexes" in vars(resources) and resources.indexes.nbytes > 0
 
 
-def parse_marker(spec: str, toolbox: Toolbox) -> Marker:
+def parse_marker(spec: str, resources: Resources) -> Marker:
     """A marker by its name in the registry, or several as one: "bm25*0.45+dense*0.77~0.34/0.14" is the sum of their
     standardised scores with these weights (1), of which each segment gets the shares of its neighbours (0).
 
     Raises `InputError` for another wording or an unknown name.
     """
     if spec in MARKERS:
-        return make_marker(spec, toolbox)
+        return make_marker(spec, resources)
     names, _, shares = spec.partition("~")
     previous, _, following = shares.partition("/")
     try:
@@ -114,5 +115,5 @@ def parse_marker(spec: str, toolbox: Toolbox) -> Marker:
         raise InputError(
             f"marker {spec!r}: expected numbers as in {SYNTAX}, for example bm25*0.5+dense~0.2/0.1"
         ) from None
-    parts = [(make_marker(name, toolbox), weight) for name, weight in weighed]
+    parts = [(make_marker(name, resources), weight) for name, weight in weighed]
     return fusion(parts, previous=smoothing[0], following=smoothing[1], name=spec)

@@ -1,4 +1,4 @@
-"""Methods by name, and the kit they are made from. Adding one is one line in METHODS."""
+"""Methods by name, and the context they are made from. Adding one is one line in METHODS."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from penchant.errors import InputError
 from penchant.folders import cache_folder
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
-from penchant.lens.labelled import LabelledHistory, Question
+from penchant.lens.labelled import LabelledHistory
 from penchant.lens.synthetic import planted_histories
 from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
-from penchant.marking.registry import MARKERS, Toolbox
+from penchant.marking.registry import MARKERS
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant_lab.bench.items import Item
@@ -79,7 +80,7 @@ PLANTED = 4, 240
 
 
 @dataclass(frozen=True)
-class Kit:
+class BenchContext:
     """loaded: the one model that every method runs on. max_new_tokens: of an answer. task, data: what is measured; a
     method that has to be fitted finds its tuning part there. peers: where the adapters of peers are. items: what is
     asked, by seed; say: told what takes long (methods that steer)."""
@@ -108,7 +109,7 @@ class Kit:
     @cached_property
     def found_instructions(self) -> FoundInstructions:
         """What detectors found in the conversations, for all methods that ask."""
-        return FoundInstructions(self.toolbox())
+        return FoundInstructions(self.resources())
 
     @cached_property
     def others(self) -> Peers:
@@ -117,30 +118,26 @@ class Kit:
 
     def tuning(self) -> list[LabelledHistory]:
         """Histories with labelled evidence to fit a method on: of the task's tuning part, else planted facts."""
-        items = [item for item in self.task.items(self.data, "tune") if item.evidence]
-        grouped: dict[int, list[Item]] = {}
-        for item in items:
-            grouped.setdefault(id(item.history), []).append(item)
-        labelled = [
-            LabelledHistory(some[0].history, tuple(Question(i.request, i.answer, i.evidence) for i in some))
-            for some in grouped.values()
-            if len(some) >= FEWEST_QUESTIONS
-        ]
+        try:
+            labelled = self.task.labelled(self.data, "tune")
+        except InputError:  # no evidence in this data set
+            labelled = []
+        labelled = [one for one in labelled if len(one.questions) >= FEWEST_QUESTIONS]
         return labelled or planted_histories(*PLANTED)
 
-    def toolbox(self) -> Toolbox:
+    def resources(self) -> Resources:
         """Its own for every method: nothing that one prepares serves another."""
-        return Toolbox(self.loaded, calibration=self.calibration, storage=self.storage)
+        return Resources(self.loaded, calibration=self.calibration, storage=self.storage)
 
 
-def _marker(name: str, kit: Kit) -> Method:
-    toolbox = kit.toolbox()
+def _marker(name: str, context: BenchContext) -> Method:
+    resources = context.resources()
     if name == "random":
         make: Callable[[int], Marker] = random_marker
     else:
-        make = _always(parse_marker(name, toolbox))  # now: a missing calibration is found before any long work
+        make = _always(parse_marker(name, resources))  # now: a missing calibration is found before any long work
     about = ABOUT.get(name, f"markers summed with weights, shared with neighbours ({SYNTAX})")
-    return marked(name, make, toolbox, extractive(kit.loaded.tokenizer), about, seeded=name == "random")
+    return marked(name, make, resources, extractive(context.loaded.tokenizer), about, seeded=name == "random")
 
 
 def _always(marker: Marker) -> Callable[[int], Marker]:
@@ -148,28 +145,30 @@ def _always(marker: Marker) -> Callable[[int], Marker]:
     return lambda seed: marker
 
 
-def _rewriting(kit: Kit) -> Method:
-    toolbox = kit.toolbox()
-    marker = _always(parse_marker("fusion", toolbox))
+def _rewriting(context: BenchContext) -> Method:
+    resources = context.resources()
+    marker = _always(parse_marker("fusion", resources))
     about = "the default marker's marks, rewritten by the same model, extraction where that fails its check"
-    return marked("rewriting", marker, toolbox, rewriting(kit.loaded), about)
+    return marked("rewriting", marker, resources, rewriting(context.loaded), about)
 
 
-def _sentinel(kit: Kit) -> Method:
-    toolbox = kit.toolbox()
-    probe = fitted_probe(toolbox.lens, kit.tuning(), limit=PROBE_QUESTIONS, block=PASS)
+def _sentinel(context: BenchContext) -> Method:
+    resources = context.resources()
+    probe = fitted_probe(resources.lens, context.tuning(), limit=PROBE_QUESTIONS, block=PASS)
     about = "Sentinel-style: every head's last row of a joint pass, logistic regression (arXiv 2505.23277)"
-    return marked("sentinel", _always(sentinel(toolbox.lens, probe)), toolbox, extractive(kit.loaded.tokenizer), about)
+    return marked(
+        "sentinel", _always(sentinel(resources.lens, probe)), resources, extractive(context.loaded.tokenizer), about
+    )
 
 
-METHODS: dict[str, Callable[[Kit], Method]] = {
-    "none": lambda kit: references.none(),
-    "full": lambda kit: references.full(kit.loaded, kit.max_new_tokens),
-    "gold": lambda kit: references.gold(kit.loaded),
+METHODS: dict[str, Callable[[BenchContext], Method]] = {
+    "none": lambda context: references.none(),
+    "full": lambda context: references.full(context.loaded, context.max_new_tokens),
+    "gold": lambda context: references.gold(context.loaded),
     **{name: partial(_marker, name) for name in MARKERS},
     "rewriting": _rewriting,
     "sentinel": _sentinel,
-    "mem0": lambda kit: mem0(kit.loaded),
+    "mem0": lambda context: mem0(context.loaded),
 }
 """Beside them there are sums of markers, and what the adapters in penchant_lab/peers bring."""
 
@@ -189,22 +188,22 @@ def check_names(names: Sequence[str], peers: Path | None, dialogues: bool = Fals
     check_peers(names, peers)
 
 
-def make_method(name: str, kit: Kit) -> Method:
+def make_method(name: str, context: BenchContext) -> Method:
     """The method `name`: one of METHODS, a sum of markers, or a peer's.
 
     Raises as `check_names`, and `ModelError` for what a method lacks.
     """
-    check_names([name], kit.peers, kit.task.dialogues)
-    if kit.task.dialogues:
-        return remembered_method(name, kit.toolbox(), kit.found_instructions)
+    check_names([name], context.peers, context.task.dialogues)
+    if context.task.dialogues:
+        return remembered_method(name, context.resources(), context.found_instructions)
     if name in METHODS:
-        return METHODS[name](kit)
+        return METHODS[name](context)
     if parts := parse_steered(name):
-        notes = make_method(parts.notes, kit) if parts.notes else None
+        notes = make_method(parts.notes, context) if parts.notes else None
         if parts.method in LEARNED:
-            return learned_method(parts, kit.learning, notes)
-        return steered_method(parts, kit.steering, notes)
-    return _marker(name, kit) if _summed(name) else kit.others.methods[name]
+            return learned_method(parts, context.learning, notes)
+        return steered_method(parts, context.steering, notes)
+    return _marker(name, context) if _summed(name) else context.others.methods[name]
 
 
 def _steers(name: str) -> bool:

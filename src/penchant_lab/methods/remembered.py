@@ -17,7 +17,7 @@ from penchant.conversation.registry import make_memory
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.history.records import History, Segment
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.chat import continuation_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.methods.attention_bias import AttentionBias, retrieval_heads
@@ -43,15 +43,15 @@ class Known:
 class FoundInstructions:
     """What detectors found in the conversations of a run: each reads a conversation once, whatever method asks."""
 
-    toolbox: Toolbox
+    resources: Resources
     _found: dict[tuple[str, str, int], Known] = field(default_factory=dict)
 
     def known(self, detector: str, history: History, seed: int) -> Known:
         key = detector, history.user, seed
         if key not in self._found:
-            detect, found = make_detector(detector, self.toolbox), InstructionStore(history.user)
+            detect, found = make_detector(detector, self.resources), InstructionStore(history.user)
             began = time.perf_counter()
-            with counting(self.toolbox.loaded.model) as fed:
+            with counting(self.resources.loaded.model) as fed:
                 found.replay(turns_of(history), detect)
             self._found[key] = Known(found.in_force, fed.tokens, time.perf_counter() - began)
         return self._found[key]
@@ -62,7 +62,7 @@ class Remembering:
     """A memory as it is measured. detector: finds its instructions ("": it has none). whole: no budget, the window.
     priority: instructions get more attention while the answer is made."""
 
-    make: Callable[[Toolbox], Memory]
+    make: Callable[[Resources], Memory]
     about: str
     detector: str = ""
     whole: bool = False
@@ -70,7 +70,7 @@ class Remembering:
 
 
 def _named(name: str, about: str, detector: str = "", *, whole: bool = False) -> Remembering:
-    return Remembering(lambda toolbox: make_memory(name, toolbox), about, detector, whole)
+    return Remembering(lambda resources: make_memory(name, resources), about, detector, whole)
 
 
 REMEMBERING: dict[str, Remembering] = {
@@ -82,20 +82,20 @@ REMEMBERING: dict[str, Remembering] = {
     "bm25-5": _named("bm25-5", "the five exchanges that BM25 finds most like the question"),
     "summary": _named("summary", "a summary of the conversation, written by the model"),
     "penchant-no-instructions": Remembering(
-        lambda toolbox: penchant(toolbox, instructions=False), "Penchant's memory without instructional memory"
+        lambda resources: penchant(resources, instructions=False), "Penchant's memory without instructional memory"
     ),
     "penchant-no-episodes": Remembering(
-        lambda toolbox: penchant(toolbox, episodes=False),
+        lambda resources: penchant(resources, episodes=False),
         "Penchant's memory without episodic memory: instructions, the first and the last exchanges",
         "penchant",
     ),
     "penchant-compress-user": Remembering(
-        lambda toolbox: penchant(toolbox, compress="user"),
+        lambda resources: penchant(resources, compress="user"),
         "Penchant's memory, the user's turns compressed instead of the answers",
         "penchant",
     ),
     "penchant-filled": Remembering(
-        lambda toolbox: penchant(toolbox, rule="filled"),
+        lambda resources: penchant(resources, rule="filled"),
         "Penchant's memory with all of the budget's room filled, in the order of similarity",
         "penchant",
     ),
@@ -114,20 +114,20 @@ def check_memory_names(names: Sequence[str]) -> None:
             raise InputError(f"no method {name!r} of conversations: expected some of {', '.join(NAMES)}")
 
 
-def remembered_method(name: str, toolbox: Toolbox, found_instructions: FoundInstructions) -> Method:
+def remembered_method(name: str, resources: Resources, found_instructions: FoundInstructions) -> Method:
     """The method `name`, one of `NAMES`. Raises `InputError` for another one."""
     check_memory_names([name])
     if name in REFERENCES:
-        return _reference(name, toolbox.loaded)
+        return _reference(name, resources.loaded)
     one = REMEMBERING[name]
-    memory = one.make(toolbox)
+    memory = one.make(resources)
 
     @contextmanager
     def opened(history: History, segments: Sequence[Segment], seed: int) -> Iterator[Session]:
         key = f"{seed}/{history.user}"
         known = found_instructions.known(one.detector, history, seed) if one.detector else Known()
         try:
-            yield _Remembered(memory, one, toolbox, history, known, key)
+            yield _Remembered(memory, one, resources, history, known, key)
         finally:
             memory.forget(key)
 
@@ -140,14 +140,14 @@ class _Remembered:
 
     memory: Memory
     how: Remembering
-    toolbox: Toolbox
+    resources: Resources
     history: History
     known: Known
     key: str
     fresh: bool = True
 
     def __post_init__(self) -> None:
-        self.loaded, self.turns = self.toolbox.loaded, turns_of(self.history)
+        self.loaded, self.turns = self.resources.loaded, turns_of(self.history)
         self.dialogue = Dialogue(exchanges(self.turns), self.known.instructions, key=self.key)
 
     def notes(self, item: Item, budget: int) -> Notes:
@@ -168,11 +168,11 @@ class _Remembered:
             kept=self._share(segments) if self.how.whole else None,
             messages=context.messages,
             emphasis=emphasis,
-            heads={} if emphasis is None else retrieval_heads(self.toolbox.calibration),
+            heads={} if emphasis is None else retrieval_heads(self.resources.calibration),
         )
 
     def stored_bytes(self) -> int:
-        return self.toolbox.indexes.nbytes if "indexes" in vars(self.toolbox) else 0
+        return self.resources.indexes.nbytes if "indexes" in vars(self.resources) else 0
 
     def _emphasis(self, context: Context) -> AttentionBias | None:
         return instruction_emphasis(self.loaded, render_chat(self.loaded, context.messages), context)
@@ -191,7 +191,7 @@ class _Remembered:
 def taken(context: Context, past: Sequence[Exchange], turns: Sequence[Turn], history: History) -> tuple[Segment, ...]:
     """The pieces of the turns that stand in a context: of its exchanges, and of its instructions."""
     found = []
-    for kept in context.kept:
+    for kept in context.inclusions:
         exchange = past[kept.exchange]
         for turn, spans in ((exchange.user, kept.user), (exchange.assistant, kept.assistant)):
             if turn is not None:

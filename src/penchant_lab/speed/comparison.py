@@ -12,14 +12,15 @@ from penchant.history.segmentation import segment
 from penchant.marking.attention import attention
 from penchant.marking.attn_gs import attn_gs
 from penchant.marking.marks import Marks
-from penchant.marking.registry import Toolbox, make_marker
+from penchant.marking.registry import make_marker
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant_lab.speed.eager import attention_bytes
 from penchant_lab.speed.histories import of_tokens, sample_requests
 from penchant_lab.speed.llmlingua import INSTALL, llmlingua
 from penchant_lab.speed.measure import counting, repeated, summary
 from penchant_lab.speed.processes import alone
-from penchant_lab.speed.setting import Save, Setting, fresh_pool, model_directory, toolbox
+from penchant_lab.speed.setting import Save, Setting, fresh_pool, model_directory, resources
 
 #: The last one leaves room for the request in the embedded model's window of 8,192.
 SIZES = (2048, 4096, 8000)
@@ -41,7 +42,7 @@ def measure(setting: Setting, save: Save) -> None:
     requests = [Request(query) for query in sample_requests("ines")]
     result: dict[str, Any] = {"sizes": {}, "targets": TARGETS}
     with model_directory(loaded) as directory:
-        tools = toolbox(loaded, setting.calibration)
+        tools = resources(loaded, setting.calibration)
         for size in sizes(setting, loaded):
             history = of_tokens(loaded, size)
             rows = _ours(setting, loaded, tools, history, requests)
@@ -65,7 +66,7 @@ def sizes(setting: Setting, loaded: LoadedModel) -> tuple[int, ...]:
 
 
 def _ours(
-    setting: Setting, loaded: LoadedModel, tools: Toolbox, history: History, requests: list[Request]
+    setting: Setting, loaded: LoadedModel, tools: Resources, history: History, requests: list[Request]
 ) -> dict[str, dict[str, Any]]:
     segments = segment(history)
     setting.say(f"warm and cold, {len(history)} records")
@@ -93,7 +94,7 @@ def _ours(
         attention(fresh_pool(tools.indexes.encoder))(history, requests[number % len(requests)], segments)
 
     def first(number: int) -> None:
-        attention(toolbox(loaded, setting.calibration).indexes)(history, requests[number % len(requests)], segments)
+        attention(resources(loaded, setting.calibration).indexes)(history, requests[number % len(requests)], segments)
 
     for name, call in (("cold", cold), ("cold, neutral requests included", first)):
         call(0)

@@ -18,7 +18,7 @@ from penchant.inference.kv_cache import growing_cache
 from penchant.models.chat import PREFILL, prompt_ids, render_chat
 from penchant.models.loading import LoadedModel
 from penchant_lab.speed.measure import repeated
-from penchant_lab.speed.setting import Save, Setting, toolbox
+from penchant_lab.speed.setting import Save, Setting, resources
 from penchant_lab.tasks.chatter import FILL, LEADS, TOPICS
 
 MEMORIES = ("penchant", "rhea", "recent-5", "full")
@@ -47,7 +47,7 @@ def measure(setting: Setting, save: Save) -> None:
     past = grown(max(sizes.exchanges) + sizes.rounds)
     result: dict[str, Any] = {"budget": BUDGET, "rounds": sizes.rounds, "exchanges": list(sizes.exchanges), "rows": {}}
     for name in MEMORIES:
-        box = toolbox(loaded, setting.calibration)
+        box = resources(loaded, setting.calibration)
         memory = make_memory(name, box)
         budget = loaded.window - RESERVE if name == "full" else min(BUDGET, loaded.window - RESERVE)
         ask = _asking(memory, past, budget)

@@ -13,7 +13,7 @@ from penchant.models.anatomy import decoder_layers
 from penchant.models.loading import LoadedModel
 from penchant_lab.speed.histories import all_samples, count_tokens
 from penchant_lab.speed.measure import counting, repeated, summary
-from penchant_lab.speed.setting import Save, Setting, toolbox
+from penchant_lab.speed.setting import Save, Setting, resources
 from penchant_lab.speed.throughput import matrix_throughput
 
 AIM = 0.6
@@ -24,7 +24,7 @@ def measure(setting: Setting, save: Save) -> None:
     """Save tokens per second, the share of the matrix throughput, and bytes a token."""
     loaded = setting.load()
     history = all_samples()
-    encoder = toolbox(loaded, setting.calibration).indexes.encoder
+    encoder = resources(loaded, setting.calibration).indexes.encoder
     lengths = count_tokens(loaded, list(history))
     weights = [module for layer in decoder_layers(loaded.model)[:1] for module in layer.modules()]
     shapes = [(module.out_features, module.in_features) for module in weights if isinstance(module, nn.Linear)]

@@ -13,12 +13,12 @@ from penchant.index.encode import EncodedRecord
 from penchant.index.pool import IndexPool
 from penchant.index.table import make_chunk, merge_chunks, record_key
 from penchant.marking.attention import attention
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import load_model
 from penchant_lab.speed.histories import USERS, all_samples, copies, sample_requests
 from penchant_lab.speed.measure import forget_peak, repeated, resident, summary
 from penchant_lab.speed.processes import answering
-from penchant_lab.speed.setting import toolbox
+from penchant_lab.speed.setting import resources
 from penchant_lab.speed.where import REQUEST, profiled
 
 REQUESTS = [Request(query) for user in USERS for query in sample_requests(user)]
@@ -56,7 +56,7 @@ def work(payload: dict[str, Any]) -> dict[str, Any]:
     memory, then requests against it; "profile": the same, and where the time of a request goes.
     """
     loaded = load_model(payload["model"], device="cpu", dtype=payload["dtype"])
-    tools = toolbox(loaded, payload["calibration"], payload["storage"])
+    tools = resources(loaded, payload["calibration"], payload["storage"])
     samples = all_samples()
     sizes, encoded = _encoded(tools, samples, keep=payload["mode"] != "mapped")
     history = large_history(payload["tokens"], sizes, samples)
@@ -105,7 +105,7 @@ def work(payload: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _encoded(tools: Toolbox, samples: History, *, keep: bool) -> tuple[list[int], list[EncodedRecord]]:
+def _encoded(tools: Resources, samples: History, *, keep: bool) -> tuple[list[int], list[EncodedRecord]]:
     bodies = [record.body for record in samples]
     if not keep:
         ids = tools.loaded.tokenizer(bodies, add_special_tokens=False)["input_ids"]

@@ -19,7 +19,7 @@ from penchant_lab.reports.plots import check_plots
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
 from penchant_lab.speed.report import is_done, markdown, merge, read_results
-from penchant_lab.speed.setting import Save, Say, Setting, toolbox
+from penchant_lab.speed.setting import Save, Say, Setting, resources
 
 PARTS: dict[str, Callable[[Setting, Save], None]] = {
     "A": comparison.measure,
@@ -99,7 +99,7 @@ def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
         "machine": described(threads),
         "model": loaded.name,
         "dtype": setting.dtype,
-        "calibration": toolbox(loaded, setting.calibration).calibration.name,
+        "calibration": resources(loaded, setting.calibration).calibration.name,
         "quick": options.quick,
         "command": options.command,
     }

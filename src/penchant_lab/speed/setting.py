@@ -13,7 +13,7 @@ from penchant.index.encode import Encoder
 from penchant.index.pool import IndexPool
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, read_calibration
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel, load_model
 from penchant.models.progress import no_bars
 
@@ -45,10 +45,10 @@ class Setting:
         return load_model(self.model, device="cpu", dtype=self.dtype)
 
 
-def toolbox(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Toolbox:
-    """A toolbox without an index."""
+def resources(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Resources:
+    """A resources without an index."""
     read: Calibration | None = None if calibration is None else read_calibration(Path(calibration))
-    return Toolbox(loaded, calibration=read, storage=storage)
+    return Resources(loaded, calibration=read, storage=storage)
 
 
 def fresh_pool(encoder: Encoder, storage: Storage = "native") -> IndexPool:

@@ -12,7 +12,7 @@ from penchant.marking.registry import make_marker
 from penchant_lab.speed.histories import all_samples, of_tokens, sample_requests
 from penchant_lab.speed.processes import alone
 from penchant_lab.speed.profiling import functions, operators, stages
-from penchant_lab.speed.setting import Save, Setting, toolbox
+from penchant_lab.speed.setting import Save, Setting, resources
 
 REQUEST = (
     "attention.py:sync",
@@ -28,7 +28,7 @@ INGESTION = ("encode.py:_tokenize", "lens.py:read", "encode.py:_forward", "table
 def measure(setting: Setting, save: Save) -> None:
     """Save the three profiles."""
     loaded = setting.load()
-    tools = toolbox(loaded, setting.calibration)
+    tools = resources(loaded, setting.calibration)
     history = of_tokens(loaded, 4096)
     segments = segment(history)
     marker = make_marker("attention", tools)

@@ -192,22 +192,20 @@ def _task(
 
 _ROUGE = ("rouge1", "rougeL", "meteor")
 
-TASKS = (
-    _task("1", ("preference",), ("accuracy",), "which of two papers an author cites"),
-    _task("2", ("preference",), ("accuracy", "f1_macro"), "the tag a user gives a film"),
-    _task("2N", ("preference",), ("accuracy", "f1_macro"), "the category an author gives an article"),
-    _task("3", ("rating",), ("mae", "rmse"), "the stars of a review"),
-    _task("4", WRITTEN, _ROUGE, "headlines of an author's articles", 32),
-    _task("5", WRITTEN, _ROUGE, "titles of a researcher's papers", 48),
-    _task("6", WRITTEN, _ROUGE, "subjects of a user's emails", 32),
-    _task("7", WRITTEN, _ROUGE, "tweets in a user's words", 96),
-    Task(
-        "acl-titles",
-        WRITTEN,
-        partial(items, number="5", before=anthology_time),
-        _ROUGE,
-        "titles of a researcher's newest paper in the ACL Anthology, by its abstract (layout of LaMP-5)",
-        48,
-        split=split_together,
-    ),
+LAMP1_TASK = _task("1", ("preference",), ("accuracy",), "which of two papers an author cites")
+LAMP2_TASK = _task("2", ("preference",), ("accuracy", "f1_macro"), "the tag a user gives a film")
+LAMP2N_TASK = _task("2N", ("preference",), ("accuracy", "f1_macro"), "the category an author gives an article")
+LAMP3_TASK = _task("3", ("rating",), ("mae", "rmse"), "the stars of a review")
+LAMP4_TASK = _task("4", WRITTEN, _ROUGE, "headlines of an author's articles", 32)
+LAMP5_TASK = _task("5", WRITTEN, _ROUGE, "titles of a researcher's papers", 48)
+LAMP6_TASK = _task("6", WRITTEN, _ROUGE, "subjects of a user's emails", 32)
+LAMP7_TASK = _task("7", WRITTEN, _ROUGE, "tweets in a user's words", 96)
+ACL_TITLES_TASK = Task(
+    "acl-titles",
+    WRITTEN,
+    partial(items, number="5", before=anthology_time),
+    _ROUGE,
+    "titles of a researcher's newest paper in the ACL Anthology, by its abstract (layout of LaMP-5)",
+    48,
+    split=split_together,
 )

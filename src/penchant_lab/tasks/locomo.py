@@ -69,22 +69,6 @@ def split(items: list[Item], part: Part) -> list[Item]:
     return [item for item in items if item.user in chosen]
 
 
-def chosen(path: str | Path, positions: str) -> list[LabelledHistory]:
-    """Those conversations of `load` whose positions are listed, as in "0,1,2".
-
-    Raises `InputError` for one that isn't there or is named twice.
-    """
-    conversations = load(path)
-    wanted = [part.strip() for part in positions.split(",")]
-    there = {str(position): conversation for position, conversation in enumerate(conversations)}
-    if not there.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
-        raise InputError(
-            f"conversations {positions!r}: expected different numbers from 0 to {len(conversations) - 1}, "
-            "separated by commas"
-        )
-    return [there[position] for position in wanted]
-
-
 def _qa(sample: Mapping[str, Any], where: str) -> list[Any]:
     items = sample.get("qa")
     if not isinstance(items, list):

@@ -207,9 +207,7 @@ def _task(kind: str, what: str, max_new_tokens: int) -> Task:
     return Task(f"longlamp-{kind}", WRITTEN, partial(items, kind=kind), metrics, about, max_new_tokens)
 
 
-TASKS = (
-    _task("abstracts", "abstracts of a researcher's papers", 256),
-    _task("reviews", "reviews of products", 256),
-    _task("topics", "posts on a topic", 320),
-    _task("emails", "emails that are to be completed", 256),
-)
+ABSTRACTS_TASK = _task("abstracts", "abstracts of a researcher's papers", 256)
+REVIEWS_TASK = _task("reviews", "reviews of products", 256)
+TOPICS_TASK = _task("topics", "posts on a topic", 320)
+EMAILS_TASK = _task("emails", "emails that are to be completed", 256)

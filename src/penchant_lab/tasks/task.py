@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from penchant.errors import InputError
 from penchant.history.segmentation import Unit
+from penchant.lens.labelled import LabelledHistory, Question
 from penchant_lab.bench.items import Item, Part, in_part
 
 Bench = Literal["mark", "compress", "title", "rating", "preference", "steer", "memory"]
@@ -52,3 +54,19 @@ class Task:
     def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
         """The items of a part."""
         return self.split(self.read(path, seed), part)
+
+    def labelled(self, path: Path, part: Part = "all") -> list[LabelledHistory]:
+        """The histories of a part that have a question with evidence, in the order of the data set.
+
+        Raises `InputError` as `read`, and where no item has evidence.
+        """
+        grouped: dict[int, list[Item]] = {}
+        for item in self.items(path, part):
+            if item.evidence:
+                grouped.setdefault(id(item.history), []).append(item)
+        if not grouped:
+            raise InputError(f"task {self.name} has no labelled evidence in {path}: expected one that has, as locomo")
+        return [
+            LabelledHistory(some[0].history, tuple(Question(i.request, i.answer, i.evidence) for i in some))
+            for some in grouped.values()
+        ]

@@ -164,7 +164,7 @@ def test_ten_thousand_characters_are_quick() -> None:
 def test_a_sentence_is_looked_at_in_the_languages_that_it_may_be_in() -> None:
     long = sentences("The cat that lives with us is not the one that you have seen on the roof.")[0]
     assert list(long.tables) == [TABLES["en"]]
-    assert len(sentences("Immer kurz.")[0].tables) == len(TABLES)
+    assert len(sentences("OK-7!")[0].tables) == len(TABLES)
     assert verdict(long).sure == "no"
 
 

@@ -13,7 +13,7 @@ from penchant.conversation.instructions.probe import Fitted, Probe, fitted_for, 
 from penchant.conversation.instructions.registry import make_detector
 from penchant.errors import ModelError
 from penchant.index.discovery import prefix_of
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from tests.families import tiny
 
@@ -60,9 +60,9 @@ def test_weights_of_another_size_are_refused() -> None:
 
 
 def test_a_model_without_a_fit_is_left_to_the_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
-    toolbox = Toolbox(tiny("llama"))
-    assert fitted_for(toolbox.loaded.fingerprint) is None
-    detect, plain = make_detector("penchant", toolbox), patterns()
+    resources = Resources(tiny("llama"))
+    assert fitted_for(resources.loaded.fingerprint) is None
+    detect, plain = make_detector("penchant", resources), patterns()
     for text in ("Call me Ruth.", *TURNS):
         assert detect(text, ()) == plain(text, ())
 
@@ -82,7 +82,7 @@ def test_requests_and_pasted_texts_are_hardly_ever_taken_for_instructions(smollm
     """Turns by somebody who had seen neither patterns nor sets: every second, the others were looked at."""
     path = LABELLED / "requests.jsonl"
     turns = [json.loads(line)["text"] for line in path.read_text(encoding="utf-8").splitlines()][1::4]
-    detect = make_detector("penchant", Toolbox(smollm2))
+    detect = make_detector("penchant", Resources(smollm2))
     assert sum(bool(detect(text, ()).given) for text in turns) <= 0.1 * len(turns)
     probe = Probe(smollm2, fitted_for(smollm2.fingerprint) or pytest.fail("no fit"))
     rule, wish = "A crow promised the fox to always speak the truth.", "From now on always answer in French, please."
@@ -96,11 +96,11 @@ def test_it_finds_what_patterns_pass_over(smollm2: LoadedModel) -> None:
     lines = (LABELLED / "fresh.jsonl").read_text(encoding="utf-8")
     rows = [json.loads(line) for line in lines.splitlines()]
     rows = [row for row in rows if row["language"] == "en"]
-    toolbox = Toolbox(smollm2)
+    resources = Resources(smollm2)
     said = np.array([bool(row["standing"]) for row in rows])
     recall, precision = {}, {}
     for name in ("patterns", "penchant"):
-        detect = make_detector(name, toolbox)
+        detect = make_detector(name, resources)
         found = np.array([bool(detect(row["text"], ()).given) for row in rows])
         recall[name], precision[name] = found[said].mean(), said[found].mean()
     assert recall["penchant"] > recall["patterns"]

@@ -185,7 +185,7 @@ def test_times():
 
 
 def test_the_registry(tmp_path):
-    with pytest.raises(InputError, match="unknown format 'word': expected one of jsonl, csv, movielens, lamp"):
+    with pytest.raises(InputError, match="no format 'word': expected one of jsonl, csv, movielens, lamp"):
         read_format("word", tmp_path)
     with pytest.raises(InputError, match="mbox has no option 'you': its options are me"):
         read_format("mbox", tmp_path, user="u", you="x")

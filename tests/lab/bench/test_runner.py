@@ -19,19 +19,19 @@ from penchant_lab.bench.rows import Row
 from penchant_lab.bench.runner import Bench, Plan
 from penchant_lab.methods.method import Method, Notes, Reply, Session
 from penchant_lab.methods.registry import make_method
-from tests.lab.cases import TASK, items, kit
+from tests.lab.cases import TASK, context, items
 
 
 def run(plan: Plan, folder: Path, *, fresh: bool = False) -> tuple[Journal, list[tuple[str, int]]]:
     journal, told = Journal(folder, {"task": "small"}, fresh=fresh), list[tuple[str, int]]()
-    bench = Bench(plan, kit().loaded, journal, lambda name, count: told.append((name, count)))
+    bench = Bench(plan, context().loaded, journal, lambda name, count: told.append((name, count)))
     bench.check()
     bench.run()
     return journal, told
 
 
 def plan(*names: str, **changes: object) -> Plan:
-    made = Plan(TASK, {0: items()}, [make_method(name, kit()) for name in names], ["30%"])
+    made = Plan(TASK, {0: items()}, [make_method(name, context()) for name in names], ["30%"])
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -85,7 +85,7 @@ def test_every_method_gives_a_row_for_every_item_budget_and_seed(tmp_path: Path)
 
 
 def test_the_loss_is_that_of_the_true_answer_behind_the_notes(tmp_path: Path) -> None:
-    loaded = kit().loaded
+    loaded = context().loaded
     journal, _ = run(plan("gold"), tmp_path)
     item = items()[1]
     prompt = prompt_ids(loaded, render_chat(loaded, answer_messages(item.history[3].text, item.request)))

@@ -134,7 +134,7 @@ def test_a_failed_item_ends_with_exit_code_one_and_a_report(
             return 0
 
     broken = Method("none", lambda history, segments, seed: nullcontext(Broken()), "for tests", budgeted=False)
-    monkeypatch.setitem(registry.METHODS, "none", lambda kit: broken)
+    monkeypatch.setitem(registry.METHODS, "none", lambda context: broken)
     out = tmp_path / "out"
     ran = penchant("bench", "compress", "--data", data, "--out", out, "--model", "{model}", "--methods", "none,bm25")
     assert ran.code == 1

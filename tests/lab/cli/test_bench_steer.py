@@ -19,7 +19,7 @@ NAMES = "none,recency,population,ascent,caa,lofit,ascent@other,ascent@random,asc
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short answers, and few users to fit on; prompts of contrasts fit the tiny window."""
-    monkeypatch.setitem(TASKS, "styles", replace(TASKS["styles"], max_new_tokens=3))
+    monkeypatch.setitem(TASKS.loaded, "styles", replace(TASKS["styles"], max_new_tokens=3))
     short = partial(steered.Recipe, k=1, tries=1, max_new_tokens=8)
     for name, value in {"FIT_USERS": 3, "PAIRS": 3, "DONOR_WORDS": 3, "Recipe": short}.items():
         monkeypatch.setattr(steered, name, value)

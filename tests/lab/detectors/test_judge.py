@@ -8,7 +8,7 @@ from penchant.conversation.instructions import rhea as published
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS, make_detector
 from penchant.errors import InputError
 from penchant.lens.lens import Lens, Wanted
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant_lab.detectors import judge as judging
 from penchant_lab.detectors.judge import ODDS, Fitted, Judge, fitted_for
@@ -107,9 +107,9 @@ def test_rhea_asks_the_model_about_512_tokens_of_a_turn(monkeypatch: pytest.Monk
 
 
 def test_names() -> None:
-    toolbox = Toolbox(tiny("llama"))
+    resources = Resources(tiny("llama"))
     assert DEFAULT_DETECTOR in DETECTORS
     for name in DETECTORS:
-        assert callable(make_detector(name, toolbox))
-    with pytest.raises(InputError, match="no detector 'x': expected one of penchant, patterns, judge, rhea"):
-        make_detector("x", toolbox)
+        assert callable(make_detector(name, resources))
+    with pytest.raises(InputError, match="no detector 'x': expected one of penchant, patterns, rhea, judge"):
+        make_detector("x", resources)

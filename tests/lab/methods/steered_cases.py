@@ -20,7 +20,7 @@ from penchant_lab.bench.items import Item, Part, part_of
 from penchant_lab.measures.held_out import newest_held_out
 from penchant_lab.methods import steered
 from penchant_lab.methods.method import Method, Notes
-from penchant_lab.methods.registry import Kit, make_method
+from penchant_lab.methods.registry import BenchContext, make_method
 from penchant_lab.methods.steered import Steering
 from penchant_lab.speed.measure import counting
 from penchant_lab.tasks.task import Task
@@ -78,7 +78,7 @@ def quicken(monkeypatch: pytest.MonkeyPatch) -> None:
         for name, method in VECTOR_METHODS.items()
     }
     for name, method in few.items():
-        monkeypatch.setitem(VECTOR_METHODS, name, method)
+        monkeypatch.setitem(VECTOR_METHODS.loaded, name, method)
 
 
 def asked(seeds: Sequence[int] = (0,), task: Task = TASK) -> dict[int, list[Item]]:
@@ -89,14 +89,14 @@ def shared(cache: Path, seeds: Sequence[int] = (0, 1), task: Task = TASK) -> Ste
     return Steering(LOADED, task, Path(), asked(seeds, task), cache)
 
 
-def kit(steering: Steering) -> Kit:
-    made = Kit(steering.loaded, steering.task, steering.data, 4, items=steering.items)
+def context(steering: Steering) -> BenchContext:
+    made = BenchContext(steering.loaded, steering.task, steering.data, 4, items=steering.items)
     made.__dict__["steering"] = steering
     return made
 
 
 def method(name: str, steering: Steering) -> Method:
-    return make_method(name, kit(steering))
+    return make_method(name, context(steering))
 
 
 def ask(made: Method, item: Item, seed: int = 0, budget: int = 60) -> Notes:

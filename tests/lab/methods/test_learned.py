@@ -18,7 +18,7 @@ from penchant_lab.methods.registry import check_names, make_method
 from penchant_lab.methods.writing import parse_steered
 from penchant_lab.steering.learning import Course
 from tests.families import tiny
-from tests.lab.methods.steered_cases import LOADED, SEEDED, TASK, TEST, TUNE, ask, kit, same, shared
+from tests.lab.methods.steered_cases import LOADED, SEEDED, TASK, TEST, TUNE, ask, context, same, shared
 
 NAMES = ("lofit", "soft-injection")
 
@@ -92,7 +92,7 @@ def test_a_user_learns_from_the_users_own_answers(tmp_path: Path, lessons: Any) 
     steering = shared(tmp_path)
     steering.tuning  # noqa: B018 - read before the samples are counted
     item = steering.items[0][0]
-    made = kit(steering)
+    made = context(steering)
     _ = made.learning.common
     lessons["learn_offsets"].clear()
     for name, part in zip(NAMES, ("learn_offsets", "learn_gates"), strict=True):
@@ -135,7 +135,7 @@ def test_it_says_when_nothing_of_the_users_was_learned(
     name: str, kept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steering = shared(tmp_path)
-    made = kit(steering)
+    made = context(steering)
     _ = made.learning.common
     from penchant_lab.steering import lofit, soft_injection
 
@@ -159,7 +159,7 @@ def test_it_says_when_nothing_of_the_users_was_learned(
 @pytest.mark.parametrize("name", NAMES)
 def test_another_users_is_written(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steering = shared(tmp_path)
-    made = kit(steering)
+    made = context(steering)
     method, other = make_method(name, made), make_method(f"{name}@other", made)
     assert other.seeded and not method.seeded and "another user's" in other.about
     for item in steering.items[0][::3]:
@@ -181,7 +181,7 @@ def test_users_of_another_seed_are_others_where_texts_are_drawn(tmp_path: Path, 
 
 
 def test_a_user_without_answers_gets_the_populations(tmp_path: Path) -> None:
-    made = kit(shared(tmp_path))
+    made = context(shared(tmp_path))
     for replies in (0, 1):
         records = [Record("The kettle is new.", "a", reply="Is it?" if replies else None), Record("A bus.", "b")]
         item = Item("x", History(records, "nobody"), Request("What is new?"), "The kettle.")
@@ -193,7 +193,7 @@ def test_a_user_without_answers_gets_the_populations(tmp_path: Path) -> None:
 
 def test_what_is_learned_reaches_the_prompt_with_notes_and_has_a_size(tmp_path: Path) -> None:
     steering = shared(tmp_path)
-    made = kit(steering)
+    made = context(steering)
     item = steering.items[0][0]
     both = ask(make_method("lofit+recency", made), item)
     assert both.text == ask(make_method("recency", made), item).text

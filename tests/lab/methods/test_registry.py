@@ -1,4 +1,4 @@
-"""Methods by name; sums of markers; the kit that they share."""
+"""Methods by name; sums of markers; the context that they share."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from penchant_lab.bench.items import Item
 from penchant_lab.methods.marked import marked, parse_marker
 from penchant_lab.methods.method import Method, Notes
 from penchant_lab.methods.registry import DEFAULTS, METHODS, check_names, make_method
-from tests.lab.cases import items, kit
+from tests.lab.cases import context, items
 
 
 def ask(method: Method, item: Item, budget: int = 40, seed: int = 0) -> Notes:
@@ -28,7 +28,7 @@ def ask(method: Method, item: Item, budget: int = 40, seed: int = 0) -> Notes:
     "name", ["recency", "random", "bm25", "attention", "surprisal", "attn-gs", "bm25*2+recency~0.1"]
 )
 def test_a_marker_becomes_a_profile_within_the_budget(name: str) -> None:
-    made = kit()
+    made = context()
     for budget in (25, 60):
         notes = ask(make_method(name, made), items()[0], budget)
         assert notes.text
@@ -40,7 +40,7 @@ def test_a_marker_becomes_a_profile_within_the_budget(name: str) -> None:
 
 def test_only_what_is_random_depends_on_the_seed() -> None:
     for name in ("random", "bm25", "attention"):
-        method = make_method(name, kit())
+        method = make_method(name, context())
         scores = [ask(method, items()[0], seed=seed).scores for seed in (0, 1, 0)]
         assert method.seeded == (name == "random")
         assert np.array_equal(scores[0], scores[2])
@@ -48,7 +48,7 @@ def test_only_what_is_random_depends_on_the_seed() -> None:
 
 
 def test_every_history_is_cold_once_and_marks_are_made_once_for_all_budgets() -> None:
-    method = make_method("attention", kit())
+    method = make_method("attention", context())
     first, second, other, _ = items()
     with method.open(first.history, segment(first.history, "record"), 0) as session:
         cold, again, warm = session.notes(first, 40), session.notes(first, 20), session.notes(second, 40)
@@ -61,14 +61,14 @@ def test_every_history_is_cold_once_and_marks_are_made_once_for_all_budgets() ->
 
 
 def test_what_the_marks_took_counts_for_every_budget() -> None:
-    made, asked = kit(), list[str]()
+    made, asked = context(), list[str]()
 
     def slow(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         asked.append(request.query)
         time.sleep(0.05)
         return Marks(tuple(segments), np.arange(len(segments), dtype=np.float32), "slow", tokens_fed=7)
 
-    method = marked("slow", lambda seed: slow, made.toolbox(), extractive(made.loaded.tokenizer), "for tests")
+    method = marked("slow", lambda seed: slow, made.resources(), extractive(made.loaded.tokenizer), "for tests")
     item = items()[0]
     with method.open(item.history, segment(item.history, "record"), 0) as session:
         notes = [session.notes(item, budget) for budget in (40, 20)]
@@ -77,7 +77,7 @@ def test_what_the_marks_took_counts_for_every_budget() -> None:
 
 
 def test_rewriting_counts_what_it_feeds_and_says_when_it_falls_back() -> None:
-    made = kit()
+    made = context()
     plain = ask(make_method("fusion", made), items()[0], 60)
     rewritten = ask(METHODS["rewriting"](made), items()[0], 30)
     assert rewritten.fallback  # a random model writes nonsense
@@ -86,16 +86,16 @@ def test_rewriting_counts_what_it_feeds_and_says_when_it_falls_back() -> None:
 
 
 def test_a_sum_of_markers_is_what_it_says() -> None:
-    made = kit()
+    made = context()
     item = items()[0]
     segments = segment(item.history, "record")
-    summed = parse_marker("bm25*2+recency~0.5/0", made.toolbox())(item.history, item.request, segments).scores
+    summed = parse_marker("bm25*2+recency~0.5/0", made.resources())(item.history, item.request, segments).scores
 
     def standard(values: np.ndarray) -> np.ndarray:
         return (values - values.mean()) / values.std()
 
     parts = [
-        make_marker(name, made.toolbox())(item.history, item.request, segments).scores for name in ("bm25", "recency")
+        make_marker(name, made.resources())(item.history, item.request, segments).scores for name in ("bm25", "recency")
     ]
     total = 2 * standard(parts[0]) + standard(parts[1])
     total[1:] += 0.5 * total[:-1].copy()
@@ -105,7 +105,7 @@ def test_a_sum_of_markers_is_what_it_says() -> None:
 @pytest.mark.parametrize("name", ["bm26", "bm25+nonsense", "", "bm25*x"])
 def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(InputError, match="expected"):
-        make_method(name, kit())
+        make_method(name, context())
 
 
 def test_defaults_are_known() -> None:

@@ -10,7 +10,7 @@ from penchant.conversation.context import Detector, Found
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Role
 from penchant.history.records import Record, Request
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.chat import continuation_ids, prompt_ids, render_chat
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.dialogues import history_of, turns_of, whole
@@ -21,7 +21,7 @@ from penchant_lab.bench.runner import Bench, Plan, continuations
 from penchant_lab.measures.adherence import Check
 from penchant_lab.methods import remembered
 from penchant_lab.methods.method import Notes, Reply
-from penchant_lab.methods.registry import Kit, make_method
+from penchant_lab.methods.registry import BenchContext, make_method
 from penchant_lab.methods.remembered import REMEMBERING, FoundInstructions, remembered_method
 from penchant_lab.tasks.task import Task
 from tests.families import tiny
@@ -54,13 +54,13 @@ TASK = Task(
 )
 
 
-def kit() -> Kit:
+def context() -> BenchContext:
     loaded = tiny("llama")
-    return Kit(loaded, TASK, Path(), TASK.max_new_tokens, calibration(loaded))
+    return BenchContext(loaded, TASK, Path(), TASK.max_new_tokens, calibration(loaded))
 
 
 def measured(folder: Path, *names: str, budget: str = "100%") -> dict[tuple[str, str], Row]:
-    made = kit()
+    made = context()
     plan = Plan(TASK, {0: items()}, [make_method(name, made) for name in names], [budget])
     journal = Journal(folder, {"task": "talks"})
     bench = Bench(plan, made.loaded, journal, lambda name, count: None)
@@ -77,7 +77,7 @@ class Counted:
     def __init__(self) -> None:
         self.calls = 0
 
-    def make(self, name: str, toolbox: Toolbox) -> Detector:
+    def make(self, name: str, resources: Resources) -> Detector:
         return self.detect
 
     def detect(self, text: str, known: Sequence[Instruction]) -> Found:
@@ -93,22 +93,22 @@ def detector(monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 
 def notes(name: str, item: Item, budget: int = 400) -> Notes:
-    made = kit()
+    made = context()
     with make_method(name, made).open(item.history, (), 0) as session:
         return session.notes(item, budget)
 
 
 def test_every_method_of_the_bench_has_a_memory() -> None:
-    toolbox = kit().toolbox()
+    resources = context().resources()
     for name in remembered.NAMES:
-        assert remembered_method(name, toolbox, FoundInstructions(toolbox)).name == name
+        assert remembered_method(name, resources, FoundInstructions(resources)).name == name
     with pytest.raises(InputError, match="no method 'bm25' of conversations: expected some of none, full, gold"):
-        remembered_method("bm25", toolbox, FoundInstructions(toolbox))
+        remembered_method("bm25", resources, FoundInstructions(resources))
     assert [name for name, one in REMEMBERING.items() if one.whole] == ["full"]
 
 
 def test_a_share_is_of_the_prompt_with_the_whole_conversation(tmp_path: Path) -> None:
-    loaded, (dog, _, _) = kit().loaded, items()
+    loaded, (dog, _, _) = context().loaded, items()
     rows = measured(tmp_path, "full", "user-only", budget="60%")
     size = len(loaded.tokenizer(render_chat(loaded, whole(dog)), add_special_tokens=False)["input_ids"])
     full, users = rows["full", "dog"], rows["user-only", "dog"]
@@ -138,7 +138,7 @@ def test_the_references(tmp_path: Path) -> None:
 
 
 def test_the_loss_is_of_what_follows_the_given_part(tmp_path: Path) -> None:
-    loaded, (dog, *_) = kit().loaded, items()
+    loaded, (dog, *_) = context().loaded, items()
     rows = measured(tmp_path, "full")
     prompt = prompt_ids(loaded, render_chat(loaded, whole(dog)))
     given = continuation_ids(loaded, dog.given)
@@ -193,7 +193,7 @@ def test_instructions_are_detected_once_for_all_methods(tmp_path: Path, detector
 
 
 def test_the_first_question_pays_for_finding_instructions(detector: Counted) -> None:
-    made = kit()
+    made = context()
     dog, film, _ = items()
     known = made.found_instructions.known("penchant", dog.history, 0)
     assert [(one.text, one.turn) for one in known.instructions] == [(RULE, 0)]
@@ -205,7 +205,7 @@ def test_the_first_question_pays_for_finding_instructions(detector: Counted) -> 
 
 
 def test_priority_is_read_by_the_model(tmp_path: Path, detector: Counted) -> None:
-    loaded, (*_, rule) = kit().loaded, items()
+    loaded, (*_, rule) = context().loaded, items()
     plain, more = notes("penchant", rule), notes("penchant+priority", rule)
     assert plain.messages == more.messages is not None
     assert plain.emphasis is None

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from penchant.errors import InputError
-from penchant_lab.tasks.locomo import chosen, evidence_ids, load
+from penchant_lab.tasks.locomo import TASK, evidence_ids, load
 
 
 def _conversation(**changes: Any) -> dict[str, Any]:
@@ -69,12 +69,21 @@ def test_order_of_the_file_and_the_file_itself(tmp_path: Path) -> None:
     assert len(load(folder / "locomo.json")) == 2
 
 
-def test_chosen_conversations(tmp_path: Path) -> None:
+def test_the_task_gives_the_same_evidence(tmp_path: Path) -> None:
     folder = _write(tmp_path, *(_conversation(sample_id=name) for name in "xyz"))
-    assert [labelled.history.user for labelled in chosen(folder, "2, 0")] == ["z", "x"]
-    for wrong in ("3", "-1", "0,0", "", "1;2", "one"):
-        with pytest.raises(InputError, match="from 0 to 2"):
-            chosen(folder, wrong)
+    loaded, labelled = load(folder), TASK.labelled(folder)
+    assert [one.history.user for one in labelled] == ["x", "y", "z"]
+    for one, other in zip(labelled, loaded, strict=True):
+        assert one.history.records == other.history.records
+        assert [(q.request, q.answer, q.evidence) for q in one.questions] == [
+            (q.request, q.answer, q.evidence) for q in other.questions
+        ]
+
+
+def test_without_evidence_there_is_nothing_to_label(tmp_path: Path) -> None:
+    folder = _write(tmp_path, _conversation(qa=[]))
+    with pytest.raises(InputError, match="task locomo has no labelled evidence"):
+        TASK.labelled(folder)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

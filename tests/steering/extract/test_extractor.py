@@ -25,7 +25,6 @@ SITES = (Site(1, "mlp"), Site(2, "block"))
 
 def test_a_bank_of_gradients() -> None:
     told: list[tuple[str, int, int | None]] = []
-    words = template(LOADED)
     base = Intervention({SITES[0]: Edit(torch.randn(1, 64, generator=torch.Generator().manual_seed(0)))}, "last_1")
     reader = ActivationExtractor(
         LOADED, template(LOADED), "gradient", KEY, "last_1", base, progress=lambda *at: told.append(at)

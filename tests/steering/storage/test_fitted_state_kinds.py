@@ -65,7 +65,7 @@ def ask(paths: SteeringPaths, query: str, days: float = 100) -> Steered:
 
 
 def weigh(monkeypatch: pytest.MonkeyPatch, aggregation: Aggregation) -> None:
-    monkeypatch.setitem(VECTOR_METHODS, "ascent", replace(VECTOR_METHODS["ascent"], aggregations=(aggregation,)))
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", replace(VECTOR_METHODS["ascent"], aggregations=(aggregation,)))
 
 
 def test_a_request_is_compared_by_the_words_of_records(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from penchant.history.records import Record
 from penchant.store import Store
 from penchant.store.erasure import lineage
 from penchant.store.erasure import users as erasure
-from penchant.store.erasure.cascade import Erased, withdraw
+from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import (
     append_lines,
     derived_line,
@@ -225,7 +225,7 @@ def test_words_that_a_model_wrote_for_others_by_itself_are_no_remains(store):
 
 
 def test_a_row_that_should_have_gone_is_found(store, monkeypatch):
-    monkeypatch.setattr(erasure, "withdraw", lambda directory, erased: 0)
+    monkeypatch.setattr(erasure, "erase_derived", lambda directory, erased: 0)
     append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)], record("ann", 0).text)])
     with pytest.raises(StoreError, match=r"still found in contrasts/[0-9a-f]{64}/contrasts\.jsonl"):
         store.forget("ann")
@@ -244,7 +244,7 @@ def test_an_erasure_cut_off_before_derived_rows_went_is_finished_on_opening(stor
     def interrupted(directory, erased):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(erasure, "withdraw", interrupted)
+    monkeypatch.setattr(erasure, "erase_derived", interrupted)
     with pytest.raises(KeyboardInterrupt):
         store.forget("ann") if of == "user" else store.forget_record("ann", "ann0")
     monkeypatch.undo()
@@ -286,7 +286,7 @@ def test_what_is_left_is_what_would_be_there_without_the_donor(graph, erased, nu
             everything = [(user, n), *donors]
             return any(name == erased and (number is None or place == number) for name, place in everything)
 
-        count = withdraw(folder, Erased([wanted]))
+        count = erase_derived(folder, Erased([wanted]))
         assert count == 2 * sum(goes(user, n, donors) for user, _, donors, n in lines)
         for user in USERS:
             left = [(line, n) for owner, line, donors, n in lines if owner == user and not goes(owner, n, donors)]
@@ -298,7 +298,7 @@ def test_what_is_left_is_what_would_be_there_without_the_donor(graph, erased, nu
                 assert sources == [source_lists(line) for line, _ in left]
             else:
                 assert not bank_in(folder, user).exists()
-        assert withdraw(folder, Erased([wanted])) == 0
+        assert erase_derived(folder, Erased([wanted])) == 0
     finally:
         shutil.rmtree(folder)
 

@@ -8,7 +8,7 @@ from typing import Any
 from penchant.conversation.facts.statements import Statement, statements
 from penchant.history.dialogue import Turn
 from penchant.history.records import Record
-from penchant.history.supersession import SAID
+from penchant.history.supersession import STATEMENT
 
 
 def records_of(turn: Turn, conversation: str, *, skip: Sequence[tuple[int, int]] = ()) -> list[Record]:
@@ -26,7 +26,7 @@ def records_of(turn: Turn, conversation: str, *, skip: Sequence[tuple[int, int]]
             one.text,
             id=f"said:{conversation}:{turn.number}:{one.start}",
             when=turn.when,
-            kind=SAID,
+            kind=STATEMENT,
             meta=_meta(one, turn, conversation),
         )
         for one in statements(turn.text, skip=skip)

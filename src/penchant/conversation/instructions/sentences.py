@@ -11,7 +11,6 @@ import regex
 from penchant.conversation.instructions.languages import Table, tables_for
 from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
-from penchant.text.terms import split_words
 
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "\u00a0": " ", "\u202f": " "})
 # A quotation of one kind of mark, up to its closing one. A straight single quote counts only where it can't be an
@@ -40,7 +39,7 @@ class Sentence:
     @cached_property
     def tables(self) -> Sequence[Table]:
         """Of the languages it may be in."""
-        return tables_for(split_words(self.plain))
+        return tables_for(self.plain)
 
     @property
     def asks(self) -> bool:

@@ -9,24 +9,24 @@ import numpy as np
 
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import turns
-from penchant.conversation.prompt_assembly import Offer, assemble
+from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.token_counts import Counter
-from penchant.marking.registry import Toolbox
+from penchant.conversation.token_counts import TokenCounter
+from penchant.marking.resources import Resources
 from penchant.text.bm25 import TextIndex
 
 
-def bm25_top(toolbox: Toolbox, count: int = 5) -> Memory:
+def bm25_top(resources: Resources, count: int = 5) -> Memory:
     """The `count` exchanges that BM25 finds most like the question (Robertson and Zaragoza, 2009), word for word.
 
     One that shares no word with the question isn't taken.
     """
-    return _Lexical(Counter(toolbox.loaded), count)
+    return _Lexical(TokenCounter(resources.loaded), count)
 
 
 @dataclass
 class _Lexical:
-    counter: Counter
+    counter: TokenCounter
     count: int
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
@@ -36,8 +36,8 @@ class _Lexical:
         scores = index.scores(question) if past else np.zeros(0, np.float32)
         ranked = [int(at) for at in np.argsort(-scores, kind="stable")[: self.count] if scores[at] > 0]
 
-        def offer(position: int) -> Offer:
-            return Offer(position, lambda: (raw(past[position], "retrieved", float(scores[position])),))
+        def offer(position: int) -> Candidate:
+            return Candidate(position, lambda: (raw(past[position], "retrieved", float(scores[position])),))
 
         return assemble(
             self.counter,

@@ -11,20 +11,28 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.conversation import spans
-from penchant.conversation.context import Context, Dialogue, How, Kept, Memory, Spans, Why
-from penchant.conversation.episodes import Episodes, OpenEpisodes
-from penchant.conversation.prompt_assembly import Offer, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, user_only, whole
-from penchant.conversation.similarity import COMPRESSED, RAW, Likeness, exchange_scores, likeness_for, markable
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.context import Context, Dialogue, How, Inclusion, Memory, Spans, Why
+from penchant.conversation.episodes import EpisodeCache, Episodes
+from penchant.conversation.prompt_assembly import Candidate, assemble
+from penchant.conversation.prompt_rendering import dropped, raw, user_only, whole_span
+from penchant.conversation.similarity import (
+    COMPRESSED_THRESHOLD,
+    RAW_THRESHOLD,
+    PlattScaling,
+    exchange_scores,
+    scaling_for,
+    shortened_question,
+)
+from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
 from penchant.marking.bm25 import incremental_bm25, incremental_indexes
 from penchant.marking.dense import incremental_dense, incremental_rows
+from penchant.marking.fusion import fused
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.marks import Marker
-from penchant.marking.registry import Toolbox, fused
+from penchant.marking.resources import Resources
 
 RECENT = 2
 """Last exchanges that always stand in the prompt."""
@@ -35,7 +43,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def penchant(
-    toolbox: Toolbox,
+    resources: Resources,
     *,
     instructions: bool = True,
     episodes: bool = True,
@@ -59,34 +67,34 @@ def penchant(
             f"compress {compress!r}, rule {rule!r}, recent {recent}: expected one of {', '.join(get_args(Side))}, one "
             f"of {', '.join(get_args(Rule))}, and 0 or more"
         )
-    return _Penchant(toolbox, instructions, episodes, compress, rule, recent)
+    return _Penchant(resources, instructions, episodes, compress, rule, recent)
 
 
 @dataclass
 class _Penchant:
-    toolbox: Toolbox
+    resources: Resources
     instructions: bool
     episodes: bool
     compress: Side
     rule: Rule
     recent: int
-    counter: Counter = field(init=False)
+    counter: TokenCounter = field(init=False)
     grown: list[IncrementalCache[Any]] = field(init=False, default_factory=list)
     marker: Marker = field(init=False)
-    likeness: Likeness = field(init=False)
-    opened: OpenEpisodes = field(init=False, default_factory=OpenEpisodes)
+    scaling: PlattScaling = field(init=False)
+    opened: EpisodeCache = field(init=False, default_factory=EpisodeCache)
 
     def __post_init__(self) -> None:
-        self.counter = Counter(self.toolbox.loaded)
+        self.counter = TokenCounter(self.resources.loaded)
         words = incremental_indexes()
         self.grown.append(words)
-        self.marker = fused(self.toolbox, lambda: incremental_bm25(words), self._dense)
-        self.likeness = likeness_for(self.toolbox.calibration)
+        self.marker = fused(self.resources, lambda: incremental_bm25(words), self._dense)
+        self.scaling = scaling_for(self.resources.calibration)
 
     def _dense(self) -> Marker:
-        rows = incremental_rows(self.toolbox.embeddings)
+        rows = incremental_rows(self.resources.embeddings)
         self.grown.append(rows)
-        return incremental_dense(self.toolbox.embeddings, rows)
+        return incremental_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
@@ -113,7 +121,7 @@ class _Penchant:
         self.opened.forget(key)
         for kept in self.grown:
             kept.forget(key)
-        self.toolbox.close(key)
+        self.resources.close(key)
 
     def _look(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _Looked:
         began = time.perf_counter()
@@ -121,11 +129,11 @@ class _Penchant:
         grown = time.perf_counter() - began
         scores, fed, seconds = np.zeros(0, np.float32), 0, {"encode": grown}
         if len(episodes.segments) and question.strip():
-            request = Request(markable(self.toolbox.loaded, question))
+            request = Request(shortened_question(self.resources.loaded, question))
             marks = self.marker(episodes.history, request, episodes.segments)
             scores, fed = marks.scores, marks.tokens_fed
             seconds = {**marks.seconds, "encode": grown + marks.seconds.get("encode", 0.0)}
-        similarities = self.likeness(exchange_scores(scores, episodes.first if len(scores) else episodes.first[:0]))
+        similarities = self.scaling(exchange_scores(scores, episodes.first if len(scores) else episodes.first[:0]))
         return _Looked(
             self.counter, episodes, dialogue.past, scores, similarities, self.compress, _since(dialogue), fed, seconds
         )
@@ -136,7 +144,7 @@ class _Looked:
     """What the mark of one question says about the past. scores: of each segment; similarities: of each exchange.
     since: the first exchange whose answer can comply with all instructions that stand."""
 
-    counter: Counter
+    counter: TokenCounter
     episodes: Episodes
     past: tuple[Exchange, ...]
     scores: FloatArray
@@ -149,30 +157,30 @@ class _Looked:
     def similarity(self, position: int) -> float | None:
         return float(self.similarities[position]) if position < len(self.similarities) else None
 
-    def offer(self, position: int, why: Why, *, at_most: How = "raw") -> Offer:
-        return Offer(position, lambda: list(self._ways(position, why, at_most)))
+    def offer(self, position: int, why: Why, *, at_most: How = "raw") -> Candidate:
+        return Candidate(position, lambda: list(self._ways(position, why, at_most)))
 
-    def retrieved(self, taken: Sequence[int], rule: Rule) -> Iterator[Offer]:
+    def retrieved(self, taken: Sequence[int], rule: Rule) -> Iterator[Candidate]:
         """Offers in the order of similarity."""
         out = set(taken)
         for at in np.argsort(-self.similarities, kind="stable"):
             position, similarity = int(at), float(self.similarities[at])
-            if similarity < COMPRESSED and rule == "thresholds":
+            if similarity < COMPRESSED_THRESHOLD and rule == "thresholds":
                 return
             if position not in out:
-                yield self.offer(position, "retrieved", at_most="raw" if similarity >= RAW else "compressed")
+                yield self.offer(position, "retrieved", at_most="raw" if similarity >= RAW_THRESHOLD else "compressed")
 
-    def _ways(self, position: int, why: Why, at_most: How) -> Iterator[Kept]:
+    def _ways(self, position: int, why: Why, at_most: How) -> Iterator[Inclusion]:
         exchange, similarity = self.past[position], self.similarity(position)
         if at_most == "raw" or exchange.assistant is None:
             yield raw(exchange, why, similarity)
         if exchange.assistant is not None:
-            user, answer = whole(exchange.user.text), whole(exchange.assistant.text)
+            user, answer = whole_span(exchange.user.text), whole_span(exchange.assistant.text)
             if self.side == "assistant":
                 answer = self._spans(position, answer=True)
             else:
                 user = self._spans(position, answer=False)
-            yield Kept(exchange.number, "compressed", why, similarity, user, answer)
+            yield Inclusion(exchange.number, "compressed", why, similarity, user, answer)
         yield user_only(exchange, why, similarity)
 
     def _spans(self, position: int, *, answer: bool) -> Spans:

@@ -12,17 +12,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.conversation.context import Context, Dialogue, Kept, Memory, Spans, Why
+from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Spans, Why
 from penchant.conversation.episodes import sentences, turns
-from penchant.conversation.prompt_assembly import Offer, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, whole
-from penchant.conversation.similarity import COMPRESSED, RAW
+from penchant.conversation.prompt_assembly import Candidate, assemble
+from penchant.conversation.prompt_rendering import dropped, raw, whole_span
+from penchant.conversation.similarity import COMPRESSED_THRESHOLD, RAW_THRESHOLD
 from penchant.conversation.spans import best_spans
-from penchant.conversation.token_counts import Counter
+from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
 from penchant.lens.calibration import NEUTRAL
 from penchant.marking.lru import LRU, digest
-from penchant.marking.registry import Toolbox
+from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant.text.unicode import sanitize
 
@@ -35,7 +35,7 @@ _KEPT = 20_000
 FloatArray = npt.NDArray[np.float32]
 
 
-def rhea(toolbox: Toolbox) -> Memory:
+def rhea(resources: Resources) -> Memory:
     """Rhea's memory: from similarity 0.7 on an exchange is kept word for word, from 0.5 on with its answer compressed,
     below it is dropped; the first exchange always stays, the last ones have no privilege.
 
@@ -45,7 +45,7 @@ def rhea(toolbox: Toolbox) -> Memory:
     compressed to its sentences that are most like the question by the same vectors. The published prompt has no
     budget; here what is most alike comes first, and is compressed where there is no room for all of it.
     """
-    return _Rhea(Counter(toolbox.loaded), States(toolbox.loaded))
+    return _Rhea(TokenCounter(resources.loaded), States(resources.loaded))
 
 
 class States:
@@ -88,7 +88,7 @@ class States:
 
 @dataclass
 class _Rhea:
-    counter: Counter
+    counter: TokenCounter
     states: States
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
@@ -105,19 +105,19 @@ class _Rhea:
             similarities = (stacked @ asked.T).max(axis=(1, 2))
         seconds = {"mark": time.perf_counter() - began}
 
-        def ways(at: int, *, first: bool) -> Iterator[Kept]:
+        def ways(at: int, *, first: bool) -> Iterator[Inclusion]:
             similarity = float(similarities[at])
             why: Why = "first" if first else "retrieved"
             exchange = past[at]
-            if first or similarity >= RAW or exchange.assistant is None:
+            if first or similarity >= RAW_THRESHOLD or exchange.assistant is None:
                 yield raw(exchange, why, similarity)
             if exchange.assistant is not None and asked is not None:
                 spans = self._spans(exchange, asked)
-                user = whole(exchange.user.text)
-                yield Kept(exchange.number, "compressed", why, similarity, user, spans)
+                user = whole_span(exchange.user.text)
+                yield Inclusion(exchange.number, "compressed", why, similarity, user, spans)
 
-        def offer(at: int, *, first: bool = False) -> Offer:
-            return Offer(at, lambda: list(ways(at, first=first)))
+        def offer(at: int, *, first: bool = False) -> Candidate:
+            return Candidate(at, lambda: list(ways(at, first=first)))
 
         ranked = [int(at) for at in np.argsort(-similarities, kind="stable")]
         return assemble(
@@ -126,7 +126,7 @@ class _Rhea:
             question,
             budget,
             always=[offer(at, first=True) for at in range(min(1, len(past)))],
-            offers=(offer(at) for at in ranked if similarities[at] >= COMPRESSED),
+            offers=(offer(at) for at in ranked if similarities[at] >= COMPRESSED_THRESHOLD),
             rest=lambda at: dropped(past[at].number, "unlike", float(similarities[at])),
             tokens_fed=fed,
             seconds=seconds,

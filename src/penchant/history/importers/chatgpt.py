@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, json_items, need_user, stream_items
 from penchant.history.records import Record
 
@@ -108,3 +109,6 @@ def _text(message: Mapping[str, Any]) -> str:
     parts = content.get("parts") or [content.get("text") or ""]
     texts = (part if isinstance(part, str) else str(part.get("text") or "") for part in parts if part)
     return "\n".join(text for text in texts if text.strip()).strip()
+
+
+IMPORTER = Importer(read, "ChatGPT data export: zip, folder or conversations.json")

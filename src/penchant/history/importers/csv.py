@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, open_text, parse_time
 from penchant.history.records import Record
 
@@ -109,3 +110,6 @@ def _label(cell: str) -> float | str | None:
     except ValueError:
         return cell or None
     return number if math.isfinite(number) else cell
+
+
+IMPORTER = Importer(read, "a table; options map its columns", several_users=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, need_user
 from penchant.history.records import Record
 
@@ -99,3 +100,6 @@ def _fields(stream: IO[bytes]) -> Iterator[str]:
 def _reason(folder: Path, errors: bytes) -> str:
     lines = errors.decode("utf-8", "replace").strip().splitlines() or ["git failed"]
     return f"{folder} can't be read as a git repository ({lines[0]}): expected a local repository; check the path"
+
+
+IMPORTER = Importer(read, "commits of one author in a local git repository")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, need_user, open_text, parse_time
 from penchant.history.records import Record
 
@@ -63,3 +64,6 @@ def _record(row: dict[str, str]) -> Record:
 def plain(markup: str) -> str:
     """The text of a little HTML: line breaks kept, other tags dropped."""
     return html.unescape(_TAG.sub("", _BREAK.sub("\n", markup))).strip()
+
+
+IMPORTER = Importer(read, "Goodreads library export (csv)")

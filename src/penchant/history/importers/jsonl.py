@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, need_user
 from penchant.history.jsonl import read_records
 
@@ -13,3 +14,6 @@ def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
     """The records of a history file, all of them `user`'s."""
     owner = need_user(user, "a history file")
     return ((owner, record) for record in read_records(path))
+
+
+IMPORTER = Importer(read, "Penchant's history file, JSON Lines")

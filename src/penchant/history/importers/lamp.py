@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, json_items, parse_time, read_json
 from penchant.history.records import Record
 
@@ -154,3 +155,6 @@ def _task_of(sample: Item, item: Any, where: str) -> str:
         if "text" in item and "title" not in item:
             return "7"
     raise InputError(f"{where}: can't tell the LaMP task from {json.dumps(item)[:80]}; pass task (-o task=1 to 7)")
+
+
+IMPORTER = Importer(read, "LaMP 1 to 7, questions.json or its folder", several_users=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, json_items
 from penchant.history.records import Record
 
@@ -66,3 +67,6 @@ def parse_session_time(text: str) -> datetime | None:
         return datetime(int(year), _MONTHS.index(month.lower()) + 1, int(day), hours, int(minute), tzinfo=UTC)
     except ValueError:
         return None
+
+
+IMPORTER = Importer(read, "LoCoMo conversations, one user each", several_users=True)

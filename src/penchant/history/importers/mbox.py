@@ -15,6 +15,7 @@ from pathlib import Path
 
 from penchant.errors import InputError
 from penchant.history.importers.goodreads import plain
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, need_user
 from penchant.history.records import Record
 from penchant.text.unicode import replace_surrogates
@@ -138,3 +139,6 @@ def own_words(body: str) -> str:
             text = text[: match.start()]
     lines = [line.rstrip() for line in text.split("\n") if not line.lstrip().startswith(">")]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+
+
+IMPORTER = Importer(read, "one's own sent mail")

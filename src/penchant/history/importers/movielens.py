@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from penchant.errors import InputError
+from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, open_text
 from penchant.history.records import Record
 
@@ -98,3 +99,6 @@ def _of_width(path: Path, rows: Iterator[list[str]], width: int, first: int = 1)
                 continue
             raise InputError(f"{where}: {len(cells)} fields, expected {width}; is this the unchanged MovieLens file?")
         yield where, cells
+
+
+IMPORTER = Importer(read, "MovieLens 100K, 1M or small, unpacked folder", several_users=True)

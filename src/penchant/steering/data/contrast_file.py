@@ -1,7 +1,7 @@
 """A user's contrasts on disk: JSON Lines, one contrast a line, and a line for each record that gave none.
 
 In `store.user_dir("contrasts", user)`, or in any folder for a history file. Lines name what they are derived from (see
-history/store/derived.py), so that erasing a donor, or one of the user's own records, takes away exactly its lines.
+store/erasure/lineage.py), so that erasing a donor, or one of the user's own records, takes away exactly its lines.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ContrastFile:
 
     def append(self, entries: Sequence[Entry], still: Still | None = None) -> list[bool]:
         """Adds entries, on disk when this returns; those that `still` says no to under the lock are left out (see
-        derived.py). Returns which were written. Raises `StoreError` when the file can't be written."""
+        store/erasure/lineage.py). Returns which were written. Raises `StoreError` when the file can't be written."""
         return append_lines(self.path, [self._line(entry) for entry in entries], still) if entries else []
 
     def remove(self, unwanted: Callable[[Entry], bool]) -> int:

@@ -1,20 +1,31 @@
-"""Methods that steer by vectors, by name. Adding one is one line."""
+"""Methods that steer by vectors, by name. A built-in one is a line here; a package adds one through the entry points
+`penchant.steering`."""
 
-from penchant.errors import InputError
-from penchant.steering.methods.caa import CAA
-from penchant.steering.methods.fints import FINTS, FINTS_PROMPT
-from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
-from penchant.steering.methods.method import VectorMethod
-from penchant.steering.methods.user_mean import USER_MEAN
+from __future__ import annotations
 
-VECTOR_METHODS: dict[str, VectorMethod] = {
-    method.name: method for method in (LIKELIHOOD_GRADIENT, FINTS, FINTS_PROMPT, CAA, USER_MEAN)
-}
-DEFAULT_METHOD = LIKELIHOOD_GRADIENT.name
+from typing import TYPE_CHECKING
+
+from penchant.extensions import Registry
+
+if TYPE_CHECKING:
+    from penchant.steering.methods.method import VectorMethod
+
+DEFAULT_METHOD = "ascent"
+
+VECTOR_METHODS: Registry[VectorMethod] = Registry(
+    "steering method",
+    "penchant.steering",
+    {
+        "ascent": "penchant.steering.methods.likelihood_gradient:LIKELIHOOD_GRADIENT",
+        "fints": "penchant.steering.methods.fints:FINTS",
+        "fints-prompt": "penchant.steering.methods.fints:FINTS_PROMPT",
+        "caa": "penchant.steering.methods.caa:CAA",
+        "user-mean": "penchant.steering.methods.user_mean:USER_MEAN",
+    },
+    expects="penchant.steering.methods.method:VectorMethod",
+)
 
 
 def vector_method(name: str) -> VectorMethod:
     """The method of that name. Raises `InputError`."""
-    if name not in VECTOR_METHODS:
-        raise InputError(f"no steering method {name!r}: expected one of {', '.join(VECTOR_METHODS)}")
-    return VECTOR_METHODS[name]
+    return VECTOR_METHODS.find(name)

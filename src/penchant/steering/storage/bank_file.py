@@ -1,4 +1,4 @@
-"""A bank on disk: rows of a .safetensors file that says what each is derived from (history/store/derived.py).
+"""A bank on disk: rows of a .safetensors file that says what each is derived from (store/erasure/lineage.py).
 
 Nothing in a file is about anything but its rows, so that taking rows out leaves what the others alone would have made.
 Low-rank rows are written in a basis that lies elsewhere (`SteeringConfig.basis`): without it, the bank is stale.
@@ -54,7 +54,7 @@ def save_bank(
     basis: Basis | None = None,
     still: Still | None = None,
 ) -> list[bool]:
-    """Write a bank, whole or not at all. Returns which rows were written; see `still` in history/store/derived.py.
+    """Write a bank, whole or not at all. Returns which rows were written; see `still` in store/erasure/lineage.py.
 
     basis: what "low-rank" writes vectors and keys in, shared by all users; it has to be given again to read them.
     Raises `InputError` for a wrong storage, or a basis that is missing or of other sites; `StoreError` when the file

@@ -2,7 +2,7 @@
 
 In the user's own folder: the bank, whether it helped (a line of numbers), and the setting where there was nobody else
 to choose it on. A setting chosen on several users lies in `<store>/shared/`. Each file goes with what it is derived
-from (history/store/derived.py).
+from (store/erasure/lineage.py).
 """
 
 from __future__ import annotations

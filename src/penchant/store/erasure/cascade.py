@@ -1,4 +1,4 @@
-"""Takes what is derived from erased records out of the files that derived.py describes, and nothing else."""
+"""Takes what is derived from erased records out of the files that erasure/lineage.py describes, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ class Erased:
         self._users = {source.user for source in self.sources}
         self._needles = [user.encode() for user in sorted(self._users)]
 
-    def takes(self, source: Source) -> bool:
+    def covers(self, source: Source) -> bool:
         """Whether what has this source goes. What is derived from a user as a whole goes with any of the records."""
         if source.user in self._whole or source in self.sources:
             return True
         return not source.record and source.user in self._users
 
-    def takes_any(self, written: object) -> bool:
+    def covers_any(self, written: object) -> bool:
         """The same for a row's sources as they stand in a file. What can't be read goes, too."""
         try:
-            return not isinstance(written, list) or any(self.takes(parse_source(one)) for one in written)
+            return not isinstance(written, list) or any(self.covers(parse_source(one)) for one in written)
         except ValueError:
             return True
 
-    def may_be_in(self, data: bytes) -> bool:
+    def may_occur_in(self, data: bytes) -> bool:
         """False: `data` names none of them. Quick; a file that passes is read row by row."""
         return any(needle in data for needle in self._needles)
 
 
-def withdraw(directory: Path, erased: Erased) -> int:
+def erase_derived(directory: Path, erased: Erased) -> int:
     """Removes every row derived from what is erased from all users' folders under a store, and the aggregates that it
     contributed to. The other rows stay, byte for byte. Call it with the store's derived data locked.
 
@@ -102,7 +102,7 @@ def surviving_text(file: Path, erased: Erased) -> bytes:
 def _from_lines(file: Path, erased: Erased) -> int:
     data = file.read_bytes()
     torn = not data.endswith(b"\n") and data[data.rfind(b"\n") + 1 :].startswith(FIRST)
-    if not torn and not erased.may_be_in(data):
+    if not torn and not erased.may_occur_in(data):
         return 0
     lines = data.splitlines(keepends=True)
     kept = [line for line in lines if not line.startswith(FIRST) or not _goes(line, erased)]
@@ -113,7 +113,7 @@ def _from_lines(file: Path, erased: Erased) -> int:
 
 def _goes(line: bytes, erased: Erased) -> bool:
     try:
-        return erased.takes_any(json.loads(line)[KEY])
+        return erased.covers_any(json.loads(line)[KEY])
     except ValueError:  # cut short by a crash
         return True
 
@@ -124,7 +124,7 @@ def _from_tensors(file: Path, erased: Erased) -> int:
         if size > file.stat().st_size:
             return 0
         raw = opened.read(size)
-        if KEY.encode() not in raw or not erased.may_be_in(raw):
+        if KEY.encode() not in raw or not erased.may_occur_in(raw):
             return 0
         try:
             header: dict[str, Any] = json.loads(raw)
@@ -132,7 +132,7 @@ def _from_tensors(file: Path, erased: Erased) -> int:
             rows = json.loads(metadata[KEY])
         except (ValueError, KeyError, TypeError):
             return 0  # another kind of file
-        kept = [place for place, row in enumerate(rows) if not erased.takes_any(row)]
+        kept = [position for position, row in enumerate(rows) if not erased.covers_any(row)]
         if len(kept) == len(rows):
             return 0
         body = opened.read()
@@ -143,13 +143,13 @@ def _from_tensors(file: Path, erased: Erased) -> int:
 
 def _only(header: dict[str, Any], metadata: dict[str, str], rows: list[Any], body: bytes, kept: list[int]) -> bytes:
     """The same safetensors file with some of its rows. Bytes of numbers are moved, never read: any dtype will do."""
-    entries: dict[str, Any] = {"__metadata__": {**metadata, KEY: json.dumps([rows[place] for place in kept])}}
+    entries: dict[str, Any] = {"__metadata__": {**metadata, KEY: json.dumps([rows[position] for position in kept])}}
     parts: list[bytes] = []
     at = 0
     for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
         start, end = entry["data_offsets"]
         width = (end - start) // len(rows)
-        parts += [body[start + place * width : start + (place + 1) * width] for place in kept]
+        parts += [body[start + position * width : start + (position + 1) * width] for position in kept]
         stop = at + width * len(kept)
         entries[name] = {**entry, "shape": [len(kept), *entry["shape"][1:]], "data_offsets": [at, stop]}
         at = stop
@@ -167,7 +167,7 @@ def _from_shared(folder: Path, erased: Erased) -> int:
             written = json.loads(sidecar_of(file).read_bytes())
         except (FileNotFoundError, ValueError):
             written = None
-        if erased.takes_any(written):
+        if erased.covers_any(written):
             file.unlink(missing_ok=True)
             count += 1
     for sidecar in sorted(folder.rglob(f"*{SIDECAR}")):

@@ -183,15 +183,15 @@ def save_rows(
             )
     with locked(root_of(path)):
         keep = [True] * len(sources) if still is None else list(still())
-        places = [place for place, kept in enumerate(keep) if kept]
+        positions = [position for position, kept in enumerate(keep) if kept]
         if not all(keep):
-            tensors = {name: tensor[places] for name, tensor in tensors.items()}
-        written = [list(map(str, sources[place])) for place in places]
+            tensors = {name: tensor[positions] for name, tensor in tensors.items()}
+        written = [list(map(str, sources[position])) for position in positions]
         header = {**(metadata or {}), KEY: json.dumps(written)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             parts = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            replace_file(path, save(parts, header) if places else b"")
+            replace_file(path, save(parts, header) if positions else b"")
         except OSError as error:
             raise StoreError(_unwritable(path, error)) from error
         return keep

@@ -3,7 +3,6 @@ without them."""
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -14,13 +13,11 @@ import sqlalchemy as sa
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
 from penchant.store.erasure import users as erasure
-from penchant.store.erasure.cascade import Erased, withdraw
+from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import locked, source_of
-from penchant.store.keys import checked, conversation_key, drop_if_empty, user_key
+from penchant.store.keys import VARIABLES, checked, conversation_key, drop_if_empty, records_changed, user_key
 from penchant.store.location import EPISODES, INDEXES, conversation_folder, user_folder
 from penchant.store.schema import conversations, instructions, records, turns
-
-_BATCH = 500  # a statement's variables; some databases take no more than 999
 
 
 class _Gone(NamedTuple):
@@ -52,7 +49,7 @@ def forget(
                 # Before the commit: from then on the erasure is finished, whatever happens.
                 erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders])
             if sources:
-                withdraw(directory, Erased([source_of(user)] if gone.last else sources))
+                erase_derived(directory, Erased([source_of(user)] if gone.last else sources))
             for found in folders:
                 erasure.remove_folder(found)
         if (gone.records or gone.user) and not keep_index:
@@ -91,8 +88,8 @@ def _delete(connection: sa.Connection, user: str, conversation: str, numbers: li
         connection.execute(sa.delete(turns).where(turns.c.conversation == key))
         connection.execute(sa.delete(conversations).where(conversations.c.key == key))
     else:
-        for start in range(0, len(numbers), _BATCH):
-            some = turns.c.number.in_(numbers[start : start + _BATCH])
+        for start in range(0, len(numbers), VARIABLES):
+            some = turns.c.number.in_(numbers[start : start + VARIABLES])
             connection.execute(sa.delete(turns).where(turns.c.conversation == key, some))
     names = _delete_records(connection, owner, conversation, None if numbers is None else set(numbers))
     last = connection.execute(sa.select(records.c.key).where(records.c.user == owner).limit(1)).first() is None
@@ -132,18 +129,17 @@ def _ending(
 
 
 def _delete_records(
-    connection: sa.Connection, owner: int, conversation: str, numbers: set[int] | None
+    connection: sa.Connection, owner: int, conversation: str, numbers: Collection[int] | None
 ) -> tuple[str, ...]:
-    """Deletes the records that came of turns, and returns their ids."""
-    written = f'"conversation": {json.dumps(conversation, ensure_ascii=False)}'  # as tables.py writes it
-    where = (records.c.user == owner) & records.c.meta.contains(written, autoescape=True)
-    found: dict[int, str] = {}
-    for row in connection.execute(sa.select(records.c.key, records.c.id, records.c.meta).where(where)):
-        meta = json.loads(row.meta)
-        turn = meta.get("turn")
-        if meta.get("conversation") == conversation and (numbers is None or (type(turn) is int and turn in numbers)):
-            found[row.key] = row.id
-    keys = sorted(found)
-    for start in range(0, len(keys), _BATCH):
-        connection.execute(sa.delete(records).where(records.c.key.in_(keys[start : start + _BATCH])))
-    return tuple(found[key] for key in keys)
+    """Deletes the records that came of turns, and returns their ids. numbers: None for all of the conversation's."""
+    named = sa.select(records.c.key, records.c.id, records.c.turn).where(
+        records.c.user == owner, records.c.conversation == conversation
+    )
+    rows = connection.execute(named.order_by(records.c.key))
+    found = {row.key: row.id for row in rows if numbers is None or row.turn in numbers}
+    keys = list(found)
+    for start in range(0, len(keys), VARIABLES):
+        connection.execute(sa.delete(records).where(records.c.key.in_(keys[start : start + VARIABLES])))
+    if keys:
+        records_changed(connection, [owner])
+    return tuple(found.values())

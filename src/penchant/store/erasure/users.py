@@ -18,10 +18,10 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
-from penchant.store.erasure.cascade import Erased, withdraw
+from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
 from penchant.store.erasure.verification import collect, files, verify
-from penchant.store.keys import drop_if_empty
+from penchant.store.keys import drop_if_empty, records_changed
 from penchant.store.location import EPISODES, INDEXES, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
@@ -80,7 +80,7 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
                     connection.execute(sa.delete(table).where(table.c.user == key))
                 connection.execute(sa.delete(users).where(users.c.key == key))
             more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
-            derived = withdraw(directory, erased)
+            derived = erase_derived(directory, erased)
         compact(engine)
         shared, scanned_files, scanned_bytes = verify(engine, directory, kept.needles, erased)
         marker.unlink(missing_ok=True)
@@ -121,7 +121,7 @@ def forget_records(
             except InputError:
                 marker.unlink(missing_ok=True)  # nothing was erased, and nothing is to be finished
                 raise
-            withdraw(directory, Erased([source_of(user)] if last else sources))
+            erase_derived(directory, Erased([source_of(user)] if last else sources))
             if last:
                 remove_folders(directory, user_folder(user), keep=(INDEXES,) if gone else (INDEXES, EPISODES))
         if index is not None:
@@ -143,6 +143,7 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
                 raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
+        records_changed(connection, [key])
         last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None
         return last, last and drop_if_empty(connection, key)
 
@@ -159,7 +160,7 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
                 remove_folder(directory / folder)
             if sources:
                 with locked(directory):
-                    withdraw(directory, Erased(sources))
+                    erase_derived(directory, Erased(sources))
             compact(engine)
             marker.unlink(missing_ok=True)
         except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again

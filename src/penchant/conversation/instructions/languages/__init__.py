@@ -8,19 +8,18 @@ from penchant.conversation.instructions.languages.german import GERMAN
 from penchant.conversation.instructions.languages.italian import ITALIAN
 from penchant.conversation.instructions.languages.spanish import SPANISH
 from penchant.conversation.instructions.languages.table import Table
+from penchant.text.language import identify
 
 TABLES: dict[str, Table] = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "it": ITALIAN}
 
-_FEW = 6  # words: fewer don't tell their language
+SURE = 0.6
+"""Probability from which on a sentence is looked at in one language alone."""
 
 
-def tables_for(words: Sequence[str]) -> Sequence[Table]:
-    """The tables of the languages that a sentence may be in, by its function words; all, when it has few words."""
-    if len(words) < _FEW:
-        return tuple(TABLES.values())
-    counts = [sum(word in table.common for word in words) for table in TABLES.values()]
-    most = max(counts)
-    return [table for table, count in zip(TABLES.values(), counts, strict=True) if 2 * count >= most]
+def tables_for(plain: str) -> Sequence[Table]:
+    """The table of the language that a sentence is in; all, when that isn't sure or there is none of it."""
+    code = identify(plain.replace("_", ""), SURE)
+    return (TABLES[code],) if code in TABLES else tuple(TABLES.values())
 
 
 __all__ = ["TABLES", "Table", "tables_for"]

@@ -1,0 +1,67 @@
+"""Commands that are imported when they run, so that `penchant --help` waits for none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+from penchant.errors import ExtensionError
+from penchant.extensions import Registry
+
+Command = Callable[..., Any] | typer.Typer
+"""A function with typer's annotations, or an app with commands of its own."""
+
+
+def group_of(commands: Registry[Command]) -> type[TyperGroup]:
+    """For `typer.Typer(cls=...)`: a group whose commands are those of a registry."""
+
+    class Group(TyperGroup):
+        def __init__(self, **attributes: Any) -> None:
+            super().__init__(**attributes)
+            self.commands = cast(Any, _Commands(commands))
+
+        def list_commands(self, ctx: Any) -> list[str]:
+            return list(self.commands)
+
+    return Group
+
+
+class _Commands(Mapping[str, Any]):
+    """Name to the command as it is run, made when it is asked for."""
+
+    def __init__(self, registry: Registry[Command]) -> None:
+        self._registry = registry
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._registry)
+
+    def __len__(self) -> int:
+        return len(self._registry)
+
+    def __getitem__(self, name: str) -> Any:
+        parent = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        parent.callback()(lambda: None)  # with a callback it is a group, whatever it holds
+        try:
+            command = self._registry[name]
+        except ExtensionError as error:  # of one package; the other commands are still listed
+            parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
+        else:
+            if isinstance(command, typer.Typer):
+                parent.add_typer(command, name=name)
+            else:
+                parent.command(name)(command)
+        return get_group(parent).commands[name]
+
+
+_ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
+
+
+def _raising(error: ExtensionError) -> Callable[[], None]:
+    def command() -> None:
+        raise error
+
+    return command

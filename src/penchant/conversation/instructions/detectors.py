@@ -1,0 +1,29 @@
+"""The built-in detectors, each made from the resources of a model."""
+
+from __future__ import annotations
+
+from penchant.conversation.context import Detector
+from penchant.conversation.instructions import rhea
+from penchant.conversation.instructions.patterns import detector, patterns
+from penchant.conversation.instructions.probe import Probe, fitted_for
+from penchant.marking.resources import Resources
+
+
+def probed(resources: Resources) -> Detector:
+    """Patterns, and the probe of the model's hidden states for what they pass over, and against what they take for an
+    instruction by its words alone; for a model that no probe was fitted on, patterns alone."""
+    fitted = fitted_for(resources.loaded.fingerprint)
+    if fitted is None:
+        return patterns()
+    probe = Probe(resources.loaded, fitted)
+    return detector(probe, lambda sentence, found: found.sure != "yes" and not sentence.asks, probe.possible)
+
+
+def by_patterns(resources: Resources) -> Detector:
+    """Patterns alone."""
+    return patterns()
+
+
+def published(resources: Resources) -> Detector:
+    """Rhea's question to the model, as published."""
+    return rhea.rhea(resources.loaded)
