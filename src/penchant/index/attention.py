@@ -28,6 +28,7 @@ from penchant.index.table import (
     merge_chunks,
     record_key,
 )
+from penchant.models.tokenization import appends
 from penchant.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,8 @@ class AttentionIndex:
         loaded = encoder.lens.loaded
         parts = [loaded.fingerprint, str(loaded.dtype), encoder.calibration.encoding_digest, storage]
         parts += [str(BLOCK), str(OVERLAP)]
+        if appends(encoder.lens.loaded):  # before, records stood behind an end-of-text token
+            parts.append("nothing behind the prefix")
         self.identity = hashlib.sha256("|".join(parts).encode()).hexdigest()
         self._files = IndexFiles(directory / self.identity[:16], self.identity) if directory is not None else None
         self._lock = threading.RLock()
