@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.history.records import History, Request, Segment
+from penchant.inference.sentence_encoder import Embedded, Encoder, encoder_directory
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
-from penchant.models.sentence_encoder import Embedded, Encoder, encoder_directory
 
 if TYPE_CHECKING:
     from penchant.marking.resources import Resources

@@ -53,10 +53,11 @@ class Script:
         self.answer, self.batches, self.prompts = answer, [], []
         monkeypatch.setattr(contrast_generation, "generate", self)
 
-    def __call__(self, loaded, starts, temperature):
+    def __call__(self, loaded, starts):
         self.batches.append(len(starts))
         texts = []
         for start in starts:
+            assert bool(start.temperature) == (start.seed is not None)
             written = str(loaded.tokenizer.decode(start.ids))
             self.prompts.append(written)
             number = int(written.split("text bob ")[1][0])
@@ -176,7 +177,7 @@ def test_an_interrupted_run_goes_on_where_it_was(file, monkeypatch):
     file.path.write_bytes(first + b'{"sources": ["torn')
     script = Script(monkeypatch, lambda number, attempt: f"quite different {number}")
     seen = []
-    result = make(file, rows=2, progress=lambda done, total: seen.append((done, total)))
+    result = make(file, rows=2, progress=lambda step, done, total: seen.append((done, total)))
     assert script.batches == [2, 1]
     assert seen == [(3, 6), (5, 6), (6, 6)]
     assert (len(result.contrasts), result.new) == (6, 3)

@@ -5,8 +5,8 @@ from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.inference.sites import Site, site_width
 from penchant.models.anatomy import attention_module, decoder_layers
-from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.extract import vectors
 from penchant.steering.extract.vectors import default_key, read_keys, read_vectors
@@ -128,8 +128,8 @@ def test_small_batches_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPat
     loaded = tiny("gemma3")
     whole = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt)
     monkeypatch.setattr(vectors, "BATCH_TOKENS", 60)
-    steps: list[tuple[int, int]] = []
-    parts = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt, progress=lambda *at: steps.append(at))
+    steps: list[tuple[int, int | None]] = []
+    parts = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt, progress=lambda _, *at: steps.append(at))
     for site in SITES:
         torch.testing.assert_close(parts[site], whole[site], atol=1e-4, rtol=1e-4)
     assert len(steps) > 1

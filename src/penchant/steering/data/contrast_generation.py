@@ -15,9 +15,10 @@ from typing import Literal
 
 from penchant.errors import InputError
 from penchant.history.records import Request
-from penchant.inference.generation import ROWS, Start, batches, generate
-from penchant.models.chat import prompt_ids
+from penchant.inference.generation import ROWS, PromptTokens, batches, generate
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids, text_ids
+from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
 from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
@@ -90,7 +91,7 @@ class GeneratedContrasts:
 class _Job:
     pair: Pair
     items: tuple[Item, ...]
-    start: Start
+    start: PromptTokens
     number: int = 1
     best: tuple[float, str] | None = None
     reason: str = EMPTY
@@ -105,7 +106,7 @@ def generate_contrasts(
     donors: Donors | None = None,
     recipe: Recipe | None = None,
     alive: Alive = lambda user, record: True,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
     rows: int = ROWS,
 ) -> GeneratedContrasts:
     """A contrast of each pair, where the model writes an answer that is far enough from the user's.
@@ -113,7 +114,7 @@ def generate_contrasts(
     Each is in `file` as soon as it is made, and each drop with its reason; pairs that the file answers for under the
     same recipe, model and prompt aren't worked on again, so an interrupted run goes on where it was. Those of a record
     whose text was replaced are removed. The same seed gives the same contrasts in any batch.
-    alive: pass `store.holds`; what is erased while this runs is not written. progress: (done, total) after each batch.
+    alive: pass `store.holds`; what is erased while this runs is not written. progress: called after each batch.
 
     Raises `InputError` without pairs, or without donors for "others".
     """
@@ -141,15 +142,15 @@ class _Generator:
         parts = [self.loaded.fingerprint, asdict(self.recipe), template]
         self.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
-    def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> GeneratedContrasts:
+    def run(self, pairs: Sequence[Pair], progress: Progress, rows: int) -> GeneratedContrasts:
         known = self._known(pairs)
         todo = [pair for pair in pairs if _key(pair) not in known]
         done = len(pairs) - len(todo)
-        progress(done, len(pairs))
+        progress("writing other answers", done, len(pairs))
         for finished in self._finish(todo, rows):
             self._write(finished)
             done += len(finished)
-            progress(done, len(pairs))
+            progress("writing other answers", done, len(pairs))
         entries = self._known(pairs)  # read again: an erasure may have taken what was there, or what was written
         found = [entries[_key(pair)] for pair in pairs if _key(pair) in entries]
         contrasts = [entry for entry in found if isinstance(entry, Contrast)]
@@ -186,7 +187,7 @@ class _Generator:
                 order = next(batches([job.start for job in again], rows))
                 batch = [again[index] for index in order]
                 again = [job for index, job in enumerate(again) if index not in set(order)]
-            texts = generate(self.loaded, [job.start for job in batch], self.recipe.temperature)
+            texts = generate(self.loaded, [job.start for job in batch])
             finished: list[tuple[_Job, Entry]] = []
             for job, text in zip(batch, texts, strict=True):
                 tried = _tried(job, text)
@@ -202,7 +203,7 @@ class _Generator:
         hopeless: list[tuple[_Job, Entry]] = []
         for pair in pairs:
             items, notes = self._notes(pair)
-            job = _Job(pair, items, Start((), 0))
+            job = _Job(pair, items, PromptTokens((), 0))
             if self.donors is not None and not items:
                 hopeless.append((job, self._drop(job, NO_DONORS)))
                 continue
@@ -214,7 +215,7 @@ class _Generator:
             if not ids or len(ids) + most > self.loaded.window:
                 hopeless.append((job, self._drop(job, NO_ROOM)))
             else:
-                jobs.append(replace(job, start=Start(ids, most)))
+                jobs.append(replace(job, start=PromptTokens(ids, most)))
         return jobs, hopeless
 
     def _notes(self, pair: Pair) -> tuple[tuple[Item, ...], str | None]:
@@ -227,12 +228,14 @@ class _Generator:
     def _most(self, answer: str) -> int:
         if self.recipe.max_new_tokens is not None:
             return self.recipe.max_new_tokens
-        length = len(self.loaded.tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"])
+        length = len(text_ids(self.loaded, answer))
         return min(max(2 * length + 8, 16), 256)
 
     def _next(self, job: _Job) -> _Job:
         seed = f"{self.recipe.seed} {job.pair.record} {job.pair.digest} {job.number + 1}"
-        return replace(job, number=job.number + 1, start=replace(job.start, seed=seed))
+        return replace(
+            job, number=job.number + 1, start=replace(job.start, temperature=self.recipe.temperature, seed=seed)
+        )
 
     def _entry(self, job: _Job) -> Entry | None:
         """The contrast, or the drop once all tries are spent; None: to be tried again."""
