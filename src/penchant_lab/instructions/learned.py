@@ -26,8 +26,8 @@ from sklearn.preprocessing import StandardScaler
 from penchant.conversation.instructions import probe as probing
 from penchant.conversation.instructions.languages import CUES
 from penchant.conversation.instructions.sentences import Sentence, sentences
+from penchant.inference.sentence_encoder import embedder
 from penchant.models.loading import load_model
-from penchant.models.sentence_encoder import embedder
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.instructions.labels import FRESH, HERE, PROBED, REQUESTS, SIXTH, Row, rows, spans
 from penchant_lab.instructions.measuring import summary
