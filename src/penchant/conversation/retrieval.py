@@ -42,7 +42,7 @@ ends shows how it follows an instruction, and a model imitates its own answers."
 
 @dataclass(frozen=True)
 class PlattScaling:
-    """The logistic function that turns a score into a similarity (Platt, 1999): 1 / (1 + exp(-(slope x score + offset)))."""
+    """The logistic function that turns a score into a similarity: 1 / (1 + exp(-(slope x score + offset)))."""
 
     slope: float
     offset: float
