@@ -34,8 +34,11 @@ TASK = (
 
 
 def summary(resources: Resources) -> Memory:
-    """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
-    model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
+    """A running summary by the model, and the newest exchanges.
+
+    The summary has at most `LIMIT` tokens and covers all but the last `RECENT` exchanges. The model writes it greedily
+    and updates it every `BLOCK` exchanges; it is kept under the dialogue's key.
+    """
     return _Summary(TokenCounter(resources.loaded))
 
 

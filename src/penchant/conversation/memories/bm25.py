@@ -16,7 +16,7 @@ from penchant.text.bm25 import TextIndex
 
 
 def bm25_top(resources: Resources, count: int = 5) -> Memory:
-    """The `count` exchanges that BM25 finds most like the question (Robertson and Zaragoza, 2009), word for word.
+    """The exchanges most similar to the question by BM25, five by default (Robertson and Zaragoza, 2009).
 
     One that shares no word with the question isn't taken.
     """

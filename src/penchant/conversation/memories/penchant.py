@@ -50,7 +50,7 @@ def penchant(
     rule: Rule = "thresholds",
     recent: int = RECENT,
 ) -> Memory:
-    """A memory with the default marker's attention as similarity (after Rhea, arXiv 2512.06869).
+    """Instructions, the newest exchanges, and older ones that the default marker finds (after Rhea, arXiv 2512.06869).
 
     The turns are a history with an attention index of its own, which grows with the conversation; one mark of it for
     the question says how alike each exchange is and which sentences of its answer matter.
