@@ -11,9 +11,8 @@ from cachetools import LRUCache
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import CONVERSATIONS, turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.spans import truncate
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw
+from penchant.conversation.retrieval import truncate
 from penchant.history.dialogue import Exchange
 from penchant.inference.generation import generate_stream
 from penchant.marking.resources import Resources

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Why
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, user_only
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, user_only
 from penchant.history.dialogue import Exchange
 from penchant.marking.resources import Resources
 

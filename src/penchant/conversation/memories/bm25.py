@@ -10,8 +10,7 @@ import numpy as np
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw
 from penchant.marking.resources import Resources
 from penchant.text.bm25 import TextIndex
 

@@ -15,10 +15,8 @@ from torch import Tensor
 from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Spans, Why
 from penchant.conversation.episodes import sentences, turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, whole_span
-from penchant.conversation.similarity import COMPRESSED_THRESHOLD, RAW_THRESHOLD
-from penchant.conversation.spans import best_spans
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, whole_span
+from penchant.conversation.retrieval import COMPRESSED_THRESHOLD, RAW_THRESHOLD, best_spans
 from penchant.history.dialogue import Exchange
 from penchant.inference.forward import hidden_states
 from penchant.lens.calibration import NEUTRAL
