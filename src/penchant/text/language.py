@@ -32,7 +32,7 @@ def identify(text: str, least: float = LEAST) -> str | None:
 
 
 def spoken(text: str, known: Mapping[str, T]) -> tuple[T, ...]:
-    """What is known by code of the language of a sentence; all of it, where that isn't sure or nothing is known of it."""
+    """What is known of the language of a sentence, by code; all of it, where that isn't sure or nothing is known."""
     sure = known.get(identify(text, SURE) or "")
     return tuple(known.values()) if sure is None else (sure,)
 

@@ -20,7 +20,33 @@ _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _INITIAL = re.compile(r"[^\W\d_]{1,4}\.$")
-_PARTICLES = frozenset("de da di del della la le les der den van von zu am an upon saint st el al los las sur".split())
+_PARTICLES = frozenset(
+    [
+        "de",
+        "da",
+        "di",
+        "del",
+        "della",
+        "la",
+        "le",
+        "les",
+        "der",
+        "den",
+        "van",
+        "von",
+        "zu",
+        "am",
+        "an",
+        "upon",
+        "saint",
+        "st",
+        "el",
+        "al",
+        "los",
+        "las",
+        "sur",
+    ]
+)
 _LONGEST = 600  # characters; what is longer is no statement but a text
 
 
