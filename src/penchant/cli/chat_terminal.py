@@ -92,7 +92,7 @@ class Waiting:
             self._status.stop()
             self._status = None
 
-    def encoded(self, done: int, total: int) -> None:
+    def encoded(self, step: str, done: int, total: int | None) -> None:
         """For `Personalizer(progress=...)`. Raises `KeyboardInterrupt` once the user has asked to stop: between two
         batches nothing is lost."""
         self._say(f"reading what is new: {done:,} of {total:,}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from penchant.index.table import (
     record_key,
 )
 from penchant.models.tokenization import appends
+from penchant.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +37,6 @@ log = logging.getLogger(__name__)
 RECORDS_A_CHUNK = 2048
 #: More chunks than this that aren't full are merged into one, so that a thousand small appends don't slow a read down.
 MAX_CHUNKS = 16
-
-Progress = Callable[[int, int], None]
-"""Called with (records encoded so far, records to encode)."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class AttentionIndex:
         """Bytes of keys, scales and offsets."""
         return sum(chunk.nbytes for chunk in self._chunks)
 
-    def sync(self, history: History, progress: Progress | None = None) -> Change:
+    def sync(self, history: History, progress: Progress = no_progress) -> Change:
         """Make the index hold exactly the records of `history`: encode what is new, drop what is gone or changed.
 
         Rows of the other records aren't touched. What is encoded is written every RECORDS_A_CHUNK records, so an
@@ -100,7 +98,7 @@ class AttentionIndex:
             self._synced = history
             return change
 
-    def _sync(self, history: History, progress: Progress | None) -> Change:
+    def _sync(self, history: History, progress: Progress) -> Change:
         wanted = dict(zip(self._keys_of(history), history, strict=True))
         stored = {key for chunk in self._chunks for key, _ in chunk.records}
         gone = stored - wanted.keys()
@@ -119,8 +117,7 @@ class AttentionIndex:
             results = []
             for position, record in self.encoder.records([wanted[key].body for key in part]):
                 results.append((part[position], record))
-                if progress is not None:
-                    progress(start + len(results), len(new))
+                progress("encoding records", start + len(results), len(new))
             chunk = make_chunk(results, self.storage)
             encoded += chunk.rows
             self._chunks = [*self._chunks, chunk]

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from penchant.history.records import History
-from penchant.index.attention import AttentionIndex, Change, Progress
+from penchant.index.attention import AttentionIndex, Change
 from penchant.index.encode import Encoder
 from penchant.index.table import Storage
+from penchant.progress import Progress, no_progress
 
 DEFAULT_LIMIT = 2 << 30
 
@@ -32,7 +33,7 @@ class IndexPool:
         *,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         self.encoder, self.directory, self.storage, self.limit, self.progress = (
             encoder,

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penchant.index.attention import Progress
 from penchant.index.encode import Encoder
 from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool
 from penchant.index.table import Storage
@@ -14,6 +13,7 @@ from penchant.lens.calibration import Calibration, calibration_for, user_calibra
 from penchant.lens.lens import Lens
 from penchant.marking.dense import Embeddings
 from penchant.models.loading import LoadedModel, load_model
+from penchant.progress import Progress, no_progress
 
 
 class Resources:
@@ -31,7 +31,7 @@ class Resources:
         directory: Directory = lambda user: None,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         self._model, self._calibration = model, calibration
         self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
