@@ -16,7 +16,7 @@ from tests.index.on_disk import BODIES, HISTORY, chunks, folder, opened, written
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -126,8 +126,8 @@ def test_files_of_another_identity_are_refused(tmp_path: Path) -> None:
 
 def test_forgotten_rows_leave_the_disk(tmp_path: Path) -> None:
     index = written(tmp_path)
-    rows = index._chunks[0].keys[:, : index._chunks[0].records[0][1]].contiguous()
-    name = index._chunks[0].records[0][0][0]
+    rows = index._stored.chunks[0].keys[:, : index._stored.chunks[0].records[0][1]].contiguous()
+    name = index._stored.chunks[0].records[0][0][0]
     raw = rows[0].numpy().tobytes()
     assert any(raw in path.read_bytes() for path in chunks(tmp_path))
     index.sync(History([record for record in HISTORY if record.id != name], "ann"))

@@ -47,8 +47,8 @@ def bm25(language: str | None = None) -> Marker:
     return mark
 
 
-def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
-    """`bm25` for histories that grow at their end, as a conversation does: only new segments are read."""
+def bm25_over(kept: IncrementalCache[GrowingIndex]) -> Marker:
+    """`bm25` with indexes that others share, which read of a history that has grown only what is new."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -61,11 +61,11 @@ def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
     return mark
 
 
-def incremental_indexes() -> IncrementalCache[GrowingIndex]:
-    """What `incremental_bm25` keeps its indexes in."""
+def term_indexes() -> IncrementalCache[GrowingIndex]:
+    """What `bm25_over` keeps its indexes in."""
     return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
 
 
 def make(resources: Resources) -> Marker:
     """The marker `bm25` of the registry."""
-    return bm25()
+    return bm25_over(resources.terms)
