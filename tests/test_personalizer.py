@@ -245,7 +245,7 @@ def test_the_rewriting_compressor(monkeypatch: pytest.MonkeyPatch) -> None:
     nonsense = personalizer.compress(history, REQUEST, 60)
     assert (nonsense.compressor, nonsense.fallback) == ("rewriting", True)
     assert nonsense.tokens <= 60
-    monkeypatch.setattr("penchant.models.chat.generate_stream", generate)
+    monkeypatch.setattr("penchant.inference.generation.generate_stream", generate)
     rewritten = personalizer_of(compressor="rewriting", min_coverage=0.2).compress(history, REQUEST, 60)
     assert "allergic to peanuts" in asked[0]
     assert (rewritten.fallback, rewritten.reason) == (False, None)

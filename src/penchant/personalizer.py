@@ -25,13 +25,15 @@ from penchant.history.segmentation import Unit, segment
 from penchant.index.attention import Progress
 from penchant.index.pool import DEFAULT_LIMIT, Directory
 from penchant.index.table import Storage
+from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, make_marker
 from penchant.marking.resources import Resources
-from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.apply.context import (
     EMPHASIS,
     Steering,

@@ -19,15 +19,15 @@ pytestmark = [pytest.mark.terminal, needs_tmux]
 SLOW = """
 import sys, time
 from pathlib import Path
-from penchant.models import chat
-held, after, pick, made = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), chat._pick, 0
+from penchant.inference import generation
+held, after, pick, made = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), generation._pick, 0
 def waiting(*given):
     global made
     made += 1
     while held.exists() and made > after:
         time.sleep(0.01)
     return pick(*given)
-chat._pick = waiting
+generation._pick = waiting
 from penchant.__main__ import run
 run()
 """

@@ -7,8 +7,9 @@ from penchant.compression.layout import lay_out
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.history.records import History, Request
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from tests.compression.cases import history_of, marks_of, whole_records
 from tests.families import tiny
 

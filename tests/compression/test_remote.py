@@ -16,7 +16,8 @@ from penchant.compression.extractive import extractive
 from penchant.compression.remote import remote
 from penchant.errors import EndpointError, InputError
 from penchant.history.records import Request
-from penchant.models.chat import generate_stream, render_chat
+from penchant.inference.generation import generate_stream
+from penchant.models.chat import render_chat
 from tests.compression.cases import history_of, marks_of, tokenizers, whole_records
 from tests.families import tiny
 

@@ -8,7 +8,8 @@ import torch
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Dialogue
 from penchant.conversation.registry import make_memory
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from tests.conversation.dialogues import dialogue_of, instruction, resources
 
 QUESTION = "What should I read?"

@@ -10,8 +10,9 @@ from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.registry import make_memory
 from penchant.history.dialogue import Instruction
 from penchant.marking.resources import Resources
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from tests.conversation.dialogues import dialogue_of
 
 pytestmark = pytest.mark.model

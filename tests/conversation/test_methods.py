@@ -21,7 +21,8 @@ from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 from penchant.history.records import Segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from penchant_lab.memories import summary
 from penchant_lab.memories.summary import BLOCK
 from tests.conversation.dialogues import dialogue_of, dialogues, instruction, resources

@@ -13,7 +13,8 @@ from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import INSTRUCTIONS_HEADING, NOTES, dropped, join_spans, raw, user_only
 from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from penchant.text.unicode import sanitize
 from tests.conversation.dialogues import dialogue_of, dialogues, instruction, model, profile_of
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penchant.history.records import History, Record
-from penchant.index import attention, files
+from penchant.index import files
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
 from tests.index.cases import encoder_of, history_of, scores, texts

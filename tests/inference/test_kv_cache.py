@@ -2,7 +2,8 @@ import pytest
 import torch
 from transformers import Cache
 
-from penchant.inference.kv_cache import cut, growing_cache
+from penchant.errors import ModelError
+from penchant.inference.kv_cache import Checkpoint, branch, growing_cache
 from penchant.models.loading import LoadedModel
 from tests.families import FAMILIES, SLIDING, tiny
 
@@ -20,33 +21,37 @@ def test_what_is_read_behind_a_cut_is_as_if_read_anew(family: str) -> None:
     ids = torch.randint(6, 300, (2, 4 * SLIDING), generator=draw)
     with torch.no_grad():
         whole = loaded.model(ids).logits
-    cache = growing_cache()
-    _read(loaded, ids[:, :20], cache)
+    cache = growing_cache(loaded.model)
+    _read(loaded, ids[:, :3], cache)
+    early = Checkpoint(cache)
+    _read(loaded, ids[:, 3:20], cache)
+    later = Checkpoint(cache)
     for other in range(3):
         _read(loaded, (ids[:, 20:] + other) % 300, cache)
         assert cache.get_seq_length() == 4 * SLIDING
-        cut(cache, 20)
+        later.restore()
     assert cache.get_seq_length() == 20
     assert _read(loaded, ids[:, 20:], cache) == pytest.approx(whole[:, 20:], abs=2e-4)
-    cut(cache, 3)
+    early.restore()
     tail = torch.cat([_read(loaded, ids[:, n : n + 1], cache) for n in range(3, 4 * SLIDING)], 1)
     assert tail == pytest.approx(whole[:, 3:], abs=2e-4)
 
 
 def test_cutting_copies_nothing_and_keeps_what_stays() -> None:
     loaded, ids = tiny("mistral"), torch.arange(6, 36)[None]
-    cache = growing_cache()
+    cache = growing_cache(loaded.model)
     _read(loaded, ids[:, :10], cache)
+    checkpoint = Checkpoint(cache)
     kept = [(layer.keys.clone(), layer.values.clone(), layer.keys.data_ptr()) for layer in cache.layers]  # type: ignore[union-attr]
     _read(loaded, ids[:, 10:], cache)
-    cut(cache, 10)
+    checkpoint.restore()
     for layer, (keys, values, place) in zip(cache.layers, kept, strict=True):
         assert torch.equal(layer.keys, keys) and torch.equal(layer.values, values)  # type: ignore[arg-type]
         assert layer.keys.data_ptr() == place  # type: ignore[union-attr]
 
 
 def test_a_cache_grows_past_its_room() -> None:
-    layer = growing_cache().layer_class_to_replicate()  # type: ignore[misc]
+    layer = growing_cache(tiny().model).layers[0]
     keys, values = torch.randn(2, 1, 2, 1300, 3).unbind()
     for start, end in ((0, 2), (2, 500), (500, 501), (501, 1200), (1200, 1300)):
         found = layer.update(keys[:, :, start:end], values[:, :, start:end])
@@ -59,11 +64,33 @@ def test_a_cache_grows_past_its_room() -> None:
 
 def test_cutting_to_nothing_and_cutting_nothing() -> None:
     loaded, ids = tiny(), torch.arange(6, 16)[None]
-    cache = growing_cache()
-    cut(cache, 4)  # nothing has been read
+    cache = growing_cache(loaded.model)
+    nothing = Checkpoint(cache)
+    nothing.restore()
     first = _read(loaded, ids, cache)
-    cut(cache, 99)
+    Checkpoint(cache).restore()
     assert cache.get_seq_length() == 10
-    cut(cache, 0)
+    nothing.restore()
     assert cache.get_seq_length() == 0
     assert torch.equal(_read(loaded, ids, cache), first)
+
+
+def test_a_branch_leaves_what_it_began_with_as_it_was() -> None:
+    loaded, ids = tiny("gemma3"), torch.arange(6, 46)[None]
+    cache = growing_cache(loaded.model)
+    with torch.no_grad():
+        whole = loaded.model(ids).logits
+    _read(loaded, ids[:, :20], cache)
+    kept = [layer.keys.clone() for layer in cache.layers]  # type: ignore[union-attr]
+    both = branch(cache, 2)
+    found = _read(loaded, torch.cat([ids[:, 20:], ids[:, 20:].flip(1)]), both)
+    assert found[:1] == pytest.approx(whole[:, 20:], abs=2e-4)
+    assert all(torch.equal(layer.keys, keys) for layer, keys in zip(cache.layers, kept, strict=True))  # type: ignore[union-attr,arg-type]
+
+
+def test_layers_that_forget_can_not_be_gone_back_in() -> None:
+    loaded = tiny("mistral")
+    cache = growing_cache(loaded.model, whole=False)
+    for wrong in (Checkpoint, branch):
+        with pytest.raises(ModelError, match="a cache with a DynamicSlidingWindowLayer can't be gone back in"):
+            wrong(cache)

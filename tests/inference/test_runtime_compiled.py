@@ -37,7 +37,7 @@ def plain() -> Iterator[Any]:
     torch._dynamo.reset()
     with pytest.MonkeyPatch.context() as monkeypatch:
         found = load("runtime")
-        found.Pass = load("positions").Pass
+        found.TokenPositions = load("positions").TokenPositions
         yield found
     torch._dynamo.reset()
 

@@ -12,7 +12,7 @@ from penchant.lens.activations import pooled_activations
 from penchant.models.anatomy import decoder_layers
 from penchant.models.loading import LoadedModel
 from tests.families import FAMILIES, tiny
-from tests.steering.oracle import counted, padded, texts, vectors
+from tests.steering.oracle import padded, texts, vectors
 
 ALL_FAMILIES = (*FAMILIES, "gpt2")
 SITES = (Site(2, "mlp"), Site(0, "block"), Site(1, "attention"), Site(2, "heads"))
@@ -61,9 +61,7 @@ def test_a_padded_batch_with_early_exit_is_each_row_alone(family: str, side: str
     expected = _means(loaded, 3)
     ran.clear()
     ids, mask = padded(ROWS, side)
-    found = pooled_activations(
-        loaded, ids, _weights(mask, 3), SITES, attention_mask=mask.bool(), position_ids=counted(mask)
-    )
+    found = pooled_activations(loaded, ids, _weights(mask, 3), SITES, seen=mask.bool())
     assert ran == [0, 1, 2]
     assert set(found) == set(SITES)
     for site, value in found.items():
@@ -80,19 +78,19 @@ def test_through_a_cache(family: str) -> None:
     weights = _weights(mask, 6)
     for whole in (True, False):
         cache = DynamicCache(config=loaded.model.config)
-        options = {"position_ids": counted(mask)[:, :6], "attention_mask": mask[:, :6].bool()}
+        seen = mask[:, :6].bool()
         if whole:
+            at = {"position_ids": counted(mask)[:, :6], "attention_mask": seen}
             with torch.no_grad():
-                loaded.model(input_ids=ids[:, :6], past_key_values=cache, **options)
+                loaded.model(input_ids=ids[:, :6], past_key_values=cache, **at)
         else:
-            pooled_activations(loaded, ids[:, :6], weights[:, :6], SITES, cache=cache, **options)
+            pooled_activations(loaded, ids[:, :6], weights[:, :6], SITES, cache=cache, seen=seen)
         found = pooled_activations(
             loaded,
             ids[:, 6:],
             weights[:, 6:],
             SITES,
-            attention_mask=mask.bool(),
-            position_ids=counted(mask)[:, 6:],
+            seen=mask.bool(),
             cache=cache,
         )
         assert cache.get_seq_length() == 13

@@ -138,7 +138,7 @@ def test_padding_is_not_attended_to(family: str, side: str) -> None:
     mask[1, real] = True
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     wanted = Wanted(keys=ALL, row_layers=ALL)
-    together = lens.read(ids, wanted, attention_mask=mask, position_ids=positions)
+    together = lens.read(ids, wanted, seen=mask)
     alone = lens.read(ids[1:, real], wanted)
     expected = eager_rows(eager_of(family), ids, attention_mask=mask.long(), position_ids=positions)
     for layer in ALL:

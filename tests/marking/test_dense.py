@@ -11,9 +11,9 @@ from transformers import BertConfig, BertModel
 
 from penchant.errors import ModelError
 from penchant.history.records import History, Request
+from penchant.inference.sentence_encoder import PACKAGE, embedder
 from penchant.marking.dense import dense
 from penchant.models import sentence_encoder as module
-from penchant.models.sentence_encoder import PACKAGE, embedder
 from tests.marking.cases import history_of, whole_records
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

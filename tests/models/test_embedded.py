@@ -9,8 +9,10 @@ import torch
 from torch.nn import functional
 
 from penchant.errors import ModelError
+from penchant.inference.generation import generate_stream
+from penchant.inference.stopping import end_tokens
 from penchant.models import embedded
-from penchant.models.chat import end_tokens, generate_stream, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.embedded import EMBEDDED, Embedded, embedded_source
 from penchant.models.loading import LoadedModel, load_model
 

@@ -10,13 +10,14 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.history.records import Request
-from penchant.inference.generation import Start, generate
+from penchant.inference.generation import PromptTokens, generate
 from penchant.inference.intervention import Intervention, stack
 from penchant.inference.likelihood import Choice, Exchange, losses
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, own_pairs
@@ -121,7 +122,7 @@ def fints(world: World) -> Served:
     loaded, words = world.loaded, world.template
     config = world.config(FINTS, 20, 177.0)
     prompts = {one.request: words(None, one.request) for some in world.pairs.values() for one in some}
-    starts = [Start(tuple(prompt_ids(loaded, prompt)), 32) for prompt in prompts.values()]
+    starts = [PromptTokens(tuple(prompt_ids(loaded, prompt)), 32) for prompt in prompts.values()]
     made = dict(zip(prompts, generate(loaded, starts), strict=True))
     banks = {}
     for user, some in world.pairs.items():

@@ -26,6 +26,7 @@ from penchant.index.attention import AttentionIndex
 from penchant.lens.lens import Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.registry import make_marker
+from penchant.models.tokenization import opening_ids
 from penchant.personalizer import Personalizer
 from penchant.store import Store
 
@@ -103,7 +104,7 @@ def _checks(
 
     def rows() -> tuple[bool, str]:
         lens = built[0].resources.lens
-        ids = list(lens.loaded.tokenizer(" ".join(_RECORDS))["input_ids"])
+        ids = opening_ids(lens.loaded, " ".join(_RECORDS))
         layer = lens.loaded.num_layers // 2
         wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
         whole = lens.read(torch.tensor([ids]), wanted).rows[layer]

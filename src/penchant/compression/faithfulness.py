@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +9,18 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Profile
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.inference.batching import pad_left
+from penchant.inference.cached_rows import CachedRows
+from penchant.inference.forward import PREFILL
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-
-CHUNK = 1024  # prompt tokens per forward pass: bounds activations on long histories
+from penchant.models.tokenization import opening_ids, prompt_ids
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,7 @@ def _full_prompt(loaded: LoadedModel, history: History, request: Request, answer
 
     def size(first: int) -> int:
         text = lay_out(history, whole[first:])
-        ids = loaded.tokenizer(
-            render_chat(loaded, answer_messages(text, request)), add_special_tokens=False, verbose=False
-        )
-        return len(ids["input_ids"]) + 1  # a begin-of-text token may come on top
+        return len(opening_ids(loaded, render_chat(loaded, answer_messages(text, request))))
 
     room = loaded.window - answer_tokens
     all_tokens = size(0)
@@ -126,32 +123,24 @@ def _full_prompt(loaded: LoadedModel, history: History, request: Request, answer
     return _prompt(loaded, lay_out(history, whole[low:]), request), all_tokens - size(low)
 
 
+@torch.no_grad()
 def _follow(loaded: LoadedModel, ids: Sequence[int], count: int) -> tuple[list[int], Float[Tensor, "answer vocab"]]:
     """The greedy answer to a prompt and the log-probabilities, float64, that each of its tokens was chosen from."""
-    cache = DynamicCache(config=loaded.model.config)
-    rows = [_forward(loaded, ids, cache, 1)]
-    answer = [int(rows[0][-1].argmax())]
+    rows = CachedRows.empty(loaded, 1, rewind=False)
+    found = [_log_softmax(rows.prefill(pad_left([ids])))]
+    answer = [int(found[0].argmax())]
     while len(answer) < count:
-        rows.append(_forward(loaded, answer[-1:], cache, 1))
-        answer.append(int(rows[-1][-1].argmax()))
-    return answer, torch.cat(rows)
-
-
-def _log_probs(loaded: LoadedModel, ids: Sequence[int], keep: int) -> Float[Tensor, "keep vocab"]:
-    """Log-probabilities, float64, after each of the last `keep` tokens."""
-    return _forward(loaded, ids, DynamicCache(config=loaded.model.config), keep)
+        found.append(_log_softmax(rows.feed(answer[-1:])))
+        answer.append(int(found[-1].argmax()))
+    return answer, torch.cat(found)
 
 
 @torch.no_grad()
-def _forward(loaded: LoadedModel, ids: Sequence[int], cache: DynamicCache, keep: int) -> Float[Tensor, "keep vocab"]:
-    """Feed `ids` behind what is cached, in chunks; log-probabilities after the last `keep`. The cache grows."""
-    takes_keep = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
-    rows: list[Tensor] = []
-    for start in range(0, len(ids), CHUNK):
-        chunk = list(ids[start : start + CHUNK])
-        wanted = min(len(chunk), max(1, start + len(chunk) - (len(ids) - keep)))
-        options = {"logits_to_keep": wanted} if takes_keep else {}
-        batch = torch.tensor([chunk], device=loaded.device)
-        logits = loaded.model(input_ids=batch, past_key_values=cache, use_cache=True, **options).logits
-        rows.append(logits[0, -wanted:].double().cpu())
-    return torch.log_softmax(torch.cat(rows)[-keep:], dim=-1)
+def _log_probs(loaded: LoadedModel, ids: Sequence[int], keep: int) -> Float[Tensor, "keep vocab"]:
+    """Log-probabilities, float64, after each of the last `keep` tokens."""
+    rows = CachedRows.empty(loaded, 1, rewind=False)
+    return _log_softmax(rows.read(pad_left([ids]), last=keep, step=PREFILL)[0])
+
+
+def _log_softmax(logits: Float[Tensor, "rows vocab"]) -> Float[Tensor, "rows vocab"]:
+    return torch.log_softmax(logits.double().cpu(), dim=-1)

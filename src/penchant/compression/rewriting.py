@@ -55,7 +55,8 @@ def rewriting(
     What fails the check (`check_rewriting`), ends nowhere within the budget, or can't be asked for, becomes the
     extractive profile with `fallback=True` and the reason.
     """
-    from penchant.models.chat import generate_stream, render_chat
+    from penchant.inference.generation import generate_stream
+    from penchant.models.chat import render_chat
 
     own = loaded.tokenizer
 

@@ -17,9 +17,11 @@ from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
+from penchant.inference.generation import generate_stream
 from penchant.lens.calibration import Calibration
-from penchant.models.chat import count_prompt, generate_stream, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids
 from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
@@ -223,7 +225,7 @@ class Conversation:
         return self.store.conversations.search(self.user, query, limit)
 
     def _check_room(self, text: str, max_new_tokens: int) -> None:
-        tokens = count_prompt(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}]))
+        tokens = len(opening_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "

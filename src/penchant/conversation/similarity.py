@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import text_ids
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -58,7 +59,7 @@ def shortened_question(loaded: LoadedModel, question: str) -> str:
     room = min(MAX_QUESTION_TOKENS, loaded.window // 2)
     if len(question) <= room:  # a token is at least a character
         return question
-    ids = loaded.tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = text_ids(loaded, question)
     if len(ids) <= room:
         return question
     ends = (ids[: room // 2], ids[-(room // 2) :])

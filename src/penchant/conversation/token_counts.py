@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from penchant.compression.budget import count_tokens
 from penchant.marking.lru import LRU, digest
-from penchant.models.chat import count_prompt, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids
 
 _REMEMBERED = 65_536
 _SAMPLE = "a"
@@ -41,4 +42,4 @@ class TokenCounter:
 
     def prompt(self, messages: Messages) -> int:
         """Tokens of the rendered prompt, exactly. Raises `InputError` for messages that the template refuses."""
-        return count_prompt(self.loaded, render_chat(self.loaded, messages))
+        return len(opening_ids(self.loaded, render_chat(self.loaded, messages)))

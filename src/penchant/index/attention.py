@@ -18,6 +18,7 @@ from penchant.index.chunk_list import ChunkList, in_parts
 from penchant.index.encode import BLOCK, OVERLAP, Encoder
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
 from penchant.index.table import RecordKeys, Storage, blocks, make_chunk
+from penchant.models.tokenization import appends
 
 Progress = Callable[[int, int], None]
 """Called with (records encoded so far, records to encode)."""
@@ -44,6 +45,8 @@ class AttentionIndex:
         loaded = encoder.lens.loaded
         parts = [loaded.fingerprint, str(loaded.dtype), encoder.calibration.encoding_digest, storage]
         parts += [str(BLOCK), str(OVERLAP)]
+        if appends(encoder.lens.loaded):  # before, records stood behind an end-of-text token
+            parts.append("nothing behind the prefix")
         self.identity = hashlib.sha256("|".join(parts).encode()).hexdigest()
         self._stored = ChunkList(directory, self.identity, "the attention index")
         self._lock = threading.RLock()

@@ -14,9 +14,11 @@ from torch import Tensor
 from transformers import BatchEncoding
 
 from penchant.errors import InputError, ModelError
+from penchant.inference.batching import length_batches, pad_right
 from penchant.lens.calibration import Calibration
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.models.anatomy import attention_module, decoder_layers
+from penchant.models.tokenization import opening_ids
 
 #: A longer record is split into blocks of so many tokens, each seeing the OVERLAP tokens before it.
 BLOCK = 256
@@ -69,7 +71,7 @@ class Encoder:
         parts: dict[int, dict[int, Tensor]] = {}
         lengths = [min(len(ids[record]) - start, BLOCK) for record, start in blocks]
         wanted = Wanted(keys=frozenset(layer for layer, _ in self.pairs))
-        for batch in _batches(lengths, len(self._prefix())):
+        for batch in self._batches(lengths):
             tokens = [ids[blocks[i][0]][blocks[i][1] : blocks[i][1] + BLOCK] for i in batch]
             for i, keys in zip(batch, self._forward(tokens, wanted), strict=True):
                 record, start = blocks[i]
@@ -100,7 +102,7 @@ class Encoder:
                     f"{self.lens.loaded.name}; shorten it and put long material into the history"
                 )
         out: dict[int, Tensor] = {}
-        for batch in _batches([len(tokens) for tokens in ids], prefix):
+        for batch in self._batches([len(tokens) for tokens in ids]):
             reading = self._read([ids[i] for i in batch], wanted)
             stacked = torch.stack([reading.queries[layer][:, head] for layer, head in heads], dim=1)
             for row, i in enumerate(batch):
@@ -128,16 +130,16 @@ class Encoder:
 
     def _read(self, batch: list[list[int]], wanted: Wanted) -> Reading:
         prefix = self._prefix()
-        longest = max(len(tokens) for tokens in batch)
         # Padding goes to the right, where a causal model can't see it: no mask is needed, SDPA takes its fast path.
-        input_ids = torch.zeros(len(batch), len(prefix) + longest, dtype=torch.long)
-        for row, tokens in enumerate(batch):
-            input_ids[row, : len(prefix) + len(tokens)] = torch.tensor(prefix + tokens)
-        return self.lens.read(input_ids, wanted)
+        return self.lens.read(pad_right([prefix + tokens for tokens in batch]).ids, wanted)
+
+    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+        prefix = len(self._prefix())
+        return length_batches([prefix + length for length in lengths], tokens=BATCH_TOKENS)
 
     def _prefix(self) -> list[int]:
         # With the tokenizer's own first token. The prefix takes the attention sink: no record's token becomes it.
-        return list(self.lens.loaded.tokenizer(self.calibration.prefix)["input_ids"])
+        return opening_ids(self.lens.loaded, self.calibration.prefix)
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[npt.NDArray[np.int32]]]:
         if not texts:
@@ -163,15 +165,3 @@ def _block_starts(length: int) -> list[int]:
     if length <= BLOCK:
         return [0] if length else []
     return list(range(0, length - OVERLAP, BLOCK - OVERLAP))
-
-
-def _batches(lengths: Sequence[int], prefix: int) -> Iterator[list[int]]:
-    """Positions sorted by length, cut so that a padded batch holds at most BATCH_TOKENS."""
-    batch: list[int] = []
-    for i in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * (prefix + lengths[i]) > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(i)
-    if batch:
-        yield batch

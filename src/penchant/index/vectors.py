@@ -17,7 +17,7 @@ import torch
 from penchant.history.records import History, Segment
 from penchant.index.chunk_list import ChunkList, in_parts
 from penchant.index.table import Chunk, RecordKey, RecordKeys
-from penchant.models.sentence_encoder import Embedded
+from penchant.inference.sentence_encoder import Embedded
 
 FloatArray = npt.NDArray[np.float32]
 _NO_TEXT = -1.0  # the lowest cosine there is

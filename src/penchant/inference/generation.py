@@ -1,107 +1,151 @@
-"""Answers of a model to many prompts, in batches: greedy, or sampled with a seed of each prompt's own."""
+"""Answers of a model, token by token: of one row or many, streamed or whole, greedy or sampled."""
 
 from __future__ import annotations
 
-import inspect
 import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import Cache
 
-from penchant.inference.decoding import decode_rows, likeliest
-from penchant.inference.kv_cache import growing_cache
-from penchant.models.chat import PREFILL, end_tokens
+from penchant.errors import InputError
+from penchant.inference.batching import length_batches, pad_left
+from penchant.inference.cached_rows import CachedRows
+from penchant.inference.stopping import AnswerText, end_tokens, stop_texts
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 
 ROWS = 16
 BATCH_TOKENS = 16384
 
 
 @dataclass(frozen=True)
-class Start:
-    """ids: a prompt's tokens. most: how many to generate at most. seed: of the sampling; None takes the likeliest."""
+class PromptTokens:
+    """A prompt, and how it is answered. max_new_tokens: the answer's at most. temperature: 0 takes the likeliest token;
+    above, samples with `seed` (None: another sample each time). stop: the answer ends before the first of these texts.
+    """
 
     ids: tuple[int, ...]
-    most: int
-    seed: str | None = None
+    max_new_tokens: int
+    temperature: float = 0.0
+    seed: int | str | None = None
+    stop: tuple[str, ...] = ()
 
 
-def batches(starts: Sequence[Start], rows: int = ROWS, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Places of the starts, those of similar length together: at most `rows` to a batch, and `tokens` with padding and
-    answers (but at least one prompt)."""
-    batch: list[int] = []
-    for place in sorted(range(len(starts)), key=lambda p: (len(starts[p].ids), p)):
-        answer = max(starts[p].most for p in [*batch, place])
-        if batch and (len(batch) == rows or (len(batch) + 1) * (len(starts[place].ids) + answer) > tokens):
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch
+def batches(prompts: Sequence[PromptTokens], rows: int = ROWS, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
+    """Positions of the prompts, those of similar length together: at most `rows` to a batch, and `tokens` with padding
+    and answers (but at least one prompt)."""
+    return length_batches(
+        [len(prompt.ids) for prompt in prompts],
+        rows=rows,
+        tokens=tokens,
+        behind=[prompt.max_new_tokens for prompt in prompts],
+    )
 
 
 @torch.inference_mode()
-def generate(loaded: LoadedModel, starts: Sequence[Start], temperature: float = 1.0) -> list[str]:
-    """The answers to one batch of prompts, which have to fit the window with their answers.
+def generate(loaded: LoadedModel, prompts: Sequence[PromptTokens]) -> list[str]:
+    """The answers to one batch of prompts, which have to fit the window with their answers. `steered` around the call
+    writes into each row what is its own.
 
-    Prompts are padded on the left and read once; where a row ends, `decode_rows` says. What a row samples depends on
-    its seed and its logits alone, not on the rows beside it (whose padding can change a logit in its last digits).
+    Prompts are padded on the left and read once. What a row samples depends on its seed and its logits alone, not on
+    the rows beside it (whose padding can change a logit in its last digits).
     """
-    width = max(len(start.ids) for start in starts)
-    ids = torch.zeros(len(starts), width, dtype=torch.long)
-    seen = torch.zeros(len(starts), width, dtype=torch.bool)
-    for row, start in enumerate(starts):
-        ids[row, width - len(start.ids) :] = torch.tensor(start.ids)
-        seen[row, width - len(start.ids) :] = True
-    cache = growing_cache()
-    step = max(1, PREFILL // len(starts))
-    for at in range(0, width, step):
-        logits = _step(loaded, ids[:, at : at + step], seen[:, : at + step], cache)
-    chances = [None if start.seed is None else random.Random(start.seed) for start in starts]
-
-    def pick(logits: Tensor, going: Sequence[bool]) -> list[int]:
-        return _pick(logits, chances, going, temperature)
-
-    def feed(tokens: Tensor) -> Tensor:
-        nonlocal seen
-        seen = torch.cat([seen, torch.ones(len(starts), 1, dtype=torch.bool)], 1)
-        return _step(loaded, tokens, seen, cache)
-
-    return decode_rows(loaded, logits, [start.most for start in starts], feed, ends=end_tokens(loaded), pick=pick)
+    rows = CachedRows.empty(loaded, len(prompts), rewind=False)
+    logits = rows.prefill(pad_left([prompt.ids for prompt in prompts]))
+    return answers(loaded, rows.feed, logits, prompts)
 
 
-def _step(loaded: LoadedModel, ids: Tensor, seen: Tensor, cache: Cache) -> Float[Tensor, "rows vocab"]:
-    """Feed tokens [rows, new] behind what is cached; float32 logits after the last, on the CPU."""
-    keep = "logits_to_keep" in inspect.signature(loaded.model.forward).parameters
-    options: dict[str, Any] = {"logits_to_keep": 1} if keep else {}
-    positions = (seen.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-    out = loaded.model(
-        input_ids=ids.to(loaded.device),
-        attention_mask=seen.to(loaded.device),
-        position_ids=positions.to(loaded.device),
-        past_key_values=cache,
-        use_cache=True,
-        **options,
-    )
-    logits: Tensor = out.logits[:, -1].float().cpu()
-    return logits
+def generate_stream(
+    loaded: LoadedModel,
+    prompt: str,
+    *,
+    max_new_tokens: int = 256,
+    temperature: float = 0.0,
+    seed: int | None = None,
+    stop: str | Iterable[str] | None = None,
+) -> Iterator[str]:
+    """The model's continuation of `prompt`, piece by piece as it is made.
+
+    temperature: 0 takes the likeliest token; above, samples with `seed`. Ends at the model's end tokens, at its chat
+    template's end of turn, before the first of the `stop` texts, after `max_new_tokens`, or at the end of the window.
+    A piece never splits a character. Runs in the caller's thread: closing the iterator ends the work.
+
+    Raises `InputError` at once (not at the first piece) for a prompt that doesn't fit or an option out of range.
+    """
+    ids = prompt_ids(loaded, prompt)
+    if max_new_tokens < 1:
+        raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+    if not 0 <= temperature < float("inf"):
+        raise InputError(f"temperature is {temperature}: expected 0 or more")
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    most = min(max_new_tokens, loaded.window - len(ids))
+    stops += stop_texts(loaded, prompt)
+    return _stream(loaded, PromptTokens(tuple(ids), most, temperature, seed, stops))
+
+
+def _stream(loaded: LoadedModel, prompt: PromptTokens) -> Iterator[str]:
+    with torch.no_grad():
+        rows = CachedRows.empty(loaded, 1, rewind=False)
+        logits = rows.prefill(pad_left([prompt.ids]))
+    for (piece,) in decode(loaded, rows.feed, logits, [prompt]):
+        if piece:
+            yield piece
+
+
+Feed = Callable[[list[int]], Float[Tensor, "rows vocab"]]
+"""From each row's new token to the logits behind it."""
+
+
+def answers(
+    loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
+) -> list[str]:
+    """The whole answer of each row, as a user would see it; see `decode`. That of a model without a chat template also
+    ends where the next turn begins."""
+    stops = stop_texts(loaded)
+    steps = list(decode(loaded, feed, logits, [replace(one, stop=(*one.stop, *stops)) for one in prompts]))
+    return ["".join(step[row] for step in steps).strip() for row in range(len(prompts))]
+
+
+def decode(
+    loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
+) -> Iterator[list[str]]:
+    """The pieces of every row's answer, one step after the other. logits: behind the prompts.
+
+    A row ends at one of the model's end tokens, before one of its stop texts, or at its limit; what it takes after that
+    is of no account, and when all have ended nothing is fed any more.
+    """
+    ends = end_tokens(loaded)
+    texts = [AnswerText(loaded, one.stop) for one in prompts]
+    draws = [random.Random(one.seed) if one.temperature else None for one in prompts]
+    left = [one.max_new_tokens for one in prompts]
+    while any(left):
+        picked = _pick(logits, prompts, [draw if more else None for draw, more in zip(draws, left, strict=True)])
+        pieces = [""] * len(prompts)
+        for row, (token, text) in enumerate(zip(picked, texts, strict=True)):
+            if not left[row]:
+                continue
+            pieces[row] = "" if token in ends else text.add(token)
+            left[row] = 0 if token in ends or text.stopped else left[row] - 1
+            if not left[row]:
+                pieces[row] += text.finish()
+        yield pieces
+        if any(left):
+            with torch.no_grad():
+                logits = feed(picked)
 
 
 def _pick(
-    logits: Float[Tensor, "rows vocab"],
-    chances: Sequence[random.Random | None],
-    going: Sequence[bool],
-    temperature: float,
+    logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens], draws: Sequence[random.Random | None]
 ) -> list[int]:
-    picked = likeliest(logits, going)
-    for row, chance in enumerate(chances):
-        if chance is not None and going[row]:
-            heaped = torch.softmax(logits[row].double() / temperature, -1).cumsum(-1)
-            place = torch.searchsorted(heaped, chance.random() * float(heaped[-1]), right=True)
-            picked[row] = min(int(place), logits.shape[1] - 1)
+    """Each row's next token: drawn where there is a draw, else the likeliest."""
+    picked: list[int] = logits.argmax(-1).tolist()
+    for row, draw in enumerate(draws):
+        if draw is not None:
+            scaled = logits[row].float().cpu().double() / prompts[row].temperature
+            heaped = torch.softmax(scaled, -1).cumsum(-1)
+            at = torch.searchsorted(heaped, draw.random() * float(heaped[-1]), right=True)
+            picked[row] = min(int(at), len(heaped) - 1)
     return picked

@@ -1,32 +1,123 @@
-"""A key-value cache that can be read past and cut back, any number of times, without copying."""
+"""What a model keeps of the tokens it has read: read past and gone back to, any number of times."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
-from transformers.cache_utils import DynamicLayer
+from transformers import Cache, DynamicCache, PreTrainedModel
+from transformers.cache_utils import (
+    DummyLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionAndFullAttentionLayer,
+    LinearAttentionCacheLayerMixin,
+    LinearAttentionLayer,
+)
+
+from penchant.errors import ModelError
 
 _ROOM = 512
 
 
-def growing_cache() -> Cache:
-    """An empty cache whose layers can be cut back; every layer keeps all of its tokens, sliding ones too."""
-    return Cache(layer_class_to_replicate=_Growing)
+def growing_cache(model: PreTrainedModel, *, whole: bool = True) -> Cache:
+    """An empty cache for `model`. whole: layers with a sliding window keep all of their tokens as well (the mask hides
+    what is out of the window), so that a `Checkpoint` can go back; else only as many as they see."""
+    growing = (DynamicLayer, DynamicSlidingWindowLayer) if whole else (DynamicLayer,)
+    layers = DynamicCache(config=model.config).layers
+    return Cache(layers=[_Growing() if type(layer) in growing else layer for layer in layers])  # type: ignore[no-untyped-call]
 
 
-def cut(cache: Cache, length: int) -> None:
-    """Drop what is cached behind the first `length` tokens, in place."""
+def recurrent_layers(cache: Cache) -> Iterator[LinearAttentionCacheLayerMixin]:
+    """Layers that keep a state of everything they have read, beside keys and values or instead of them."""
+    return (layer for layer in cache.layers if isinstance(layer, LinearAttentionCacheLayerMixin))
+
+
+class Checkpoint:
+    """What a cache holds when this is made. `restore` goes back to it in place, any number of times; keys and values
+    aren't copied.
+
+    Raises `ModelError` for a cache with layers that can't be gone back in.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        _check(cache)
+        self._cache = cache
+        self._lengths = [0 if layer.keys is None else layer.keys.shape[-2] for layer in _attention(cache)]
+        self._states = [_State(layer) for layer in recurrent_layers(cache)]
+
+    def restore(self) -> None:
+        for layer, length in zip(_attention(self._cache), self._lengths, strict=True):
+            if layer.keys is not None and layer.values is not None:
+                layer.keys, layer.values = layer.keys[:, :, :length], layer.values[:, :, :length]
+        for recurrent, state in zip(recurrent_layers(self._cache), self._states, strict=True):
+            state.put(recurrent)
+
+
+def branch(cache: Cache, rows: int | None = None) -> Cache:
+    """A cache that begins with what `cache` holds and leaves it as it is, whatever is read behind it, with gradients
+    too. rows: so many copies of the one row of `cache`. Keys and values are shared until something is read.
+
+    Raises `ModelError` for a cache with layers that can't be gone back in.
+    """
+    _check(cache)
+    layers: list[Any] = []
     for layer in cache.layers:
+        made: Any = DynamicLayer() if isinstance(layer, _Growing) else type(layer)()  # type: ignore[no-untyped-call]
         if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
-            layer.keys, layer.values = layer.keys[:, :, :length], layer.values[:, :, :length]
+            made.lazy_initialization(layer.keys, layer.values)
+            made.keys, made.values = _spread(layer.keys, rows), _spread(layer.values, rows)
+        if isinstance(layer, LinearAttentionCacheLayerMixin):
+            _State(layer).put(made, rows)
+        layers.append(made)
+    return Cache(layers=layers)
+
+
+class _State:
+    """A recurrent layer's states, copied: the layer overwrites its own."""
+
+    def __init__(self, layer: LinearAttentionCacheLayerMixin) -> None:
+        self._facts = {name: dict(getattr(layer, name)) for name in _FACTS}
+        self._tensors = {name: _copied(getattr(layer, name)) for name in _TENSORS}
+        self._where = layer.dtype, layer.device
+
+    def put(self, layer: LinearAttentionCacheLayerMixin, rows: int | None = None) -> None:
+        for name, facts in self._facts.items():
+            setattr(layer, name, dict(facts))
+        for name, tensors in self._tensors.items():
+            setattr(layer, name, _copied(tensors, rows))
+        layer.dtype, layer.device = self._where
+
+
+_FACTS = ("is_conv_states_initialized", "is_recurrent_states_initialized", "has_previous_state", "conv_kernel_size")
+_TENSORS = ("conv_states", "recurrent_states")
+
+
+def _copied(states: dict[int, Tensor | None], rows: int | None = None) -> dict[int, Tensor | None]:
+    return {key: None if state is None else _spread(state, rows).clone() for key, state in states.items()}
+
+
+def _spread(tensor: Tensor, rows: int | None) -> Tensor:
+    return tensor if rows is None else tensor.expand(rows, *tensor.shape[1:])
+
+
+def _attention(cache: Cache) -> list[DynamicLayer]:
+    return [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
+
+
+def _check(cache: Cache) -> None:
+    known = (DynamicLayer, _Growing, LinearAttentionLayer, LinearAttentionAndFullAttentionLayer, DummyLayer)
+    if odd := [type(layer).__name__ for layer in cache.layers if type(layer) not in known]:
+        raise ModelError(
+            f"a cache with a {odd[0]} can't be gone back in: expected full keys and values; use the model "
+            "for plain generation only, or another one"
+        )
 
 
 class _Growing(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A cache layer that can be cut back and continued without copying: it writes into a buffer with room to spare.
-    Sliding layers are kept in full as well (the mask hides what is out of their window), so that they can be cut."""
+    """A cache layer that can be cut back and continued without copying: it writes into a buffer with room to spare."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         length, new = self.get_seq_length(), key_states.shape[-2]

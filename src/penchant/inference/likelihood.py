@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from transformers import Cache
-from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError
+from penchant.inference.batching import length_batches, pad_left, pad_right
+from penchant.inference.cached_rows import CachedRows
 from penchant.inference.intervention import Intervention, prompt_tail
 from penchant.inference.runtime import Runtime
 from penchant.models.loading import LoadedModel
@@ -57,7 +55,7 @@ def losses(
     found = torch.zeros(len(choices), len(exchanges))
     with _Hooks(loaded) as hooks, torch.inference_mode():
         for batch in batches(exchanges, rows, NEW_TOKENS):
-            read = Prefilled(loaded, [exchanges[place] for place in batch], tail)
+            read = Prefilled(loaded, [exchanges[i] for i in batch], tail)
             for number, choice in enumerate(choices):
                 found[number, torch.tensor(batch)] = _steered(read, choice(batch), hooks).cpu()
             done(len(batch))
@@ -81,83 +79,41 @@ class Prefilled:
         heads = [one.prompt[: max(0, len(one.prompt) - tail)] for one in exchanges]
         # With nothing of the prompt left to read, the answer's first token is predicted by what has been read.
         rests = [(*one.prompt[len(head) :], *one.answer[:-1]) for one, head in zip(exchanges, heads, strict=True)]
-        self._width, longest = max(map(len, heads)), max(map(len, rests))
-        ids = torch.zeros(len(heads), self._width + longest, dtype=torch.long)
-        seen = torch.zeros_like(ids, dtype=torch.bool)
-        for row, (head, rest) in enumerate(zip(heads, rests, strict=True)):
-            for at, tokens in ((self._width - len(head), head), (self._width, rest)):
-                ids[row, at : at + len(tokens)] = torch.tensor(tokens, dtype=torch.long)
-                seen[row, at : at + len(tokens)] = True
-        self._ids, self._seen = ids.to(loaded.device), seen.to(loaded.device)
-        self._positions = (self._seen.long().cumsum(1) - 1).clamp(min=0)
+        self._rests = pad_right(rests)
         # Of each row the new tokens that predict some of the answer, and what they should.
         self._ends = [(len(rest), min(len(rest), len(one.answer))) for rest, one in zip(rests, exchanges, strict=True)]
         self._answers = [torch.tensor(one.answer, device=loaded.device) for one in exchanges]
-        self._prefix: list[tuple[Tensor, Tensor]] = []
         self._first = torch.zeros(len(heads), device=loaded.device)  # nats of what the prompts' ends predict
-        if self._width:
-            with torch.no_grad():
-                self._read_prompts()
+        self._rows = CachedRows.empty(loaded, len(heads))
+        with torch.no_grad():
+            logits = self._rows.read(pad_left(heads), last=0 if tail else 1)
+            if not tail:
+                firsts = torch.stack([answer[0] for answer in self._answers])
+                self._first = nn.functional.cross_entropy(logits[:, -1].float(), firsts, reduction="none")
 
     def losses(self) -> Float[Tensor, " rows"]:
         """NLL of each answer, in nats a token, float32, under whatever is written meanwhile."""
         counts = torch.tensor([len(answer) for answer in self._answers], device=self.loaded.device)
-        if self._ids.shape[1] == self._width:
+        width = self._rests.ids.shape[1]
+        if not width:
             return self._first / counts
-        logits = self._forward(self.loaded.model, self._width, self._ids.shape[1], self._cache())
+        logits = self._rows.branch().read(self._rests, last=width)
         each = [
             nn.functional.cross_entropy(row[end - count : end].float(), answer[len(answer) - count :], reduction="sum")
             for row, (end, count), answer in zip(logits, self._ends, self._answers, strict=True)
         ]
         return (self._first + torch.stack(each)) / counts
 
-    def _read_prompts(self) -> None:
-        cache = Cache(layer_class_to_replicate=DynamicLayer)
-        if self.tail:
-            self._forward(self.loaded.base, 0, self._width, cache)
-        else:
-            keep = "logits_to_keep" in inspect.signature(self.loaded.model.forward).parameters
-            options = {"logits_to_keep": 1} if keep else {}
-            logits = self._forward(self.loaded.model, 0, self._width, cache, **options)[:, -1].float()
-            firsts = torch.stack([answer[0] for answer in self._answers])
-            self._first = nn.functional.cross_entropy(logits, firsts, reduction="none")
-        self._prefix = [(one.keys, one.values) for one in cache.layers]  # type: ignore[union-attr,misc]
-
-    def _cache(self) -> Cache:
-        """The prompts' keys and values in a cache of its own: what is read behind them leaves them as they are."""
-        layers: list[Any] = []
-        for keys, values in self._prefix:
-            layer = DynamicLayer()  # type: ignore[no-untyped-call]
-            layer.lazy_initialization(keys, values)
-            layer.keys, layer.values = keys, values
-            layers.append(layer)
-        return Cache(layers=layers) if layers else Cache(layer_class_to_replicate=DynamicLayer)
-
-    def _forward(self, model: nn.Module, start: int, end: int, cache: Cache, **options: int) -> Tensor:
-        out = model(
-            input_ids=self._ids[:, start:end],
-            attention_mask=self._seen[:, :end],
-            position_ids=self._positions[:, start:end],
-            past_key_values=cache,
-            use_cache=True,
-            **options,
-        )
-        result: Tensor = out[0]
-        return result
-
 
 def batches(exchanges: Sequence[Exchange], rows: int, new_tokens: int) -> Iterator[list[int]]:
-    """Places of exchanges to be read together: at most `rows`, and `new_tokens` of answers with their padding (but at
-    least one exchange). They are alike in length, so that little is padding."""
-    order = sorted(range(len(exchanges)), key=lambda place: (len(exchanges[place].prompt), place))
+    """Positions of exchanges to be read together: at most `rows`, and `new_tokens` of answers with their padding
+    (but at least one exchange). They are alike in length, so that little is padding."""
+    order = sorted(range(len(exchanges)), key=lambda i: (len(exchanges[i].prompt), i))
     for start in range(0, len(order), NEAR):
-        batch: list[int] = []
-        for place in sorted(order[start : start + NEAR], key=lambda place: (len(exchanges[place].answer), place)):
-            if batch and (len(batch) == rows or (len(batch) + 1) * len(exchanges[place].answer) > new_tokens):
-                yield batch
-                batch = []
-            batch.append(place)
-        yield batch
+        near = sorted(order[start : start + NEAR])
+        answers = [len(exchanges[i].answer) for i in near]
+        for batch in length_batches(answers, rows=rows, tokens=new_tokens):
+            yield [near[i] for i in batch]
 
 
 def _steered(read: Prefilled, intervention: Intervention | None, hooks: _Hooks) -> Float[Tensor, " rows"]:

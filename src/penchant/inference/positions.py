@@ -1,5 +1,5 @@
-"""Where the tokens of a forward pass stand in their own rows, as the decoder's arguments tell, without asking the
-device."""
+"""Where tokens stand in their own rows, padding aside: of a mask, and of a forward pass as the decoder's arguments tell
+it, without asking the device."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from penchant.errors import InputError
 
 
+def positions_of(there: Bool[Tensor, "rows tokens"]) -> Int[Tensor, "rows tokens"]:
+    """The position of each token among those of its row that are no padding; padding in front has position 0."""
+    return (there.long().cumsum(1) - 1).clamp(min=0)
+
+
 @dataclass(frozen=True, eq=False)
-class Pass:
+class TokenPositions:
     """One call of a decoder. past: tokens in its cache, a tensor for static caches. attention: the mask as it was
     given: bool or int [batch, cached + new], a prepared one in four dimensions, or a dictionary of those."""
 
@@ -26,7 +32,7 @@ class Pass:
     positions: Tensor | None
 
     @classmethod
-    def of(cls, given: Mapping[str, Any]) -> Pass:
+    def of(cls, given: Mapping[str, Any]) -> TokenPositions:
         """given: what the decoder's forward was called with, by name."""
         tokens, cache = given.get("input_ids"), given.get("past_key_values")
         if tokens is None:

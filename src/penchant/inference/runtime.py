@@ -37,7 +37,7 @@ from transformers import PreTrainedModel
 
 from penchant.errors import InputError, ModelError
 from penchant.inference.intervention import Edit, Intervention, prompt_tail
-from penchant.inference.positions import Pass
+from penchant.inference.positions import TokenPositions
 from penchant.inference.sites import Site, site_module, site_width
 
 Trace = Callable[[Site, Tensor], None]
@@ -244,7 +244,7 @@ def _thread() -> int:
 
 def _mask(state: _State, given: Mapping[str, Any]) -> Tensor | None:
     """bool [batch or 1, tokens, 1]: which tokens of this forward pass are written to; None: surely none."""
-    tokens = Pass.of(given)
+    tokens = TokenPositions.of(given)
     if not torch.compiler.is_compiling() and tokens.end is not None and tokens.end <= state.first:
         return None
     rows = state.begin.shape[0]

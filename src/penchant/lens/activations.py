@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from penchant.errors import InputError
+from penchant.inference.forward import hidden_states
 from penchant.inference.sites import Site, site_module
 from penchant.models.loading import LoadedModel
 
@@ -28,21 +29,19 @@ def pooled_activations(
     weights: Float[Tensor, "batch tokens"],
     sites: Sequence[Site],
     *,
-    attention_mask: Bool[Tensor, "batch context"] | None = None,
-    position_ids: Int[Tensor, "batch tokens"] | None = None,
+    seen: Bool[Tensor, "batch context"] | None = None,
     cache: Cache | None = None,
 ) -> dict[Site, Float[Tensor, "batch width"]]:
     """Run the decoder to the last of `sites` and return each site's activations summed over tokens with `weights`
     (a row of weights that sums to 1 gives a mean; a single 1 gives one token), in float32.
 
-    attention_mask covers cached and new tokens (False: padding). `cache` is extended in place at the layers that ran.
+    seen covers cached and new tokens (False: padding). `cache` is extended in place at the layers that ran.
     Raises `InputError` for no sites, `ModelError` for a site that the model doesn't have.
     """
     if not sites:
         raise InputError("no sites to read: expected at least one, such as 15.attention")
     found: dict[Site, Tensor] = {}
-    device = loaded.device
-    pooling = weights.to(device).float()
+    pooling = weights.to(loaded.device).float()
 
     def see(site: Site, value: Tensor) -> None:
         # Padding may be anything, and nothing times infinity isn't nothing.
@@ -53,13 +52,7 @@ def pooled_activations(
 
     with _watching(loaded, sites, see):
         try:
-            loaded.base(
-                input_ids=input_ids.to(device),
-                attention_mask=None if attention_mask is None else attention_mask.to(device),
-                position_ids=None if position_ids is None else position_ids.to(device),
-                past_key_values=cache,
-                use_cache=cache is not None,
-            )
+            hidden_states(loaded, input_ids, seen=seen, cache=cache)
         except _ReachedError:
             return found
     raise InputError(f"{loaded.name}: the forward pass never reached {', '.join(map(str, set(sites) - set(found)))}")

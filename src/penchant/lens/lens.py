@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache
 
 from penchant.errors import InputError, ModelError
 from penchant.inference.attention_hooks import install, probing
+from penchant.inference.forward import hidden_states
 from penchant.models.loading import LoadedModel
 
 
@@ -54,15 +55,16 @@ class _ReachedError(Exception):
 
 
 class _Reader:
-    def __init__(self, wanted: Wanted, new_tokens: int) -> None:
-        self.wanted, self.new_tokens, self.reading = wanted, new_tokens, Reading()
+    def __init__(self, wanted: Wanted, new_tokens: int, cached: bool) -> None:
+        self.wanted, self.new_tokens, self.cached, self.reading = wanted, new_tokens, cached, Reading()
 
     def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None:
         wanted = self.wanted
         if layer in wanted.queries:
             self.reading.queries[layer] = query
         if layer in wanted.keys:
-            self.reading.keys[layer] = key[:, :, -self.new_tokens :]
+            new = key[:, :, -self.new_tokens :]
+            self.reading.keys[layer] = new.clone() if self.cached else new  # the cache's own buffer is written again
         if layer in wanted.row_layers:
             self.reading.rows[layer] = attention_rows(query, key, mask, scaling, wanted.rows)
         if layer == wanted.last_layer:
@@ -115,14 +117,15 @@ class Lens:
         input_ids: Int[Tensor, "batch tokens"],
         wanted: Wanted,
         *,
-        attention_mask: Bool[Tensor, "batch context"] | None = None,
-        position_ids: Int[Tensor, "batch tokens"] | None = None,
-        cache: DynamicCache | None = None,
+        seen: Bool[Tensor, "batch context"] | None = None,
+        positions: Int[Tensor, "batch tokens"] | None = None,
+        cache: Cache | None = None,
     ) -> Reading:
         """Run the decoder up to the last layer that is wanted (never the LM head) and return what was read.
 
-        input_ids: new tokens; `attention_mask` covers cached and new tokens (False: padding). `cache` is extended in
-        place by the new tokens at the layers that ran; give a copy to keep it.
+        input_ids: new tokens; `seen` covers cached and new tokens (False: padding); positions: where the new ones stand
+        (None: counted by `seen`). `cache` is extended in place by the new tokens at the layers that ran; go back by a
+        `Checkpoint` to keep it as it was.
 
         Raises `ModelError` when a wanted layer doesn't exist or the model passed its attention outside the registry.
         """
@@ -131,17 +134,10 @@ class Lens:
                 f"layer {wanted.last_layer} was asked of {self.loaded.name}, which has {self.loaded.num_layers} layers "
                 "(counted from 0); use a calibration made for this model"
             )
-        device = self.loaded.device
-        reader = _Reader(wanted, input_ids.shape[1])
+        reader = _Reader(wanted, input_ids.shape[1], cache is not None)
         with probing(reader):
             try:
-                self.loaded.base(
-                    input_ids=input_ids.to(device),
-                    attention_mask=None if attention_mask is None else attention_mask.to(device),
-                    position_ids=None if position_ids is None else position_ids.to(device),
-                    past_key_values=cache,
-                    use_cache=cache is not None,
-                )
+                hidden_states(self.loaded, input_ids, seen=seen, positions=positions, cache=cache)
             except _ReachedError:
                 return reader.reading
         raise ModelError(

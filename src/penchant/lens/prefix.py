@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError
+from penchant.inference.kv_cache import Checkpoint, growing_cache
 from penchant.lens.lens import Lens, Reading, Wanted
 
 BLOCK = 512
@@ -23,7 +22,7 @@ class PrefixCache:
 
     def __init__(self, lens: Lens, last_layer: int, block: int = BLOCK) -> None:
         self.lens, self.last_layer, self.block = lens, last_layer, block
-        self._cache = DynamicCache()
+        self._cache = growing_cache(lens.loaded.model)
         self.length = 0
 
     def append(self, ids: Sequence[int]) -> None:
@@ -32,11 +31,13 @@ class PrefixCache:
         wanted = Wanted(keys=frozenset({self.last_layer}))
         for start in range(0, len(ids), self.block):
             block = torch.tensor([ids[start : start + self.block]])
+            before = Checkpoint(self._cache)
             try:
                 self.lens.read(block, wanted, cache=self._cache)
-                self.length += block.shape[1]
-            finally:
-                self._cut()  # an interrupted block has reached some of the layers
+            except BaseException:
+                before.restore()  # an interrupted block has reached some of the layers
+                raise
+            self.length += block.shape[1]
 
     def read(self, ids: Sequence[int], wanted: Wanted) -> Reading:
         """Read `ids` as the continuation of the prefix; the prefix stays as it was. Row positions count within `ids`.
@@ -50,16 +51,11 @@ class PrefixCache:
                 f"layer {wanted.last_layer} was asked of a prefix cached up to layer {self.last_layer}; build it deeper"
             )
         self._check_room(len(ids))
+        before = Checkpoint(self._cache)
         try:
             return self.lens.read(torch.tensor([list(ids)]), wanted, cache=self._cache)
         finally:
-            self._cut()
-
-    def _cut(self) -> None:
-        for layer in self._cache.layers:
-            if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
-                layer.keys = layer.keys[:, :, : self.length]
-                layer.values = layer.values[:, :, : self.length]
+            before.restore()
 
     def _check_room(self, new: int) -> None:
         window = self.lens.loaded.window

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from penchant.history.records import History, Request, Segment
 from penchant.index.pool import Directory, VectorPool, in_memory
+from penchant.inference.sentence_encoder import Embedded, Encoder, encoder_directory
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
-from penchant.models.sentence_encoder import Embedded, Encoder, encoder_directory
 
 if TYPE_CHECKING:
     from penchant.marking.resources import Resources

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from penchant.errors import InputError
 from penchant.history.records import Request, Segment
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids, text_ids
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ def joint_passes(
 
     Raises `InputError` for an ending that leaves no room for a history.
     """
-    start = loaded.tokenizer(instruction)["input_ids"]
-    end = loaded.tokenizer(clean(ending), add_special_tokens=False, verbose=False)["input_ids"]
+    start = opening_ids(loaded, instruction)
+    end = text_ids(loaded, clean(ending))
     room = (loaded.window if block is None else min(block, loaded.window)) - len(start) - -(-len(end) // step) * step
     if room < 1:
         raise InputError(

@@ -16,6 +16,7 @@ from penchant.index.score import LEAK, FloatArray, IntArray, standardise
 from penchant.lens.calibration import NEUTRAL
 from penchant.lens.lens import Lens, Wanted
 from penchant.models.anatomy import attention_module, decoder_layers
+from penchant.models.tokenization import opening_ids
 from penchant_lab.ablation.axes import Readout
 from penchant_lab.ablation.passes import Batch, cut, encode
 
@@ -76,7 +77,7 @@ def make_source(lens: Lens, history: History, queries: Sequence[str], prefix: st
     Raises `InputError` when a query leaves no room.
     """
     loaded = lens.loaded
-    start = list(loaded.tokenizer(prefix)["input_ids"]) if prefix else list(loaded.tokenizer("")["input_ids"])
+    start = opening_ids(loaded, prefix)
     bodies = tokens_of(lens, [record.body for record in history])
     newline = tokens_of(lens, ["\n"])[0]
     longest = max(len(ids) for ids in tokens_of(lens, [*queries, *NEUTRAL])) + len(newline)
@@ -172,7 +173,7 @@ def _queries(source: Source, ids: Sequence[int], place: int) -> Float[Tensor, "l
     lens, start = source.lens, len(source.prefix)
     positions = torch.cat([torch.arange(start), torch.arange(len(ids)) + start + place])
     wanted = Wanted(queries=frozenset(_layers(lens)))
-    read = lens.read(torch.tensor([[*source.prefix, *ids]]), wanted, position_ids=positions[None])
+    read = lens.read(torch.tensor([[*source.prefix, *ids]]), wanted, positions=positions[None])
     return torch.stack([read.queries[layer][0, :, start:] for layer in _layers(lens)])
 
 

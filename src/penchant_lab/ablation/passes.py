@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from penchant.errors import InputError
+from penchant.inference.batching import length_batches, pad_right
+from penchant.inference.kv_cache import Checkpoint, growing_cache
 from penchant.lens.lens import Lens, Reading, Wanted
 
 #: Tokens of a record that are encoded together, of a block, and of one forward pass of a batch.
@@ -74,14 +75,14 @@ class Batch:
         self.lens, self.prefix, self.passes = lens, len(prefix), tuple(passes)
         self.lengths = torch.tensor([len(prefix) + len(one.ids) for one in passes])
         self.size = int(self.lengths.max())
-        ids = torch.zeros(len(passes), self.size, dtype=torch.long)
-        for row, one in zip(ids, passes, strict=True):
-            row[: len(prefix) + len(one.ids)] = torch.tensor([*prefix, *one.ids])
-        self._cache = DynamicCache()
+        padded = pad_right([[*prefix, *one.ids] for one in passes])
+        ids, self._there = padded.ids, padded.there
+        self._cache = growing_cache(lens.loaded.model)
         wanted = Wanted(keys=frozenset({last_layer}))
         for start in range(0, self.size, STEP):
             # Padding stands behind every real token of its row, where a causal model can't see it.
             lens.read(ids[:, start : start + STEP], wanted, cache=self._cache)
+        self._encoded = Checkpoint(self._cache)
 
     @property
     def fed(self) -> int:
@@ -97,17 +98,11 @@ class Batch:
     def read(self, ids: Sequence[int], wanted: Wanted) -> Reading:
         """Read the same tokens behind every pass; the batch stays as it was."""
         new = torch.tensor(list(ids)).expand(len(self.passes), -1)
-        real = torch.arange(self.size)[None] < self.lengths[:, None]
-        mask = None
-        if not bool(real.all()):
-            mask = torch.cat([real, torch.ones_like(new, dtype=torch.bool)], dim=1)
-        positions = self.lengths[:, None] + torch.arange(len(ids))[None]
+        seen = torch.cat([self._there, torch.ones_like(new, dtype=torch.bool)], dim=1)
         try:
-            return self.lens.read(new, wanted, attention_mask=mask, position_ids=positions, cache=self._cache)
+            return self.lens.read(new, wanted, seen=seen, cache=self._cache)
         finally:
-            for layer in self._cache.layers:
-                if isinstance(layer, DynamicLayer) and layer.keys is not None and layer.values is not None:
-                    layer.keys, layer.values = layer.keys[:, :, : self.size], layer.values[:, :, : self.size]
+            self._encoded.restore()
 
     def own(self, rows: Float[Tensor, "batch heads rows context"]) -> Float[Tensor, "heads rows tokens"]:
         """Of what a read saw: the passes' own tokens, one pass after the other, as `keys` has them."""
@@ -131,12 +126,6 @@ def encode(lens: Lens, prefix: Sequence[int], passes: Sequence[Pass], last_layer
     """
     kinds = getattr(lens.loaded.model.config.get_text_config(), "layer_types", None) or []
     sliding = any(kind != "full_attention" for kind in kinds)
-    batch: list[Pass] = []
-    for one in sorted(passes, key=lambda one: len(one.ids)):
-        full = (len(batch) + 1) * (len(prefix) + len(one.ids)) > BATCH_TOKENS
-        if batch and (full or (sliding and len(one.ids) != len(batch[0].ids))):
-            yield Batch(lens, prefix, batch, last_layer)
-            batch = []
-        batch.append(one)
-    if batch:
-        yield Batch(lens, prefix, batch, last_layer)
+    lengths = [len(prefix) + len(one.ids) for one in passes]
+    for batch in length_batches(lengths, tokens=BATCH_TOKENS, equal=sliding):
+        yield Batch(lens, prefix, [passes[i] for i in batch], last_layer)

@@ -13,8 +13,9 @@ from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Request, Segment
 from penchant.history.segmentation import segment
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids, text_ids
 from penchant_lab.bench.answering import SHARED, Answerer, Prompt
 from penchant_lab.bench.dialogues import whole
 from penchant_lab.bench.items import Item, limited
@@ -299,7 +300,7 @@ def continuations(loaded: LoadedModel, item: Item) -> tuple[int, tuple[tuple[int
     if not item.given:
         return 0, tuple(continuation_ids(loaded, text) for text in _said(item))
     given = continuation_ids(loaded, item.given)
-    rest = (tuple(loaded.tokenizer(text, add_special_tokens=False)["input_ids"]) for text in _said(item))
+    rest = (tuple(text_ids(loaded, text)) for text in _said(item))
     return len(given), tuple(given + ids for ids in rest)
 
 

@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import Cache
-from transformers.cache_utils import DynamicLayer
 
 from penchant.conversation.context import Detector
 from penchant.conversation.instructions.patterns import detector
 from penchant.errors import InputError, ModelError
 from penchant.inference.attention_hooks import probing
-from penchant.inference.kv_cache import growing_cache
+from penchant.inference.batching import length_batches, pad_left
+from penchant.inference.cached_rows import CachedRows
 from penchant.lens.lens import Lens, attention_rows
 from penchant.marking.resources import Resources
+from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates
 
 ROWS = 8
@@ -118,7 +118,7 @@ class Judge:
     @cached_property
     def _prefix(self) -> tuple[list[int], list[int], list[int]]:
         """Tokens of the question with its examples; places of the answers yes, and no."""
-        ids = list(self.loaded.tokenizer(QUESTION)["input_ids"])
+        ids = opening_ids(self.loaded, QUESTION)
         places: dict[bool, list[int]] = {True: [], False: []}
         for sentence, yes in EXAMPLES:
             ids += self._ids(f"Sentence: {sentence}\nAnswer:")
@@ -132,62 +132,36 @@ class Judge:
         return ids, places[True], places[False]
 
     @cached_property
-    def _cached(self) -> list[tuple[Tensor, Tensor]]:
-        """Keys and values of the prefix, layer by layer."""
-        cache = growing_cache()
-        ids = torch.tensor([self._prefix[0]], device=self.loaded.device)
+    def _read_prefix(self) -> CachedRows:
+        rows = CachedRows.empty(self.loaded, 1)
         with torch.inference_mode():
-            self.loaded.base(input_ids=ids, past_key_values=cache, use_cache=True)
-        layers = [layer for layer in cache.layers if isinstance(layer, DynamicLayer)]
-        return [(one.keys, one.values) for one in layers if one.keys is not None and one.values is not None]
+            rows.read(pad_left([self._prefix[0]]), last=0)
+        return rows
 
     def _ids(self, text: str) -> list[int]:
-        text = replace_surrogates(text)
-        return list(self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        return text_ids(self.loaded, replace_surrogates(text))
 
     def _read(self, sentences: Sequence[str]) -> NDArray[np.float64]:
         found = np.zeros((len(sentences), 3))
         before, after = self._ids("Sentence:"), self._ids("\nAnswer:")
         asked = [[*before, *self._ids(" " + " ".join(text[:LONGEST].split())), *after] for text in sentences]
-        order = sorted(range(len(asked)), key=lambda place: len(asked[place]))
-        for start in range(0, len(order), self.rows):
-            batch = order[start : start + self.rows]
-            found[batch] = self._batch([asked[place] for place in batch], len(before), len(after))
+        for batch in length_batches([len(tokens) for tokens in asked], rows=self.rows):
+            found[batch] = self._batch([asked[i] for i in batch], len(before), len(after))
         return found
 
     @torch.inference_mode()
     def _batch(self, asked: Sequence[list[int]], before: int, after: int) -> NDArray[np.float64]:
-        length, width = len(self._prefix[0]), max(map(len, asked))
-        ids = torch.zeros(len(asked), width, dtype=torch.long)
-        seen = torch.ones(len(asked), length + width, dtype=torch.bool)
-        for row, tokens in enumerate(asked):
-            ids[row, width - len(tokens) :] = torch.tensor(tokens)
-            seen[row, length : length + width - len(tokens)] = False
-        sentence = seen.clone()
-        sentence[:, :length] = False
+        rows, new = self._read_prefix.branch(len(asked)), pad_left(asked)
+        sentence = torch.cat([torch.zeros_like(rows.seen), new.there], 1)
         sentence[:, -after:] = False
         for row, tokens in enumerate(asked):
-            at = length + width - len(tokens)
+            at = sentence.shape[1] - len(tokens)
             sentence[row, at : at + before] = False
         watcher = _Watcher(self._prefix[1], self._prefix[2], sentence)
-        device, cache = self.loaded.device, self._begun(len(asked))
         with probing(watcher):
-            out = self.loaded.model(
-                input_ids=ids.to(device),
-                attention_mask=seen.to(device),
-                position_ids=(seen.long().cumsum(1) - 1)[:, -width:].clamp(min=0).to(device),
-                past_key_values=cache,
-                use_cache=True,
-            )
+            last = rows.read(new)[:, -1].float()
         yes, no = self._answers
-        last = out.logits[:, -1].float()
         return np.stack([(last[:, yes] - last[:, no]).cpu().numpy(), watcher.lean(), watcher.looks()], axis=1)
-
-    def _begun(self, rows: int) -> Cache:
-        cache = growing_cache()
-        for layer, (keys, values) in enumerate(self._cached):
-            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), layer)
-        return cache
 
 
 class _Watcher:

@@ -17,8 +17,9 @@ from penchant.conversation.facts import records_of
 from penchant.history.dialogue import Turn
 from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import load_model
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 
 #: before, after, question, beginning of the answer, values

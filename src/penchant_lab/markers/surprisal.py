@@ -10,10 +10,10 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from penchant.history.records import History, Request, Segment
+from penchant.inference.batching import length_batches, pad_right
+from penchant.inference.forward import logits
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import FloatArray, Marker, Marks
 from penchant.marking.resources import Resources
@@ -102,8 +102,10 @@ def _surprises(loaded: LoadedModel, texts: Sequence[str], block: int) -> tuple[l
     lead = _lead(loaded)
     pieces = [p for i, ids in enumerate(coded["input_ids"]) for p in _pieces(i, ids, lead, min(block, loaded.window))]
     values = [np.full(len(ids), np.nan) for ids in coded["input_ids"]]
-    for batch in _batches(pieces, max(1, _LOGIT_BYTES // (4 * int(loaded.model.config.get_text_config().vocab_size)))):
-        for piece, row in zip(batch, _run(loaded, batch), strict=True):
+    most = max(1, _LOGIT_BYTES // (4 * int(loaded.model.config.get_text_config().vocab_size)))
+    for batch in length_batches([len(piece.ids) for piece in pieces], tokens=most):
+        some = [pieces[i] for i in batch]
+        for piece, row in zip(some, _run(loaded, some), strict=True):
             scored = row[piece.skip - 1 : len(piece.ids) - 1]
             values[piece.text][piece.at : piece.at + len(scored)] = scored
     rows = []
@@ -134,30 +136,16 @@ def _pieces(text: int, ids: Sequence[int], lead: tuple[int, ...], block: int) ->
         scored = start + len(part)
 
 
-def _batches(pieces: Sequence[_Piece], tokens: int) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
-    for piece in sorted(pieces, key=lambda p: -len(p.ids)):
-        if batch and (len(batch) + 1) * len(batch[0].ids) > tokens:
-            yield batch
-            batch = []
-        batch.append(piece)
-    if batch:
-        yield batch
-
-
 @torch.inference_mode()
 def _run(loaded: LoadedModel, batch: Sequence[_Piece]) -> npt.NDArray[np.float32]:
     """-log p of token t + 1 after tokens 0 to t: [batch, longest - 1]. Padding lies on the right, where a causal
     model's real tokens can't see it, so no mask is needed (and the faster kernels stay in use)."""
-    longest = max(len(piece.ids) for piece in batch)
-    ids: Int[Tensor, "batch longest"] = torch.zeros(len(batch), longest, dtype=torch.long)
-    for row, piece in enumerate(batch):
-        ids[row, : len(piece.ids)] = torch.tensor(piece.ids)
-    ids = ids.to(loaded.device)
-    logits: Float[Tensor, "batch longest vocab"] = loaded.model(input_ids=ids, use_cache=False).logits
+    ids = pad_right([piece.ids for piece in batch]).ids
+    values = logits(loaded, ids)
+    ids = ids.to(values.device)
     found = [
         torch.nn.functional.cross_entropy(row[:-1].float(), target[1:], reduction="none")
-        for row, target in zip(logits, ids, strict=True)
+        for row, target in zip(values, ids, strict=True)
     ]
     surprise: npt.NDArray[np.float32] = torch.stack(found).cpu().numpy()
     return surprise

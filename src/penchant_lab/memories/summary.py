@@ -15,8 +15,9 @@ from penchant.conversation.prompt_rendering import dropped, raw
 from penchant.conversation.spans import truncate
 from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
+from penchant.inference.generation import generate_stream
 from penchant.marking.resources import Resources
-from penchant.models.chat import ROLES, generate_stream, render_chat
+from penchant.models.chat import ROLES, render_chat
 
 RECENT = 2
 """At least so many exchanges stand behind the summary."""

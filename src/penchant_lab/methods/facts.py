@@ -20,10 +20,11 @@ from penchant.compression.profile import Compressor
 from penchant.compression.rewriting import ENDS, tidy
 from penchant.history.records import History, Record, Segment
 from penchant.history.segmentation import segment
+from penchant.inference.sentence_encoder import embedder
 from penchant.marking.marks import FloatArray, Marks
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.models.sentence_encoder import embedder
+from penchant.models.tokenization import prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Session

@@ -21,7 +21,7 @@ from penchant.files import write_bytes
 from penchant.history.records import History
 from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import Exchange
-from penchant.models.chat import prompt_ids
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.data.pairs import Pair, first_words, spaced
 from penchant.steering.extract.extractor import exchange_of
 from penchant.steering.fit.cross_validation import SCOPE

@@ -20,10 +20,11 @@ from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import segment
-from penchant.inference.decoding import cut_answer
-from penchant.models.chat import continuation_ids, end_tokens, prompt_ids, render_chat
+from penchant.inference.stopping import cut_answer, end_tokens
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.progress import no_bars
+from penchant.models.tokenization import continuation_ids, prompt_ids, prompt_offsets
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Reply, Session
 from penchant_lab.methods.references import full
@@ -275,11 +276,7 @@ def split_prompt(loaded: LoadedModel, notes: str, request: Request) -> Parts:
     if not behind or not prompt.endswith(behind) or not behind.endswith(last):
         raise ModelError(f"the chat template of {loaded.name} rewrites what it is given: expected it verbatim")
     ids = prompt_ids(loaded, prompt)
-    for special in (True, False):  # whether a token for the beginning of the text was put in front
-        encoded = loaded.tokenizer(prompt, add_special_tokens=special, return_offsets_mapping=True)
-        if encoded["input_ids"] == ids:
-            break
-    ends = [end for _, end in encoded["offset_mapping"]]
+    ends = [end for _, end in prompt_offsets(loaded, prompt)]
     first = _before(ends, len(prompt) - len(behind))
     second = min(max(first, _before(ends, len(prompt) - len(last))), len(ids) - 1)
     return Parts(ids[:first], ids[first:second], ids[second:])

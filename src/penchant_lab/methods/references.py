@@ -14,6 +14,7 @@ from penchant.history.records import History, Segment
 from penchant.history.segmentation import segment
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import text_ids
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Session
 
@@ -67,7 +68,7 @@ def full(loaded: LoadedModel, max_new_tokens: int) -> Method:
         def notes(self, item: Item, budget: int) -> Notes:
             began = time.perf_counter()
             prompt = render_chat(loaded, answer_messages("x", item.request))
-            answers = [len(ids) for ids in loaded.tokenizer([item.answer, *item.choices])["input_ids"]]
+            answers = [len(text_ids(loaded, text)) for text in (item.answer, *item.choices)]
             beside = 2 + count_tokens(loaded.tokenizer, prompt) + max(max_new_tokens, 2 + max(answers))
             text, tokens, first = self._cut(-(-beside // ROUNDED) * ROUNDED)
             kept = float(self.costs[first:].sum() / max(1, self.costs.sum()))

@@ -18,8 +18,9 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.history.records import History, Segment
 from penchant.marking.resources import Resources
-from penchant.models.chat import continuation_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids
 from penchant.steering.methods.attention_bias import AttentionBias, retrieval_heads
 from penchant_lab.bench.dialogues import STANDING, turns_of
 from penchant_lab.bench.items import Item

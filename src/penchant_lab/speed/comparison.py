@@ -15,6 +15,7 @@ from penchant.marking.marks import Marks
 from penchant.marking.registry import make_marker
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids
 from penchant_lab.speed.eager import attention_bytes
 from penchant_lab.speed.histories import of_tokens, sample_requests
 from penchant_lab.speed.llmlingua import INSTALL, llmlingua
@@ -113,7 +114,7 @@ def _joint(
     setting: Setting, loaded: LoadedModel, history: History, request: Request, directory: str
 ) -> dict[str, dict[str, Any]]:
     text = "".join(f"{record.body}\n" for record in history) + request.query
-    ids = loaded.tokenizer(text)["input_ids"]
+    ids = opening_ids(loaded, text)
     rows = {}
     ways = (("sdpa_bf16", False, "bfloat16"), ("eager_bf16", True, "bfloat16"), ("eager_fp32", True, "float32"))
     for name, eager, dtype in ways:

@@ -14,9 +14,11 @@ import torch
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.registry import make_memory
 from penchant.history.dialogue import Exchange, Instruction, Turn
-from penchant.inference.kv_cache import growing_cache
-from penchant.models.chat import PREFILL, prompt_ids, render_chat
+from penchant.inference.batching import pad_left
+from penchant.inference.cached_rows import CachedRows
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant_lab.speed.measure import repeated
 from penchant_lab.speed.setting import Save, Setting, resources
 from penchant_lab.tasks.chatter import FILL, LEADS, TOPICS
@@ -94,9 +96,7 @@ def _measured(loaded: LoadedModel, ask: Callable[[int], Context], size: int, rou
 @torch.inference_mode()
 def _first_token(loaded: LoadedModel, context: Context) -> float:
     """Seconds to read a prompt, nothing of it being cached."""
-    ids = torch.tensor([prompt_ids(loaded, render_chat(loaded, context.messages))], device=loaded.device)
-    began, cache = time.perf_counter(), growing_cache()
-    for at in range(0, ids.shape[1], PREFILL):
-        out = loaded.model(input_ids=ids[:, at : at + PREFILL], past_key_values=cache, use_cache=True)
-    int(out.logits[0, -1].argmax())
+    prompt = pad_left([prompt_ids(loaded, render_chat(loaded, context.messages))])
+    began = time.perf_counter()
+    int(CachedRows.empty(loaded, 1, rewind=False).prefill(prompt)[0].argmax())
     return time.perf_counter() - began

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Cache
 
+from penchant.inference.batching import Padded
+from penchant.inference.cached_rows import CachedRows
 from penchant.inference.intervention import Edit, Intervention
-from penchant.inference.kv_cache import cut, growing_cache
 from penchant.inference.runtime import Runtime
 from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
@@ -61,8 +61,9 @@ def _measured(loaded: LoadedModel, sites: Sequence[Site], batch: int, sizes: _Si
     generator = torch.Generator().manual_seed(0)
     vocabulary = loaded.model.config.get_text_config().vocab_size
     ids = torch.randint(vocabulary, (batch, sizes.prompt + sizes.steps), generator=generator)
-    cache = growing_cache()
-    _forward(loaded, ids[:, : sizes.prompt], cache)
+    rows = CachedRows.empty(loaded, batch)
+    _read(rows, ids[:, : sizes.prompt])
+    restore = rows.checkpoint()
     shared, distinct = (_vectors(loaded, sites, rows, generator) for rows in (1, batch))
     interventions = {"none": None, "shared": shared, "distinct": distinct, "none again": None}
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -73,9 +74,9 @@ def _measured(loaded: LoadedModel, sites: Sequence[Site], batch: int, sizes: _Si
             with _steered(loaded, sites, interventions[way], sizes.prompt) as entered:
                 began = time.perf_counter()
                 for step in range(sizes.prompt, sizes.prompt + sizes.steps):
-                    _forward(loaded, ids[:, step : step + 1], cache)
+                    _read(rows, ids[:, step : step + 1])
                 passed = time.perf_counter() - began
-            cut(cache, sizes.prompt)
+            restore()
             if turn >= 0:
                 seconds[way].append(passed)
                 if way == "distinct":
@@ -97,8 +98,8 @@ def _measured(loaded: LoadedModel, sites: Sequence[Site], batch: int, sizes: _Si
     }
 
 
-def _forward(loaded: LoadedModel, ids: Tensor, cache: Cache) -> None:
-    loaded.model(input_ids=ids.to(loaded.device), past_key_values=cache, use_cache=True)
+def _read(rows: CachedRows, ids: Tensor) -> None:
+    rows.read(Padded(ids, torch.ones_like(ids, dtype=torch.bool)), last=ids.shape[1])
 
 
 def _vectors(loaded: LoadedModel, sites: Sequence[Site], rows: int, generator: torch.Generator) -> Intervention:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
@@ -77,19 +78,11 @@ def embed_user(
     heads = all_heads(loaded, layers)
     sites = sorted({Site(head.layer, "heads") for head in heads})
     total = {site: torch.zeros(loaded.num_heads * loaded.head_dim) for site in sites}
-    ordered = sorted(prompts, key=len)
-    for start in range(0, len(ordered), rows):
-        batch = ordered[start : start + rows]
-        width = max(map(len, batch))
-        ids = torch.zeros(len(batch), width, dtype=torch.long)
-        seen = torch.zeros(len(batch), width, dtype=torch.bool)
-        for row, prompt in enumerate(batch):
-            ids[row, width - len(prompt) :] = torch.tensor(prompt)
-            seen[row, width - len(prompt) :] = True
-        weights = torch.zeros(len(batch), width)
+    for batch in length_batches([len(prompt) for prompt in prompts], rows=rows):
+        padded = pad_left([prompts[i] for i in batch])
+        weights = torch.zeros(padded.ids.shape)
         weights[:, -1] = 1
-        positions = (seen.long().cumsum(1) - 1).clamp(min=0)
-        found = pooled_activations(loaded, ids, weights, sites, attention_mask=seen, position_ids=positions)
+        found = pooled_activations(loaded, padded.ids, weights, sites, seen=padded.there)
         for site, values in found.items():
             total[site] += values.sum(0).cpu()
     means = {site: value.reshape(loaded.num_heads, -1) / len(prompts) for site, value in total.items()}

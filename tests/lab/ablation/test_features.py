@@ -97,7 +97,7 @@ def test_a_request_alone_is_placed_behind_the_longest_pass() -> None:
     start = len(source.prefix)
     positions = [*range(start), *range(start + source.longest, start + source.longest + len(ids))]
     read = lens.read(
-        torch.tensor([[*source.prefix, *ids]]), Wanted(queries=frozenset({2})), position_ids=torch.tensor([positions])
+        torch.tensor([[*source.prefix, *ids]]), Wanted(queries=frozenset({2})), positions=torch.tensor([positions])
     )
     keys = torch.cat([batch.keys(2) for batch in source.batches], dim=1)
     query, key = read.queries[2][0, 3, start:].float(), keys[3 // 2].float()

@@ -6,16 +6,19 @@ import pytest
 import torch
 
 from penchant.errors import InputError
-from penchant.inference.decoding import cut_answer
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
-from penchant.models.chat import continuation_ids
+from penchant.inference.stopping import cut_answer
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from tests.families import tiny
 
 FAMILIES = ("llama", "qwen3", "gemma3", "gpt_neox")
+
+
+ENDS = "penchant.inference.generation.end_tokens"
 
 
 def tokens(seed: int, count: int) -> tuple[int, ...]:
@@ -61,7 +64,7 @@ def test_generating_in_a_batch_equals_greedy_decoding(family: str, monkeypatch: 
     loaded = tiny(family)
     prompts = [Prompt(tokens(1, 30), (tokens(2, 5),), 6), Prompt(tokens(3, 12), (), 9), Prompt(tokens(4, 12), (), 0)]
     answerer = Answerer(loaded)
-    monkeypatch.setattr(answerer, "_ends", set())
+    monkeypatch.setattr(ENDS, lambda _: set())
     texts = [reply.text for reply in answerer.read(prompts)]
     for prompt, text in zip(prompts, texts, strict=True):
         made = plain_greedy(loaded, prompt.ids, prompt.max_new_tokens)
@@ -74,7 +77,7 @@ def test_generation_ends_at_an_end_token(monkeypatch: pytest.MonkeyPatch) -> Non
     made = plain_greedy(loaded, prompt.ids, 8)
     answerer = Answerer(loaded)
     at = next(place for place in range(1, 8) if made[place] not in made[:place])
-    monkeypatch.setattr(answerer, "_ends", {made[at]})
+    monkeypatch.setattr(ENDS, lambda _: {made[at]})
     assert answerer.read([prompt])[0].text == loaded.tokenizer.decode(made[:at], skip_special_tokens=True).strip()
 
 
@@ -109,7 +112,7 @@ def test_a_shared_beginning_changes_nothing_and_is_read_once(family: str, monkey
 
 
 def test_a_long_prompt_is_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penchant_lab.bench.answering.PREFILL", 16)
+    monkeypatch.setattr("penchant.inference.cached_rows.PREFILL", 16)
     loaded = tiny("gemma3")
     prompt = Prompt(tokens(1, 75), (tokens(2, 5),))
     other = Prompt(tokens(3, 50), (tokens(4, 5),))
@@ -172,7 +175,7 @@ def test_each_row_of_a_batch_is_steered_by_its_own(family: str, scope: str, monk
         Prompt(tokens(1, 40), (tokens(2, 5),), 6, written(loaded, 2, scope)),
     ]
     answerer, sizes = Answerer(loaded), list[int]()
-    monkeypatch.setattr(answerer, "_ends", set())
+    monkeypatch.setattr(ENDS, lambda _: set())
     replies = answerer.read(prompts, sizes.append)
     assert sizes == [len(prompts)]
     for prompt, reply in zip(prompts, replies, strict=True):
@@ -198,7 +201,7 @@ def test_a_beginning_is_not_shared_by_prompts_that_are_steered(monkeypatch: pyte
     loaded = tiny("llama")
     bare = [Prompt(tokens(9, 200) + tokens(n, 4 + n), (tokens(50 + n, 6),), 3) for n in range(3)]
     answerer = Answerer(loaded)
-    monkeypatch.setattr(answerer, "_ends", set())
+    monkeypatch.setattr(ENDS, lambda _: set())
     kept = answerer.read(bare)  # now there is a beginning that would serve
     some = [bare[0], *(replace(one, intervention=written(loaded, n, "all")) for n, one in enumerate(bare[1:]))]
     replies = answerer.read(some)

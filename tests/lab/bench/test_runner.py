@@ -11,7 +11,8 @@ import torch
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError
 from penchant.history.records import History, Segment
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.items import Item
 from penchant_lab.bench.journal import Journal

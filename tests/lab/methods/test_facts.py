@@ -8,9 +8,11 @@ import pytest
 
 from penchant.compression.budget import count_tokens
 from penchant.history.records import History, Record, Request
+from penchant.inference.generation import generate_stream
 from penchant.marking.marks import FloatArray
-from penchant.models.chat import generate_stream, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.text.unicode import sanitize
 from penchant_lab.bench.items import Item
 from penchant_lab.methods import facts as module

@@ -17,8 +17,9 @@ from penchant.compression.prompt import answer_messages
 from penchant.errors import ModelError
 from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes

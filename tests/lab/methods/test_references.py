@@ -8,7 +8,8 @@ from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes
 from penchant_lab.methods.references import full, gold, none

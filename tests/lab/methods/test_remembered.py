@@ -11,7 +11,8 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Role
 from penchant.history.records import Record, Request
 from penchant.marking.resources import Resources
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.dialogues import history_of, turns_of, whole
 from penchant_lab.bench.items import Item

@@ -5,9 +5,9 @@ import torch
 
 from penchant.errors import InputError
 from penchant.history.records import Request
+from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
-from penchant.models.chat import generate_stream
 from penchant.steering.apply.aggregation import Aggregation, Term
 from penchant.steering.apply.context import (
     Steering,

@@ -53,10 +53,11 @@ class Script:
         self.answer, self.batches, self.prompts = answer, [], []
         monkeypatch.setattr(contrast_generation, "generate", self)
 
-    def __call__(self, loaded, starts, temperature):
+    def __call__(self, loaded, starts):
         self.batches.append(len(starts))
         texts = []
         for start in starts:
+            assert bool(start.temperature) == (start.seed is not None)
             written = str(loaded.tokenizer.decode(start.ids))
             self.prompts.append(written)
             number = int(written.split("text bob ")[1][0])

@@ -8,7 +8,7 @@ from penchant.history.records import Request
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
-from penchant.models.chat import continuation_ids, prompt_ids
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.steering.data.pairs import Pair
 from penchant.steering.extract.extractor import ITEM_WORDS, ITEMS, ActivationExtractor, answer_of, exchange_of, row_of
 from penchant.steering.extract.gradients import likelihood_gradients

@@ -5,8 +5,8 @@ from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.inference.sites import Site, site_width
 from penchant.models.anatomy import attention_module, decoder_layers
-from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.extract import vectors
 from penchant.steering.extract.vectors import default_key, read_keys, read_vectors

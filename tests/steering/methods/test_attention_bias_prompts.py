@@ -6,7 +6,8 @@ from tokenizers.processors import TemplateProcessing
 
 from penchant.errors import InputError
 from penchant.lens.calibration import Calibration
-from penchant.models.chat import prompt_ids, render_chat
+from penchant.models.chat import render_chat
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.methods.attention_bias import BONUS, attention_bias_on, retrieval_heads
 from penchant.steering.methods.spans import find_pieces, token_spans
 from tests.families import tiny

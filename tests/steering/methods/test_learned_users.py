@@ -10,8 +10,9 @@ import pytest
 from penchant.compression.prompt import answer_messages
 from penchant.history.records import Record, Request
 from penchant.inference.likelihood import Exchange
-from penchant.models.chat import continuation_ids, prompt_ids, render_chat
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.items import Item
 from penchant_lab.steering.learning import Lessons
 from penchant_lab.steering.lofit import choose_heads, learn_offsets, random_heads

@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from penchant.errors import InputError, ModelError
 from penchant.index.discovery import prefix_of
+from penchant.inference.batching import pad_right
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates
 
 ROWS = 16
@@ -100,18 +102,13 @@ def read(
 ) -> Iterator[NDArray[np.float64]]:
     """Mean hidden states of sentences, in batches of `rows`: float [batch, sites x width]. Costs their own tokens up to
     the last site."""
-    prefix = list(loaded.tokenizer(prefix_of(loaded))["input_ids"])
+    prefix = opening_ids(loaded, prefix_of(loaded))
     for start in range(0, len(sentences), rows):
         shown = [replace_surrogates(one)[:LONGEST].strip() or "." for one in sentences[start : start + rows]]
-        ids = [list(loaded.tokenizer(one, add_special_tokens=False)["input_ids"]) for one in shown]
-        longest = max(map(len, ids))
-        tokens = torch.zeros(len(ids), len(prefix) + longest, dtype=torch.long)
-        there = torch.zeros(tokens.shape, dtype=torch.bool)
-        weights = torch.zeros(tokens.shape)
+        ids = [text_ids(loaded, one) for one in shown]
+        padded = pad_right([prefix + one for one in ids])
+        weights = torch.zeros(padded.ids.shape)
         for row, one in enumerate(ids):
-            end = len(prefix) + len(one)
-            tokens[row, :end] = torch.tensor(prefix + one)
-            there[row, :end] = True
-            weights[row, len(prefix) : end] = 1 / len(one)
-        pooled = pooled_activations(loaded, tokens, weights, sites, attention_mask=there)
+            weights[row, len(prefix) : len(prefix) + len(one)] = 1 / len(one)
+        pooled = pooled_activations(loaded, padded.ids, weights, sites, seen=padded.there)
         yield torch.cat([pooled[site] for site in sites], dim=1).cpu().double().numpy()

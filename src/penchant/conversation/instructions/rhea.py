@@ -13,8 +13,10 @@ from collections.abc import Sequence
 
 from penchant.conversation.context import Detector, Found
 from penchant.history.dialogue import Instruction
-from penchant.models.chat import generate_stream, render_chat
+from penchant.inference.generation import generate_stream
+from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import text_ids
 from penchant.text.unicode import replace_surrogates
 
 NEW_TOKENS = 16
@@ -53,7 +55,7 @@ def rhea(loaded: LoadedModel | None) -> Detector:
 def says_yes(loaded: LoadedModel, text: str) -> bool:
     """Whether the model answers YES about a turn."""
     text = replace_surrogates(text)
-    ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = text_ids(loaded, text)
     if len(ids) > TURN_TOKENS:
         text = str(loaded.tokenizer.decode(ids[:TURN_TOKENS]))
     prompt = render_chat(loaded, [{"role": "user", "content": f"{QUESTION}Message: {text}\nAnswer:"}])

@@ -20,10 +20,12 @@ from penchant.conversation.similarity import COMPRESSED_THRESHOLD, RAW_THRESHOLD
 from penchant.conversation.spans import best_spans
 from penchant.conversation.token_counts import TokenCounter
 from penchant.history.dialogue import Exchange
+from penchant.inference.forward import hidden_states
 from penchant.lens.calibration import NEUTRAL
 from penchant.marking.lru import LRU, digest
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids
 from penchant.text.unicode import sanitize
 
 VECTORS = 8
@@ -78,11 +80,8 @@ class States:
 
     @torch.no_grad()
     def _states(self, text: str) -> FloatArray:
-        ids = self.loaded.tokenizer(sanitize(text), verbose=False)["input_ids"][: min(LONGEST, self.loaded.window)] or [
-            0
-        ]
-        out = self.loaded.base(input_ids=torch.tensor([ids], device=self.loaded.device), use_cache=False)
-        states: Float[Tensor, "tokens width"] = out[0][0]
+        ids = opening_ids(self.loaded, sanitize(text))[: min(LONGEST, self.loaded.window)] or [0]
+        states: Float[Tensor, "tokens width"] = hidden_states(self.loaded, torch.tensor([ids]))[0]
         return states.float().cpu().numpy()
 
 

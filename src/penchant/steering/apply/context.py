@@ -11,8 +11,8 @@ from penchant.history.records import Request
 from penchant.inference.intervention import Intervention
 from penchant.inference.runtime import Runtime
 from penchant.lens.calibration import Calibration
-from penchant.models.chat import prompt_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids
 from penchant.steering.config import SteeringConfig
 from penchant.steering.fit.validation import Steered
 from penchant.steering.methods.attention_bias import (

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.models.sentence_encoder import FloatArray, embedder
+from penchant.inference.sentence_encoder import FloatArray, embedder
 from penchant.steering.storage.bank import Bank, drop
 from penchant.text.bm25 import TextIndex
 

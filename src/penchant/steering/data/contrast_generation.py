@@ -15,9 +15,9 @@ from typing import Literal
 
 from penchant.errors import InputError
 from penchant.history.records import Request
-from penchant.inference.generation import ROWS, Start, batches, generate
-from penchant.models.chat import prompt_ids
+from penchant.inference.generation import ROWS, PromptTokens, batches, generate
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_ids, text_ids
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
 from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
@@ -90,7 +90,7 @@ class GeneratedContrasts:
 class _Job:
     pair: Pair
     items: tuple[Item, ...]
-    start: Start
+    start: PromptTokens
     number: int = 1
     best: tuple[float, str] | None = None
     reason: str = EMPTY
@@ -186,7 +186,7 @@ class _Generator:
                 order = next(batches([job.start for job in again], rows))
                 batch = [again[index] for index in order]
                 again = [job for index, job in enumerate(again) if index not in set(order)]
-            texts = generate(self.loaded, [job.start for job in batch], self.recipe.temperature)
+            texts = generate(self.loaded, [job.start for job in batch])
             finished: list[tuple[_Job, Entry]] = []
             for job, text in zip(batch, texts, strict=True):
                 tried = _tried(job, text)
@@ -202,7 +202,7 @@ class _Generator:
         hopeless: list[tuple[_Job, Entry]] = []
         for pair in pairs:
             items, notes = self._notes(pair)
-            job = _Job(pair, items, Start((), 0))
+            job = _Job(pair, items, PromptTokens((), 0))
             if self.donors is not None and not items:
                 hopeless.append((job, self._drop(job, NO_DONORS)))
                 continue
@@ -214,7 +214,7 @@ class _Generator:
             if not ids or len(ids) + most > self.loaded.window:
                 hopeless.append((job, self._drop(job, NO_ROOM)))
             else:
-                jobs.append(replace(job, start=Start(ids, most)))
+                jobs.append(replace(job, start=PromptTokens(ids, most)))
         return jobs, hopeless
 
     def _notes(self, pair: Pair) -> tuple[tuple[Item, ...], str | None]:
@@ -227,12 +227,14 @@ class _Generator:
     def _most(self, answer: str) -> int:
         if self.recipe.max_new_tokens is not None:
             return self.recipe.max_new_tokens
-        length = len(self.loaded.tokenizer(answer, add_special_tokens=False, verbose=False)["input_ids"])
+        length = len(text_ids(self.loaded, answer))
         return min(max(2 * length + 8, 16), 256)
 
     def _next(self, job: _Job) -> _Job:
         seed = f"{self.recipe.seed} {job.pair.record} {job.pair.digest} {job.number + 1}"
-        return replace(job, number=job.number + 1, start=replace(job.start, seed=seed))
+        return replace(
+            job, number=job.number + 1, start=replace(job.start, temperature=self.recipe.temperature, seed=seed)
+        )
 
     def _entry(self, job: _Job) -> Entry | None:
         """The contrast, or the drop once all tries are spent; None: to be tried again."""

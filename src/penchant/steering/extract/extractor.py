@@ -12,8 +12,8 @@ from penchant.history.records import Request
 from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
-from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, first_words
 from penchant.steering.extract.gradients import likelihood_gradients

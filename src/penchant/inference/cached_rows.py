@@ -1,0 +1,75 @@
+"""Rows of tokens that a model has read and reads on: what it keeps of them, and which of that is padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import Cache
+
+from penchant.inference.batching import Padded
+from penchant.inference.forward import PREFILL, hidden_states, logits
+from penchant.inference.kv_cache import Checkpoint, branch, growing_cache
+from penchant.models.loading import LoadedModel
+
+
+@dataclass(eq=False)
+class CachedRows:
+    """A batch and the cache it was read into. seen: on the CPU; False is padding."""
+
+    loaded: LoadedModel
+    cache: Cache
+    seen: Bool[Tensor, "rows tokens"]
+
+    @classmethod
+    def empty(cls, loaded: LoadedModel, rows: int, *, rewind: bool = True) -> CachedRows:
+        """Nothing read so far. rewind: `checkpoint` and `branch` will be asked for; without it layers with a sliding
+        window keep no more than they see."""
+        return cls(loaded, growing_cache(loaded.model, whole=rewind), torch.ones(rows, 0, dtype=torch.bool))
+
+    @property
+    def length(self) -> int:
+        """Tokens read of each row, padding included."""
+        return self.seen.shape[1]
+
+    def read(self, new: Padded, *, last: int = 1, step: int | None = None) -> Float[Tensor, "rows _ vocab"]:
+        """Read `new` tokens behind the others: logits behind the `last` of them, in the model's dtype; behind none of
+        them (0), the LM head doesn't run. step: tokens of a row in one forward pass (None: all)."""
+        width, parts = new.ids.shape[1], []
+        for start in range(0, width, step or max(width, 1)):
+            end = min(start + (step or width), width)
+            self.seen = torch.cat([self.seen, new.there[:, start:end]], 1)
+            ids, wanted = new.ids[:, start:end], min(end - start, max(0, end - width + last))
+            if wanted:
+                parts.append(logits(self.loaded, ids, seen=self.seen, cache=self.cache, last=wanted))
+            else:
+                hidden_states(self.loaded, ids, seen=self.seen, cache=self.cache)
+        return torch.cat(parts, 1) if parts else torch.zeros(len(new.ids), 0, 0)
+
+    def prefill(self, prompts: Padded) -> Float[Tensor, "rows vocab"]:
+        """Read prompts, padded on the left, in passes of bounded size; logits behind them."""
+        rows, width = prompts.ids.shape
+        return self.read(prompts, step=max(1, PREFILL // rows) if width > PREFILL else None)[:, -1]
+
+    def feed(self, tokens: list[int]) -> Float[Tensor, "rows vocab"]:
+        """Read one more token of each row; logits behind it."""
+        ids = torch.tensor(tokens)[:, None]
+        return self.read(Padded(ids, torch.ones_like(ids, dtype=torch.bool)))[:, -1]
+
+    def checkpoint(self) -> Callable[[], None]:
+        """A function that goes back to what has been read now, any number of times."""
+        seen, cache = self.seen, Checkpoint(self.cache)
+
+        def restore() -> None:
+            self.seen = seen
+            cache.restore()
+
+        return restore
+
+    def branch(self, rows: int | None = None) -> CachedRows:
+        """What has been read, to be continued on its own. rows: so many copies of the only row."""
+        seen = self.seen if rows is None else self.seen.expand(rows, -1)
+        return CachedRows(self.loaded, branch(self.cache, rows), seen)

@@ -1,0 +1,85 @@
+"""One forward pass of a decoder, always called the same way: every token's position is passed, so that no family counts
+from 0 behind a cache."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from transformers import Cache
+
+from penchant.inference.positions import positions_of
+from penchant.models.loading import LoadedModel
+
+PREFILL = 1024
+"""Tokens of a batch that are fed in one pass; bounds the memory of a long prompt's mask and activations."""
+
+
+def hidden_states(
+    loaded: LoadedModel,
+    ids: Int[Tensor, "rows new"],
+    *,
+    seen: Bool[Tensor, "rows context"] | None = None,
+    positions: Int[Tensor, "rows new"] | None = None,
+    cache: Cache | None = None,
+) -> Float[Tensor, "rows new width"]:
+    """Run the decoder without the LM head; what it gives behind the last layer, in the model's dtype.
+
+    seen: which cached and new tokens are no padding (None: all). positions: where the new tokens stand in their rows
+    (None: counted by `seen`). cache: read and extended in place.
+    """
+    out: Tensor = loaded.base(**_given(loaded.base, ids, loaded.device, seen=seen, cache=cache, positions=positions))[0]
+    return out
+
+
+def logits(
+    loaded: LoadedModel,
+    ids: Int[Tensor, "rows new"],
+    *,
+    seen: Bool[Tensor, "rows context"] | None = None,
+    cache: Cache | None = None,
+    last: int | None = None,
+) -> Float[Tensor, "rows _ vocab"]:
+    """Logits behind each new token, or behind the `last` ones of them, in the model's dtype; otherwise as
+    `hidden_states`."""
+    given = _given(loaded.model, ids, loaded.device, seen=seen, cache=cache)
+    if last is not None and _takes(loaded.model, "logits_to_keep"):
+        given["logits_to_keep"] = last
+    out: Tensor = loaded.model(**given).logits
+    return out if last is None else out[:, -last:]
+
+
+def _given(
+    module: nn.Module,
+    ids: Tensor,
+    device: torch.device,
+    *,
+    seen: Tensor | None,
+    cache: Cache | None,
+    positions: Tensor | None = None,
+) -> dict[str, Any]:
+    new = ids.shape[1]
+    if seen is None:
+        past = cache.get_seq_length() if cache is not None else 0
+        if positions is None:
+            positions = torch.arange(past, past + new)[None]
+        else:  # without a mask transformers takes positions that jump for several texts packed into one row
+            seen = torch.ones(len(ids), past + new, dtype=torch.bool)
+    elif positions is None:
+        positions = positions_of(seen)
+    given: dict[str, Any] = {
+        "input_ids": ids.to(device),
+        "attention_mask": None if seen is None else seen.to(device),
+        "past_key_values": cache,
+        "use_cache": cache is not None,
+    }
+    if _takes(module, "position_ids"):  # the others have no positions, or count distances by the mask
+        given["position_ids"] = positions[:, -new:].to(device)
+    return given
+
+
+def _takes(module: nn.Module, name: str) -> bool:
+    return name in inspect.signature(module.forward).parameters
