@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from penchant.history.records import History, Record, Segment
-from penchant.index import attention
+from penchant.index import attention, chunk_list
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.table import record_key
 from tests.families import FAMILIES

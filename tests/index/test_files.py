@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from penchant.history.records import History
-from penchant.index import attention
+from penchant.index import attention, chunk_list
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.encode import Encoder
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
@@ -120,7 +120,7 @@ def test_chunks_that_another_process_replaced_are_written_again(tmp_path: Path) 
 def test_files_of_another_identity_are_refused(tmp_path: Path) -> None:
     index = written(tmp_path)
     other = index.identity[:16] + "0" * 48  # the folder's name is the same
-    with pytest.raises(CorruptIndexError, match="another model or calibration"):
+    with pytest.raises(CorruptIndexError, match="another model, calibration or encoder"):
         IndexFiles(folder(tmp_path), other).load()
 
 

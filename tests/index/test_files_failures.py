@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penchant.history.records import History, Record
-from penchant.index import files
+from penchant.index import chunk_list, files
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
 from tests.index.cases import encoder_of, history_of, scores, texts
@@ -254,7 +254,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from penchant.index import attention
+from penchant.index import chunk_list
 chunk_list.RECORDS_A_CHUNK = 3
 from tests.index.cases import encoder_of
 from tests.index.test_files_failures import grow

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from penchant.history.records import History, Segment
 from penchant.index.attention import AttentionIndex, Change, Progress
@@ -21,6 +21,7 @@ Directory = Callable[[str], Path | None]
 """Where the indexes of a user lie on disk; None: in memory only."""
 
 
+@runtime_checkable
 class _Sized(Protocol):
     @property
     def nbytes(self) -> int: ...

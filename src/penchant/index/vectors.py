@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,10 @@ FloatArray = npt.NDArray[np.float32]
 _NO_TEXT = -1.0  # the lowest cosine there is
 
 
+@runtime_checkable
 class Embed(Protocol):
     """Gives the embedding of each text, and how many tokens had to be run. fingerprint: tells encoders apart."""
 
-    @property
     def fingerprint(self) -> str: ...
 
     def __call__(self, texts: Sequence[str]) -> tuple[Sequence[Embedded], int]: ...
@@ -55,7 +55,7 @@ class VectorIndex:
 
     def __init__(self, embed: Embed, directory: Path | None = None) -> None:
         self._embed = embed
-        identity = hashlib.sha256(f"sentence vectors|{embed.fingerprint}".encode()).hexdigest()
+        identity = hashlib.sha256(f"sentence vectors|{embed.fingerprint()}".encode()).hexdigest()
         self._stored = ChunkList(directory, identity, "the index of sentence vectors")
         self._keys = RecordKeys()
         self._lock = threading.RLock()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from penchant.history.records import History, Request, Segment
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from penchant.text.terms import check_language
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 _HISTORIES_KEPT = 8
 

@@ -48,7 +48,6 @@ class Embeddings:
         found = [known[key] for key in keys]
         return [item for item in found if item is not None], fed
 
-    @property
     def fingerprint(self) -> str:
         """Tells this encoder from others. Reads the weights."""
         return self._opened().fingerprint
