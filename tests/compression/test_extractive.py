@@ -11,10 +11,9 @@ from penchant.compression.layout import lay_out
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Request, Segment
 from penchant.text.unicode import sanitize
-from tests.compression.cases import history_of, marks_of, pieces, tokenizers, whole_records
+from tests.compression.cases import TOKENIZERS, history_of, marks_of, pieces, tokenizer_of, whole_records
 
 REQUEST = Request("What now?")
-NAMES = sorted(tokenizers())
 
 texts = st.one_of(
     st.text(min_size=1, max_size=60).filter(str.strip),
@@ -42,7 +41,7 @@ records = st.one_of(
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TOKENIZERS)
 @settings(max_examples=80, deadline=None)
 @given(
     made=st.lists(records, min_size=0, max_size=12),
@@ -56,7 +55,7 @@ records = st.one_of(
 def test_never_over_budget_and_verbatim(
     name: str, *, made: list[Record], budget: int, size: int, seed: int, dates: bool
 ) -> None:
-    tokenizer = tokenizers()[name]
+    tokenizer = tokenizer_of(name)
     history = History(made)
     segments = pieces(history, size)
     marks = marks_of(segments, np.random.default_rng(seed).normal(size=len(segments)).tolist())
@@ -78,9 +77,9 @@ def test_never_over_budget_and_verbatim(
         pytest.fail("the whole history fits but was not given")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_every_budget_of_one_history(name: str) -> None:
-    tokenizer = tokenizers()[name]
+    tokenizer = tokenizer_of(name)
     history = history_of(*(f"the sea walk number {i} was a long one, {'very ' * (i % 5)}long." for i in range(12)))
     marks = marks_of(whole_records(history), [float(i * 7 % 12) for i in range(12)])
     compress = extractive(tokenizer)
@@ -93,7 +92,7 @@ def test_every_budget_of_one_history(name: str) -> None:
 
 
 def test_the_budget_is_filled() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     rng = np.random.default_rng(0)
     words = ["sea", "walk", "peanut", "letter", "film", "report", "cooking", "Tuesday", "ten", "short"]
     history = history_of(*(" ".join(rng.choice(words, rng.integers(3, 15))) + "." for _ in range(300)))
@@ -106,7 +105,7 @@ def test_the_budget_is_filled() -> None:
 
 
 def test_the_best_marks_go_first() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     history = history_of(*(f"record {i} about the sea" for i in range(30)), dated=False)
     scores = [0.0] * 30
     scores[4], scores[20] = 5.0, 4.0
@@ -122,7 +121,7 @@ def test_the_best_marks_go_first() -> None:
 
 
 def test_a_best_segment_that_is_too_long_is_cut_between_words() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     history = history_of("I am allergic to peanuts and I like long walks by the sea. " * 20, *["no."] * 30, dated=False)
     marks = marks_of(whole_records(history), [9.0] + [0.0] * 30)
     profile = extractive(tokenizer)(history, REQUEST, marks, 40)
@@ -136,7 +135,7 @@ def test_a_best_segment_that_is_too_long_is_cut_between_words() -> None:
 
 def test_a_cut_never_splits_what_a_reader_sees_as_one_character() -> None:
     family = "👩‍👩‍👧‍👦"
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     history = history_of(family * 30, dated=False)
     marks = marks_of(whole_records(history), [1.0])
     one = count_tokens(tokenizer, family)
@@ -146,7 +145,7 @@ def test_a_cut_never_splits_what_a_reader_sees_as_one_character() -> None:
 
 
 def test_days_give_way_when_they_alone_are_too_much() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     history = history_of("the sea", "a walk")
     marks = marks_of(whole_records(history), [1.0, 0.5])
     bare = count_tokens(tokenizer, "the sea\na walk")
@@ -161,7 +160,7 @@ def test_many_segments_are_not_all_tokenised() -> None:
 
         def __call__(self, text: str | list[str], **options: object) -> object:
             self.characters += len(text) if isinstance(text, str) else sum(map(len, text))
-            return tokenizers()["bytes"](text, **options)
+            return tokenizer_of("bytes")(text, **options)
 
     tokenizer = Counting()
     history = History([Record(f"record number {i} by the sea", id=str(i)) for i in range(20_000)])
@@ -174,7 +173,7 @@ def test_many_segments_are_not_all_tokenised() -> None:
 
 
 def test_a_huge_record_is_cut_quickly() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     history = history_of("sea walk " * 12_000, dated=False)
     profile = extractive(tokenizer)(history, REQUEST, marks_of(whole_records(history), [1.0]), 50)
     assert 45 <= profile.tokens <= 50
@@ -182,7 +181,7 @@ def test_a_huge_record_is_cut_quickly() -> None:
 
 
 def test_empty_history_and_bad_input() -> None:
-    tokenizer = tokenizers()["bytes"]
+    tokenizer = tokenizer_of("bytes")
     empty = extractive(tokenizer)(History([]), REQUEST, marks_of((), []), 10)
     assert (empty.text, empty.tokens, empty.history_tokens, empty.segments) == ("", 0, 0, ())
     history = history_of("the sea")
@@ -208,5 +207,5 @@ def test_mass_kept_counts_positive_marks_only() -> None:
 def test_equal_days_in_other_zones_are_one_day() -> None:
     when = datetime(2024, 3, 1, 23, tzinfo=UTC)
     history = History([Record("a", when=when), Record("b", when=when.replace(tzinfo=None))])
-    text = extractive(tokenizers()["bytes"])(history, REQUEST, marks_of(whole_records(history), [1, 1]), 99).text
+    text = extractive(tokenizer_of("bytes"))(history, REQUEST, marks_of(whole_records(history), [1, 1]), 99).text
     assert text == "1 March 2024:\na\nb"

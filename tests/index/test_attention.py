@@ -223,8 +223,8 @@ def test_progress_counts_records(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
     index = AttentionIndex(encoder_of())
     index.sync(history_of(texts(3)))
-    said: list[tuple[int, int]] = []
-    index.sync(history_of(texts(13)), lambda done, total: said.append((done, total)))
+    said: list[tuple[int, int | None]] = []
+    index.sync(history_of(texts(13)), lambda step, done, total: said.append((done, total)))
     assert said == [(i, 10) for i in range(1, 11)]
 
 
@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_an_index_that_goes_on_where_it_was(stop_at: int, monkeypa
     history = history_of(texts(12))
     index = AttentionIndex(encoder_of())
 
-    def stop(done: int, total: int) -> None:
+    def stop(step: str, done: int, total: int | None) -> None:
         if done == stop_at:
             raise KeyboardInterrupt
 

@@ -111,10 +111,15 @@ def test_what_is_reported(built: Lens, found: Discovery) -> None:
 
 
 def test_limits_and_progress(built: Lens) -> None:
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int | None]] = []
     labelled = worded(2, 8)
     found = discover(
-        built, labelled, prefix="", max_layer=1, max_heads=2, progress=lambda done, total: seen.append((done, total))
+        built,
+        labelled,
+        prefix="",
+        max_layer=1,
+        max_heads=2,
+        progress=lambda step, done, total: seen.append((done, total)),
     )
     assert len(found.calibration.heads) <= 2
     assert found.calibration.last_layer <= 1

@@ -184,7 +184,7 @@ def test_a_path_that_is_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 @pytest.mark.parametrize("stop_at", [2, 6, 12])
 def test_after_ctrl_c_the_next_process_goes_on(stop_at: int, tmp_path: Path) -> None:
-    def stop(done: int, total: int) -> None:
+    def stop(step: str, done: int, total: int | None) -> None:
         if done == stop_at:
             raise KeyboardInterrupt
 

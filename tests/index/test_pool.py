@@ -97,9 +97,9 @@ def test_a_history_without_user_is_never_written(tmp_path: Path) -> None:
 
 
 def test_progress_and_an_interruption_reach_the_caller() -> None:
-    said: list[tuple[int, int]] = []
+    said: list[tuple[int, int | None]] = []
 
-    def progress(done: int, total: int) -> None:
+    def progress(step: str, done: int, total: int | None) -> None:
         said.append((done, total))
         if len(said) == 2:
             raise KeyboardInterrupt
@@ -117,7 +117,7 @@ def test_progress_and_an_interruption_reach_the_caller() -> None:
 def test_one_users_new_history_delays_nobody_else() -> None:
     waiting, go = threading.Event(), threading.Event()
 
-    def progress(done: int, total: int) -> None:
+    def progress(step: str, done: int, total: int | None) -> None:
         if total == 7:  # ann's first encoding takes long
             waiting.set()
             assert go.wait(30)

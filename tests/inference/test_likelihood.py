@@ -71,9 +71,9 @@ def test_empty_prompts_and_answers_are_refused(wrong: Exchange) -> None:
 
 
 def test_progress_is_told_and_nothing_to_read_is_nothing_to_do() -> None:
-    told: list[int] = []
-    losses(tiny(), exchanges(7), [lambda n: None], rows=3, done=told.append)
-    assert told == [3, 3, 1]
+    told: list[tuple[int, int | None]] = []
+    losses(tiny(), exchanges(7), [lambda n: None], rows=3, progress=lambda _, *at: told.append(at))
+    assert told == [(3, 7), (6, 7), (7, 7)]
     assert losses(tiny(), [], [lambda n: None]).shape == (1, 0)
 
 

@@ -87,9 +87,9 @@ def test_the_default_marker_uses_what_was_fitted(no_dense: None) -> None:
 
 def test_progress_and_a_single_history(no_dense: None) -> None:
     lens = lens_of()
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[int, int | None]] = []
     one: list[LabelledHistory] = LABELLED[:1]
-    fitted = fit_fusion(lens, calibration_of(lens), one, lambda done, total: seen.append((done, total)))
+    fitted = fit_fusion(lens, calibration_of(lens), one, lambda step, done, total: seen.append((done, total)))
     count = len(one[0].questions)
     assert seen == [(i, count) for i in range(1, count + 1)]
     assert fitted.scores["auc_fusion_left_out"] == {"attention+bm25": None}

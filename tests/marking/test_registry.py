@@ -146,14 +146,14 @@ def test_fusion_weights_that_lack_a_marker_are_named(monkeypatch: pytest.MonkeyP
 
 def test_resources_pass_on_where_and_how_indexes_are_kept(tmp_path: Path) -> None:
     lens = lens_of()
-    said: list[tuple[int, int]] = []
+    said: list[tuple[int, int | None]] = []
     resources = Resources(
         lens.loaded,
         calibration=calibration_of(lens),
         directory=lambda user: tmp_path / user,
         storage="int8",
         limit=123,
-        progress=lambda done, total: said.append((done, total)),
+        progress=lambda step, done, total: said.append((done, total)),
     )
     pool = resources.indexes
     assert pool is resources.indexes

@@ -14,7 +14,7 @@ from penchant.cli import chat_commands as commands
 from penchant.cli import chat_views as views
 from penchant.cli.chat_document import document
 from penchant.cli.chat_session import Session, check_known
-from penchant.cli.chat_terminal import Keyboard, Line, Waiting, next_turn, piped
+from penchant.cli.chat_terminal import Line, Waiting, next_turn, piped
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
 from penchant.cli.request import ModelOption
 from penchant.conversation.factory import BUDGET, NOTES
@@ -181,6 +181,8 @@ def _list(store: Store, user: str, as_json: bool) -> None:
 
 
 def _at_terminal(session: Session) -> int:
+    from penchant.cli.chat_keyboard import Keyboard  # the line editor; scripts need none
+
     keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
     stderr.print(views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D"))
     if session.old:

@@ -1,19 +1,17 @@
-"""Typing and reading in `penchant chat`: turns of several lines, Ctrl-C, a line that says what is being waited for, and
-answers that break at words."""
+"""Turns and answers in `penchant chat`: turns of several lines, Ctrl-C, a line that says what is being waited for, and
+answers that break between words."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Self
 
 from rich.cells import cell_len
-from rich.console import Console
 from rich.status import Status
 
 from penchant.cli.output import stderr
@@ -69,66 +67,6 @@ def piped(source: Iterable[str]) -> Line:
     return line
 
 
-class Keyboard:
-    """Lines as they are typed, with editing and a history. The history is in memory only: what a user says is kept in
-    the store and nowhere else."""
-
-    def __init__(self, words: Iterable[str]) -> None:
-        """words: what the tab key completes at the beginning of a line."""
-        self._pressed = self._goes_on = False
-        self._readline = _readline()
-        coloured = self._readline is not None and Console().color_system is not None
-        # Between \001 and \002 stands what takes no room, or a long line would be broken at the wrong place.
-        self._prompt = "\001\033[1;36m\002›\001\033[0m\002 " if coloured else "› "
-        self._more = "\001\033[2m\002…\001\033[0m\002 " if coloured else "… "
-        if self._readline is not None:
-            self._readline.set_completer(_completer(words))
-            self._readline.set_completer_delims(" ")
-            self._readline.parse_and_bind("set enable-bracketed-paste on")  # a pasted text of several lines is one turn
-            editline = "libedit" in (self._readline.__doc__ or "")
-            self._readline.parse_and_bind("bind ^I rl_complete" if editline else "tab: complete")
-
-    def line(self, goes_on: bool) -> str:
-        self._goes_on = goes_on
-        return input(self._more if goes_on else self._prompt)
-
-    def turn(self) -> str | None:
-        """What is entered next; None when the user leaves: Ctrl-D, or Ctrl-C twice on an empty line."""
-        while True:
-            try:
-                text = next_turn(self.line)
-                self._pressed = False
-                return text
-            except EOFError:
-                sys.stdout.write("\n")
-                return None
-            except KeyboardInterrupt:
-                empty = not self._goes_on and not (self._readline and self._readline.get_line_buffer())
-                sys.stdout.write("\n")
-                if self._pressed and empty:
-                    return None
-                self._pressed = True
-                stderr.print("[dim]Ctrl-C once more, or Ctrl-D, ends the chat[/]")
-
-    def answer(self, question: str) -> str:
-        """The answer to a question; "" for Ctrl-C and Ctrl-D. It isn't put into the history."""
-        if self._readline is not None:
-            self._readline.set_auto_history(False)
-        try:
-            return input(question)
-        except (EOFError, KeyboardInterrupt):
-            sys.stdout.write("\n")
-            return ""
-        finally:
-            if self._readline is not None:
-                self._readline.set_auto_history(True)
-
-    def forget(self) -> None:
-        """Nothing that was typed can be brought back."""
-        if self._readline is not None:
-            self._readline.clear_history()
-
-
 class Waiting:
     """One line on stderr that says what is being waited for (nothing where stderr is no terminal), and whether the
     user has asked to stop."""
@@ -154,7 +92,7 @@ class Waiting:
             self._status.stop()
             self._status = None
 
-    def encoded(self, done: int, total: int) -> None:
+    def encoded(self, step: str, done: int, total: int | None) -> None:
         """For `Personalizer(progress=...)`. Raises `KeyboardInterrupt` once the user has asked to stop: between two
         batches nothing is lost."""
         self._say(f"reading what is new: {done:,} of {total:,}")
@@ -233,21 +171,3 @@ class Wrapped:
         self._column = cell_len(self._word)
         there = cell_len(before)
         return "\b" * there + " " * there + "\n" + self._word
-
-
-def _completer(words: Iterable[str]) -> Callable[[str, int], str | None]:
-    known = sorted(words)
-
-    def complete(text: str, place: int) -> str | None:
-        found = [f"{word} " for word in known if text.startswith("/") and word.startswith(text)]
-        return found[place] if place < len(found) else None
-
-    return complete
-
-
-def _readline() -> ModuleType | None:
-    with contextlib.suppress(ImportError):  # not there on every platform: lines are then read without editing
-        import readline
-
-        return readline
-    return None

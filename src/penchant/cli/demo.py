@@ -44,7 +44,7 @@ def demo(
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("Loading the model", total=None)
 
-        def encoded(done: int, total: int) -> None:
+        def encoded(step: str, done: int, total: int | None) -> None:
             progress.update(task, description="Encoding a history", completed=done, total=total)
 
         personalizer = Personalizer(model, marker=marker, progress=encoded)

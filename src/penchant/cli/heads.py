@@ -9,10 +9,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, TimeRemainingColumn
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.output import JsonOption, emit, stderr, step_bar
 from penchant.cli.request import ModelOption
 from penchant.errors import InputError
 from penchant.index.discovery import discover, prefix_of
@@ -76,9 +75,7 @@ def discover_command(
     loaded = load_model(model)
     path = out or _default_path(loaded)
     _check_folder(path)  # now, not after minutes of work
-    columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
-    with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        trying = bar.add_task("Trying heads", total=None)
+    with step_bar() as progress:
         lens = Lens(loaded)
         found = discover(
             lens,
@@ -87,12 +84,9 @@ def discover_command(
             max_layer=max_layer,
             max_heads=max_heads,
             source=f"planted facts, seed {seed}" if data is None else f"{data.name}, {conversations}",
-            progress=lambda done, total: bar.update(trying, completed=done, total=total),
+            progress=progress,
         )
-        bar.reset(trying, description="Weighing markers", total=None)
-        calibration = fit_fusion(
-            lens, found.calibration, labelled, lambda done, total: bar.update(trying, completed=done, total=total)
-        )
+        calibration = fit_fusion(lens, found.calibration, labelled, progress)
     _save(calibration, path)
     if plot is not None:
         plot_heads(found.auc, calibration, plot)

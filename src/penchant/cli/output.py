@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
+from rich import progress
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from penchant.errors import InputError, PenchantError
+from penchant.progress import Progress
 from penchant.store import Store, default_store
 
 stderr = Console(stderr=True)
@@ -52,23 +54,41 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def encoding_bar() -> Iterator[Callable[[int, int], None]]:
-    """A bar on stderr for (records encoded, records to encode), shown only while records are being encoded: a bar that
+def encoding_bar() -> Iterator[Progress]:
+    """A bar on stderr for the records that are encoded, shown only while records are being encoded: a bar that
     is alive catches or overwrites what is printed on stdout meanwhile."""
-    bar = Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
+    bar = progress.Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
     task = bar.add_task("Encoding records", total=None)
 
-    def encoded(done: int, total: int) -> None:
+    def encoded(step: str, done: int, total: int | None) -> None:
         if not bar.live.is_started:
             bar.start()
         bar.update(task, completed=done, total=total)
-        if done >= total:
+        if total is not None and done >= total:
             bar.stop()
 
     try:
         yield encoded
     finally:
         bar.stop()
+
+
+@contextmanager
+def step_bar() -> Iterator[Progress]:
+    """A bar on stderr for work of several steps; each begins at nothing again."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with progress.Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
+        task = bar.add_task("Starting", total=None)
+        current = ""
+
+        def show(step: str, done: int, total: int | None) -> None:
+            nonlocal current
+            if step != current:
+                current = step
+                bar.reset(task, description=step.capitalize(), total=total)
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:

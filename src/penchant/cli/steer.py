@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, step_bar
 from penchant.cli.request import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption, prepared
 from penchant.errors import InputError
 from penchant.history.records import Request
@@ -99,7 +96,7 @@ def fit_command(
     vector_method(method)
     if plot is not None:
         check_plot(plot)
-    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who), _bar() as progress:
+    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who), step_bar() as progress:
         report = personalizer.fit_steering(
             who,
             method,
@@ -210,23 +207,6 @@ def export_command(
 
 def _contrasts(store: Any, user: str) -> ContrastFile:
     return ContrastFile(paths_in_store(store, user).contrasts, user)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int], None]]:
-    """A bar on stderr for (what is done, done, to do)."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
-    with Progress(*columns, TimeElapsedColumn(), console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
-        task = bar.add_task("Starting", total=None)
-        current = [""]
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what != current[0]:
-                current[0] = what
-                bar.reset(task, description=what.capitalize(), total=total)
-            bar.update(task, completed=done, total=total)
-
-        yield progress
 
 
 def _nats(gain: float | None) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import random
-import time
 
 import httpx
+from httpx_retries import Retry, retry_request
 
 from penchant.compression.budget import Tokenizer, count_tokens
 from penchant.compression.check import MIN_COVERAGE
@@ -17,8 +16,8 @@ from penchant.history.records import History, Request
 from penchant.marking.marks import Marks
 
 KEY_VARIABLE = "OPENAI_API_KEY"
-AGAIN = frozenset({408, 429, 500, 502, 503, 504})
-LONGEST_WAIT = 30.0  # seconds, whatever the endpoint asks for
+RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+MAX_WAIT = 30.0  # seconds, whatever the endpoint asks for
 TEMPLATE_TOKENS = 8  # per message: role markers of a chat template that we don't know
 
 
@@ -40,12 +39,14 @@ def remote(
 ) -> Compressor:
     """A compressor that has a remote model rewrite the marked history; POST {base_url}/chat/completions.
 
-    The marked history leaves this machine: use an endpoint that may see it, and lower `context_tokens` to send less.
+    The marked history leaves this machine: use an endpoint that you trust with it, and lower `context_tokens` to send
+    less.
 
     base_url: up to and including the version ("https://host/v1"). tokenizer: of the model that will read the profile.
     api_key: default is the environment variable OPENAI_API_KEY; none is sent where there is none. timeout: seconds per
-    try. retries: further tries after 408, 429, 5xx or a broken connection, waiting backoff x 2^n seconds or what
-    Retry-After says. window, context_tokens: tokens of prompt and answer, and of history in it.
+    try. retries: further tries after 408, 429, 5xx or a broken connection. Before the n-th one it waits
+    backoff x 2^(n-1) seconds, less some at random, or as Retry-After says, at most 30 seconds. window, context_tokens:
+    tokens of prompt and answer, and of history in it.
 
     An endpoint that refuses, times out or answers with something unusable gives the extractive profile with the
     reason, or `EndpointError` when `strict`. A rewriting that fails its check falls back either way.
@@ -54,6 +55,15 @@ def remote(
     if not base_url.startswith(("http://", "https://")):
         raise InputError(f"endpoint {base_url!r} is not a URL: expected http://... or https://... up to the version")
     url = f"{base_url.rstrip('/')}/chat/completions"
+    retry = Retry(
+        total=retries,
+        allowed_methods=["POST"],
+        status_forcelist=RETRIED,
+        retry_on_exceptions=[httpx.HTTPError],
+        backoff_factor=backoff / 2,  # the library's first wait is twice its factor
+        backoff_jitter=0.3,  # so that many clients don't come back at once
+        max_backoff_wait=MAX_WAIT,
+    )
     key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE, "")
 
     def compress(history: History, request: Request, marks: Marks, budget: int) -> Profile:
@@ -62,7 +72,7 @@ def remote(
             def ask(messages: Messages, max_tokens: int) -> str:
                 body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": 0}
                 try:
-                    return _content(_post(client, url, body, retries, backoff))
+                    return _content(_post(client, url, body, retry))
                 except EndpointError as error:
                     reason = str(error).replace(key, "***") if key else str(error)
                     if strict:
@@ -86,38 +96,20 @@ def remote(
     return compress
 
 
-def _post(
-    client: httpx.Client,
-    url: str,
-    body: dict[str, object],
-    retries: int,
-    backoff: float,
-) -> httpx.Response:
-    """The first answer that is no error. Raises `EndpointError` when the tries are used up or the error is final."""
-    for attempt in range(retries + 1):
-        wait = backoff * 2**attempt * random.uniform(0.8, 1.2)  # so that many clients don't come back at once
-        try:
-            response = client.post(url, json=body)
-        except httpx.TimeoutException:
-            reason = f"{url} did not answer in time; raise the timeout or check the endpoint"
-        except httpx.HTTPError as error:
-            reason = f"can't reach {url}: {error or type(error).__name__}"
-        else:
-            if response.is_success:
-                return response
-            said = " ".join(response.text.split())[:200]
-            reason = f"{url} answered {response.status_code} {response.reason_phrase}: {said}"
-            if response.status_code not in AGAIN:
-                raise EndpointError(reason)
-            wait = _asked_wait(response, wait)
-        if attempt < retries:
-            time.sleep(min(wait, LONGEST_WAIT))
-    raise EndpointError(f"{reason} (tried {retries + 1} times)")
-
-
-def _asked_wait(response: httpx.Response, otherwise: float) -> float:
-    asked = response.headers.get("retry-after", "")
-    return float(asked) if asked.isdigit() else otherwise
+def _post(client: httpx.Client, url: str, body: dict[str, object], retry: Retry) -> httpx.Response:
+    """The first successful answer. Raises `EndpointError` when the tries are used up or the error is final."""
+    tried = f" (tried {retry.total + 1} times)" if retry.total else ""
+    try:
+        response = retry_request(client, "POST", url, json=body, retry=retry)
+    except httpx.TimeoutException:
+        raise EndpointError(f"{url} did not answer in time; raise the timeout or check the endpoint{tried}") from None
+    except httpx.HTTPError as error:
+        raise EndpointError(f"can't reach {url}: {error or type(error).__name__}{tried}") from None
+    if response.is_success:
+        return response
+    said = " ".join(response.text.split())[:200]
+    tried = tried if response.status_code in RETRIED else ""
+    raise EndpointError(f"{url} answered {response.status_code} {response.reason_phrase}: {said}{tried}")
 
 
 def _content(response: httpx.Response) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,7 @@ from penchant.index.encode import BLOCK, OVERLAP, Encoder
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
 from penchant.index.table import RecordKeys, Storage, blocks, make_chunk
 from penchant.models.tokenization import appends
-
-Progress = Callable[[int, int], None]
-"""Called with (records encoded so far, records to encode)."""
+from penchant.progress import Progress, no_progress
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ class AttentionIndex:
         """Bytes of keys, scales and offsets."""
         return self._stored.nbytes
 
-    def sync(self, history: History, progress: Progress | None = None) -> Change:
+    def sync(self, history: History, progress: Progress = no_progress) -> Change:
         """Make the index hold exactly the records of `history`: encode what is new, drop what is gone or changed.
 
         Rows of the other records aren't touched. What is encoded is written every `RECORDS_A_CHUNK` records, so an
@@ -77,7 +75,7 @@ class AttentionIndex:
             self._synced = history
             return change
 
-    def _sync(self, history: History, progress: Progress | None) -> Change:
+    def _sync(self, history: History, progress: Progress) -> Change:
         wanted = dict(zip(self._keys.of(history), history, strict=True))
         gone = self._stored.keep(wanted.keys())
         stored = self._stored.records()
@@ -90,8 +88,7 @@ class AttentionIndex:
             results = []
             for position, record in self.encoder.records([wanted[key].body for key in part]):
                 results.append((part[position], record))
-                if progress is not None:
-                    progress(done + len(results), len(new))
+                progress("encoding records", done + len(results), len(new))
             chunk = make_chunk(results, self.storage)
             encoded, done = encoded + chunk.rows, done + len(part)
             self._stored.append(chunk)

@@ -6,7 +6,7 @@ but how well the attention index built from it alone ranks the evidence of a req
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 
 #: Heads that get a weight before the weak ones are dropped.
 CANDIDATES = 16
@@ -67,7 +68,7 @@ def discover(
     max_layer: int | None = None,
     max_heads: int = 6,
     source: str = "",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Discovery:
     """Calibrate a model on labelled histories.
 
@@ -98,7 +99,7 @@ def discover(
         for features, evidence in _features(tried, one):
             alone += [area_under_curve(row, evidence) for row in features]
             done += 1
-            progress(done, total)
+            progress("trying heads", done, total)
     alone /= questions
     best = [everything[i] for i in np.argsort(-alone, kind="stable")[:CANDIDATES]]
 
@@ -109,7 +110,7 @@ def discover(
         for features, evidence in _features(chosen, one):
             groups[-1].append(Example(features, evidence))
             done += 1
-            progress(done, total)
+            progress("trying heads", done, total)
     kept = _prune(groups, max_heads)
     groups = [[replace(example, features=example.features[kept]) for example in group] for group in groups]
     fitted = fit_weights([example for group in groups for example in group])

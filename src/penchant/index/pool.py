@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from penchant.history.records import History, Segment
-from penchant.index.attention import AttentionIndex, Change, Progress
+from penchant.index.attention import AttentionIndex, Change
 from penchant.index.encode import Encoder
 from penchant.index.table import Storage
 from penchant.index.vectors import Embed, SegmentVectors, VectorIndex
+from penchant.progress import Progress, no_progress
 
 DEFAULT_LIMIT = 2 << 30
 _VECTORS_LIMIT = 1 << 28
@@ -84,7 +85,7 @@ class IndexPool(_OpenIndexes[AttentionIndex]):
         *,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         super().__init__(lambda where: AttentionIndex(encoder, where, storage), directory, limit)
         self.encoder, self.storage, self.progress = encoder, storage, progress

@@ -15,6 +15,7 @@ from penchant.inference.cached_rows import CachedRows
 from penchant.inference.intervention import Intervention, prompt_tail
 from penchant.inference.runtime import Runtime
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 
 ROWS = 32
 NEW_TOKENS = 4096
@@ -43,22 +44,24 @@ def losses(
     *,
     rows: int = ROWS,
     tail: int = TAIL,
-    done: Callable[[int], None] = lambda count: None,
+    progress: Progress = no_progress,
 ) -> Float[Tensor, "choices exchanges"]:
     """NLL of each answer under each choice of interventions, in nats a token, float32.
 
     The prompt without its last `tail` tokens is read once and unsteered, so scopes are limited to those tokens and
-    what follows. done: called with the number of exchanges after each batch.
+    what follows. progress: called with the number of exchanges read, after each batch.
 
     Raises `InputError` for an empty prompt or answer, or a scope that begins farther back.
     """
     found = torch.zeros(len(choices), len(exchanges))
+    done = 0
     with _Hooks(loaded) as hooks, torch.inference_mode():
         for batch in batches(exchanges, rows, NEW_TOKENS):
             read = Prefilled(loaded, [exchanges[i] for i in batch], tail)
             for number, choice in enumerate(choices):
                 found[number, torch.tensor(batch)] = _steered(read, choice(batch), hooks).cpu()
-            done(len(batch))
+            done += len(batch)
+            progress("comparing interventions", done, len(exchanges))
     return found
 
 

@@ -91,5 +91,5 @@ def dense_over(embed: Embeddings, indexes: VectorPool) -> Marker:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `dense` of the registry. Raises `ModelError` where the encoder isn't installed."""
+    """Cosine similarity of sentence embeddings, all-MiniLM-L6-v2."""
     return dense_over(resources.embeddings, resources.vectors)

@@ -55,8 +55,9 @@ def fusion(
 
 
 def fused(resources: Resources) -> Marker:
-    """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
-    model's calibration (learned on labelled evidence), or UNFITTED.
+    """Attention, BM25 and, if it is installed, the dense encoder, added up with weights learned on labelled evidence.
+
+    The weights are the calibration's, or UNFITTED.
     """
     parts: dict[str, Callable[[], Marker]] = {
         "attention": partial(attention, resources.indexes, neighbours=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from penchant.marking.attention import attention
 from penchant.marking.bm25 import bm25
 from penchant.marking.dense import dense
 from penchant.marking.marks import Marker
+from penchant.progress import Progress, no_progress
 
 Combination = tuple[str, ...]
 COMBINATIONS: tuple[Combination, ...] = (("attention", "bm25"), ("attention", "bm25", "dense"))
@@ -30,7 +31,7 @@ def fit_fusion(
     lens: Lens,
     calibration: Calibration,
     labelled: Sequence[LabelledHistory],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> Calibration:
     """The calibration with weights for attention + BM25, and with the dense encoder where it is installed.
 
@@ -53,7 +54,7 @@ def fit_fusion(
             scores = [marker(one.history, question.request, segments).scores for marker in markers.values()]
             evidence = tuple(position[record] for record in question.evidence)
             groups[-1].append(Example(standardise(np.stack(scores)), evidence))
-            progress(sum(len(group) for group in groups), total)
+            progress("weighing markers", sum(len(group) for group in groups), total)
     fusion, scores_left_out = {}, {}
     for names in COMBINATIONS:
         if not set(names) <= set(markers):

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penchant.index.attention import Progress
 from penchant.index.encode import Encoder
 from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool, VectorPool, in_memory
 from penchant.index.table import Storage
@@ -16,6 +15,7 @@ from penchant.marking.bm25 import term_indexes
 from penchant.marking.dense import Embeddings
 from penchant.marking.incremental import IncrementalCache
 from penchant.models.loading import LoadedModel, load_model
+from penchant.progress import Progress, no_progress
 from penchant.text.bm25 import GrowingIndex
 
 
@@ -34,7 +34,7 @@ class Resources:
         directory: Directory = in_memory,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
-        progress: Progress | None = None,
+        progress: Progress = no_progress,
     ) -> None:
         self._model, self._calibration = model, calibration
         self._base: Resources | None = None  # whose sentence encoder is used

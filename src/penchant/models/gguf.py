@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTra
 
 from penchant.errors import ModelError
 from penchant.models.cache import discard, is_complete, models_directory, publish
-from penchant.models.progress import gguf_bar_into, no_bars, progress
+from penchant.models.progress import bar, gguf_bar_into, no_bars
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +92,11 @@ def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dty
 
 def _dequantise(source: GgufSource) -> Pair:
     """The model in float32 with values that float16 holds, and its tokenizer. Slow: seconds to a minute."""
-    with progress(f"Preparing {source.name} (once)") as advance, contextlib.ExitStack() as stack:
-        advance(0, None)
+    step = f"Preparing {source.name} (once)"
+    with bar() as progress, contextlib.ExitStack() as stack:
+        progress(step, 0, None)
         file = stack.enter_context(_joined(source))
-        stack.enter_context(gguf_bar_into(advance))
+        stack.enter_context(gguf_bar_into(progress, step))
         stack.enter_context(_read_once())
         where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         unpack = GgufConfig(dequantize=True)

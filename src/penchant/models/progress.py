@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from unittest import mock
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
-Advance = Callable[[int, int | None], None]
-"""(steps done, steps in all or None) -> shown."""
+from penchant.progress import Progress
 
 
 @contextlib.contextmanager
-def progress(title: str) -> Iterator[Advance]:
-    """A bar on stderr that goes away at the end. It pulses until the number of steps is known."""
+def bar() -> Iterator[Progress]:
+    """A bar on stderr that goes away at the end. It pulses until the total is known."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(title, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
+    with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda step, done, total: shown.update(task, description=step, completed=done, total=total)
 
 
 @contextlib.contextmanager
@@ -37,12 +37,12 @@ def no_bars() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def gguf_bar_into(advance: Advance) -> Iterator[None]:
-    """Show the tensors that transformers de-quantises through `advance`, not in the bar it makes itself."""
+def gguf_bar_into(progress: Progress, step: str) -> Iterator[None]:
+    """Report the tensors that transformers de-quantises to `progress`, instead of in the bar it makes itself."""
 
     def bar(items: Sequence[Any], **_: Any) -> Iterator[Any]:
         for done, item in enumerate(items):
-            advance(done, len(items))
+            progress(step, done, len(items))
             yield item
 
     with no_bars(), mock.patch("transformers.modeling_gguf_pytorch_utils.tqdm", bar):

@@ -15,6 +15,7 @@ from penchant.index.score import FloatArray
 from penchant.lens.conditional_logit import Example
 from penchant.lens.lens import Lens
 from penchant.models.loading import LoadedModel, load_model
+from penchant.progress import Progress, no_progress
 from penchant_lab.ablation.axes import (
     AXES,
     DEFAULT,
@@ -41,8 +42,8 @@ METRICS = ("recall_at_budget", "auc")
 @dataclass(frozen=True)
 class AblationOptions:
     """data: a LoCoMo file or its folder. limit: questions a conversation. costly: the same for requests read behind
-    each record, which feeds the whole request once a record. progress: (steps done, of, what is next). save: what is
-    measured so far, after every encoding of the histories. command: as it is published."""
+    each record, which feeds the whole request once a record. progress: called with what is done next and the steps done
+    before it. save: what is measured so far, after every encoding of the histories. command: as it is published."""
 
     data: Path
     limit: int | None = 40
@@ -53,7 +54,7 @@ class AblationOptions:
     device: str | None = None
     dtype: str | None = None
     command: str = "penchant bench ablate"
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    progress: Progress = no_progress
     save: Callable[[dict[str, Any]], object] = lambda document: None
 
 
@@ -99,7 +100,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
     def step(what: str) -> None:
         nonlocal done
         done += 1
-        options.progress(done, total, what)
+        options.progress(what, done, total)
 
     for (priming, encoding), requests in groups:
         features: dict[str, list[Features]] = {request: [] for request in requests}
@@ -107,7 +108,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
             texts = {r: [trial.labelled.questions[q].request.query for q in _asked(trial, encoding, r, options)]
                      for r in requests}  # fmt: skip
             everything = [query for queries in texts.values() for query in queries]
-            options.progress(done, total, f"{priming}, {encoding}, encoding {trial.labelled.history.user}")
+            options.progress(f"{priming}, {encoding}, encoding {trial.labelled.history.user}", done, total)
             source = make_source(lens, trial.labelled.history, everything, _prefix(loaded, priming), encoding)
             for request, queries in texts.items():
                 what = f"{priming}, {encoding}, request {request}, {trial.labelled.history.user}"
@@ -121,7 +122,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
         for request, some in requests.items():
             asked = [_asked(trial, encoding, request, options) for trial in trials]
             for setting in some:
-                options.progress(done, total, str(setting))
+                options.progress(str(setting), done, total)
                 measured[setting] = _measure(setting, trials, asked, features[request], loaded.num_heads)
                 if setting == DEFAULT:
                     document["heads"] = _maps(setting, trials, asked, features[request], loaded)

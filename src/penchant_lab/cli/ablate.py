@@ -60,7 +60,7 @@ def ablate(
         task = bar.add_task("Encoding", total=None)
         said = ""
 
-        def progress(done: int, total: int, what: str) -> None:
+        def progress(what: str, done: int, total: int | None) -> None:
             nonlocal said
             bar.update(task, completed=done, total=total, description=what)
             if not stderr.is_terminal and what != said:  # a log: one line for every stage

@@ -18,12 +18,12 @@ from penchant.files import write_text
 from penchant.folders import cache_folder
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
-from penchant.index.attention import Progress
 from penchant.lens.labelled import LabelledHistory, Question
 from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.marking.joint import Joint, Pass, asked, joint_passes, seeing_layers
 from penchant.marking.marks import FloatArray, Marker, Marks
+from penchant.progress import Progress, no_progress
 
 INSTRUCTION = "Here is what a person wrote and did in the past:\n"
 QUESTION = "\nAnswer the following question in a few words, based on what is written above: {asked}\nAnswer:"
@@ -105,7 +105,7 @@ def fit_probe(
     seed: int = 0,
     block: int | None = None,
     unit: Unit = "record",
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Probe:
     """Fit a probe on labelled histories: which segments belong to a question's evidence.
 
@@ -128,8 +128,7 @@ def fit_probe(
         for rows, positive in _examples(lens, one.history, questions, layers, block=block, unit=unit):
             features.append(rows)
             evidence.append(positive)
-            if progress is not None:
-                progress(len(features), total)
+            progress("reading questions", len(features), total)
     y = np.concatenate([np.zeros(0, dtype=bool), *evidence])
     if not y.any() or y.all():
         raise InputError(
@@ -162,7 +161,7 @@ def fitted_probe(
     seed: int = 0,
     block: int | None = None,
     unit: Unit = "record",
-    progress: Progress | None = None,
+    progress: Progress = no_progress,
 ) -> Probe:
     """`fit_probe`, kept as a file in `directory` (default: beside the cached models) under everything it depends on.
 

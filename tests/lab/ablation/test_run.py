@@ -56,7 +56,7 @@ def document(folder: Path) -> dict[str, Any]:
         _options(
             folder,
             save=lambda document: saved.append(len(document["variants"])),
-            progress=lambda done, total, what: steps.append((done, total)),
+            progress=lambda what, done, total: steps.append((done, total)),
         )
     )
     assert saved == sorted(saved)

@@ -189,8 +189,8 @@ def test_what_is_read_for_fitting_is_what_a_marker_reads(monkeypatch: pytest.Mon
 
 def test_the_probe_is_a_balanced_logistic_regression_of_standardised_features() -> None:
     lens = lens_of("gemma3")
-    seen: list[tuple[int, int]] = []
-    probe = fit_probe(lens, labelled(), progress=lambda done, total: seen.append((done, total)))
+    seen: list[tuple[int, int | None]] = []
+    probe = fit_probe(lens, labelled(), progress=lambda step, done, total: seen.append((done, total)))
     assert seen == [(i + 1, 6) for i in range(6)]
     assert probe.layers == SEEING["gemma3"]
     x, y = [], []

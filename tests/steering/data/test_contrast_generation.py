@@ -177,7 +177,7 @@ def test_an_interrupted_run_goes_on_where_it_was(file, monkeypatch):
     file.path.write_bytes(first + b'{"sources": ["torn')
     script = Script(monkeypatch, lambda number, attempt: f"quite different {number}")
     seen = []
-    result = make(file, rows=2, progress=lambda done, total: seen.append((done, total)))
+    result = make(file, rows=2, progress=lambda step, done, total: seen.append((done, total)))
     assert script.batches == [2, 1]
     assert seen == [(3, 6), (5, 6), (6, 6)]
     assert (len(result.contrasts), result.new) == (6, 3)

@@ -24,9 +24,11 @@ SITES = (Site(1, "mlp"), Site(2, "block"))
 
 
 def test_a_bank_of_gradients() -> None:
-    told: list[int] = []
+    told: list[tuple[str, int, int | None]] = []
     base = Intervention({SITES[0]: Edit(torch.randn(1, 64, generator=torch.Generator().manual_seed(0)))}, "last_1")
-    reader = ActivationExtractor(LOADED, template(LOADED), "gradient", KEY, "last_1", base, progress=told.append)
+    reader = ActivationExtractor(
+        LOADED, template(LOADED), "gradient", KEY, "last_1", base, progress=lambda *at: told.append(at)
+    )
     samples = pairs("zq", 3)
     bank = reader.bank("ada", samples, SITES, "origin")
     exchanges = [exchange_of(LOADED, sample, template(LOADED)) for sample in samples]
@@ -34,7 +36,7 @@ def test_a_bank_of_gradients() -> None:
     assert bank.sites == SITES and all(torch.equal(bank.vectors[site], wanted[site]) for site in SITES)
     assert torch.equal(bank.keys, read_keys(LOADED, [sample.request.query for sample in samples], KEY))
     assert (bank.model, bank.reading, bank.key) == ("origin", "gradient", KEY)
-    assert bank.rows == tuple(row_of("ada", sample) for sample in samples) and sum(told) == 3
+    assert bank.rows == tuple(row_of("ada", sample) for sample in samples) and told[-1] == ("reading answers", 3, 3)
     # The own answer is all that a gradient needs: contrasts do as well.
     given = contrasts("zq", 3)
     assert torch.equal(reader.bank("ada", given, SITES, "origin").vectors[SITES[0]], wanted[SITES[0]])
@@ -44,15 +46,17 @@ def test_a_bank_of_gradients() -> None:
 
 
 def test_a_bank_of_differences() -> None:
-    told: list[int] = []
-    reader = ActivationExtractor(LOADED, template(LOADED), "answer_mean", KEY, "last_1", progress=told.append)
+    told: list[tuple[str, int, int | None]] = []
+    reader = ActivationExtractor(
+        LOADED, template(LOADED), "answer_mean", KEY, "last_1", progress=lambda *at: told.append(at)
+    )
     samples = contrasts("zq", 3)
     bank = reader.bank("ada", samples, SITES, "origin")
     wanted = read_vectors(
         LOADED, samples, SITES, "answer_mean", lambda contrast, context: template(LOADED)(None, contrast.request)
     )
     assert all(torch.equal(bank.vectors[site], wanted[site]) for site in SITES)
-    assert bank.rows == tuple(Row.of("ada", sample) for sample in samples) and told == [3]
+    assert bank.rows == tuple(Row.of("ada", sample) for sample in samples) and told == [("reading answers", 3, 3)]
     for reading in ("answer_mean", "prompt_last"):
         with pytest.raises(InputError, match=f"reading {reading} needs contrasts"):
             replace(reader, reading=reading).bank("ada", [*samples[:2], pairs("zq", 3)[2]], SITES, "origin")

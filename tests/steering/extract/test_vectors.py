@@ -128,8 +128,8 @@ def test_small_batches_change_nothing_but_rounding(monkeypatch: pytest.MonkeyPat
     loaded = tiny("gemma3")
     whole = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt)
     monkeypatch.setattr(vectors, "BATCH_TOKENS", 60)
-    steps: list[tuple[int, int]] = []
-    parts = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt, progress=lambda *at: steps.append(at))
+    steps: list[tuple[int, int | None]] = []
+    parts = read_vectors(loaded, CONTRASTS, SITES, "answer_mean", prompt, progress=lambda _, *at: steps.append(at))
     for site in SITES:
         torch.testing.assert_close(parts[site], whole[site], atol=1e-4, rtol=1e-4)
     assert len(steps) > 1

@@ -106,7 +106,7 @@ def test_a_fit_finds_what_users_have_in_common_and_what_not() -> None:
     ratio = config.strength / best.strength
     one_step = fit_config(LOADED, replace(STEPS, strengths=(best.strength / 2,)), USERS, WORDS)
     assert one_step.strength / (best.strength / 2) == pytest.approx(ratio, rel=1e-3)
-    for what in ("gradients", "gradients from there", "trying"):
+    for what in ("gradients", "gradients from the base", "comparing interventions"):
         counts = [(done, total) for name, done, total in told if name == what]
         assert counts[-1][0] == counts[-1][1] == 12
 

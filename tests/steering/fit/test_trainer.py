@@ -60,7 +60,7 @@ def same_kept(one: Store, other: Store, user: str = "ann", method: str = "ascent
 
 
 def test_a_setting_of_others_a_bank_and_a_check(store: Store) -> None:
-    seen: list[tuple[str, int, int]] = []
+    seen: list[tuple[str, int, int | None]] = []
     report = fit(store, progress=lambda *step: seen.append(step))
     config = report.config
     assert (report.shared, report.fitted, report.samples, report.read) == (True, True, 5, 5)
@@ -200,14 +200,14 @@ def test_forgetting_a_user_leaves_nothing(store: Store) -> None:
 
 
 def test_what_is_erased_while_it_is_read_is_not_written(store: Store) -> None:
-    def erase(what: str, done: int, total: int) -> None:
+    def erase(what: str, done: int, total: int | None) -> None:
         if (what, done) == ("reading answers", 2):
             store.forget_record("ann", "ann0")
 
     report = fit(store, progress=erase)
     assert (report.samples, "ann0" in {row.record for row in _bank(store).rows}) == (4, False)
 
-    def erase_all(what: str, done: int, total: int) -> None:
+    def erase_all(what: str, done: int, total: int | None) -> None:
         if (what, done) == ("reading answers", 1):
             store.forget("bob")
 
@@ -215,8 +215,8 @@ def test_what_is_erased_while_it_is_read_is_not_written(store: Store) -> None:
         fit(store, "bob", progress=erase_all)
     assert files(store, "bob") == []
 
-    def erase_other(what: str, done: int, total: int) -> None:
-        if what == "trying" and store.holds("dan", "dan1"):
+    def erase_other(what: str, done: int, total: int | None) -> None:
+        if what == "comparing interventions" and store.holds("dan", "dan1"):
             store.forget_record("dan", "dan1")
 
     store.add("dan", [record("dan", number) for number in range(5)])

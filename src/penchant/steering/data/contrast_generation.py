@@ -18,6 +18,7 @@ from penchant.history.records import Request
 from penchant.inference.generation import ROWS, PromptTokens, batches, generate
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids, text_ids
+from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
 from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
@@ -105,7 +106,7 @@ def generate_contrasts(
     donors: Donors | None = None,
     recipe: Recipe | None = None,
     alive: Alive = lambda user, record: True,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
     rows: int = ROWS,
 ) -> GeneratedContrasts:
     """A contrast of each pair, where the model writes an answer that is far enough from the user's.
@@ -113,7 +114,7 @@ def generate_contrasts(
     Each is in `file` as soon as it is made, and each drop with its reason; pairs that the file answers for under the
     same recipe, model and prompt aren't worked on again, so an interrupted run goes on where it was. Those of a record
     whose text was replaced are removed. The same seed gives the same contrasts in any batch.
-    alive: pass `store.holds`; what is erased while this runs is not written. progress: (done, total) after each batch.
+    alive: pass `store.holds`; what is erased while this runs is not written. progress: called after each batch.
 
     Raises `InputError` without pairs, or without donors for "others".
     """
@@ -141,15 +142,15 @@ class _Generator:
         parts = [self.loaded.fingerprint, asdict(self.recipe), template]
         self.fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode("utf-8", "replace")).hexdigest()[:16]
 
-    def run(self, pairs: Sequence[Pair], progress: Callable[[int, int], None], rows: int) -> GeneratedContrasts:
+    def run(self, pairs: Sequence[Pair], progress: Progress, rows: int) -> GeneratedContrasts:
         known = self._known(pairs)
         todo = [pair for pair in pairs if _key(pair) not in known]
         done = len(pairs) - len(todo)
-        progress(done, len(pairs))
+        progress("writing other answers", done, len(pairs))
         for finished in self._finish(todo, rows):
             self._write(finished)
             done += len(finished)
-            progress(done, len(pairs))
+            progress("writing other answers", done, len(pairs))
         entries = self._known(pairs)  # read again: an erasure may have taken what was there, or what was written
         found = [entries[_key(pair)] for pair in pairs if _key(pair) in entries]
         contrasts = [entry for entry in found if isinstance(entry, Contrast)]

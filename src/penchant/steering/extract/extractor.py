@@ -14,6 +14,7 @@ from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
+from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, first_words
 from penchant.steering.extract.gradients import likelihood_gradients
@@ -60,7 +61,7 @@ def row_of(user: str, sample: Sample) -> Row:
 @dataclass(frozen=True)
 class ActivationExtractor:
     """What every bank of a method is read with. base: written meanwhile (gradients). everyone: samples of all users, by
-    id, of which contexts are drawn ("prompt_last"); progress: called with the number of samples read.
+    id, of which contexts are drawn ("prompt_last"). progress: called with the number of samples read.
 
     Raises `InputError` in `bank` for samples that lack what the reading needs.
     """
@@ -72,7 +73,7 @@ class ActivationExtractor:
     scope: str
     base: Intervention | None = None
     everyone: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
-    progress: Callable[[int], None] = lambda count: None
+    progress: Progress = no_progress
 
     def bank(self, user: str, samples: Sequence[Sample], sites: Sequence[Site], origin: str) -> Bank:
         """A user's bank at `sites`. origin: see `SteeringConfig.origin`."""
@@ -87,8 +88,8 @@ class ActivationExtractor:
             contrasts = [sample for sample in samples if isinstance(sample, Contrast)]
             if len(contrasts) < len(samples):
                 raise InputError(f"reading {self.reading} needs contrasts with a rejected answer: make them first")
-            vectors = read_vectors(self.loaded, contrasts, sites, self.reading, self._prompts(user, samples))
-            self.progress(len(samples))
+            prompts = self._prompts(user, samples)
+            vectors = read_vectors(self.loaded, contrasts, sites, self.reading, prompts, progress=self.progress)
         return Bank(vectors, keys, rows, origin, self.reading, self.key)
 
     def _prompts(self, user: str, samples: Sequence[Sample]) -> Callable[[Contrast, Context], str]:

@@ -7,7 +7,7 @@ that pairs can still be weighed by request, added and forgotten one by one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from penchant.inference.likelihood import Exchange, Prefilled, batches
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 
 ROWS, NEW_TOKENS = 4, 1024
 """Exchanges in a batch, and tokens of their answers: everything that was computed on the way is kept for gradients."""
@@ -31,13 +32,13 @@ def likelihood_gradients(
     *,
     scope: str,
     base: Intervention | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Progress = no_progress,
 ) -> dict[Site, Float[Tensor, "exchanges _"]]:
     """The gradient of each answer's mean log likelihood, in nats a token, by a vector added to every token in `scope`
     at each site; float32 on the CPU. A row doesn't depend on which others are read along, rounding aside.
 
-    base: one row that is written meanwhile, in the same scope: gradients are taken there. progress: called with the
-    number of exchanges after each batch.
+    base: one row that is written meanwhile, in the same scope: gradients are taken there. progress: called with
+    the number of exchanges read, after each batch.
 
     Raises `InputError` for no exchanges or sites, a scope that takes in whole prompts, or a base of another scope.
     """
@@ -49,11 +50,13 @@ def likelihood_gradients(
     if base is not None and (base.scope != scope or base.rows != 1):
         raise InputError(f"a base of {base.rows} rows with scope {base.scope}: expected one row with scope {scope}")
     found = {site: torch.zeros(len(exchanges), site_width(loaded.model, site.kind)) for site in sites}
+    done = 0
     for indices in batches(exchanges, ROWS, NEW_TOKENS):
         read = Prefilled(loaded, [exchanges[index] for index in indices], tail)
         for site, gradient in _of_batch(read, sites, scope, base).items():
             found[site][torch.tensor(indices)] = gradient
-        progress(len(indices))
+        done += len(indices)
+        progress("reading answers", done, len(exchanges))
     return found
 
 

@@ -17,6 +17,7 @@ from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids, text_ids
+from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.storage.bank import KeySite, Reading
 
@@ -30,8 +31,6 @@ Context = Literal["same", "own", "others"]
 with other users' (prompt_last)."""
 PromptOf = Callable[[Contrast, Context], str]
 """The rendered prompt of a contrast's input."""
-Progress = Callable[[int, int], None]
-"""Called with (contrasts read so far, contrasts to read)."""
 
 
 def read_vectors(
@@ -41,7 +40,7 @@ def read_vectors(
     reading: Reading,
     prompt_of: PromptOf,
     *,
-    progress: Progress = lambda done, all: None,
+    progress: Progress = no_progress,
 ) -> dict[Site, Float[Tensor, "contrasts _"]]:
     """One vector per contrast and site, float32 on the CPU; see `Reading`. An answer that the window has no room for is
     read as far as it fits. Rounding aside, a row doesn't depend on which others are read along.
@@ -55,7 +54,7 @@ def read_vectors(
     for indices, pooled in steps(loaded, contrasts, sites, prompt_of):
         for row, index in enumerate(indices):
             found[index] = {site: tensor[row].cpu() for site, tensor in pooled.items()}
-        progress(len(found), len(contrasts))
+        progress("reading answers", len(found), len(contrasts))
     if not contrasts:
         raise InputError("no contrasts to read: expected at least one")
     return {site: torch.stack([found[index][site] for index in range(len(contrasts))]) for site in sorted(set(sites))}

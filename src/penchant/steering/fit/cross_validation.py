@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -15,6 +15,7 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Choice, losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer, Similarity, SimilarityQuery
 from penchant.steering.config import Effect, SteeringConfig
@@ -32,9 +33,6 @@ CAP = 0.5
 PER_USER = 3
 """Held-out answers of each user that decide."""
 
-Progress = Callable[[str, int, int], None]
-"""(what is done, done, to do)."""
-
 
 @dataclass(frozen=True)
 class CrossValidation:
@@ -46,7 +44,7 @@ class CrossValidation:
     samples: Mapping[str, Sequence[Sample]]
     scope: str = SCOPE
     per_user: int = PER_USER
-    progress: Progress = lambda what, done, total: None
+    progress: Progress = no_progress
     similarity: Similarity = "hidden"
 
     @cached_property
@@ -54,17 +52,25 @@ class CrossValidation:
         """What held-out inputs are compared with the others by."""
         return Scorer(self.similarity, inputs_of(one for some in self.samples.values() for one in some))
 
-    def reader(self, base: Intervention | None, what: str) -> ActivationExtractor:
-        total = sum(map(len, self.samples.values()))
-        done = [0]
+    def banks(
+        self, bases: Mapping[str, Intervention | None], sites: Sequence[Site], origin: str, step: str
+    ) -> dict[str, Bank]:
+        """Banks at `sites` of the users in `bases`, in that order. bases: what is written while a user's samples are
+        read (None: nothing). origin: see `SteeringConfig.origin`. step: what is shown meanwhile."""
+        extractor = ActivationExtractor(
+            self.loaded, self.template, self.method.reading, default_key(self.loaded), self.scope, None, self.samples
+        )
+        total, done = sum(len(self.samples[user]) for user in bases), 0
+        found: dict[str, Bank] = {}
+        for user, base in bases.items():
 
-        def step(count: int) -> None:
-            done[0] += count
-            self.progress(what, done[0], total)
+            def progress(_: str, read: int, of_user: int | None, before: int = done) -> None:
+                self.progress(step, before + read, total)
 
-        key = default_key(self.loaded)
-        reading = self.method.reading
-        return ActivationExtractor(self.loaded, self.template, reading, key, self.scope, base, self.samples, step)
+            one = replace(extractor, base=base, progress=progress)
+            found[user] = one.bank(user, self.samples[user], sites, origin)
+            done += len(self.samples[user])
+        return found
 
     def held_out(self) -> list[tuple[str, int]]:
         """(user, number of the sample), evenly spread over each user's."""
@@ -77,13 +83,7 @@ class CrossValidation:
     def gains(self, held_out: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
         """Of each choice the mean gain over users, nats a token, and its standard error."""
         exchanges = [exchange_of(self.loaded, self.samples[user][number], self.template) for user, number in held_out]
-        done = [0]
-
-        def step(count: int) -> None:
-            done[0] += count
-            self.progress("trying", done[0], len(exchanges))
-
-        found = losses(self.loaded, exchanges, [lambda rows: None, *choices], done=step)
+        found = losses(self.loaded, exchanges, [lambda rows: None, *choices], progress=self.progress)
         users = [user for user, _ in held_out]
         return [mean_over_users(found[0] - row, users) for row in found[1:]]
 

@@ -36,9 +36,8 @@ def fit_likelihood_gradient(
     users = list(group.samples)
     fold = {user: number % 2 for number, user in enumerate(users)}
     held_out = group.held_out()
-    reader = group.reader(None, "gradients")
     sites = [Site(layer, kind) for layer in layers for kind in group.method.kinds]
-    banks = {user: reader.bank(user, some, sites, group.loaded.fingerprint) for user, some in group.samples.items()}
+    banks = group.banks(dict.fromkeys(users), sites, group.loaded.fingerprint, "gradients")
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
     steps = {site: _directions(banks, fold, site) for site in sites}
     effects: list[Effect] = []
@@ -58,14 +57,13 @@ def fit_likelihood_gradient(
             base, least = bases[best], found[best][0]
             everyone = {site: rows[2] for site, rows in base.items()}
     blank = replace(blank_config(group, layer, norms[layer], centre), base=everyone)
-    banks = {}
-    from_there = group.reader(None, "gradients from there")
-    for number in (0, 1):
-        half = {site: Edit(rows[number][None]) for site, rows in base.items()}
-        reader = replace(from_there, base=Intervention(half, group.scope) if half else None)
-        some = [user for user in users if fold[user] == number]
-        # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
-        banks |= {user: reader.bank(user, group.samples[user], blank.sites, blank.origin) for user in some}
+    # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
+    other_half = [
+        Intervention({site: Edit(rows[number][None]) for site, rows in base.items()}, group.scope) if base else None
+        for number in (0, 1)
+    ]
+    bases_read = {user: other_half[fold[user]] for user in sorted(users, key=fold.__getitem__)}
+    banks = group.banks(bases_read, blank.sites, blank.origin, "gradients from the base")
     size = _typical(banks)
     population = population_of(banks).mean() if len(users) > 1 else {}
     blank = replace(blank, population=population)

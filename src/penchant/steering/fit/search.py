@@ -16,6 +16,7 @@ from penchant.inference.likelihood import Choice
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 from penchant.steering.apply.similarity import Scorer, Similarity
 from penchant.steering.config import Effect, SteeringConfig
 from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of
@@ -23,7 +24,6 @@ from penchant.steering.fit.cross_validation import (
     PER_USER,
     SCOPE,
     CrossValidation,
-    Progress,
     blank_config,
     describe_aggregation,
     leave_one_out,
@@ -45,7 +45,7 @@ def fit_config(
     per_user: int = PER_USER,
     similarity: Similarity = "hidden",
     half_life: float | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> SteeringConfig:
     """The setting of a method under which held-out answers of these users become likeliest.
 
@@ -91,10 +91,7 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
     """Layer, strength and weights of a method whose vectors are differences of activations."""
     kinds = group.method.kinds
     everywhere = [Site(layer, kind) for layer in layers for kind in kinds]
-    reader = group.reader(None, "reading")
-    banks = {
-        user: reader.bank(user, some, everywhere, group.loaded.fingerprint) for user, some in group.samples.items()
-    }
+    banks = group.banks(dict.fromkeys(group.samples), everywhere, group.loaded.fingerprint, "reading answers")
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
     tried: list[tuple[SteeringConfig, Choice, Effect]] = []
     held_out = group.held_out()

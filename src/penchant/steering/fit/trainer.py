@@ -18,6 +18,7 @@ import torch
 from penchant.errors import InputError, StoreError
 from penchant.history.records import History
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 from penchant.steering.apply.similarity import Similarity
 from penchant.steering.config import SteeringConfig, save_config
 from penchant.steering.data.contrast import Contrast
@@ -26,7 +27,6 @@ from penchant.steering.data.contrast_generation import Recipe, generate_contrast
 from penchant.steering.data.donors import Donors, donors_from
 from penchant.steering.data.pairs import Spread, is_pair, own_pairs
 from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, row_of
-from penchant.steering.fit.cross_validation import Progress
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.search import fit_config
 from penchant.steering.fit.validation import extract_bank, validate_user
@@ -71,7 +71,7 @@ def fit_user(
     half_life: float | None = None,
     task: str | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = no_progress,
 ) -> FitReport:
     """Everything that `steered` needs for a user, kept in `place`; what is there already isn't made again.
 
@@ -268,7 +268,7 @@ class _Trainer:
             donors=donors,
             recipe=recipe,
             alive=paths.alive,
-            progress=lambda done, total: self.progress("writing other answers", done, total),
+            progress=self.progress,
         )
         return list(made.contrasts), skipped + made.dropped
 

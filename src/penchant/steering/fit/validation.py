@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -11,6 +11,7 @@ from penchant.errors import InputError
 from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import losses
 from penchant.models.loading import LoadedModel
+from penchant.progress import Progress, no_progress
 from penchant.steering.apply.aggregation import Term
 from penchant.steering.apply.similarity import Scorer, SimilarityQuery
 from penchant.steering.config import SteeringConfig
@@ -65,7 +66,7 @@ def extract_bank(
     template: PromptTemplate,
     *,
     everyone: Mapping[str, Sequence[Sample]] | None = None,
-    progress: Callable[[int], None] = lambda count: None,
+    progress: Progress = no_progress,
 ) -> Bank:
     """A user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or
     for samples that lack what the method reads."""

@@ -1,0 +1,59 @@
+"""Typing in `penchant chat`: a line editor with completion and a history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prompt_toolkit import PromptSession, prompt
+from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.shortcuts import CompleteStyle
+
+from penchant.cli.chat_terminal import next_turn
+from penchant.cli.output import stderr
+
+
+class Keyboard:
+    """Lines as they are typed, with editing and a history. The history is in memory only: what a user says is kept in
+    the store and nowhere else."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        """words: what the tab key completes at the beginning of a line."""
+        self._words = WordCompleter([f"{word} " for word in sorted(words)], sentence=True)
+        self._interrupted = self._continues = False
+        self.forget()
+
+    def line(self, continues: bool) -> str:
+        self._continues = continues
+        return self._session.prompt([("", "… ")] if continues else [("bold ansicyan", "› ")])
+
+    def turn(self) -> str | None:
+        """What is entered next; None when the user leaves: Ctrl-D, or Ctrl-C twice on an empty line."""
+        while True:
+            try:
+                text = next_turn(self.line)
+                self._interrupted = False
+                return text
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                empty = not self._continues and not self._session.default_buffer.text
+                if self._interrupted and empty:
+                    return None
+                self._interrupted = True
+                stderr.print("[dim]Ctrl-C once more, or Ctrl-D, ends the chat[/]")
+
+    def answer(self, question: str) -> str:
+        """The answer to a question; "" for Ctrl-C and Ctrl-D. It isn't put into the history."""
+        try:
+            return prompt(question)
+        except (EOFError, KeyboardInterrupt):
+            return ""
+
+    def forget(self) -> None:
+        """Nothing that was typed can be brought back."""
+        self._session: PromptSession[str] = PromptSession(
+            completer=self._words,
+            complete_while_typing=False,
+            complete_style=CompleteStyle.READLINE_LIKE,
+            enable_suspend=True,
+        )
