@@ -10,19 +10,19 @@ from typing import Any
 
 from penchant.errors import InputError
 
-_AS_IT_IS = re.compile(r"\\b|(?<!\[)\^|\$")
+_AS_IT_IS = re.compile(r"\\b|(?<!\[)\^|\$|\(\?<!")
 
 
-def compile_phrases(phrases: Iterable[str], words: Mapping[str, str]) -> re.Pattern[str]:
+def compile_phrases(phrases: Iterable[str], words: Mapping[str, str | Sequence[str]]) -> re.Pattern[str]:
     r"""One pattern for any of some phrases, without regard to case.
 
-    A phrase is a regular expression (`re`) that is matched as whole words; one with \b, ^ or $ is taken as it is.
-    words: %NAME% in a phrase stands for words["NAME"].
+    A phrase is a regular expression (`re`) that is matched as whole words; one with \b, ^, $ or (?<! is taken as it is.
+    words: %NAME% in a phrase stands for words["NAME"], or for any of them. No phrases match nothing.
     """
     whole = "|".join(one if _AS_IT_IS.search(one) else rf"\b(?:{one})\b" for one in phrases)
     for name, value in words.items():
-        whole = whole.replace(f"%{name}%", value)
-    return re.compile(whole, re.IGNORECASE)
+        whole = whole.replace(f"%{name}%", value if isinstance(value, str) else "|".join(value))
+    return re.compile(whole or r"(?!)", re.IGNORECASE)
 
 
 def read_languages(folder: Path, fields: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -39,6 +39,8 @@ _LANGUAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 STOP_WORDS = frozenset(_LANGUAGES)
 """Codes of the languages that have a list of them here."""
+SNOWBALL = {code: name for code, (name, _) in _LANGUAGES.items() if name}
+"""Code -> the name of its stemmer."""
 
 
 def split_words(text: str) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,7 @@ from penchant.conversation.retrieval import (
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
-from penchant.marking.bm25 import incremental_bm25, incremental_indexes
-from penchant.marking.dense import incremental_dense, incremental_rows
 from penchant.marking.fusion import fused
-from penchant.marking.incremental import IncrementalCache
 from penchant.marking.marks import Marker
 from penchant.marking.resources import Resources
 
@@ -78,22 +75,14 @@ class _Penchant:
     rule: Rule
     recent: int
     counter: TokenCounter = field(init=False)
-    grown: list[IncrementalCache[Any]] = field(init=False, default_factory=list)
     marker: Marker = field(init=False)
     scaling: PlattScaling = field(init=False)
     opened: EpisodeCache = field(init=False, default_factory=EpisodeCache)
 
     def __post_init__(self) -> None:
         self.counter = TokenCounter(self.resources.loaded)
-        words = incremental_indexes()
-        self.grown.append(words)
-        self.marker = fused(self.resources, lambda: incremental_bm25(words), self._dense)
+        self.marker = fused(self.resources)
         self.scaling = scaling_for(self.resources.calibration)
-
-    def _dense(self) -> Marker:
-        rows = incremental_rows(self.resources.embeddings)
-        self.grown.append(rows)
-        return incremental_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
@@ -118,8 +107,6 @@ class _Penchant:
 
     def forget(self, key: str) -> None:
         self.opened.forget(key)
-        for kept in self.grown:
-            kept.forget(key)
         self.resources.close(key)
 
     def _score(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _ScoredPast:

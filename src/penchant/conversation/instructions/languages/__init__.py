@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from penchant.text.language import identify
+from penchant.text.language import spoken
 from penchant.text.phrases import compile_phrases, read_languages
 
 FOLDER = Path(__file__).parent
@@ -25,8 +25,6 @@ SLOTS = (
 )
 """What an instruction may be about."""
 FIELDS = (*CUES, "slots", "stops", "polite", "weekdays", "months", "numbers", "units", "words", "examples")
-SURE = 0.6
-"""Probability from which on a sentence is looked at in one language alone."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +102,8 @@ def _read(folder: Path) -> Mapping[str, Table]:
 
 
 def tables_for(plain: str) -> Sequence[Table]:
-    """The table of the language that a sentence is in; all, when that isn't sure or there is none of it."""
-    known = tables()
-    sure = known.get(identify(plain.replace("_", ""), SURE) or "")
-    return tuple(known.values()) if sure is None else (sure,)
+    """The tables of the languages that a sentence may be in. plain: with its quotations blanked out."""
+    return spoken(plain.replace("_", ""), tables())
 
 
 __all__ = ["Table", "tables", "tables_for"]
