@@ -15,9 +15,14 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     AutoModelForCausalLM,
+    BambaConfig,
+    FalconH1Config,
     Gemma3TextConfig,
     GPT2Config,
     GPTNeoXConfig,
+    GraniteMoeHybridConfig,
+    JambaConfig,
+    Lfm2Config,
     LlamaConfig,
     MistralConfig,
     Phi3Config,
@@ -25,6 +30,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen3Config,
+    Qwen3NextConfig,
+    RecurrentGemmaConfig,
+    Zamba2Config,
 )
 
 from penchant.models.loading import LoadedModel, wrap_model
@@ -122,7 +130,62 @@ CONFIGS: dict[str, Any] = {
 FAMILIES = tuple(CONFIGS)
 """The families that every reading of a model is tested on."""
 
-MORE_CONFIGS: dict[str, Any] = {"gpt2": _gpt2}
+_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_d_state": 16, "mamba_chunk_size": 16}
+_EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+_DELTA = {"linear_num_value_heads": 4, "linear_num_key_heads": 2}
+_DIMS = {"linear_key_head_dim": 16, "linear_value_head_dim": 16}
+
+
+def _kinds(layers: int, recurrent: str, attention: str = "full_attention") -> list[str]:
+    return [attention if i % 2 else recurrent for i in range(layers)]
+
+
+HYBRID_CONFIGS: dict[str, Any] = {
+    "bamba": lambda n: BambaConfig(**_common(n), **_gqa(), **_MAMBA, attn_layer_indices=list(range(1, n, 2))),
+    "lfm2": lambda n: Lfm2Config(**_common(n), **_gqa(), layer_types=_kinds(n, "conv")),
+    "qwen3_next": lambda n: Qwen3NextConfig(
+        **_common(n),
+        **_gqa(),
+        **_DELTA,
+        **_DIMS,
+        **_EXPERTS,
+        head_dim=32,
+        layer_types=_kinds(n, "linear_attention"),
+        shared_expert_intermediate_size=32,
+        mlp_only_layers=list(range(n)),
+    ),
+    "granitemoehybrid": lambda n: GraniteMoeHybridConfig(
+        **_common(n),
+        **_gqa(),
+        **_MAMBA,
+        layer_types=_kinds(n, "mamba", "attention"),
+        num_local_experts=0,
+        shared_intermediate_size=96,
+        position_embedding_type="rope",
+    ),
+    "falcon_h1": lambda n: FalconH1Config(**_common(n), **_gqa(), **_MAMBA, head_dim=16, mamba_d_ssm=128),
+    "jamba": lambda n: JambaConfig(
+        **_common(n), **_gqa(), attn_layer_period=2, attn_layer_offset=1, num_experts=1, mamba_dt_rank=8
+    ),
+    "zamba2": lambda n: Zamba2Config(
+        **_common(n),
+        **_gqa(kv_heads=4),
+        layers_block_type=_kinds(n, "mamba", "hybrid"),
+        n_mamba_heads=8,
+        mamba_headdim=16,
+        mamba_ngroups=1,
+        mamba_d_state=16,
+        chunk_size=16,
+        num_mem_blocks=1,
+        use_mem_rope=True,
+    ),
+    "recurrent_gemma": lambda n: RecurrentGemmaConfig(**_common(n), **_gqa(), head_dim=16, attention_window_size=64),
+}
+
+HYBRIDS = tuple(HYBRID_CONFIGS)
+"""Families with recurrent layers among those that attend; falcon_h1 and zamba2 have both in one layer."""
+
+MORE_CONFIGS: dict[str, Any] = {"gpt2": _gpt2, **HYBRID_CONFIGS}
 
 
 def tiny_config(family: str, layers: int = 4) -> PreTrainedConfig:

@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 
 from penchant.inference.generation import PromptTokens, answers
-from penchant.inference.stopping import cut_answer, end_tokens
+from penchant.inference.stopping import AnswerText, cut_answer, end_tokens
 from tests.families import tiny
 
 LOADED = tiny("llama")
@@ -61,3 +62,42 @@ def test_end_tokens_of_the_generation_config_count() -> None:
     assert 33 not in end_tokens(loaded)
     loaded.model.generation_config.eos_token_id = [1, 33]
     assert 33 in end_tokens(loaded)
+
+
+TEXTS = ["one STOP two", "STOP", "no end", "ST", "a\nUs\nUser: b", "Grüße STOP 🙂", "xSSTOPy", "🙂STOP"]
+STOPS = ["STOP", "\nUser:", "never"]
+
+
+@pytest.mark.parametrize("given", TEXTS)
+def test_nothing_of_a_stop_text_is_handed_out_however_tokens_cut_it(given: str) -> None:
+    letters = "".join(piece for piece, _ in ByteLevel(add_prefix_space=False).pre_tokenize_str(given))
+    byte_tokens = [LOADED.tokenizer.convert_tokens_to_ids(one) for one in letters]
+    for ids in (LOADED.tokenizer(given, add_special_tokens=False)["input_ids"], byte_tokens):
+        text, pieces = AnswerText(LOADED, STOPS), []
+        for token in ids:
+            if text.stopped:
+                break
+            pieces.append(text.add(token))
+            assert not any(stop in "".join(pieces) for stop in STOPS)
+        expected = min((given.partition(stop)[0] for stop in STOPS), key=len)
+        shown = "".join(pieces)
+        assert expected.startswith(shown)  # no piece ran ahead into a stop text that came
+        assert shown + text.finish() == expected
+        assert text.stopped == (expected != given)
+
+
+def test_stop_texts_end_one_row_of_a_batch_before_its_limit() -> None:
+    rows = [WORDS, [*WORDS[:2], END]]
+    script = [[row[min(step, len(row) - 1)] for row in rows] for step in range(len(WORDS))]
+    fed: list[list[int]] = []
+
+    def logits(step: int) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.tensor(script[step]), LOADED.model.config.vocab_size).float()
+
+    def feed(tokens: list[int]) -> torch.Tensor:
+        fed.append(tokens)
+        return logits(len(fed))
+
+    prompts = [PromptTokens((), len(WORDS), stop=(" the",)), PromptTokens((), len(WORDS))]
+    assert answers(LOADED, feed, logits(0), prompts) == ["walks by", text([*rows[1][:2]])]
+    assert len(fed) < len(WORDS) - 1

@@ -12,7 +12,7 @@ from penchant.lens.activations import pooled_activations
 from penchant.models.anatomy import decoder_layers
 from penchant.models.loading import LoadedModel
 from tests.families import FAMILIES, tiny
-from tests.steering.oracle import padded, texts, vectors
+from tests.steering.oracle import counted, padded, texts, vectors
 
 ALL_FAMILIES = (*FAMILIES, "gpt2")
 SITES = (Site(2, "mlp"), Site(0, "block"), Site(1, "attention"), Site(2, "heads"))

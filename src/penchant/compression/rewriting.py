@@ -64,7 +64,7 @@ def rewriting(
         return count_tokens(own, render_chat(loaded, messages)) + 1  # a begin-of-text token may be added
 
     def ask(messages: Messages, max_tokens: int) -> str:
-        return "".join(generate_stream(loaded, render_chat(loaded, messages), max_new_tokens=max_tokens, temperature=0))
+        return "".join(generate_stream(loaded, render_chat(loaded, messages), max_new_tokens=max_tokens))
 
     return rewrite_with(
         ask,

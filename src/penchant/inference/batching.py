@@ -64,6 +64,11 @@ def pad_right(rows: Sequence[Sequence[int]]) -> Padded:
     return _padded(rows, [0] * len(rows), max(map(len, rows), default=0))
 
 
+def beside(first: Padded, second: Padded) -> Padded:
+    """Each row of `first` with that of `second` behind it."""
+    return Padded(torch.cat([first.ids, second.ids], 1), torch.cat([first.there, second.there], 1))
+
+
 def _padded(rows: Sequence[Sequence[int]], starts: Sequence[int], width: int) -> Padded:
     ids = torch.zeros(len(rows), width, dtype=torch.long)
     there = torch.zeros(len(rows), width, dtype=torch.bool)

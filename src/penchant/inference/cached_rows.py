@@ -10,39 +10,50 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import Cache
 
-from penchant.inference.batching import Padded
+from penchant.inference.batching import Padded, beside, pad_left
 from penchant.inference.forward import PREFILL, hidden_states, logits
 from penchant.inference.kv_cache import Checkpoint, branch, growing_cache
+from penchant.inference.recurrence import recurrence
 from penchant.models.loading import LoadedModel
 
 
 @dataclass(eq=False)
 class CachedRows:
-    """A batch and the cache it was read into. seen: on the CPU; False is padding."""
+    """A batch and the cache it was read into. read_so_far: its tokens, padding included."""
 
     loaded: LoadedModel
     cache: Cache
-    seen: Bool[Tensor, "rows tokens"]
+    read_so_far: Padded
 
     @classmethod
     def empty(cls, loaded: LoadedModel, rows: int, *, rewind: bool = True) -> CachedRows:
         """Nothing read so far. rewind: `checkpoint` and `branch` will be asked for; without it layers with a sliding
         window keep no more than they see."""
-        return cls(loaded, growing_cache(loaded.model, whole=rewind), torch.ones(rows, 0, dtype=torch.bool))
+        return cls(loaded, growing_cache(loaded.model, whole=rewind), pad_left([[]] * rows))
 
     @property
-    def length(self) -> int:
-        """Tokens read of each row, padding included."""
-        return self.seen.shape[1]
+    def seen(self) -> Bool[Tensor, "rows tokens"]:
+        """Which of the tokens read are no padding."""
+        return self.read_so_far.there
 
     def read(self, new: Padded, *, last: int = 1, step: int | None = None) -> Float[Tensor, "rows _ vocab"]:
         """Read `new` tokens behind the others: logits behind the `last` of them, in the model's dtype; behind none of
-        them (0), the LM head doesn't run. step: tokens of a row in one forward pass (None: all)."""
+        them (0), the LM head doesn't run. step: tokens of a row in one forward pass (None: all).
+
+        Raises `ModelError` where a recurrent model would compute something else (`check_readable`).
+        """
+        able = recurrence(self.loaded)
         width, parts = new.ids.shape[1], []
-        for start in range(0, width, step or max(width, 1)):
-            end = min(start + (step or width), width)
-            self.seen = torch.cat([self.seen, new.there[:, start:end]], 1)
-            ids, wanted = new.ids[:, start:end], min(end - start, max(0, end - width + last))
+        if step is None or (able is not None and not able.chunk):
+            step = max(width, 1)
+        for start in range(0, width, step):
+            end = min(start + step, width)
+            part = Padded(new.ids[:, start:end], new.there[:, start:end])
+            before, self.read_so_far = self.read_so_far, beside(self.read_so_far, part)
+            ids, wanted = part.ids, min(end - start, max(0, end - width + last))
+            if able is not None and before.ids.numel() and not (able.step if end - start == 1 else able.chunk):
+                # What the model can't continue is read once more from the beginning, in one pass.
+                ids, self.cache = self.read_so_far.ids, growing_cache(self.loaded.model)
             if wanted:
                 parts.append(logits(self.loaded, ids, seen=self.seen, cache=self.cache, last=wanted))
             else:
@@ -61,15 +72,17 @@ class CachedRows:
 
     def checkpoint(self) -> Callable[[], None]:
         """A function that goes back to what has been read now, any number of times."""
-        seen, cache = self.seen, Checkpoint(self.cache)
+        read, cache, kept = self.read_so_far, self.cache, Checkpoint(self.cache)
 
         def restore() -> None:
-            self.seen = seen
-            cache.restore()
+            self.read_so_far, self.cache = read, cache
+            kept.restore()
 
         return restore
 
     def branch(self, rows: int | None = None) -> CachedRows:
         """What has been read, to be continued on its own. rows: so many copies of the only row."""
-        seen = self.seen if rows is None else self.seen.expand(rows, -1)
-        return CachedRows(self.loaded, branch(self.cache, rows), seen)
+        read = self.read_so_far
+        if rows is not None:
+            read = Padded(read.ids.expand(rows, -1), read.there.expand(rows, -1))
+        return CachedRows(self.loaded, branch(self.cache, rows), read)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from penchant.inference.positions import positions_of
+from penchant.inference.recurrence import check_readable
 from penchant.models.loading import LoadedModel
 
 PREFILL = 1024
@@ -29,8 +30,10 @@ def hidden_states(
     """Run the decoder without the LM head; what it gives behind the last layer, in the model's dtype.
 
     seen: which cached and new tokens are no padding (None: all). positions: where the new tokens stand in their rows
-    (None: counted by `seen`). cache: read and extended in place.
+    (None: counted by `seen`). cache: read and extended in place. Raises `ModelError` where a recurrent model would
+    compute something else (`check_readable`).
     """
+    check_readable(loaded, ids.shape[1], seen, cache)
     out: Tensor = loaded.base(**_given(loaded.base, ids, loaded.device, seen=seen, cache=cache, positions=positions))[0]
     return out
 
@@ -45,6 +48,7 @@ def logits(
 ) -> Float[Tensor, "rows _ vocab"]:
     """Logits behind each new token, or behind the `last` ones of them, in the model's dtype; otherwise as
     `hidden_states`."""
+    check_readable(loaded, ids.shape[1], seen, cache)
     given = _given(loaded.model, ids, loaded.device, seen=seen, cache=cache)
     if last is not None and _takes(loaded.model, "logits_to_keep"):
         given["logits_to_keep"] = last

@@ -13,12 +13,13 @@ from penchant.errors import ModelError
 def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
     """The decoder layers in order, of a causal LM or of its base.
 
-    Raises `ModelError` when the model has no list of `num_hidden_layers` layers that attend.
+    Of a hybrid, some of them attend and others are recurrent. Raises `ModelError` when the model has no list of
+    `num_hidden_layers` layers of which any attends.
     """
     count = model.config.get_text_config().num_hidden_layers
     decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
     for module in decoder.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count and _attentions(module[0]):
+        if isinstance(module, nn.ModuleList) and len(module) == count and any(map(_attentions, module)):
             return list(module)
     raise ModelError(
         f"{type(model).__name__} has no list of {count} decoder layers with attention: expected a decoder-only "
@@ -39,12 +40,12 @@ def attention_module(layer: nn.Module) -> nn.Module:
 
 
 def mlp_module(layer: nn.Module) -> nn.Module:
-    """The feed-forward module of a decoder layer: the largest direct child that doesn't hold the attention.
+    """The feed-forward module of a decoder layer: the largest direct child that doesn't mix tokens.
 
     Raises `ModelError` when the layer has none (families that keep its matrices in the layer itself).
     """
-    attention = attention_module(layer)
-    others = [child for child in layer.children() if all(module is not attention for module in child.modules())]
+    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a place in the cache.
+    others = [child for child in layer.children() if not any(hasattr(one, "layer_idx") for one in child.modules())]
     # A norm or a lone projection isn't a feed-forward block: at least two weight matrices, or experts (3-D).
     blocks = [child for child in others if _matrices(child) >= 2]
     if not blocks:

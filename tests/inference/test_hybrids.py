@@ -1,0 +1,143 @@
+"""Models with recurrent layers: cached is uncached, batched is unbatched; what a family can't do is refused."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+
+from penchant.errors import ModelError
+from penchant.inference import generation
+from penchant.inference.batching import Padded, pad_left, pad_right
+from penchant.inference.cached_rows import CachedRows
+from penchant.inference.forward import hidden_states
+from penchant.inference.generation import PromptTokens, generate, generate_stream
+from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.kv_cache import growing_cache
+from penchant.inference.likelihood import Exchange, losses
+from penchant.inference.recurrence import Recurrence, recurrence
+from penchant.inference.sites import Site
+from penchant.models.loading import LoadedModel
+from penchant.steering.extract.gradients import likelihood_gradients
+from tests.families import FAMILIES, HYBRIDS, tiny
+from tests.steering.users import plain_nll
+
+LONG, SHORT = tuple(range(30, 70)), tuple(range(100, 117))
+PADDED = tuple(family for family in HYBRIDS if family != "recurrent_gemma")
+
+
+def uncached(loaded: LoadedModel, ids: tuple[int, ...], count: int) -> list[int]:
+    made: list[int] = []
+    with torch.no_grad():
+        for _ in range(count):
+            made.append(int(loaded.model(torch.tensor([[*ids, *made]]), use_cache=False).logits[0, -1].argmax()))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The tokens of every step; nothing ends an answer."""
+    made: list[list[int]] = []
+    real = generation._pick
+
+    def pick(*given: Any) -> list[int]:
+        made.append(real(*given))
+        return made[-1]
+
+    monkeypatch.setattr(generation, "_pick", pick)
+    monkeypatch.setattr(generation, "end_tokens", lambda _: set())
+    return made
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_cached_generation_is_uncached_generation(family: str, steps: list[list[int]]) -> None:
+    loaded = tiny(family)
+    generate(loaded, [PromptTokens(LONG, 12)])
+    assert [token for (token,) in steps] == uncached(loaded, LONG, 12)
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_a_stream_in_chunks_too(family: str, steps: list[list[int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = tiny(family)
+    monkeypatch.setattr("penchant.inference.cached_rows.PREFILL", 9)
+    prompt = "I am allergic to peanuts. What should dinner avoid?"
+    list(generate_stream(loaded, prompt, max_new_tokens=8))
+    ids = loaded.tokenizer(prompt)["input_ids"]
+    assert [token for (token,) in steps] == uncached(loaded, tuple(ids), 8)
+
+
+@pytest.mark.parametrize("family", PADDED)
+def test_batched_generation_is_unbatched_generation(family: str, steps: list[list[int]]) -> None:
+    loaded = tiny(family)
+    generate(loaded, [PromptTokens(LONG, 8), PromptTokens(SHORT, 8)])
+    assert [list(row) for row in zip(*steps, strict=True)] == [uncached(loaded, ids, 8) for ids in (LONG, SHORT)]
+
+
+@pytest.mark.parametrize("family", PADDED)
+def test_likelihoods_are_those_of_plain_passes_steered_too(family: str) -> None:
+    loaded = tiny(family)
+    given = [Exchange(LONG, (5, 9, 77)), Exchange(SHORT, (8, 11, 12, 13, 14)), Exchange(SHORT[:3], (9,))]
+    site, vectors = Site(1, "block"), torch.randn(3, 64, generator=torch.Generator().manual_seed(1))
+
+    def written(numbers: Sequence[int]) -> Intervention:
+        return Intervention({site: Edit(vectors[list(numbers)])}, "last_1")
+
+    found = losses(loaded, given, [lambda numbers: None, written, lambda numbers: None])
+    with torch.no_grad():
+        for i, one in enumerate(given):
+            wanted = torch.stack([plain_nll(loaded, one, None), plain_nll(loaded, one, written([i]))])
+            assert found[:2, i] == pytest.approx(wanted, abs=1e-3)
+            assert float(found[2, i]) == pytest.approx(float(found[0, i]), abs=1e-6)
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_going_back_and_branching(family: str) -> None:
+    loaded, rows = tiny(family), CachedRows.empty(tiny(family), 1)
+    with torch.no_grad():
+        rows.read(pad_left([LONG]), last=0)
+        restore = rows.checkpoint()
+        wanted = loaded.model(torch.tensor([[*LONG, *SHORT]]), use_cache=False).logits[0, len(LONG) :]
+        for _ in range(2):
+            rows.read(pad_left([SHORT[::-1]]), last=0)
+            restore()
+        both = rows.branch(2).read(pad_left([SHORT, SHORT[::-1]]), last=len(SHORT))
+        assert both[0] == pytest.approx(wanted, abs=2e-3)
+        restore()
+        assert rows.read(pad_left([SHORT]), last=len(SHORT))[0] == pytest.approx(wanted, abs=2e-3)
+
+
+@pytest.mark.parametrize("family", ["bamba", "lfm2"])
+def test_gradients_reach_vectors_behind_a_recurrent_cache(family: str) -> None:
+    loaded, one, site = tiny(family), Exchange(LONG, (5, 9, 77, 8)), Site(1, "block")
+    found = likelihood_gradients(loaded, [one], [site], scope="after_prompt")[site]
+    step = 1e-2 * torch.nn.functional.normalize(found)
+
+    def nll(vector: torch.Tensor) -> float:
+        return float(plain_nll(loaded, one, Intervention({site: Edit(vector)})))
+
+    with torch.no_grad():
+        assert (nll(-step) - nll(step)) / 2e-2 == pytest.approx(float(found.norm()), rel=0.05)
+
+
+def test_what_families_can_do_is_measured() -> None:
+    for family in FAMILIES:
+        assert recurrence(tiny(family)) is None
+    for family in ("bamba", "lfm2", "qwen3_next", "granitemoehybrid", "falcon_h1"):
+        assert recurrence(tiny(family)) == Recurrence(step=True, chunk=True, padding=True)
+    assert recurrence(tiny("jamba")) == Recurrence(step=True, chunk=False, padding=True)
+    assert recurrence(tiny("recurrent_gemma")) == Recurrence(step=True, chunk=False, padding=False)
+    assert recurrence(tiny("zamba2")) == Recurrence(step=False, chunk=True, padding=True)
+
+
+def test_what_would_be_wrong_is_refused() -> None:
+    with pytest.raises(ModelError, match="tiny-recurrent_gemma takes padding for text: expected rows of one length"):
+        generate(tiny("recurrent_gemma"), [PromptTokens(LONG, 4), PromptTokens(SHORT, 4)])
+    jamba = tiny("jamba")
+    cache = growing_cache(jamba.model)
+    hidden_states(jamba, torch.tensor([LONG]), cache=cache)
+    with pytest.raises(ModelError, match="reads 17 tokens behind others wrongly"):
+        hidden_states(jamba, torch.tensor([SHORT]), cache=cache)
+    rows = CachedRows.empty(tiny("bamba"), 2)
+    rows.read(pad_right([LONG, SHORT]), last=0)
+    with pytest.raises(ModelError, match="no padding between the tokens of a row"):
+        rows.read(Padded(torch.ones(2, 3, dtype=torch.long), torch.ones(2, 3, dtype=torch.bool)))
