@@ -75,8 +75,8 @@ def test_markers_and_the_best_variant_of_each_rival(tmp_path: Path) -> None:
     ]
     assert "0.600 [0.550, 0.650]" in lines[4]
     assert lines[5].endswith("| – |")
-    assert "2 conversations of 32,000 tokens" in render(tmp_path)
-    assert "Seconds: 1 thread, load 2.9 when it began." in render(tmp_path)
+    assert "2 LoCoMo conversations of about 32,000 tokens" in render(tmp_path)
+    assert "Seconds are of 1 thread on a machine with a load of 2.9." in render(tmp_path)
 
 
 def test_what_notes_are_worth(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_what_notes_are_worth(tmp_path: Path) -> None:
     assert [line.split(" | ")[0] for line in lines[2:]] == [
         "| **Penchant** (default: attention + BM25 + MiniLM)",
         "| BM25",
-        "| the evidence itself, perfectly marked",
+        "| exactly the evidence",
         "| no history",
     ]
     assert lines[2].endswith("| 10 | 1,234 | +1.500 [+1.450, +1.550] | 75% |")
@@ -112,8 +112,8 @@ def test_speed(tmp_path: Path) -> None:
     assert "| joint pass with `output_attentions`, as published | 50.0 (1,000x) |" in text
     assert "| **Penchant**, history indexed | 0.050 |" in text
     assert "LLMLingua" not in text  # it failed: no line, no number
-    assert "- 100,015 tokens of history: 0.100 s a request, 776 bytes" in text
-    assert "- Indexing: 3,073 tokens a second, 25% of" in text
+    assert "- 100,015 tokens of history: 0.100 s per request, 776 bytes" in text
+    assert "- Indexing: 3,073 tokens per second, 25% of" in text
     assert "A Processor, 2 threads, smollm2 in bfloat16, 2026-11-23" in text
 
 

@@ -1,3 +1,4 @@
+import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from penchant.conversation.facts import records_of, statements, superseded
-from penchant.conversation.facts.languages import LANGUAGES
+from penchant.conversation.facts.languages import FOLDER, PHRASES, languages
 from penchant.history.dialogue import Turn
 from penchant.history.records import History, Record
 from penchant.store import Store
@@ -210,7 +211,62 @@ def test_any_text_gives_spans_in_order(text: str, language: str | None, skip: li
         assert one.value is None or one.value.isprintable()
 
 
-@pytest.mark.parametrize("code", sorted(LANGUAGES))
+#: A made-up language; its file has what the docs call the least.
+MADE_UP = r"""
+says = ['mo (?:vivak|lubak)']
+mine = ['moa (\w+) esti']
+never = ['mo volak']
+before = ['se', 'lo dirak']
+opens = ['skrivo', 'dirak']
+topics = [
+    { about = "residence", says = '\bmo vivak en %value%', proper = true },
+    { about = "{role}", says = '\bmoa %person% esti %value%', proper = true },
+]
+
+[persons]
+dentist = ['dentor']
+
+[examples]
+says = ["Mo vivak en Cork.", "Moa domo esti granda."]
+other = ["Mo volak resumo.", "Se mo vivak en Cork, mo pasak.", "Mo vivak en Cork?"]
+
+[examples.about]
+residence = "Mo vivak en Cork."
+dentist = "Moa dentor esti Voss."
+"""
+
+
+def check(code: str) -> None:
+    """What holds for every language file."""
+    language = languages()[code]
+    examples = language.data["examples"]
+    assert len(examples["says"]) >= 2 and len(examples["other"]) >= 2 and examples["about"]
+    for text in examples["says"]:
+        assert texts(text) == texts(text, language=code) == [text]
+    for text in examples["other"]:
+        assert texts(text) == texts(text, language=code) == [], text
+    for about, text in examples["about"].items():
+        assert topic(text)[0] == about and topic(text)[1]
+    for name in PHRASES:
+        assert not language.pattern(name).search(""), f"{name} matches nothing at all"
+
+
+@pytest.mark.parametrize("code", sorted(path.stem for path in FOLDER.glob("*.toml")))
+def test_a_language_file_is_as_it_should_be(code: str) -> None:
+    check(code)
+
+
+def test_a_language_is_added_by_adding_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in FOLDER.glob("*.toml"):
+        shutil.copy(path, tmp_path)
+    (tmp_path / "art.toml").write_text(MADE_UP, encoding="utf-8")
+    assert texts("Mo vivak en Cork.") == []
+    monkeypatch.setattr("penchant.conversation.facts.languages.FOLDER", tmp_path)
+    check("art")
+    check("en")
+
+
+@pytest.mark.parametrize("code", sorted(languages()))
 def test_each_language_alone_and_told(code: str) -> None:
     said = {
         "en": "I live in Cork.",

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.conversation import spans
 from penchant.conversation.context import Context, Dialogue, Memory, Spans
+from penchant.conversation.memories import penchant as module
 from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.memories.rhea import VECTORS, States
+from penchant.conversation.prompt_rendering import TokenCounter
 from penchant.conversation.registry import MEMORIES, make_memory
-from penchant.conversation.similarity import PlattScaling
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.retrieval import PlattScaling
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 from penchant.history.records import Segment
@@ -171,13 +171,13 @@ def test_ablations() -> None:
 
 def test_compressed_answers_keep_their_edges_from_the_newest_instruction_on(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, bool] = {}
-    best = spans.best_spans
+    best = module.best_spans
 
     def watched(counter: TokenCounter, segments: Sequence[Segment], *scores: Any, edges: bool = False) -> Spans:
         asked[segments[0].text] = edges
         return best(counter, segments, *scores, edges=edges)
 
-    monkeypatch.setattr(spans, "best_spans", watched)
+    monkeypatch.setattr(module, "best_spans", watched)
     memory = with_likeness(PlattScaling(0.0, 0.4))  # everything between the thresholds
     pairs = [("Say no.", "Yes."), *((f"Is it {at}?", f"Hm {at}. It is.") for at in range(4)), *PAIRS[3:]]
 

@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 
 from penchant.conversation.context import Context, Dialogue, Inclusion
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import INSTRUCTIONS_HEADING, NOTES, dropped, join_spans, raw, user_only
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import (
+    INSTRUCTIONS_HEADING,
+    NOTES_HEADING,
+    TokenCounter,
+    dropped,
+    join_spans,
+    raw,
+    user_only,
+)
 from penchant.errors import InputError
 from penchant.models.chat import render_chat
 from penchant.models.tokenization import prompt_ids
@@ -74,7 +81,9 @@ def test_order_of_the_messages(template: str) -> None:
         instructions=given_, system="You are kind.", notes=profile_of("Likes the sea."),
     )  # fmt: skip
     context = put(dialogue, ROOMY, template=template)
-    system = f"You are kind.\n\n{INSTRUCTIONS_HEADING}\n1. End with OK.\n2. Be brief.\n\n{NOTES}\nLikes the sea."
+    system = (
+        f"You are kind.\n\n{INSTRUCTIONS_HEADING}\n1. End with OK.\n2. Be brief.\n\n{NOTES_HEADING}\nLikes the sea."
+    )
     assert [(m["role"], m["content"]) for m in context.messages] == [
         ("system", system),
         ("user", "I like tea."),

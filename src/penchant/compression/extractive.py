@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, history_counter
 from penchant.compression.layout import check_segments, lay_out
 from penchant.compression.profile import Compressor, Profile
+from penchant.compression.truncation import longest_fit, word_boundary
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
@@ -231,30 +231,12 @@ def _cut(draft: Callable[[Segment], _Draft], segment: Segment, budget: int) -> _
     def upto(end: int) -> _Draft:
         return draft(replace(segment, end=segment.start + end, text=segment.text[:end]))
 
-    low, high = lead, len(text)
-    while low < high:  # token counts grow with length all but strictly; the result is recounted below
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if upto(middle).tokens <= budget else (low, middle - 1)
-    end = _boundary(text, lead, low) if low < len(segment.text) else low
+    # Token counts grow with length all but strictly; the result is recounted below.
+    low = longest_fit(lead, len(text), lambda end: upto(end).tokens <= budget)
+    end = word_boundary(text, lead, low) if low < len(segment.text) else low
     for shorter in (end, low, low - 1, low - 2):
         if shorter > lead and text[lead:shorter].strip():
             made = upto(shorter)
             if 0 < made.tokens <= budget:
                 return made
     return None
-
-
-def _boundary(text: str, lead: int, end: int) -> int:
-    for at in range(end, lead + (end - lead) // 2, -1):
-        if at < len(text) and text[at].isspace():
-            return at
-    while end > lead + 1 and end < len(text) and _joined(text[end - 1], text[end]):
-        end -= 1
-    return end
-
-
-def _joined(before: str, after: str) -> bool:
-    """True inside a combined character: accents, variation selectors, emoji sequences."""
-    joiner = "\u200d"
-    modifier = "\U0001f3fb" <= after <= "\U0001f3ff"
-    return joiner in (before, after) or modifier or unicodedata.category(after)[0] == "M"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from weakref import WeakKeyDictionary
 
@@ -22,21 +22,34 @@ _validity_notes: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = Wea
 def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True) -> str:
     """The profile text of some segments (any order; overlaps are merged).
 
-    Each record is one paragraph. Neighbouring segments are joined by what stands between them in the record, others by
-    " … ". The records of one day stand under it ("8 May 2023:"), a label before its record ("(rating 4.5) "), and
-    before what a later record has replaced, or replaces it, what stands now ("(until 3 May 2026) ", "(current) ").
-    Everything else is verbatim but for `sanitize`.
+    Each record is one line. Neighbouring segments are joined by the text between them in the record, others by " … ".
+    Records of one day follow a line with the day ("8 May 2023:"). Before a record's text come its label
+    ("(rating 4.5) ") and, if a later record has superseded it, or it has superseded one, its validity
+    ("(until 3 May 2026) ", "(current) "). Everything else is verbatim but for `sanitize`.
     """
-    standing = validity_notes(history, dates=dates)
+    heading = record_headings(history, dates=dates)
     lines: list[str] = []
-    told: date | None = None
     for record, runs in _runs(history, segments):
-        day = record.when.date() if dates and record.when else None
-        if day != told:
-            lines.append(f"{format_day(day)}:" if day else "Undated:")
-        told = day
-        lines.append(standing.get(record.id, "") + format_label(record) + GAP.join(runs))
+        lines += heading(record)
+        lines[-1] += GAP.join(runs)
     return sanitize("\n".join(lines))
+
+
+def record_headings(history: History, *, dates: bool = True) -> Callable[[Record], list[str]]:
+    """A function that gives what stands before each record's text, as lines: its day, where the record called for
+    before had another, then the beginning of its own line."""
+    notes = validity_notes(history, dates=dates)
+    shown: date | None = None
+
+    def heading(record: Record) -> list[str]:
+        nonlocal shown
+        before, shown = shown, record.when.date() if dates and record.when else None
+        start = notes.get(record.id, "") + format_label(record)
+        if shown == before:
+            return [start]
+        return [f"{format_day(shown)}:" if shown else "Undated:", start]
+
+    return heading
 
 
 def format_day(day: date) -> str:
@@ -46,7 +59,7 @@ def format_day(day: date) -> str:
 
 
 def format_label(record: Record) -> str:
-    """A record's label as its line shows it, with a space after it; nothing for no label."""
+    """A record's label as its line shows it, with a space after it; "" for no label."""
     if record.label is None or record.label == "":
         return ""
     if isinstance(record.label, str):
@@ -55,15 +68,15 @@ def format_label(record: Record) -> str:
 
 
 def validity_notes(history: History, *, dates: bool = True) -> Mapping[str, str]:
-    """What stands before the line of a record that another has replaced, and of the one that replaced it and stands;
-    by record id. Only histories with such records (`superseded`) have any. Worked out once for a history."""
+    """The validity of superseded records, and of those that superseded them and are current, as their lines show it; by
+    record id. Only histories with such records (`superseded`) have any. Computed once for a history."""
     known = _validity_notes.setdefault(history, {})
     if dates not in known:
-        known[dates] = _work_out(history, dates)
+        known[dates] = _compute_validity_notes(history, dates)
     return known[dates]
 
 
-def _work_out(history: History, dates: bool) -> dict[str, str]:
+def _compute_validity_notes(history: History, dates: bool) -> dict[str, str]:
     replaced = superseded(history)
     when = {record.id: record.when for record in history if record.kind == STATEMENT} if replaced else {}
     shown = dict.fromkeys((new for new in replaced.values() if new not in replaced), "(current) ")

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
 
 import numpy as np
 import numpy.typing as npt
 
 from penchant.compression.budget import Tokenizer, count_each
-from penchant.compression.layout import GAP, check_segments, format_day, format_label, validity_notes
+from penchant.compression.layout import GAP, check_segments, record_headings
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
@@ -128,9 +127,8 @@ def _neighbourhoods(ranked: npt.NDArray[np.intp], costs: npt.NDArray[np.int64], 
 def _tagged(
     history: History, segments: tuple[Segment, ...], shown: npt.NDArray[np.bool_], important: npt.NDArray[np.bool_]
 ) -> str:
-    standing = validity_notes(history)
+    heading = record_headings(history)
     lines: list[str] = []
-    told: date | None = None
     record = -1
     end, tagged = 0, False
     for position in np.flatnonzero(shown):
@@ -139,12 +137,7 @@ def _tagged(
         if segment.record != record:
             _close(lines, tagged)
             record, end, tagged = segment.record, segment.start, False
-            source = history[record]
-            day = source.when.date() if source.when else None
-            if day != told:
-                lines.append(f"{format_day(day)}:" if day else "Undated:")
-            told = day
-            lines.append(standing.get(source.id, "") + format_label(source))
+            lines += heading(history[record])
         between = body[end : segment.start]
         gap = GAP if between.strip() else between
         if tagged and not tag:

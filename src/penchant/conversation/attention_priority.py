@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 
 from penchant.conversation.context import Context
+from penchant.conversation.prompt_rendering import instruction_lines
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import StepContext
@@ -15,7 +16,6 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
-from penchant.text.unicode import sanitize
 
 DEFAULT_NATS = 1.0
 
@@ -50,7 +50,7 @@ def instruction_emphasis(
     loaded: LoadedModel, prompt: str, context: Context, nats: float = DEFAULT_NATS
 ) -> AttentionBias | None:
     """The bias that `attention_priority` puts on the instructions; None where it does nothing."""
-    lines = [f"{number}. {sanitize(one.text)}".strip() for number, one in enumerate(context.instructions, 1)]
+    lines = [line.strip() for line in instruction_lines(context.instructions)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
     # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
     return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

@@ -1,4 +1,4 @@
-"""What a memory puts before the model for one question, and why."""
+"""What a memory makes the prompt of a question from, and why."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from penchant.compression.profile import Profile
 from penchant.history.dialogue import Exchange, Instruction
 
 How = Literal["raw", "compressed", "user-only", "dropped"]
-"""raw: both sides word for word; compressed: the user's turn word for word, of the answer verbatim spans; user-only:
+"""raw: both sides word for word; compressed: the user's turn word for word and verbatim spans of the answer; user-only:
 the user's turn alone; dropped: nothing."""
 Why = Literal["first", "recent", "retrieved", "unlike", "budget", "method"]
-"""first, recent: always there; retrieved: like the question; unlike: not like it; budget: no room was left; method: the
-method keeps or drops it whatever is asked."""
+"""first, recent: always included; retrieved: similar to the question; unlike: not similar; budget: no room was left;
+method: the method includes or drops it whatever the question is."""
 Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """All that a memory may use. system: the system prompt (""): none. past: the exchanges before the question, in time
-    order. instructions: those that stand, in the order they were given. notes: a profile of the user's history."""
+    """All that a memory may use. past: the exchanges before the question, in time order. instructions: those in force,
+    in the order they were given. system: the system prompt ("": none). notes: a profile of the user's history."""
 
     past: tuple[Exchange, ...] = ()
     instructions: tuple[Instruction, ...] = ()
     system: str = ""
     notes: Profile | None = None
     key: str = ""
-    """Names the conversation: what a memory prepares of its turns is kept under it ("": in this call only)."""
+    """The conversation's name: what a memory computes for its turns is kept under it ("": only for one call)."""
 
 
 @dataclass(frozen=True)
 class Inclusion:
-    """What became of one past exchange. user, assistant: characters [start, end) of its turns that stand in the prompt
-    (empty: nothing does). similarity: to the question, where it was looked at; on the method's own scale."""
+    """How one past exchange is included in the prompt. user, assistant: characters [start, end) of its turns that are
+    (empty: none). similarity: to the question, on the method's own scale; None where it wasn't computed."""
 
     exchange: int
     how: How
@@ -46,9 +46,9 @@ class Inclusion:
 
 @dataclass(frozen=True)
 class Context:
-    """messages: with role and content, the question last. tokens: of the rendered prompt, never more than `budget`.
-    instructions: those in the prompt, numbered in this order; left_out: those that the budget had no room for.
-    inclusions: one for each past exchange. tokens_fed: through any model to make it. seconds: by phase."""
+    """The prompt of a question. messages: with role and content, the question last. tokens: of the rendered prompt,
+    never more than `budget`. instructions: those in the prompt, numbered in this order; left_out: those that there was
+    no room for. inclusions: one for each past exchange. tokens_fed: through any model to make it. seconds: by phase."""
 
     messages: tuple[dict[str, str], ...]
     tokens: int
@@ -62,13 +62,14 @@ class Context:
 
 
 class Memory(Protocol):
-    """Chooses what of a conversation stands before the model. Made once for a model, used for many conversations."""
+    """Chooses what of a conversation goes into the prompt. Made once for a model, used for many conversations."""
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
-        """budget: tokens of the whole rendered prompt. Raises `InputError` for a question that alone is over it."""
+        """The prompt of a question. budget: tokens of the whole rendered prompt. Raises `InputError` for a question
+        that is over it by itself."""
 
     def forget(self, key: str) -> None:
-        """Let go of what is held in memory of a conversation."""
+        """Drop what is held in memory of a conversation."""
 
 
 @dataclass(frozen=True)
@@ -83,4 +84,4 @@ class Detector(Protocol):
     """Finds standing instructions in a user's turn."""
 
     def __call__(self, text: str, known: Sequence[Instruction]) -> Found:
-        """known: those that stand. The given ones have text, scope, until, slot; the caller fills in the rest."""
+        """known: standing instructions. Those found have text, scope, until and slot; the caller fills in the rest."""

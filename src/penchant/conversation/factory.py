@@ -1,4 +1,4 @@
-"""What the conversations of all users share: memories and detectors by name, and the way to what a history says."""
+"""Opens conversations: what those of all users share (memories, detectors, profiles of histories)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from penchant.marking.resources import Resources
 from penchant.store import Store
 
 BUDGET = 2048
-"""Most tokens of a prompt, where nothing else is asked for."""
+"""Default limit of a prompt, in tokens."""
 NOTES = 0.25
-"""Share of a prompt for what the user's history says."""
+"""Default share of a prompt for the profile of the user's history."""
 
 
 @dataclass
 class ConversationFactory:
-    """resources: the model, its calibration, and how indexes are kept. history, mark, compress: what makes a profile
-    of a stored user's history (`Personalizer`'s)."""
+    """Opens conversations with one model. resources: the model, its calibration, and how indexes are kept. history,
+    mark, compress: make a profile of a stored user's history (`Personalizer`'s)."""
 
     resources: Resources
     store: Store | None
@@ -52,12 +52,12 @@ class ConversationFactory:
         priority: float = 0.0,
         system: str | None = None,
     ) -> Conversation:
-        """A conversation with a user: a new one, or by its name an old one that goes on. Nothing is kept of one without
-        a user, or without a store.
+        """A conversation with a user: a new one, or an old one by its name. Without a user or a store nothing of it is
+        kept.
 
         memory, detector: names, see MEMORIES and DETECTORS. budget: tokens of a whole prompt (default: a quarter of the
-        model's window, at most `BUDGET`). notes: share of it for what the user's history says (0: nothing). priority:
-        nats on the attention to standing instructions. system: the system prompt; None: the one it had.
+        model's window, at most `BUDGET`). notes: share of it for the profile of the user's history (0: none). priority:
+        nats added to the attention on standing instructions. system: the system prompt; None: the one it had.
 
         Raises `InputError` for an unknown name or a share out of range, and as `Conversation`.
         """
@@ -83,7 +83,7 @@ class ConversationFactory:
         )
 
     def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
-        """What the user's history says to a turn."""
+        """A profile of the user's history for a turn."""
         try:
             history = self.history(user)
         except InputError:  # nothing is known of the user yet
@@ -113,9 +113,9 @@ class ConversationFactory:
 
 
 def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
-    """The marks without the records that a conversation left, whose turns stand before the model by themselves, and
-    without what the user has said otherwise since: of two addresses a small model takes either, whatever is written
-    beside them (docs/methods/facts.md)."""
+    """The marks without records that the conversation itself left (its turns are in the prompt anyway), and without
+    superseded ones: of two addresses a small model takes either, whatever is written beside them
+    (docs/methods/facts.md)."""
     outdated = superseded(history)
     left_out = {one.id for one in history if one.id in outdated or one.meta.get("conversation") == conversation}
     if not left_out:
@@ -125,5 +125,5 @@ def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
 
 
 def new_name() -> str:
-    """A name for a new conversation: the time, and four digits so that two of one second are told apart."""
+    """A name for a new conversation: the time, and four digits that tell two of the same second apart."""
     return f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -11,14 +11,14 @@ from penchant.compression.profile import Profile
 from penchant.conversation.context import Context, Dialogue, Inclusion
 from penchant.conversation.prompt_rendering import (
     INSTRUCTIONS_HEADING,
-    NOTES,
+    NOTES_HEADING,
     SUMMARY_HEADING,
+    TokenCounter,
     build_messages,
     dropped,
     included_text,
     system_message,
 )
-from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
@@ -93,7 +93,7 @@ class _Draft:
     def note(self) -> None:
         """Grant the notes room, whole or not at all."""
         notes = self.dialogue.notes
-        if notes is not None and notes.text.strip() and self._afford(notes.text, NOTES):
+        if notes is not None and notes.text.strip() and self._afford(notes.text, NOTES_HEADING):
             self.notes = notes
             self.claims.append(partial(setattr, self, "notes", None))
 

@@ -1,19 +1,56 @@
-"""How what a memory keeps is written: the system message and the turns."""
+"""How a memory's choice is written as a prompt (the system message and the turns), and how many tokens that takes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from penchant.compression.budget import count_tokens
 from penchant.compression.profile import Profile
 from penchant.conversation.context import How, Inclusion, Spans, Why
 from penchant.history.dialogue import Exchange, Instruction
+from penchant.marking.lru import LRU, digest
+from penchant.models.chat import render_chat
+from penchant.models.loading import LoadedModel
+from penchant.models.tokenization import opening_ids
 from penchant.text.unicode import sanitize
 
+_REMEMBERED = 65_536  # counts of pieces
+_SAMPLE = "a"
+
 INSTRUCTIONS_HEADING = "Follow these instructions in every answer:"
-NOTES = "Notes about me:"
+NOTES_HEADING = "Notes about me:"
 SUMMARY_HEADING = "Summary of the conversation so far:"
 TURN_SEPARATOR = "\n\n"
 """Between two user turns of which the first has no answer."""
+
+
+class TokenCounter:
+    """Counts for one model's prompts. Of a text that was counted only a digest and the number are kept."""
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded
+        self._known: LRU[int] = LRU(_REMEMBERED)
+        one = [{"role": "user", "content": _SAMPLE}]
+        more = [*one, {"role": "assistant", "content": _SAMPLE}, *one]
+        self.turn = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_SAMPLE))
+        """What the template adds to a message (an estimate: templates treat both sides alike)."""
+
+    def text(self, text: str) -> int:
+        """Tokens of a piece by itself; in a prompt it may take a few more or less."""
+        key = digest(text)
+        known = self._known.get(key)
+        if known is None:
+            known = count_tokens(self.loaded.tokenizer, text)
+            self._known.put([(key, known)])
+        return known
+
+    def message(self, text: str) -> int:
+        """About the tokens of a message with this content."""
+        return self.text(text) + self.turn if text else 0
+
+    def prompt(self, messages: Sequence[dict[str, str]]) -> int:
+        """Tokens of the rendered prompt, exactly. Raises `InputError` for messages that the template refuses."""
+        return len(opening_ids(self.loaded, render_chat(self.loaded, messages)))
 
 
 def build_messages(
@@ -38,13 +75,17 @@ def system_message(system: str, instructions: Sequence[Instruction], summary: st
     """The system message: the system prompt, the instructions numbered, a summary, the notes."""
     parts = [sanitize(system)] if system.strip() else []
     if instructions:
-        lines = (f"{number}. {sanitize(one.text)}" for number, one in enumerate(instructions, 1))
-        parts.append("\n".join([INSTRUCTIONS_HEADING, *lines]))
+        parts.append("\n".join([INSTRUCTIONS_HEADING, *instruction_lines(instructions)]))
     if summary:
         parts.append(f"{SUMMARY_HEADING}\n{sanitize(summary)}")
     if notes is not None:
-        parts.append(f"{NOTES}\n{sanitize(notes.text)}")
+        parts.append(f"{NOTES_HEADING}\n{sanitize(notes.text)}")
     return "\n\n".join(parts)
+
+
+def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:
+    """The instructions as they are written, numbered from 1."""
+    return [f"{number}. {sanitize(one.text)}" for number, one in enumerate(instructions, 1)]
 
 
 def included_text(exchange: Exchange, kept: Inclusion) -> tuple[str, str]:

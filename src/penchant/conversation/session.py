@@ -1,4 +1,4 @@
-"""A conversation with one user: what is said is kept, what matters of it stands before the model, and it answers."""
+"""A conversation with one user: turns are kept, a prompt is made of what matters in them, and the model answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import attention_priority
@@ -28,17 +28,25 @@ from penchant.store.conversations import FoundTurn
 
 MAX_NEW_TOKENS = 256
 Notes = Callable[[str], Profile | None]
-"""From a question to what the user's history says to it; None: nothing."""
-Learned = tuple[tuple[Instruction, ...], tuple[Instruction, ...], tuple[str, ...]]
-"""Instructions given, instructions ended, ids of records: what a user's turn said."""
-NOTHING: Learned = ((), (), ())
+"""From a question to a profile of the user's history for it; None where there is nothing to tell."""
+
+
+class Learned(NamedTuple):
+    """What a user's turn changed: instructions that it gave, instructions that it ended, ids of records it became."""
+
+    given: tuple[Instruction, ...] = ()
+    ended: tuple[Instruction, ...] = ()
+    records: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """The model's answer. number: its turn's place in the conversation (None: nothing was said, so nothing is kept).
-    context: what it stood on. given, ended: instructions that the user's turn gave, and those that no longer stand
-    since. records: ids of the records that the user's turn became. seconds: "detect", "notes", "context", "answer"."""
+    """The model's answer to a user's turn.
+
+    number: of the answer's turn (None: the model said nothing, so nothing is kept). context: the prompt it was made
+    from, and why. given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect",
+    "notes", "context" and "answer".
+    """
 
     text: str
     number: int | None
@@ -51,7 +59,7 @@ class ChatAnswer:
 
 @dataclass(frozen=True)
 class ErasedTurns:
-    """What was erased: turns, instructions given in them, and ids of the records that they had become."""
+    """What was erased: turns, the instructions given in them, and ids of the records that they had become."""
 
     turns: tuple[Turn, ...]
     instructions: tuple[Instruction, ...] = ()
@@ -61,14 +69,14 @@ class ErasedTurns:
 class Conversation:
     """One conversation of one user. `say` answers a turn; everything said is kept in the store, where there is one.
 
-    user, name: whose and which; a known one goes on where it was. memory: chooses what stands before the model.
-    detector: finds standing instructions. budget: tokens of a whole prompt, answer not counted. notes: what the user's
-    history says to a question. priority: nats that attention to the instructions gets on top (0: none), in the heads
-    of `calibration`. system: the system prompt; None: the one it had.
+    user, name: whose conversation and which; a known one is continued. memory: makes the prompt. detector: finds
+    standing instructions. budget: tokens of a whole prompt, without the answer. notes: makes a profile of the user's
+    history for a question. priority: nats added to the attention on the instructions (0: none), in the heads of
+    `calibration`. system: the system prompt; None: the one it had.
 
     A user's turn is kept before it is answered: after a crash the turn is there and its answer is missing. Turns of one
-    conversation wait for each other. Raises `InputError` for a store without a user, or a budget that doesn't leave
-    room for an answer.
+    conversation wait for each other. Raises `InputError` for a store without a user, or a budget that leaves no room
+    for an answer.
     """
 
     def __init__(
@@ -94,7 +102,7 @@ class Conversation:
                 f"({loaded.window}), so that an answer fits behind the prompt"
             )
         if priority and calibration is None:
-            raise InputError("priority is put on calibrated heads: pass the model's calibration")
+            raise InputError("priority needs calibrated heads: pass the model's calibration")
         self.loaded, self.memory, self.detector, self.budget = loaded, memory, detector, budget
         self.user, self.name, self.store = user, name, store
         self.priority, self.calibration, self._notes = priority, calibration, notes
@@ -108,7 +116,7 @@ class Conversation:
             self._turns = store.conversations.turns(user, name)
         self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
-            self._learn(self._turns[-1])  # a crash may have come between the turn and this
+            self._learn(self._turns[-1])  # a crash may have come between keeping the turn and learning from it
 
     @property
     def key(self) -> str:
@@ -125,7 +133,7 @@ class Conversation:
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Those to be followed now, in the order they were given; the user's lasting ones of other conversations among
+        """Those to follow now, in the order they were given; lasting ones of the user's other conversations are among
         them."""
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
@@ -135,51 +143,49 @@ class Conversation:
 
         Raises `InputError` for an empty turn, or one that alone is over the budget: nothing is kept of it.
         """
-        *_, said = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
-        assert isinstance(said, ChatAnswer)  # what every stream ends with
-        return said
+        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
+        assert isinstance(answer, ChatAnswer)  # what every stream ends with
+        return answer
 
     def stream(
         self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
-        """`say`, piece by piece, and at the end the whole `ChatAnswer`. Closing it early, or an interrupt, keeps the
-        answer so far, marked as stopped."""
+        """`say`, piece by piece, and at the end the whole `ChatAnswer`. Closing the stream early, or an interrupt,
+        keeps the answer so far, marked as stopped."""
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
             self._check_room(text, max_new_tokens)
             past, seconds = self.exchanges, dict[str, float]()
             with _timed(seconds, "detect"):
-                self._add(turn)
+                self._keep(turn)
                 learned = self._learn(turn)
             sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-            yield from self._answer(turn, past, learned, seconds, **sampling)
+            yield from self._answer(text, past, learned, seconds, **sampling)
 
     def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
-        """Answers the last turn again, as `stream`: one whose answer is missing, or was stopped. The new answer takes
-        the stopped one's place. Raises `InputError` where there is no such turn."""
+        """Answers the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces
+        the stopped one. Raises `InputError` where there is no such turn."""
         with self._lock:
             past = self.exchanges
             if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
-            turn = past[-1].user
-            self._check_room(turn.text, max_new_tokens)
-            yield from self._answer(turn, past[:-1], NOTHING, {}, max_new_tokens=max_new_tokens, **sampling)
+            text = past[-1].user.text
+            self._check_room(text, max_new_tokens)
+            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, **sampling)
 
     def _answer(
-        self, turn: Turn, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
+        self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
     ) -> Iterator[str | ChatAnswer]:
-        with _timed(seconds, "notes"):
-            notes = self._notes(turn.text) if self._notes is not None else None
-        with _timed(seconds, "context"):
-            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
-            context = self.memory.context(dialogue, turn.text, self.budget)
+        context = self._context(text, past, seconds)
         prompt = render_chat(self.loaded, context.messages)
+        step: StepContext = nullcontext
+        if self.calibration is not None:
+            step = attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
         pieces: list[str] = []
         finished = False
         with _timed(seconds, "answer"):
             try:
-                made = generate_stream(self.loaded, prompt, **sampling)
-                for piece in wrapped_stream(made, self._step(prompt, context)):
+                for piece in wrapped_stream(generate_stream(self.loaded, prompt, **sampling), step):
                     pieces.append(piece)
                     yield piece
                 finished = True
@@ -187,19 +193,23 @@ class Conversation:
                 answer = "".join(pieces).strip()
                 number = self._next if answer else None  # without a word the answer is missing
                 if answer:
-                    self._add(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
+                    self._keep(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
         yield ChatAnswer(answer, number, context, *learned, seconds)
 
     def context(self, text: str) -> Context:
-        """What would stand before the model if the user said `text`; nothing is kept."""
-        notes = self._notes(text) if self._notes is not None else None
-        dialogue = Dialogue(self.exchanges, self.instructions, self.system, notes, self.key)
-        return self.memory.context(dialogue, text, self.budget)
+        """The prompt that there would be if the user said `text`, and why; nothing is kept."""
+        return self._context(text, self.exchanges, {})
+
+    def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float]) -> Context:
+        with _timed(seconds, "notes"):
+            notes = self._notes(text) if self._notes is not None else None
+        with _timed(seconds, "context"):
+            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
+            return self.memory.context(dialogue, text, self.budget)
 
     def forget(self, numbers: Sequence[int]) -> ErasedTurns:
         """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
-        user's turn takes its answers along. Raises `InputError` for a turn that isn't there, and erases nothing
-        then."""
+        user's turn goes with its answers. Raises `InputError` for a turn that isn't there; then nothing is erased."""
         with self._lock:
             there = {turn.number for turn in self._turns}
             for number in numbers:
@@ -218,8 +228,8 @@ class Conversation:
             return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
 
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
-        """Turns of all of the user's conversations that a query's words find, best first. Raises `InputError` without
-        a store."""
+        """Turns of all of the user's conversations that share words with a query, best first. Raises `InputError`
+        without a store."""
         if self.store is None:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
@@ -235,43 +245,37 @@ class Conversation:
             raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
-        """Keeps what a user's turn says: instructions given, instructions ended, ids of records. Learning the same turn
-        again changes nothing."""
+        """Keeps what a user's turn says. Learning from the same turn again changes nothing."""
         given, ended = self.instruction_store.update(self._turns, self.detector)
         if self.store is None:
-            return given, ended, ()
+            return Learned(given, ended)
         spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]
         records = records_of(turn, self.name, skip=spans)
         if records:
             self.store.add(self.user, records)
-        return given, ended, tuple(record.id for record in records)
+        return Learned(given, ended, tuple(record.id for record in records))
 
-    def _add(self, turn: Turn) -> None:
+    def _keep(self, turn: Turn) -> None:
         if self.store is not None:
             self.store.conversations.add(self.user, self.name, turn)
         self._turns.append(turn)
         self._next = turn.number + 1
 
-    def _step(self, prompt: str, context: Context) -> StepContext:
-        if not self.priority or self.calibration is None or not context.instructions:
-            return nullcontext
-        return attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
-
 
 def conversation_key(user: str, name: str) -> str:
-    """See `Dialogue.key`. A user id has no line ends, so the parts can be told apart again."""
+    """See `Dialogue.key`. A user id has no line breaks, so the parts can be separated again."""
     return f"{user}\n{name}"
 
 
 def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
-    """The turns of these numbers, and what was answered to a user's turn among them: left alone, it would count as the
-    answer to the turn before."""
+    """The turns of these numbers, and the answers to a user's turn among them: left alone, they would count as answers
+    to the turn before."""
     found: list[Turn] = []
-    of_gone = False
+    answers_erased = False
     for turn in turns:
         if turn.role == "user":
-            of_gone = turn.number in numbers
-        if of_gone or turn.number in numbers:
+            answers_erased = turn.number in numbers
+        if answers_erased or turn.number in numbers:
             found.append(turn)
     return tuple(found)
 

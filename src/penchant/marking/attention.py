@@ -43,5 +43,5 @@ def attention(indexes: IndexPool, *, neighbours: bool = True) -> Marker:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `attention` of the registry."""
+    """The attention index alone; runs the model for new records and for the request."""
     return attention(resources.indexes)

@@ -72,5 +72,5 @@ def _paper_layer(loaded: LoadedModel) -> int:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `attn-gs` of the registry."""
+    """Attn-GS as published: the last token's attention in one joint pass over history and request."""
     return attn_gs(resources.lens)

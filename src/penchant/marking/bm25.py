@@ -67,5 +67,5 @@ def incremental_indexes() -> IncrementalCache[GrowingIndex]:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `bm25` of the registry."""
+    """BM25 over stemmed words; runs no model."""
     return bm25()

@@ -135,5 +135,5 @@ def _marker(embed: Embeddings, rows_of: Callable[[History, Sequence[Segment]], R
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `dense` of the registry."""
+    """Cosine similarity of sentence embeddings, all-MiniLM-L6-v2."""
     return dense()

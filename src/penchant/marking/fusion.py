@@ -57,8 +57,9 @@ def fusion(
 def fused(
     resources: Resources, lexical: Callable[[], Marker] = bm25, embedding: Callable[[], Marker] | None = None
 ) -> Marker:
-    """The default marker: attention, BM25, and the dense encoder when it is installed, with the weights of the
-    model's calibration (learned on labelled evidence), or UNFITTED.
+    """Attention, BM25 and, if it is installed, the dense encoder, added up with weights learned on labelled evidence.
+
+    The weights are the calibration's, or UNFITTED.
 
     lexical, embedding: what makes the BM25 and the dense marker, where the usual ones won't do.
     """

@@ -31,5 +31,5 @@ def random_marker(seed: int = 0) -> Marker:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `random` of the registry."""
+    """Random scores, the same on every machine; what any marker has to beat."""
     return random_marker()

@@ -29,5 +29,5 @@ def recency() -> Marker:
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `recency` of the registry."""
+    """The newest records first; ignores the request."""
     return recency()

@@ -37,6 +37,12 @@ _LANGUAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 
 
+STOP_WORDS = frozenset(_LANGUAGES)
+"""Codes of the languages that have a list of them here."""
+SNOWBALL = {code: name for code, (name, _) in _LANGUAGES.items() if name}
+"""Code -> the name of its stemmer."""
+
+
 def split_words(text: str) -> list[str]:
     """Words of a text, NFKC-normalised and in lower case; pairs of characters where a script has no spaces."""
     if text.isascii():  # most texts; the same rule, several times faster
@@ -54,7 +60,7 @@ def split_words(text: str) -> list[str]:
 def language_of(text: str) -> str | None:
     """The language of a text, None when it isn't known or has no list of stop words here."""
     code = identify(text)
-    return code if code in _LANGUAGES else None
+    return code if code in STOP_WORDS else None
 
 
 @dataclass(slots=True)

@@ -190,5 +190,5 @@ _TINY = math.exp(-20)
 
 
 def make(resources: Resources) -> Detector:
-    """The detector `judge` of the registry: patterns, and the model's judgement where they are in doubt."""
+    """Patterns; where they are in doubt, a question to the model."""
     return detector(Judge(resources.lens))

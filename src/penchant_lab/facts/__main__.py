@@ -28,7 +28,6 @@ from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
 LOOKED_AT = 250  # of the shuffled preferences of PrefEval
-RESULTS = HERE.parent / "results"
 _SAID = re.compile(r"\[\[(?P<about>[^|\]]*)\|(?P<text>[^\]]*)\]\]")
 
 
@@ -249,14 +248,15 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
     parser.add_argument("--model", help="also whether the labels of what is no longer true help this model")
     parser.add_argument("--errors", action="store_true", help="print what goes wrong in the half for tuning, and stop")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]
     if options.errors:
         errors([turn for turn in turns if turn.half.endswith("tune")])
         return
     result = measure(turns, options.data, options.model)
-    (RESULTS / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (RESULTS / "facts.md").write_text(table(result), encoding="utf-8")
+    (options.out / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (options.out / "facts.md").write_text(table(result), encoding="utf-8")
     print(table(result))
 
 

@@ -13,6 +13,8 @@ PROBED = HERE / "probed.jsonl"
 """Sentences that the probe alone is fitted on: requests for one answer, rules in texts, roundabout instructions."""
 REQUESTS = HERE / "requests.jsonl"
 """Turns without an instruction, by somebody who had seen neither patterns nor sets. Every second was looked at."""
+SIXTH = HERE / "dutch.jsonl"
+"""Turns in a language that no table was written for, labelled before anything was measured on them."""
 Row = dict[str, Any]
 
 

@@ -152,5 +152,5 @@ def _run(loaded: LoadedModel, batch: Sequence[_Piece]) -> npt.NDArray[np.float32
 
 
 def make(resources: Resources) -> Marker:
-    """The marker `surprisal` of the registry."""
+    """How hard a text is for the model to guess; ignores the request."""
     return surprisal(resources.loaded)

@@ -11,9 +11,8 @@ from cachetools import LRUCache
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import CONVERSATIONS, turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.spans import truncate
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw
+from penchant.conversation.retrieval import truncate
 from penchant.history.dialogue import Exchange
 from penchant.inference.generation import generate_stream
 from penchant.marking.resources import Resources
@@ -35,8 +34,11 @@ TASK = (
 
 
 def summary(resources: Resources) -> Memory:
-    """What is older than the last `RECENT` exchanges is a summary of at most `LIMIT` tokens, written greedily by the
-    model and brought up to date every `BLOCK` exchanges; kept under the dialogue's key."""
+    """A running summary by the model, and the newest exchanges.
+
+    The summary has at most `LIMIT` tokens and covers all but the last `RECENT` exchanges. The model writes it greedily
+    and updates it every `BLOCK` exchanges; it is kept under the dialogue's key.
+    """
     return _Summary(TokenCounter(resources.loaded))
 
 

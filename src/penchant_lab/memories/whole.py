@@ -7,24 +7,23 @@ from dataclasses import dataclass
 
 from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Why
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, user_only
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, user_only
 from penchant.history.dialogue import Exchange
 from penchant.marking.resources import Resources
 
 
 def full(resources: Resources) -> Memory:
-    """All of the past word for word; where the budget has no room for it, the newest of it."""
+    """The whole conversation; if the budget is too small for it, its newest part."""
     return _Whole(TokenCounter(resources.loaded), raw, None)
 
 
 def recent(resources: Resources, count: int = 5) -> Memory:
-    """The last `count` exchanges word for word."""
+    """The last exchanges, five by default."""
     return _Whole(TokenCounter(resources.loaded), raw, count)
 
 
 def user_turns(resources: Resources) -> Memory:
-    """The user's turns word for word, no answers; where the budget has no room for all, the newest."""
+    """The user's turns without the answers; if the budget is too small for all, the newest."""
     return _Whole(TokenCounter(resources.loaded), user_only, None)
 
 

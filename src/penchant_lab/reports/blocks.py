@@ -6,33 +6,18 @@ Tables that repeat the code are made from registries, signatures and docstrings,
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from penchant_lab.reports import readme_table
+from penchant_lab.reports import readme_table, registry_tables
+from penchant_lab.reports.packages_picture import picture
+from penchant_lab.reports.registry_tables import table
 
 WIDTH = 88
 """Columns of the help texts."""
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def first_line(thing: object) -> str:
-    """The first sentence of a docstring, without its full stop."""
-    text = inspect.getdoc(thing) or ""
-    return _first(text)
-
-
-def _first(docstring: str) -> str:
-    return " ".join(docstring.strip().partition("\n\n")[0].split()).rstrip(".")
 
 
 # The code
@@ -61,11 +46,26 @@ def _about(module: Path) -> str:
 
 
 def layers(root: Path) -> str:
-    """The order of imports that import-linter enforces."""
+    """The order of imports that import-linter enforces, the lowest layer first."""
+    rooms = [", ".join(name.removeprefix("penchant.") for name in layer) for layer in reversed(_layers(root))]
+    return "```text\n" + " < ".join(rooms) + "\n```"
+
+
+def packages_svg(root: Path) -> str:
+    """The same as a picture."""
+
+    def about(name: str) -> str:
+        module = root / "src" / name.replace(".", "/")
+        return _about(module / "__init__.py" if module.is_dir() else module.with_suffix(".py"))
+
+    return picture(_layers(root), about)
+
+
+def _layers(root: Path) -> list[list[str]]:
+    """Packages by layer, those that may import most first."""
     contracts = _project(root)["tool"]["importlinter"]["contracts"]
     order = next(one for one in contracts if one["type"] == "layers")["layers"]
-    rooms = [" , ".join(part.strip().removeprefix("penchant.") for part in one.split("|")) for one in reversed(order)]
-    return "```text\n" + " < ".join(rooms).replace(" ,", ",") + "\n```"
+    return [[name.strip() for name in re.split(r"[|:]", layer)] for layer in order]
 
 
 def extras(root: Path) -> str:
@@ -145,6 +145,22 @@ def _demoted(page: Path) -> str:
 Block = Callable[[Path], str]
 
 #: Written into the pages of the repository.
-BLOCKS: dict[str, Block] = {"map": package_map, "layers": layers, "extras": extras, "cli": cli, "results": results}
+BLOCKS: dict[str, Block] = {
+    "map": package_map,
+    "layers": layers,
+    "extras": extras,
+    "cli": cli,
+    "results": results,
+    "markers": registry_tables.markers,
+    "compressors": registry_tables.compressors,
+    "memories": registry_tables.memories,
+    "detectors": registry_tables.detectors,
+    "steering-methods": registry_tables.steering_methods,
+    "formats": registry_tables.formats,
+    "tasks": registry_tables.tasks,
+    "models": registry_tables.embedded_models,
+}
 #: Filled when the site is built, and empty in the repository: copies of other files.
 AT_BUILD: dict[str, Block] = {"measured": measured, "reports": reports, "contributing": contributing}
+#: Files that are made as a whole.
+FILES: dict[str, Block] = {"docs/images/packages.svg": packages_svg}

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from penchant_lab.reports.blocks import AT_BUILD, BLOCKS
+from penchant_lab.reports.blocks import AT_BUILD, BLOCKS, FILES
 
 ROOT = Path(__file__).resolve().parents[3]
 _BEGIN = re.compile(r"<!-- ([a-z-]+):begin -->")
@@ -45,19 +45,25 @@ def fill(text: str, blocks: Mapping[str, Callable[[Path], str]], root: Path = RO
     return "".join([*parts, text[at:]])
 
 
+def _wanted(root: Path) -> Iterator[tuple[Path, str]]:
+    """Every page and generated file of a checkout, and what it should say."""
+    for page in pages(root):
+        yield page, fill(page.read_text(encoding="utf-8"), BLOCKS, root)
+    if (root / "pyproject.toml").is_file():
+        yield from ((root / name, make(root)) for name, make in FILES.items())
+
+
 def main(given: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.reports.generated", description=__doc__)
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout whose pages are written")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is out of date")
     options = parser.parse_args(given)
     stale = []
-    for page in pages(options.root):
-        old = page.read_text(encoding="utf-8")
-        new = fill(old, BLOCKS, options.root)
-        if new != old:
-            stale.append(page.relative_to(options.root).as_posix())
+    for file, new in _wanted(options.root):
+        if not file.is_file() or file.read_text(encoding="utf-8") != new:
+            stale.append(file.relative_to(options.root).as_posix())
             if not options.check:
-                page.write_text(new, encoding="utf-8")
+                file.write_text(new, encoding="utf-8")
     if options.check and stale:
         print(f"out of date: {', '.join(stale)}. Run `make docs-update`.", file=sys.stderr)
         return 1

@@ -12,8 +12,7 @@ from typing import Any
 
 NOTHING = "No results are committed yet; `benchmarks/` holds what measures them."
 
-#: The methods that are shown, by the markers that take part, and what they are called. Of several variants of a rival
-#: (plain, smoothed over neighbours, with fitted weights) the best one is shown.
+#: The methods that are shown, by their markers, and their names in the tables.
 SHOWN = {
     "fusion": "**Penchant** (default: attention + BM25 + MiniLM)",
     "attention": "**Penchant**, attention alone",
@@ -31,14 +30,14 @@ SHOWN = {
     "surprisal": "surprisal",
     "recency": "most recent",
     "random": "random",
-    "gold": "the evidence itself, perfectly marked",
-    "full": "the full history, as much as the window takes",
+    "gold": "exactly the evidence",
+    "full": "the full history, as far as the window reaches",
     "none": "no history",
 }
 WAYS = {
     "warm": "**Penchant**, history indexed",
     "cold": "**Penchant**, first request, indexing included",
-    "sdpa_bf16": "one joint pass, nothing read",
+    "sdpa_bf16": "one joint pass, attention not read",
     "eager_bf16": "joint pass with `output_attentions`, as published",
     "longllmlingua": "LongLLMLingua",
     "llmlingua": "LLMLingua",
@@ -72,14 +71,14 @@ def _quality(results: Path) -> Iterator[str]:
         for kind, cell in cells.items()
     ]
     yield (
-        f"Finding what answers a question in LoCoMo: {document['task']['users']} conversations of "
-        f"{next(iter(cells.values()))['tokens']['history']:,.0f} tokens that no choice was made on, model "
-        f"{document['model']['name']}, 95 % intervals in brackets. Of each rival's variants (plain, smoothed over "
-        "neighbours, weights fitted like ours) the best one is shown. Seconds: "
-        f"{document['machine']['torch_threads']} thread, load {document['machine']['load']} when it began."
+        f"**Finding the evidence.** Questions about {document['task']['users']} LoCoMo conversations of about "
+        f"{next(iter(cells.values()))['tokens']['history']:,.0f} tokens, none of which was used for tuning; model "
+        f"{document['model']['name']}; 95 % intervals in brackets. Each rival was tried plain, smoothed over "
+        "neighbours, and with weights fitted like ours; its best variant is shown. Seconds are of "
+        f"{document['machine']['torch_threads']} thread on a machine with a load of {document['machine']['load']}."
     )
     budget = document["budgets"][0]
-    yield _table(["marker", "questions", f"evidence kept in {budget} of the tokens", "AUC", "s a request"], rows)
+    yield _table(["marker", "questions", f"evidence kept in {budget} of the tokens", "AUC", "s per request"], rows)
 
 
 def _gains(results: Path) -> Iterator[str]:
@@ -100,8 +99,8 @@ def _gains(results: Path) -> Iterator[str]:
             ]
         )
     yield (
-        "Answering these questions: what notes of "
-        f"{document['budgets'][0]} of the history are worth, in nats a token of the true answer gained over no history."
+        f"**Answering from it.** How much notes of {document['budgets'][0]} of the history help: the gain is how much "
+        "likelier the true answer becomes than without any history, in nats per token."
     )
     yield _table(["what the prompt holds", "questions", "prompt tokens", "gain", "share of the evidence's gain"], rows)
 
@@ -132,9 +131,10 @@ def _answers(results: Path) -> Iterator[str]:
         return
     totals = document["totals"]
     yield (
-        f"The demo: {totals['right']} of {totals['factual']} factual answers are right with a profile "
-        f"{totals['ratio']:.0f} times shorter than the history, {totals['right_without']} without. Its requests were "
-        "worded so that a model this small can copy the fact; it shows that the way works, not which marker is best."
+        f"**The demo.** {totals['right']} of {totals['factual']} factual answers are right with a profile "
+        f"{totals['ratio']:.0f} times shorter than the history, {totals['right_without']} without. The requests are "
+        "worded so that a model this small can copy the fact: the demo shows that every step works, not which marker "
+        "is best."
     )
 
 
@@ -148,8 +148,11 @@ def _speed(results: Path) -> Iterator[str]:
             cells = [_way(size, way) for size in sizes.values()]
             if any(cells):
                 rows.append([label, *[cell or "–" for cell in cells]])
-        yield f"Seconds a request (times the first line), {_machine(parts['A'])}."
-        yield _table(["way", *[f"{size['history_tokens']:,} tokens" for size in sizes.values()]], rows)
+        yield (
+            "**Speed.** Seconds per request; in brackets, how many times slower than an indexed history. "
+            f"{_machine(parts['A'])}."
+        )
+        yield _table(["method", *[f"{size['history_tokens']:,} tokens" for size in sizes.values()]], rows)
     facts = [*_large(parts), *_ingestion(parts)]
     if facts:
         yield "\n".join(f"- {fact}" for fact in facts)
@@ -171,8 +174,8 @@ def _large(parts: Mapping[str, Any]) -> Iterator[str]:
             row = modes.get("mapped", {})
             if "seconds" in row:
                 yield (
-                    f"{row['history_tokens']:,} tokens of history: {_seconds(row['seconds'])} s a request, "
-                    f"{row['index_bytes_per_token']:.0f} bytes of index a token, peak memory above the weights "
+                    f"{row['history_tokens']:,} tokens of history: {_seconds(row['seconds'])} s per request, "
+                    f"{row['index_bytes_per_token']:.0f} bytes of index per token; peak memory, without the weights, "
                     f"{row['peak_over_index']:.2f} times the index."
                 )
 
@@ -181,8 +184,8 @@ def _ingestion(parts: Mapping[str, Any]) -> Iterator[str]:
     if "C" in parts:
         row = parts["C"]["result"]["native"]
         yield (
-            f"Indexing: {row['tokens_per_second']:,.0f} tokens a second, {row['share_of_machine']:.0%} of what the "
-            "machine's own matrix products reach."
+            f"Indexing: {row['tokens_per_second']:,.0f} tokens per second, {row['share_of_machine']:.0%} of the "
+            "machine's own matrix throughput."
         )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.conversation.instructions.classification import verdict
-from penchant.conversation.instructions.languages import TABLES
+from penchant.conversation.instructions.languages import tables
 from penchant.conversation.instructions.patterns import detector, patterns
 from penchant.conversation.instructions.sentences import plain_text, sentences
 from penchant.history.dialogue import Instruction
@@ -163,8 +163,8 @@ def test_ten_thousand_characters_are_quick() -> None:
 
 def test_a_sentence_is_looked_at_in_the_languages_that_it_may_be_in() -> None:
     long = sentences("The cat that lives with us is not the one that you have seen on the roof.")[0]
-    assert list(long.tables) == [TABLES["en"]]
-    assert len(sentences("OK-7!")[0].tables) == len(TABLES)
+    assert list(long.tables) == [tables()["en"]]
+    assert len(sentences("OK-7!")[0].tables) == len(tables())
     assert verdict(long).sure == "no"
 
 
@@ -172,7 +172,7 @@ def test_the_labelled_set_is_as_it_is_described() -> None:
     rows = labelled()
     assert len(rows) >= 320
     assert len({row["text"] for row in rows}) == len(rows)
-    for language in TABLES:
+    for language in tables():
         here = [row for row in rows if row["language"] == language]
         assert len(here) >= 60
         assert 0.4 < sum(bool(row["standing"]) for row in here) / len(here) < 0.6

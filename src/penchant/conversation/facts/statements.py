@@ -6,10 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import snowballstemmer
-
-from penchant.conversation.facts.language import Language, Topic, words
-from penchant.conversation.facts.languages import LANGUAGES
+from penchant.conversation.facts.languages import Language, Topic, languages
 from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
 from penchant.text.terms import split_words
@@ -23,7 +20,33 @@ _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
 _INITIAL = re.compile(r"[^\W\d_]{1,4}\.$")
-_PARTICLES = words("de da di del della la le les der den van von zu am an upon saint st el al los las sur")
+_PARTICLES = frozenset(
+    [
+        "de",
+        "da",
+        "di",
+        "del",
+        "della",
+        "la",
+        "le",
+        "les",
+        "der",
+        "den",
+        "van",
+        "von",
+        "zu",
+        "am",
+        "an",
+        "upon",
+        "saint",
+        "st",
+        "el",
+        "al",
+        "los",
+        "las",
+        "sur",
+    ]
+)
 _LONGEST = 600  # characters; what is longer is no statement but a text
 
 
@@ -51,8 +74,8 @@ def statements(
     Questions, requests, conditions, quotations and small talk aren't statements, nor is what is said about the
     conversation itself. Of "I'm vegetarian, what can I cook?" the part before the question is one.
     """
-    spoken = LANGUAGES.get(language or "")
-    tried = (spoken,) if spoken else tuple(LANGUAGES.values())
+    told = languages().get(language or "")
+    tried = (told,) if told else tuple(languages().values())
     plain = text.translate(_PLAIN)
     barred = [*skip, *_quotations(plain, tried)]
     found: list[Statement] = []
@@ -69,7 +92,7 @@ def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, in
         if " " in match.group().strip() and not own:
             yield match.span()
     for language in tried:
-        if begun := language.any_material.search(plain):
+        if begun := language.pattern("material").search(plain):
             yield begun.start(), len(plain)
 
 
@@ -110,36 +133,38 @@ def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]
             return
     spoken = frozenset(_WORD.findall(sentence.lower()))
     for language in tried:
-        if spoken & language.hints and _says(sentence, language):
+        if (not language.hints or spoken & language.hints) and _says(sentence, language):
             about, value, ended = _about(sentence, language)
             yield Statement(text[start:end], start, end, about, value, ended)
             return
 
 
 def _says(sentence: str, language: Language) -> bool:
-    if language.any_opens.match(sentence) or language.any_never.search(sentence):
+    if language.pattern("opens").match(sentence) or language.pattern("never").search(sentence):
         return False
-    places = [m.start() for m in (language.any_says.search(sentence), language.any_mine.search(sentence)) if m]
-    places += [m.start() for topic in language.topics if (m := topic.regex.search(sentence)) and _meant(topic, m)]
-    before = language.any_before.search(sentence)
+    places = [m.start() for name in ("says", "mine") if (m := language.pattern(name).search(sentence))]
+    places += [m.start() for topic in language.topics if (m := topic.says.search(sentence)) and _meant(topic, m)]
+    before = language.pattern("before").search(sentence)
     return bool(places) and (before is None or min(places) < before.start())
 
 
 def _about(sentence: str, language: Language) -> tuple[str | None, str | None, bool]:
     for topic in language.topics:
-        match = topic.regex.search(sentence)
+        match = topic.says.search(sentence)
         if match and _meant(topic, match):
             groups = match.groupdict()
             role = (groups.get("role") or "").lower()
-            about = topic.about.format(role=language.roles.get(role) or _stem(role, language))
+            about = topic.about.format(role=language.roles.get(role) or language.stem(role))
             taken = groups.get("value")
             value = (
-                _value(taken, sentence, topic, language) if taken and not language.any_also.search(sentence) else None
+                _value(taken, sentence, topic, language)
+                if taken and not language.pattern("also").search(sentence)
+                else None
             )
             return about, value, topic.ended
-    if match := language.any_mine.search(sentence):
+    if match := language.pattern("mine").search(sentence):
         noun = next(group for group in match.groups() if group)
-        return _stem(noun.lower(), language) or None, None, False
+        return language.stem(noun.lower()) or None, None, False
     return None, None, False
 
 
@@ -168,7 +193,3 @@ def _value(taken: str, sentence: str, topic: Topic, language: Language) -> str |
     value = " ".join(split_words(" ".join(kept[:5])))
     # What has no glyph can't be shown to anybody as somebody's value.
     return value if value and value.isprintable() else None
-
-
-def _stem(word: str, language: Language) -> str:
-    return str(snowballstemmer.stemmer(language.stemmer).stemWord(word)) if word else ""

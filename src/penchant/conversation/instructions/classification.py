@@ -48,28 +48,28 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
         return any(has(f"slot.{name}") for name in table.slots)
 
     alone, strong, habit = has("alone"), [name for name in _STRONG if has(name)], has("habit")
-    told = has("verb") or (has("act") and (bool(strong) or about()))
+    told = has("ask") or (has("act") and (bool(strong) or about()))
     if not (alone or strong or habit or has("always")):
-        doubtful = told and about() and not any(map(has, (*_GUARDS, "subject")))
+        doubtful = told and about() and not has("not_asked") and not has("subject")
         return Verdict("doubt", table) if doubtful else NO
     start, clause = _begin(plain, table)
-    guards = [name for name in _GUARDS if has(name)]
-    if not alone and table.find("subject", plain[clause:].lstrip(" ,")):
-        guards.append("subject")
-    if not alone and sentence.asks and not has("request"):
-        guards.append("asks")
-    if guards:
+    guards = [
+        has("not_asked"),
+        not alone and table.find("subject", plain[clause:].lstrip(" ,")) is not None,
+        not alone and sentence.asks and not has("request"),
+    ]
+    if any(guards):
         # One guard may err where an instruction is otherwise plain.
-        return Verdict("doubt", table, start) if len(guards) == 1 and strong and told else NO
+        return Verdict("doubt", table, start) if sum(guards) == 1 and strong and told else NO
     if alone or told or about():
-        certain = alone or habit or strong or told or has("please") or has("wish")
+        certain = alone or habit or strong or told or has("wish")
         return Verdict("yes" if certain else "doubt", table, start)
-    bare = bool(set(strong) & {"durable", "each", "rules"}) and not has("finite")
+    bare = bool(set(strong) & {"durable", "each"})
     return Verdict("yes", table, start) if bare else Verdict("doubt", table, start) if strong else NO
 
 
-_GUARDS = ("once", "artefact", "reported", "unless")
-_STRONG = ("durable", "each", "here", "rules", "until", "counted", "spanned", "when")
+_STRONG = ("durable", "each", "here", "until", "counted", "spanned", "when")
+_PAUSE = regex.compile(r"\s*[;–—]\s*|:\s+|\s-\s")
 _COMMA = regex.compile(r",\s+")
 _CUES = (*_STRONG, "always", "alone", "habit", "wish")
 
@@ -81,7 +81,7 @@ def _begin(plain: str, table: Table) -> tuple[int, int]:
     if not cues:
         return 0, 0
     first = min(cues)
-    parts = [match.span() for match in table.compiled["joint"].finditer(plain, 0, first + 1)]
+    parts = [match.span() for match in _PAUSE.finditer(plain, 0, first + 1)] + table.spans("joint", plain, first + 1)
     commas = [match.span() for match in _COMMA.finditer(plain, 0, first + 1) if match.end() == first]
     parts = [(start, end) for start, end in parts if end <= first]
     clause = max((end for _, end in (*parts, *commas)), default=0)
@@ -92,6 +92,6 @@ def _begin(plain: str, table: Table) -> tuple[int, int]:
 
 def _says_nothing(plain: str, table: Table) -> bool:
     """Whether words before a clause have no part in an instruction."""
-    if any(table.find(name, plain) for name in ("verb", "wish", "please")):
+    if any(table.find(name, plain) for name in ("ask", "wish")):
         return False
     return bool(plain.strip(" ,")) and not any(table.find(f"slot.{name}", plain) for name in table.slots)

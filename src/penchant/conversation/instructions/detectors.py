@@ -10,8 +10,11 @@ from penchant.marking.resources import Resources
 
 
 def probed(resources: Resources) -> Detector:
-    """Patterns, and the probe of the model's hidden states for what they pass over, and against what they take for an
-    instruction by its words alone; for a model that no probe was fitted on, patterns alone."""
+    """Patterns, and a probe of the model's hidden states that adds to them and can overrule them.
+
+    It adds what the patterns pass over, and rejects what they take for an instruction by its words alone. For a model
+    that no probe was fitted on, patterns alone.
+    """
     fitted = fitted_for(resources.loaded.fingerprint)
     if fitted is None:
         return patterns()

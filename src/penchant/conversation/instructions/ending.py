@@ -26,7 +26,7 @@ def ended_by(sentence: Sentence, known: Sequence[Instruction]) -> Ended:
     those that it shares most words with, or the newest of its slot.
     """
     for table in sentence.tables:
-        if table.find("all_over", sentence.plain) and not _about_others(sentence, table):
+        if table.find("everything", sentence.plain) and not _about_others(sentence, table):
             return Ended(tuple(one.id for one in known), True)
         if table.find("over", sentence.plain):
             return Ended(tuple(one.id for one in known[-1:]), True)
@@ -38,7 +38,7 @@ def ended_by(sentence: Sentence, known: Sequence[Instruction]) -> Ended:
 
 
 def _about_others(sentence: Sentence, table: Table) -> bool:
-    return any(table.find(name, sentence.plain) for name in ("artefact", "reported", "unless"))
+    return table.find("not_asked", sentence.plain) is not None
 
 
 def _meant(sentence: Sentence, known: Sequence[Instruction], table: Table) -> tuple[str, ...]:

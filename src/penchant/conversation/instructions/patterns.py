@@ -9,7 +9,7 @@ import regex
 from penchant.conversation.context import Detector, Found
 from penchant.conversation.instructions.classification import Verdict, verdict
 from penchant.conversation.instructions.ending import ended_by
-from penchant.conversation.instructions.languages import TABLES, Table
+from penchant.conversation.instructions.languages import Table, tables
 from penchant.conversation.instructions.scope import scope_of
 from penchant.conversation.instructions.sentences import Sentence, sentences
 from penchant.conversation.instructions.slots import slot_of
@@ -65,7 +65,7 @@ def detector(
 def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instruction:
     """The characters of a turn as an instruction, with scope and slot."""
     said = text[slice(*span)]
-    table = table or TABLES["en"]
+    table = table or tables()["en"]
     slot = slot_of(said, table)
     scope, until = scope_of(said, slot, table)
     return Instruction("", said, scope=scope, until=until, slot=slot)
@@ -88,7 +88,7 @@ def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: i
     if place and table is not None and found.start == 0:
         before = pairs[place - 1][0]
         near = "\n" not in text[before.end : sentence.start]
-        says = table.find("opinion", before.plain) and any(
+        says = table.find("wish", before.plain) and any(
             table.find(f"slot.{name}", before.plain) for name in table.slots
         )
         if near and says and not before.asks:

@@ -21,7 +21,7 @@ def scope_of(text: str, slot: str | None, table: Table) -> tuple[Scope, str | No
     for name in ("counted", "until", "spanned"):
         if match := table.find(name, plain):
             return "until", text[match.start() : match.end()].strip()
-    if table.find("here", table.compiled["durable"].sub(" ", plain)):
+    if table.find("here", table.without("durable", plain)):
         return "conversation", None
     if table.find("durable", plain) or table.find("always", plain) or slot in _LASTING:
         return "always", None

@@ -6,10 +6,10 @@ from functools import lru_cache
 
 import regex
 
-from penchant.conversation.instructions.languages import TABLES, Table
+from penchant.conversation.instructions.languages import Table, tables
 from penchant.conversation.instructions.sentences import plain_text
 from penchant.history.dialogue import Instruction
-from penchant.text.terms import Terms, split_words
+from penchant.text.terms import STOP_WORDS, Terms, split_words
 
 SEVERAL = frozenset({"words"})
 """Slots that hold several instructions at once."""
@@ -28,9 +28,9 @@ def slot_of(text: str, table: Table) -> str | None:
     """The slot of an instruction in a language; None: no slot, or more than one in a list."""
     plain = plain_text(text)
     for name in ("counted", "until", "spanned"):
-        plain = table.compiled[name].sub(" ", plain)
+        plain = table.without(name, plain)
     found = [name for name in table.slots if table.find(f"slot.{name}", plain)]
-    if not found or ("\n" in text.strip() and len(found) > 1) or table.find("rules", plain):
+    if not found or ("\n" in text.strip() and len(found) > 1):
         return None
     return found[0]
 
@@ -58,20 +58,20 @@ def conflict(new: Instruction, old: Instruction) -> bool:
 @lru_cache(maxsize=4096)
 def _conditional(text: str) -> bool:
     plain = plain_text(text)
-    return any(table.find("when", plain) for table in TABLES.values())
+    return any(table.find("when", plain) for table in tables().values())
 
 
 @lru_cache(maxsize=4096)
 def forbids(text: str) -> bool:
     """Whether an instruction says what not to do."""
     plain = plain_text(text)
-    return any(table.find("negated", plain) for table in TABLES.values() if speaks(plain, table))
+    return any(table.find("negated", plain) for table in tables().values() if speaks(plain, table))
 
 
 def speaks(plain: str, table: Table) -> bool:
     """Whether a text has any cue of a language: what tells its words from another's that look the same."""
     return any(
-        table.find(name, plain) for name in ("verb", "durable", "always", "each", "here", "please", "alone", "habit")
+        table.find(name, plain) for name in ("ask", "durable", "always", "each", "here", "wish", "alone", "habit")
     )
 
 
@@ -79,19 +79,19 @@ def speaks(plain: str, table: Table) -> bool:
 def content(text: str) -> frozenset[str]:
     """Stems of the words that an instruction is about: no stop words, no words of when or how often."""
     bare = text
-    for table in TABLES.values():
-        for name in ("durable", "always", "each", "here", "until", "counted", "please"):
-            bare = table.compiled[name].sub(" ", bare)
+    for table in tables().values():
+        for name in ("durable", "always", "each", "here", "until", "counted"):
+            bare = table.without(name, bare)
     words = split_words(bare)
     found: set[str] = set()
-    for code in TABLES:
+    for code in tables():
         found.update(_terms(code)(word for word in words if len(word) > 1 and word not in _STOPS))
     return frozenset(found)
 
 
 @lru_cache(maxsize=8)
 def _terms(code: str) -> Terms:
-    return Terms(code)
+    return Terms(code if code in STOP_WORDS else None)
 
 
 # Words of instructions in general, and stop words of one language that others' lists lack.

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import regex
 
-from penchant.conversation.instructions.languages import TABLES, Table
+from penchant.conversation.instructions.languages import Table, tables
 from penchant.conversation.instructions.sentences import plain_text, sentences
 from penchant.history.dialogue import Instruction, Turn
 from penchant.text.terms import split_words
@@ -33,7 +33,7 @@ def ended_until(instruction: Instruction, turns: Sequence[Turn], now: datetime |
     after = -1 if instruction.turn is None else instruction.turn
     later = [turn for turn in turns if turn.number > after]
     plain = plain_text(instruction.until)
-    for table in TABLES.values():
+    for table in tables().values():
         if match := table.find("counted", plain):
             count = _number(match.groupdict(), table)
             return count is not None and sum(turn.role == "assistant" for turn in later) >= count
@@ -44,20 +44,21 @@ def ended_until(instruction: Instruction, turns: Sequence[Turn], now: datetime |
             return any(_says(turn.text, wanted, table) for turn in later if turn.role == "user")
     if instruction.added is None or now is None:
         return False
-    return any((end := _end(plain, table, _utc(instruction.added))) and _utc(now) >= end for table in TABLES.values())
+    return any((end := _end(plain, table, _utc(instruction.added))) and _utc(now) >= end for table in tables().values())
 
 
 def _number(groups: Mapping[str, str | None], table: Table) -> int | None:
     word = (groups.get("n") or groups.get("m") or "").lower()
-    return int(word) if word.isdecimal() and len(word) < 7 else table.numbers.get(word)
+    return table.number(word)
 
 
 def _says(text: str, wanted: Sequence[str], table: Table) -> bool:
-    core = [word for word in wanted if word not in table.polite] or list(wanted)
+    polite, stops = table.listed("polite"), table.listed("stops")
+    core = [word for word in wanted if word not in polite] or list(wanted)
     # "Until I tell you to stop" is met by any of the words that stop, "until I say pineapple" by that one alone.
-    choices = table.stops if any(word in table.stops for word in core) else None
+    choices = stops if any(word in stops for word in core) else None
     for sentence in sentences(text):
-        words = [word for word in split_words(sentence.text) if word not in table.polite]
+        words = [word for word in split_words(sentence.text) if word not in polite]
         if words == core or (choices is not None and words and all(word in choices for word in words)):
             return True
     return False
@@ -68,14 +69,13 @@ def _end(plain: str, table: Table, added: datetime) -> datetime | None:
     midnight = added.replace(hour=0, minute=0, second=0, microsecond=0)
     if match := table.find("spanned", plain):
         count = _number(match.groupdict(), table)
-        word = match["unit"].lower()
-        unit = table.units.get(word) or table.units.get(word.removesuffix("s"))
+        unit = table.unit(match["unit"].lower())
         return None if count is None or unit is None else added + count * _SPANS[unit]
     if (date := _date(plain, table, midnight)) is not None:
         return date + _DAY
     if table.find("tomorrow", plain):
         return midnight + _DAY
-    for place, name in enumerate(table.weekdays):
+    for place, name in enumerate(table.listed("weekdays")):
         if regex.search(rf"\b(?:{name})\b", plain, regex.I):
             ahead = (place - midnight.weekday()) % 7 or 7
             return midnight + (ahead + 1) * _DAY
@@ -84,7 +84,8 @@ def _end(plain: str, table: Table, added: datetime) -> datetime | None:
 
 def _date(plain: str, table: Table, midnight: datetime) -> datetime | None:
     """The day that is written as a date; without a year, the next such day."""
-    month = rf"(?P<m>{'|'.join(table.months)})\b"
+    months = table.listed("months")
+    month = rf"(?P<m>{'|'.join(months) or '(?!)'})\b"
     named = regex.search(
         rf"\b(?P<d>\d{{1,2}})(?:\.|st|nd|rd|th|er|º|°)? (?:of |de )?{month}(?: (?:de )?(?P<y>\d{{4}}))?"
         rf"|\b{month} (?P<d>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,? (?P<y>\d{{4}}))?",
@@ -95,7 +96,7 @@ def _date(plain: str, table: Table, midnight: datetime) -> datetime | None:
     if match is None:
         return None
     written = match["m"].lower()
-    number = table.months.index(written) + 1 if written in table.months else int(written)
+    number = months.index(written) + 1 if written in months else int(written)
     try:
         if match["y"]:
             return datetime(int(match["y"]), number, int(match["d"]), tzinfo=UTC)

@@ -10,14 +10,13 @@ import numpy as np
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw
 from penchant.marking.resources import Resources
 from penchant.text.bm25 import TextIndex
 
 
 def bm25_top(resources: Resources, count: int = 5) -> Memory:
-    """The `count` exchanges that BM25 finds most like the question (Robertson and Zaragoza, 2009), word for word.
+    """The exchanges most similar to the question by BM25, five by default (Robertson and Zaragoza, 2009).
 
     One that shares no word with the question isn't taken.
     """

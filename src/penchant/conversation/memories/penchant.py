@@ -10,20 +10,19 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from penchant.conversation import spans
 from penchant.conversation.context import Context, Dialogue, How, Inclusion, Memory, Spans, Why
 from penchant.conversation.episodes import EpisodeCache, Episodes
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, user_only, whole_span
-from penchant.conversation.similarity import (
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, user_only, whole_span
+from penchant.conversation.retrieval import (
     COMPRESSED_THRESHOLD,
     RAW_THRESHOLD,
     PlattScaling,
+    best_spans,
     exchange_scores,
     scaling_for,
     shortened_question,
 )
-from penchant.conversation.token_counts import TokenCounter
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
@@ -51,7 +50,7 @@ def penchant(
     rule: Rule = "thresholds",
     recent: int = RECENT,
 ) -> Memory:
-    """A memory with the default marker's attention as similarity (after Rhea, arXiv 2512.06869).
+    """Instructions, the newest exchanges, and older ones that the default marker finds (after Rhea, arXiv 2512.06869).
 
     The turns are a history with an attention index of its own, which grows with the conversation; one mark of it for
     the question says how alike each exchange is and which sentences of its answer matter.
@@ -184,9 +183,9 @@ class _Looked:
         yield user_only(exchange, why, similarity)
 
     def _spans(self, position: int, *, answer: bool) -> Spans:
-        places = self.episodes.of_turn(position, answer)
-        part = slice(places.start, places.stop)
-        return spans.best_spans(
+        found = self.episodes.of_turn(position, answer)
+        part = slice(found.start, found.stop)
+        return best_spans(
             self.counter, self.episodes.segments[part], self.scores[part], edges=answer and position >= self.since
         )
 

@@ -15,10 +15,8 @@ from torch import Tensor
 from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Spans, Why
 from penchant.conversation.episodes import sentences, turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
-from penchant.conversation.prompt_rendering import dropped, raw, whole_span
-from penchant.conversation.similarity import COMPRESSED_THRESHOLD, RAW_THRESHOLD
-from penchant.conversation.spans import best_spans
-from penchant.conversation.token_counts import TokenCounter
+from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, whole_span
+from penchant.conversation.retrieval import COMPRESSED_THRESHOLD, RAW_THRESHOLD, best_spans
 from penchant.history.dialogue import Exchange
 from penchant.inference.forward import hidden_states
 from penchant.lens.calibration import NEUTRAL
@@ -38,8 +36,9 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def rhea(resources: Resources) -> Memory:
-    """Rhea's memory: from similarity 0.7 on an exchange is kept word for word, from 0.5 on with its answer compressed,
-    below it is dropped; the first exchange always stays, the last ones have no privilege.
+    """Rhea as published: exchanges above a similarity of 0.7 in full, above 0.5 with their answer compressed.
+
+    Others are dropped, except the first exchange. The newest ones get no special treatment.
 
     The similarity is the largest cosine between the 8 memory vectors of the question and the 8 of the exchange. The
     trained compressor (a LoRA of a 7B model) isn't available, so there are stand-ins: a memory vector is the mean of

@@ -1,4 +1,4 @@
-"""One's own sent mail from an mbox file (Thunderbird, Apple Mail, Google Takeout)."""
+"""Your own sent mail from an mbox file (Thunderbird, Apple Mail, Google Takeout)."""
 
 from __future__ import annotations
 
@@ -141,4 +141,4 @@ def own_words(body: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
-IMPORTER = Importer(read, "one's own sent mail")
+IMPORTER = Importer(read, "mail you sent, from an mbox file")

@@ -16,7 +16,7 @@ LIKELIHOOD_GRADIENT = VectorMethod(
         Aggregation(top=None, weights="uniform"),
     ),
     (0.03, 0.06, 0.1),
-    "Penchant: gradients of the likelihood of the user's own answers, weighed by likeness to the request",
+    "Penchant: gradients of the likelihood of the user's own answers, weighted by similarity to the request",
     population=True,
 )
 """A Fints vector says how the user's text differs once it is there; a gradient says what makes it come (docs/methods/

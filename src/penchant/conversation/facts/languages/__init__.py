@@ -1,10 +1,113 @@
-"""The patterns of statements, one file per language."""
+"""The phrases of statements, one TOML file per language."""
 
-from penchant.conversation.facts.language import Language
-from penchant.conversation.facts.languages.english import ENGLISH
-from penchant.conversation.facts.languages.french import FRENCH
-from penchant.conversation.facts.languages.german import GERMAN
-from penchant.conversation.facts.languages.italian import ITALIAN
-from penchant.conversation.facts.languages.spanish import SPANISH
+from __future__ import annotations
 
-LANGUAGES: dict[str, Language] = {one.code: one for one in (ENGLISH, GERMAN, FRENCH, SPANISH, ITALIAN)}
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import snowballstemmer
+
+from penchant.text.phrases import compile_phrases, read_languages
+from penchant.text.terms import SNOWBALL
+
+FOLDER = Path(__file__).parent
+PHRASES = ("says", "mine", "never", "before", "opens", "material", "also")
+FIELDS = (*PHRASES, "hints", "articles", "cut", "jobs", "topics", "persons", "pets", "words", "examples")
+"""docs/methods/facts.md says what each is for."""
+VALUE = r"(?P<value>[^,;:!?\n()]{1,60})"
+"""What %value% stands for; `articles` and `cut` shorten what it matches."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """One way to say one thing. about: the key, with {role} for the key of the role. says: has the groups "value" and
+    "role" where they are known. proper: the value is a name. ended: says that it is over. among: the value is one of
+    these words, or nothing of this was said."""
+
+    about: str
+    says: re.Pattern[str]
+    proper: bool = False
+    ended: bool = False
+    among: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Language:
+    """The phrases of one language; every field may be missing from its file. They are matched with "'" for any
+    apostrophe."""
+
+    code: str
+    data: Mapping[str, Any]
+
+    @cached_property
+    def hints(self) -> frozenset[str]:
+        return frozenset(self.data.get("hints", ()))
+
+    @cached_property
+    def articles(self) -> frozenset[str]:
+        return frozenset(self.data.get("articles", ()))
+
+    @cached_property
+    def cut(self) -> frozenset[str]:
+        return frozenset(self.data.get("cut", ()))
+
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
+        """Words for people and animals, and the key of each."""
+        named = {**self.data.get("persons", {}), **self.data.get("pets", {})}
+        return {word.lower(): key for key, words in named.items() for word in words}
+
+    @cached_property
+    def topics(self) -> tuple[Topic, ...]:
+        among = frozenset(self.data.get("jobs", ()))
+        return tuple(
+            Topic(
+                one["about"],
+                self._compile([one["says"]] if isinstance(one["says"], str) else one["says"]),
+                one.get("proper", False),
+                one.get("ended", False),
+                among if one.get("among") == "jobs" else frozenset(),
+            )
+            for one in self.data.get("topics", ())
+        )
+
+    def pattern(self, name: str) -> re.Pattern[str]:
+        """Of the phrases of a field; of none: matches nothing."""
+        if name not in self._compiled:
+            phrases = list(self.data.get(name, ()))
+            if name == "material" and "opens" in self.data:
+                phrases.append(rf"(?:^|[.!?\n]\s*)(?:{self.pattern('opens').pattern})[^.?!\n:]{{0,60}}:")
+            self._compiled[name] = self._compile(phrases)
+        return self._compiled[name]
+
+    def stem(self, word: str) -> str:
+        """The stem of a word; the word itself where there is no stemmer."""
+        stemmer = SNOWBALL.get(self.code)
+        return str(snowballstemmer.stemmer(stemmer).stemWord(word)) if word and stemmer else word
+
+    @cached_property
+    def _compiled(self) -> dict[str, re.Pattern[str]]:
+        return {}
+
+    def _compile(self, phrases: list[str]) -> re.Pattern[str]:
+        own = {"value": VALUE}
+        for name, field in (("person", "persons"), ("pet", "pets")):
+            listed = sorted(
+                (word for words in self.data.get(field, {}).values() for word in words), key=len, reverse=True
+            )
+            own[name] = f"(?P<role>{'|'.join(listed) or '(?!)'})"
+        return compile_phrases(phrases, {**self.data.get("words", {}), **own})
+
+
+def languages() -> Mapping[str, Language]:
+    """All languages of `FOLDER` by code. Raises `InputError` for a file that isn't as it should be."""
+    return _read(FOLDER)
+
+
+@cache
+def _read(folder: Path) -> Mapping[str, Language]:
+    return {code: Language(code, data) for code, data in read_languages(folder, FIELDS).items()}

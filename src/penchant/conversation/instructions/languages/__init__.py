@@ -1,25 +1,109 @@
-"""The patterns of instructions, one file per language."""
+"""The cues of instructions, one TOML file per language."""
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from penchant.conversation.instructions.languages.english import ENGLISH
-from penchant.conversation.instructions.languages.french import FRENCH
-from penchant.conversation.instructions.languages.german import GERMAN
-from penchant.conversation.instructions.languages.italian import ITALIAN
-from penchant.conversation.instructions.languages.spanish import SPANISH
-from penchant.conversation.instructions.languages.table import Table
-from penchant.text.language import identify
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-TABLES: dict[str, Table] = {"en": ENGLISH, "de": GERMAN, "fr": FRENCH, "es": SPANISH, "it": ITALIAN}
+from penchant.text.language import spoken
+from penchant.text.phrases import compile_phrases, read_languages
 
-SURE = 0.6
-"""Probability from which on a sentence is looked at in one language alone."""
+FOLDER = Path(__file__).parent
+CUES = (
+    *("durable", "always", "each", "here", "until", "counted", "spanned", "when"),
+    *("ask", "act", "wish", "alone", "habit", "request", "not_asked", "subject"),
+    *("everything", "over", "release", "negated", "joint", "said", "tomorrow"),
+)
+"""Fields that hold phrases; docs/methods/instructions.md says what each is for."""
+SLOTS = (
+    *("address", "formality", "ending", "opening", "words", "format", "code", "language", "units", "case", "emoji"),
+    *("punctuation", "length", "sources", "level", "persona", "tone"),
+)
+"""What an instruction may be about."""
+FIELDS = (*CUES, "slots", "stops", "polite", "weekdays", "months", "numbers", "units", "words", "examples")
+
+
+@dataclass(frozen=True)
+class Table:
+    """The cues of one language; every field may be missing from its file. They are matched on text whose quotations are
+    blanked out and whose apostrophes are straight."""
+
+    code: str
+    data: Mapping[str, Any]
+    _compiled: dict[str, re.Pattern[str] | None] = field(default_factory=dict, repr=False, compare=False)
+
+    def listed(self, name: str) -> tuple[str, ...]:
+        """The words of a field, as they are written."""
+        return tuple(self.data.get(name, ()))
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """In the order in which they are tried."""
+        return tuple(self.data.get("slots", ()))
+
+    def number(self, word: str) -> int | None:
+        """The number that a word or some digits stand for."""
+        if word.isdecimal() and len(word) < 7:
+            return int(word)
+        value: int | None = self.data.get("numbers", {}).get(word)
+        return value
+
+    def unit(self, word: str) -> str | None:
+        """minutes, hours, days, weeks or months."""
+        named = (
+            unit for unit, words in self.data.get("units", {}).items() if {word, word.removesuffix("s")} & {*words}
+        )
+        return next(named, None)
+
+    def find(self, name: str, text: str, start: int = 0) -> re.Match[str] | None:
+        """The first match of a field's phrases; of a slot: "slot.NAME"."""
+        pattern = self._pattern(name)
+        return pattern.search(text, start) if pattern else None
+
+    def without(self, name: str, text: str) -> str:
+        """A text without a field's phrases."""
+        pattern = self._pattern(name)
+        return pattern.sub(" ", text) if pattern else text
+
+    def spans(self, name: str, text: str, end: int) -> list[tuple[int, int]]:
+        """Where a field's phrases stand before a character."""
+        pattern = self._pattern(name)
+        return [match.span() for match in pattern.finditer(text, 0, end)] if pattern else []
+
+    def _pattern(self, name: str) -> re.Pattern[str] | None:
+        if name not in self._compiled:
+            slot = name.removeprefix("slot.")
+            phrases = self.data.get("slots", {}).get(slot, ()) if slot != name else self.data.get(name, ())
+            if phrases and name in ("over", "joint"):
+                phrases = [self._framed(name, "|".join(phrases))]
+            self._compiled[name] = compile_phrases(phrases, self.data.get("words", {})) if phrases else None
+        return self._compiled[name]
+
+    def _framed(self, name: str, phrase: str) -> str:
+        """over: with nothing but polite words around it; joint: with white space, and a comma before it."""
+        if name == "joint":
+            return rf",?\s+\b(?:{phrase})\b\s+"
+        polite = "|".join(map(re.escape, self.listed("polite"))) or r"(?!)"
+        return rf"^(?:(?:{polite})\b|[\s,.¡])*(?:{phrase})(?:[\s,]*(?:{polite})\b)*\s*[.!]*$"
+
+
+def tables() -> Mapping[str, Table]:
+    """All languages of `FOLDER` by code. Raises `InputError` for a file that isn't as it should be."""
+    return _read(FOLDER)
+
+
+@cache
+def _read(folder: Path) -> Mapping[str, Table]:
+    return {code: Table(code, data) for code, data in read_languages(folder, FIELDS).items()}
 
 
 def tables_for(plain: str) -> Sequence[Table]:
-    """The table of the language that a sentence is in; all, when that isn't sure or there is none of it."""
-    code = identify(plain.replace("_", ""), SURE)
-    return (TABLES[code],) if code in TABLES else tuple(TABLES.values())
+    """The tables of the languages that a sentence may be in. plain: with its quotations blanked out."""
+    return spoken(plain.replace("_", ""), tables())
 
 
-__all__ = ["TABLES", "Table", "tables_for"]
+__all__ = ["Table", "tables", "tables_for"]
