@@ -27,6 +27,11 @@ def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
     )
 
 
+def attending_layers(model: PreTrainedModel) -> list[int]:
+    """Numbers of the layers that attend; of a hybrid the others are recurrent. Raises as `decoder_layers`."""
+    return [i for i, layer in enumerate(decoder_layers(model)) if _attentions(layer)]
+
+
 def attention_module(layer: nn.Module) -> nn.Module:
     """The module of a decoder layer whose forward calls transformers' attention registry.
 

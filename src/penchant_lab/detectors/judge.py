@@ -26,7 +26,8 @@ from penchant.errors import InputError, ModelError
 from penchant.inference.attention_hooks import probing
 from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.cached_rows import CachedRows
-from penchant.lens.lens import Lens, attention_rows
+from penchant.lens.lens import Lens
+from penchant.lens.rows import attention_rows
 from penchant.marking.resources import Resources
 from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates

@@ -10,7 +10,7 @@ from transformers import DynamicCache
 
 from penchant.inference.attention_hooks import install, probing
 from penchant.lens.calibration import calibration_for
-from penchant.lens.lens import attention_rows
+from penchant.lens.rows import attention_rows
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
