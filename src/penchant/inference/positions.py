@@ -54,7 +54,7 @@ class TokenPositions:
         """A position that no token of this pass reaches; None where only the device knows. Not for compiled code,
         which would be compiled for each length."""
         counted = self.flat is not None or (self.attention is None and self.positions is None)
-        # Padding only lowers a token's position below its place in the cache.
+        # Padding only lowers a token's position below its column in the cache.
         return self.past + self.new if counted and isinstance(self.past, int) else None
 
     def reached(self, begin: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class TokenPositions:
         there = mask.bool()
         at = _counted(there)
         if isinstance(self.past, Tensor):
-            places = torch.arange(self.new, device=self.device) + self.past
-            there, at = there.index_select(1, places), at.index_select(1, places)
+            columns = torch.arange(self.new, device=self.device) + self.past
+            there, at = there.index_select(1, columns), at.index_select(1, columns)
         elif mask.shape[1] < self.past + self.new:
             raise InputError(
                 f"an attention mask of {mask.shape[1]} tokens for {self.past} cached and {self.new} new: expected one "

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import Cache
 
 from penchant.errors import ModelError
-from penchant.inference.attention_hooks import install, probing
+from penchant.inference.attention_hooks import install, observing
 from penchant.inference.forward import hidden_states
 from penchant.lens.rows import attention_rows
 from penchant.lens.self_check import checked_scalings
@@ -106,7 +106,7 @@ class Lens:
                 "(counted from 0); use a calibration made for this model"
             )
         reader = _Reader(wanted, input_ids.shape[1], cache is not None)
-        with probing(reader):
+        with observing(reader):
             try:
                 hidden_states(self.loaded, input_ids, seen=seen, positions=positions, cache=cache)
             except _ReachedError:

@@ -49,7 +49,7 @@ def mlp_module(layer: nn.Module) -> nn.Module:
 
     Raises `ModelError` when the layer has none (families that keep its matrices in the layer itself).
     """
-    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a place in the cache.
+    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a layer of the cache.
     others = [child for child in layer.children() if not any(hasattr(one, "layer_idx") for one in child.modules())]
     # A norm or a lone projection isn't a feed-forward block: at least two weight matrices, or experts (3-D).
     blocks = [child for child in others if _matrices(child) >= 2]

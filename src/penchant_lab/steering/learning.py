@@ -23,7 +23,7 @@ NEW_TOKENS = 1024
 """Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
 
 Progress = Callable[[int, float], None]
-"""Called with the place and the value of each of `Course.losses` as it comes."""
+"""Called with the index and the value of each of `Course.losses` as it comes."""
 
 
 class Head(NamedTuple):
@@ -35,7 +35,7 @@ class Lessons:
     """Exchanges whose prompts have been read, ready for their answers to be read over and over with other vectors.
 
     What a scope leaves alone of a prompt is read once, without gradients; only answers cost anything afterwards.
-    places: of each batch, which of the exchanges it holds.
+    indices: of each batch, which of the exchanges it holds.
     Raises `InputError` for no exchanges, an empty prompt or answer, or a scope that takes in whole prompts.
     """
 
@@ -48,8 +48,8 @@ class Lessons:
         if not exchanges or not all(one.prompt and one.answer for one in exchanges):
             raise InputError("nothing to learn from: expected exchanges, each with a prompt and an answer")
         self.loaded, self.scope, self.exchanges = loaded, scope, tuple(exchanges)
-        self.places = list(batches(exchanges, rows, NEW_TOKENS))
-        self.batches = [Prefilled(loaded, [exchanges[place] for place in places], tail) for places in self.places]
+        self.indices = list(batches(exchanges, rows, NEW_TOKENS))
+        self.batches = [Prefilled(loaded, [exchanges[index] for index in indices], tail) for indices in self.indices]
 
     def losses(self, batch: int, edits: Mapping[Site, Edit]) -> Float[Tensor, " rows"]:
         """NLL of each answer of a batch, in nats a token, with edits of one row written to every token in the scope.
@@ -150,7 +150,7 @@ def set_aside(exchanges: Sequence[Exchange], every: int = 4) -> tuple[list[Excha
     """Exchanges to learn from, and every fourth one to decide with. Raises `InputError` for fewer than two."""
     if len(exchanges) < 2 or every < 2:
         raise InputError(f"{len(exchanges)} exchanges, every {every}th set aside: expected at least two of both")
-    aside = [one for place, one in enumerate(exchanges) if place % every == every - 1] or [exchanges[-1]]
+    aside = [one for index, one in enumerate(exchanges) if index % every == every - 1] or [exchanges[-1]]
     return [one for one in exchanges if one not in aside], aside
 
 
@@ -169,8 +169,8 @@ def at_heads(loaded: LoadedModel, heads: Sequence[Head], values: Tensor, neutral
         by_layer.setdefault(layer, []).append(row)
     for layer, rows in sorted(by_layer.items()):
         width = values.new_full((loaded.num_heads, loaded.head_dim), neutral)
-        places = torch.tensor([heads[row].head for row in rows], device=values.device)
-        found[Site(layer, "heads")] = width.index_copy(0, places, values[rows].expand(-1, loaded.head_dim)).reshape(
+        indices = torch.tensor([heads[row].head for row in rows], device=values.device)
+        found[Site(layer, "heads")] = width.index_copy(0, indices, values[rows].expand(-1, loaded.head_dim)).reshape(
             1, -1
         )
     return found

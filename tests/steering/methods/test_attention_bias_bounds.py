@@ -51,7 +51,7 @@ def test_other_threads_and_other_models_are_left_alone() -> None:
     ids = tokens(LENGTH, 3)
     plain, of_other = logits(model, ids), logits(other, ids)
     with biased_attention(other, ROWS, HEADS):
-        logits(other, ids)  # both are read through the seam from here on
+        logits(other, ids)  # both are read through the hooks from here on
     seen: list[Tensor] = []
     with biased_attention(model, ROWS, HEADS):
         thread = threading.Thread(target=lambda: seen.append(logits(model, ids)))
