@@ -81,8 +81,8 @@ ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["s
 
 
 def install(model: PreTrainedModel) -> None:
-    """Let `model` attend through the hooks; idempotent. Without an observer or an editor the model computes exactly what
-    SDPA computes.
+    """Let `model` attend through the hooks; idempotent. Without an observer or an editor the model computes exactly
+    what SDPA computes.
 
     Raises `ModelError` for a model that doesn't look its attention up in the library's registry, or that SDPA doesn't
     serve.
