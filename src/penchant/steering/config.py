@@ -23,7 +23,7 @@ from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
 from penchant.steering.apply.similarity import Similarity
 from penchant.steering.storage.bank import Bank, KeySite, Reading
-from penchant.steering.storage.basis import Basis
+from penchant.steering.storage.quantization import Basis
 from penchant.store.erasure.lineage import KEY, Source, write_shared
 
 FORMAT = "1"

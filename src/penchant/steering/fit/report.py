@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from penchant.steering.apply.context import ValidationResult
 from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.fit.validation import ValidationResult
 from penchant.steering.storage.quantization import Storage
 
 

@@ -26,10 +26,10 @@ from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors, donors_from
 from penchant.steering.data.pairs import Spread, is_pair, own_pairs
-from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, row_of
+from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, extract_bank, row_of
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import extract_bank, validate_user
+from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank

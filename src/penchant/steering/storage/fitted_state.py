@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
 from penchant.models.loading import LoadedModel
+from penchant.steering.apply.context import FittedSteering, ValidationResult
 from penchant.steering.config import SteeringConfig, config_name, read_config
 from penchant.steering.data.contrast_file import AREA as CONTRASTS
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.pairs import input_of
-from penchant.steering.fit.validation import Steered, ValidationResult, steer_request
 from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, identity
 from penchant.steering.storage.bank_file import AREA, StaleBankError, bank_path, load_bank
@@ -90,19 +89,6 @@ def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable
     return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
 
 
-@dataclass(frozen=True)
-class FittedSteering:
-    """What is in use for one user and method. bank: None without samples that were read for this setting. checked: None
-    where nothing was checked. shared: whether the setting was chosen on several users. texts: the inputs of the bank's
-    rows, where the setting compares words."""
-
-    config: SteeringConfig
-    shared: bool
-    bank: Bank | None
-    validation: ValidationResult | None
-    texts: Mapping[str, str] = field(default_factory=dict)
-
-
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
     """The setting of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for damage."""
     for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
@@ -112,8 +98,8 @@ def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[Steering
 
 
 def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> FittedSteering:
-    """Everything of a user's that a request needs. Raises `InputError` for an unknown method or one without a setting,
-    `StoreError` for damage."""
+    """Everything of a user's that a request needs. A bank that wasn't validated as it is now isn't used: what helps
+    everyone is. Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage."""
     vector_method(method)
     found = find_config(paths, method, loaded.fingerprint)
     if found is None:
@@ -125,23 +111,11 @@ def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> Fitte
         bank = load_bank(paths.bank(config), config.origin, basis=config.basis)
     except StaleBankError:
         bank = None
-    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
-    return FittedSteering(config, shared, bank, load_validation(paths, config, bank), texts)
-
-
-def steered(
-    paths: SteeringPaths, loaded: LoadedModel, method: str, query: str, *, now: datetime | None = None
-) -> Steered:
-    """What is written for a request of this user; who has no bank gets the population's. Raises as `load_fitted`."""
-    return steer_fitted(load_fitted(paths, loaded, method), loaded, query, now=now)
-
-
-def steer_fitted(fitted: FittedSteering, loaded: LoadedModel, query: str, *, now: datetime | None = None) -> Steered:
-    """The same for what was found. A bank that was not checked as it is now doesn't count: what helps others does."""
-    validation = fitted.validation
-    if validation is None and fitted.bank is not None:
+    validation = load_validation(paths, config, bank)
+    if bank is not None and validation is None:
         validation = ValidationResult("population", reason=_UNCHECKED)
-    return steer_request(loaded, fitted.config, fitted.bank, query, validation=validation, texts=fitted.texts, now=now)
+    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
+    return FittedSteering(config, bank, validation, texts, shared)
 
 
 # Files
