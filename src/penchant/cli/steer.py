@@ -48,9 +48,7 @@ def fit_command(
     history: HistoryOption = None,
     method: MethodOption = DEFAULT_METHOD,
     task: TaskOption = None,
-    pairs: Annotated[
-        int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read (the newest).")
-    ] = PAIRS,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read (the newest).")] = PAIRS,
     refit: Annotated[
         bool,
         typer.Option("--refit", help="Choose layer, strength and weights again; in a store, for all users."),
