@@ -67,16 +67,19 @@ def embedded_models(_: Path) -> str:
 def about(implementation: object) -> str:
     """One sentence, without a full stop."""
     given = getattr(implementation, "about", None) or getattr(implementation, "summary", None)
-    text = given if isinstance(given, str) else (inspect.getdoc(implementation) or "")
-    text = " ".join(text.partition("\n\n")[0].split())
-    text = text.partition(". ")[0].rstrip(".")
-    return text[:1].upper() + text[1:]
+    return first_sentence(given if isinstance(given, str) else (inspect.getdoc(implementation) or ""))
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a docstring, without its full stop."""
+    sentence = " ".join(text.partition("\n\n")[0].split()).partition(". ")[0].rstrip(".")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _named(registry: Mapping[str, object], default: str) -> str:
     lab = {name for name, one in registry.items() if _package(one) != "penchant"}
     rows = [
-        (_name(name, default), about(one), "`penchant_lab`" if name in lab else "")
+        (_name(name, default), about(one), "the lab" if name in lab else "")
         for name, one in sorted(registry.items(), key=lambda pair: pair[0] != default)
     ]
     if not lab:
