@@ -6,7 +6,7 @@ import pytest
 from penchant.compression.registry import COMPRESSORS, compressor
 from penchant.errors import InputError
 from penchant.history.records import Request
-from tests.compression.cases import history_of, marks_of, tokenizers, whole_records
+from tests.compression.cases import history_of, marks_of, tokenizer_of, whole_records
 
 
 def test_unknown_name_lists_the_names() -> None:
@@ -17,13 +17,13 @@ def test_unknown_name_lists_the_names() -> None:
 def test_options_are_taken_where_they_fit() -> None:
     history = history_of("the sea")
     marks = marks_of(whole_records(history), [1.0])
-    made = compressor("extractive", tokenizer=tokenizers()["bytes"], dates=False, base_url="http://x", loaded=None)
+    made = compressor("extractive", tokenizer=tokenizer_of("bytes"), dates=False, base_url="http://x", loaded=None)
     assert made(history, Request("?"), marks, 50).text == "the sea"
 
 
 def test_missing_options_are_named() -> None:
     with pytest.raises(InputError, match="'remote' needs base_url, model"):
-        compressor("remote", tokenizer=tokenizers()["bytes"])
+        compressor("remote", tokenizer=tokenizer_of("bytes"))
     assert set(COMPRESSORS) == {"extractive", "rewriting", "remote"}
 
 

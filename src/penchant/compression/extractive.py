@@ -36,9 +36,8 @@ def extractive(
     special tokens, and never exceeds the budget. dates: show days. history_tokens: size of a history in its tokens
     (default: counted, and remembered for the last histories).
 
-    Segments are chosen by `fill`. When a segment marked much better than what would be taken does not fit whole, or
-    nothing does, the best one is cut at a word boundary. A budget that holds everything gives everything; days are
-    left out where they alone would break that.
+    Segments are chosen by `fill`. If a segment marked much better than those chosen doesn't fit, or none fits, the best
+    one is cut at a word boundary. If everything fits, everything is taken; days are left out if only they don't fit.
 
     Raises `InputError` for a budget below 1 and for marks of another history.
     """
