@@ -35,7 +35,7 @@ class Aggregation:
     n is the effective number of the weights in use, 1 / sum of their squares: v_user has the variance of that many
     samples, however many the bank holds, and shrinkage in this proportion is the best guess for a normal prior.
 
-    Raises `InputError` for a setting out of range.
+    Raises `InputError` for a value out of range.
     """
 
     top: int | None = 5

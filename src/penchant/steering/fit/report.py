@@ -14,8 +14,8 @@ from penchant.steering.storage.quantization import Storage
 
 @dataclass(frozen=True)
 class FitReport:
-    """What `fit_user` came to. shared: the setting was chosen on several users, not on this one alone. fitted: it was
-    chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
+    """What `fit_user` came to. shared: the configuration was chosen on several users, not on this one alone. fitted: it
+    was chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
     bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
 
     user: str

@@ -52,7 +52,7 @@ def fit_config(
     half_life: float | None = None,
     progress: Progress = no_progress,
 ) -> SteeringConfig:
-    """The setting of a method under which held-out answers of these users become likeliest.
+    """The configuration of a method under which held-out answers of these users become likeliest.
 
     samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
     that user's own samples, and there is no population. A strength of 0 is what comes out when nothing helps.

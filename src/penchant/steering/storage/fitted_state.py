@@ -1,8 +1,8 @@
-"""What is kept of a user's steering, where, and how it is found again.
+"""The fitted state of a user's steering: its files, and how it is found again.
 
-In the user's own folder: the bank, whether it helped (a line of numbers), and the setting where there was nobody else
-to choose it on. A setting chosen on several users lies in `<store>/shared/`. Each file goes with what it is derived
-from (store/erasure/lineage.py).
+In the user's own folder: the bank, whether it helped (a line of numbers), and the configuration where there was nobody
+else to choose it on. A configuration chosen on several users lies in `<store>/shared/`. Each file goes with what it is
+derived from (store/erasure/lineage.py).
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ class SteeringPaths:
     def inputs(self, bank: Bank) -> dict[str, str]:
         """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
         thumbs. Raises `UnknownUserError` for a user who isn't in the store any more."""
-        told = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
+        inputs = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
         records = self.history() if self.store is None else self.store.history(self.user)
         given = {record.id: input_of(record) for record in records}
         found = {}
         for row in bank.rows:
             there = not row.record or row.record in given
-            if there and (text := told.get(row.contrast) or given.get(row.record, "")):
+            if there and (text := inputs.get(row.contrast) or given.get(row.record, "")):
                 found[row.contrast] = text
         return found
 
     def config(self, method: str, model: str) -> Path:
-        """The setting of this user alone."""
+        """The configuration of this user alone."""
         return self.banks / config_name(method, model)
 
     def shared(self, method: str, model: str) -> Path | None:
-        """The setting that was chosen on several users."""
+        """The configuration that was chosen on several users."""
         return None if self.store is None else self.store.directory / SHARED / config_name(method, model)
 
     def check(self, method: str, model: str) -> Path:
@@ -90,7 +90,8 @@ def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable
 
 
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
-    """The setting of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for damage."""
+    """The configuration of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for
+    damage."""
     for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
         if path is not None and (found := read_config(path, method, model)) is not None:
             return found, shared
@@ -139,7 +140,7 @@ def save_validation(
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
-    """What was found with this setting and these rows; None for any other."""
+    """What was found with this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
     if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
         return None
@@ -149,7 +150,7 @@ def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | N
 def save_own_config(
     paths: SteeringPaths, config: SteeringConfig, sources: Iterable[Source], still: Callable[[], Sequence[bool]]
 ) -> None:
-    """Keep a setting that was chosen on this user's own samples: it goes with any of them."""
+    """Keep a configuration that was chosen on this user's own samples: it goes with any of them."""
     write_derived(paths.config(config.method, config.model), config.to_bytes(set(sources)), still)
 
 
@@ -172,7 +173,7 @@ def storage_of(path: Path) -> str | None:
 
 
 def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
-    """Banks of this user that were read for another setting of the same method and model."""
+    """Banks of this user that were read for another configuration of the same method and model."""
     for path in paths.banks.glob(f"{_stem(config.method, config.model)}-*"):
         if path != paths.bank(config):
             path.unlink(missing_ok=True)

@@ -52,7 +52,8 @@ class Basis:
     """axes: site -> float32 [rank, width], orthonormal but for their rounding to bfloat16. keys: [rank, width], the
     same of keys, taken from `centre` [width].
 
-    It is part of a setting, which is derived from several users and goes with each of them (`SteeringConfig.basis`)."""
+    It is part of a configuration, which is derived from several users and goes with each of them
+    (`SteeringConfig.basis`)."""
 
     axes: Mapping[Site, Float[Tensor, "_ _"]]
     keys: Float[Tensor, "_ _"]
