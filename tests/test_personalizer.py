@@ -85,7 +85,7 @@ def test_a_second_request_encodes_nothing() -> None:
 def test_a_stored_user_is_cut_and_laid_out_once_while_nothing_changes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from penchant import personalizer as module
+    from penchant import histories as module
 
     personalizer = personalizer_of(store)
     store.add("ann", records(30))
@@ -101,7 +101,7 @@ def test_a_stored_user_is_cut_and_laid_out_once_while_nothing_changes(
     assert len(cut) == 2
     for i in range(100):  # histories without a user are remembered too, not for ever
         personalizer.segments(history_of([f"text {i}"], user=""))
-    assert len(personalizer._cut) <= 64
+    assert len(personalizer._histories._held) <= 64
 
 
 def test_a_new_record_is_all_that_is_encoded(store: Store) -> None:
@@ -163,7 +163,7 @@ def test_a_forgotten_user_is_gone_from_disk_and_is_not_served_from_memory(store:
         with pytest.raises(UnknownUserError, match="no user 'ann'"):
             call("ann", REQUEST)
     assert personalizer.resources.indexes.nbytes < held
-    assert not any(secret in record.body for history, _ in personalizer._cut.values() for record in history)
+    assert not any(secret in record.body for held in personalizer._histories._held.values() for record in held.history)
     assert not store.index_dir("ann").exists()  # and asking didn't bring it back
     assert personalizer.mark("bob", REQUEST).tokens_fed < 30
     store.add("ann", records(3, seed=9))

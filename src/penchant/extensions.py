@@ -24,9 +24,9 @@ T = TypeVar("T")
 class Registry(Mapping[str, T]):
     """Names to implementations, which are imported when they are first looked up.
 
-    kind: what one of them is, in messages ("marker"). group: of the entry points that add to it. built_in: names to
-    "module:attribute". expects: "module:class" of what an implementation has to be an instance of; "" for something
-    that can be called.
+    kind: what one of them is, in messages ("marker"). group: of the entry points that add to it ("": nothing does).
+    built_in: names to "module:attribute". expects: "module:class" of what an implementation has to be an instance of;
+    "" for something that can be called.
     """
 
     def __init__(self, kind: str, group: str, built_in: Mapping[str, str], expects: str = "") -> None:

@@ -10,19 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from cachetools import LRUCache
-
-from penchant.compression.budget import count_tokens, history_counter, resolve_budget
+from penchant.compression.budget import count_tokens, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
 from penchant.compression.registry import compressor as make_compressor
 from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
-from penchant.errors import InputError, UnknownUserError
+from penchant.errors import InputError
+from penchant.histories import Histories
 from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit, segment
-from penchant.index.pool import DEFAULT_LIMIT, Directory
+from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
 from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
@@ -59,8 +58,6 @@ from penchant.steering.storage.fitted_state import (
 from penchant.store import Store
 
 DEFAULT_BUDGET = "2%"
-#: Histories whose segments are remembered between requests.
-_REMEMBERED = 64
 
 Knowledge = Literal["profile", "full", "none"]
 """What an answer may stand on: the profile, as much of the history as the window takes, or nothing."""
@@ -118,20 +115,19 @@ class Personalizer:
         self.resources = Resources(
             model,
             calibration=calibration,
-            directory=directory or (store.index_dir if store is not None else lambda user: None),
+            directory=directory or (store.index_dir if store is not None else in_memory),
             storage=storage,
             limit=index_limit,
             progress=progress,
         )
         self.marker: Marker = make_marker(marker, self.resources)
-        self._count = history_counter(self.loaded.tokenizer)
+        self._histories = Histories(self.loaded, store, unit, self.resources.close)
         self.compressor: Compressor = make_compressor(
             compressor,
             loaded=self.loaded,
             model=endpoint_model,
-            **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._count, **options},
+            **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._histories.tokens, **options},
         )
-        self._cut: LRUCache[str | int, tuple[History, tuple[Segment, ...]]] = LRUCache(_REMEMBERED)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -145,7 +141,7 @@ class Personalizer:
         history = self.history(who)
         marks = self.marker(history, _request(request), self.segments(history))
         # A marker that runs no model counts no tokens.
-        return marks if marks.history_tokens else replace(marks, history_tokens=self._count(history))
+        return marks if marks.history_tokens else replace(marks, history_tokens=self._histories.tokens(history))
 
     def compress(self, who: History | str, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
         """Mark and compress: a profile of at most `budget` tokens (a number, or "2%" of the history).
@@ -154,7 +150,7 @@ class Personalizer:
         `InputError` for a budget below one token.
         """
         history, asked = self.history(who), _request(request)
-        tokens = resolve_budget(budget, self._count(history))
+        tokens = resolve_budget(budget, self._histories.tokens(history))
         return self.compressor(history, asked, self.mark(history, asked), tokens)
 
     def ask(
@@ -286,30 +282,14 @@ class Personalizer:
         if isinstance(who, str):
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
-            who = self._stored(self.store, who)
+            who = self._histories.stored(self.store, who)
         if not len(who):
             raise InputError("the history is empty: expected at least one record; import some first")
         return who
 
     def segments(self, history: History) -> tuple[Segment, ...]:
-        """The units of a history that are marked; remembered, so that a second request doesn't cut again."""
-        key = history.user or id(history)
-        known = self._cut.get(key)
-        if known is None or known[0] is not history:
-            known = (history, segment(history, self.unit))
-        self._cut[key] = known
-        return known[1]
-
-    def _stored(self, store: Store, user: str) -> History:
-        try:
-            history = store.history(user)
-        except UnknownUserError:  # forgotten, perhaps by another process: nothing of the user stays in memory either
-            self._cut.pop(user, None)
-            self.resources.close(user)
-            raise
-        # An unchanged history is the object it was before: what was worked out for it (segments, layout) is still good.
-        known = self._cut.get(user)
-        return known[0] if known is not None and known[0].records == history.records else history
+        """The units of a history that are marked; a second request doesn't cut it again."""
+        return self._histories.segments(history)
 
     def _full(self, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:
         # The newest records that fit: bisection on how many of the oldest to leave out.

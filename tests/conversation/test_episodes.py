@@ -13,13 +13,13 @@ def same(one: Episodes, other: Episodes) -> bool:
     return (
         one.history.records == other.history.records
         and tuple(one.segments) == tuple(other.segments)
-        and one.first.tolist() == other.first.tolist()
+        and one.first_segments.tolist() == other.first_segments.tolist()
     )
 
 
 def made(past: tuple[Exchange, ...]) -> Episodes:
     episodes = Episodes("k")
-    episodes.grow(past)
+    episodes.update(past)
     return episodes
 
 
@@ -27,8 +27,8 @@ def test_segments_of_each_side() -> None:
     episodes = made(dialogue_of(PAIRS).past)
     texts = [segment.text for segment in episodes.segments]
     assert texts == ["Tea?", "Or milk?", "Tea.", "It is warm.", "It is cheap.", "The sea.", "More?", "Yes.", "No."]
-    assert episodes.first.tolist() == [0, 5, 6]
-    sides = [(at, answer, list(episodes.of_turn(at, answer))) for at in range(3) for answer in (False, True)]
+    assert episodes.first_segments.tolist() == [0, 5, 6]
+    sides = [(at, answer, list(episodes.segments_of(at, answer))) for at in range(3) for answer in (False, True)]
     assert sides == [
         (0, False, [0, 1]), (0, True, [2, 3, 4]), (1, False, [5]), (1, True, []), (2, False, [6]), (2, True, [7, 8]),
     ]  # fmt: skip
@@ -38,7 +38,7 @@ def test_grown_step_by_step_is_as_made_at_once_and_keeps_what_it_had() -> None:
     past = dialogue_of(PAIRS).past
     episodes = made(past[:1])
     before = episodes.history.records
-    episodes.grow(past)
+    episodes.update(past)
     assert same(episodes, made(past))
     assert all(a is b for a, b in zip(before, episodes.history.records, strict=False))
 
@@ -48,7 +48,7 @@ def test_an_answer_that_comes_later_and_turns_that_are_gone() -> None:
     answered = Exchange(1, past[1].user, Turn(9, "assistant", "Blue."))
     episodes = made(past[:2])
     for now in ((past[0], answered), (past[0], answered, past[2]), past[1:], (), past):
-        episodes.grow(now)
+        episodes.update(now)
         assert same(episodes, made(now))
 
 

@@ -40,11 +40,11 @@ def put(
     """All exchanges are offered, the newest first: raw, then the user's turn alone."""
     past = dialogue.past
 
-    def offer(at: int) -> Candidate:
+    def candidate(at: int) -> Candidate:
         return Candidate(at, lambda: (raw(past[at], "method"), user_only(past[at], "method")))
 
     options: dict[str, object] = {
-        "offers": [offer(at) for at in reversed(range(len(past)))],
+        "candidates": [candidate(at) for at in reversed(range(len(past)))],
         "rest": lambda at: dropped(past[at].number, "method"),
         **more,
     }
@@ -190,13 +190,13 @@ def test_what_is_always_there_leaves_half_of_the_room_unless_nobody_wants_it() -
     dialogue = dialogue_of([("tea", "x " * 60), ("sea", "an answer " * 12), ("old", "something " * 9)])
     past = dialogue.past
 
-    def ways(at: int) -> tuple[Inclusion, ...]:
+    def forms(at: int) -> tuple[Inclusion, ...]:
         return raw(past[at], "recent"), user_only(past[at], "recent")
 
-    always = [Candidate(at, lambda at=at: ways(at)) for at in (1, 0)]  # type: ignore[misc]
-    with_offer = put(dialogue, 240, always=always, offers=[Candidate(2, lambda: ways(2))])
+    always = [Candidate(at, lambda at=at: forms(at)) for at in (1, 0)]  # type: ignore[misc]
+    with_offer = put(dialogue, 240, always=always, candidates=[Candidate(2, lambda: forms(2))])
     assert [kept.how for kept in with_offer.inclusions] == ["user-only", "raw", "raw"]
-    alone = put(dialogue, 240, always=always, offers=[])
+    alone = put(dialogue, 240, always=always, candidates=[])
     assert [kept.how for kept in alone.inclusions] == ["raw", "raw", "dropped"]
 
 
@@ -205,5 +205,5 @@ def kept_of(position: int) -> Inclusion:
 
 
 def test_the_rest_is_told_as_the_memory_says() -> None:
-    context = put(dialogue_of([("tea", "x"), ("sea", "x")]), ROOMY, offers=[], rest=kept_of)
+    context = put(dialogue_of([("tea", "x"), ("sea", "x")]), ROOMY, candidates=[], rest=kept_of)
     assert [(kept.how, kept.why, kept.similarity) for kept in context.inclusions] == [("dropped", "unlike", 0.25)] * 2

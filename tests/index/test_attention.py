@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from penchant.history.records import History, Record, Segment
-from penchant.index import attention
+from penchant.index import attention, chunk_list
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.table import record_key
 from tests.families import FAMILIES
@@ -23,7 +23,7 @@ from tests.index.cases import (
 
 
 def rows_of(index: AttentionIndex, record: Record) -> torch.Tensor:
-    for chunk in index._chunks:
+    for chunk in index._stored.chunks:
         at = 0
         for key, rows in chunk.records:
             if key == record_key(record):
@@ -189,13 +189,13 @@ def test_int8_ranks_nearly_as_native_in_a_fraction_of_the_bytes(family: str) -> 
 
 
 def test_many_small_appends_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MAX_CHUNKS", 3)
+    monkeypatch.setattr(chunk_list, "MAX_CHUNKS", 3)
     bodies = texts(11)
     index = AttentionIndex(encoder_of())
     most = 0
     for n in range(1, len(bodies) + 1):
         index.sync(history_of(bodies[:n]))
-        most = max(most, len(index._chunks))
+        most = max(most, len(index._stored.chunks))
     assert most == 3
     history = history_of(bodies)
     np.testing.assert_allclose(scores(index, history), scores(built(history), history), atol=2e-3)
@@ -205,22 +205,22 @@ def test_many_small_appends_are_merged(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_full_chunks_are_not_copied_by_merging(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MAX_CHUNKS", 2)
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "MAX_CHUNKS", 2)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
     bodies = texts(15)
     index = AttentionIndex(encoder_of())
     index.sync(history_of(bodies[:8]))
-    full = index._chunks
+    full = index._stored.chunks
     for n in range(9, 16):
         index.sync(history_of(bodies[:n]))
-        assert all(any(chunk is kept for kept in index._chunks) for chunk in full)
-        assert len(index._chunks) <= 2 + 2 + 1
+        assert all(any(chunk is kept for kept in index._stored.chunks) for chunk in full)
+        assert len(index._stored.chunks) <= 2 + 2 + 1
     history = history_of(bodies)
     np.testing.assert_allclose(scores(index, history), scores(built(history), history), atol=2e-3)
 
 
 def test_progress_counts_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
     index = AttentionIndex(encoder_of())
     index.sync(history_of(texts(3)))
     said: list[tuple[int, int | None]] = []
@@ -230,7 +230,7 @@ def test_progress_counts_records(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("stop_at", [1, 5, 9])
 def test_ctrl_c_leaves_an_index_that_goes_on_where_it_was(stop_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
     history = history_of(texts(12))
     index = AttentionIndex(encoder_of())
 

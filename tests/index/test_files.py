@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from penchant.history.records import History
-from penchant.index import attention
+from penchant.index import attention, chunk_list
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.encode import Encoder
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
@@ -16,7 +16,7 @@ from tests.index.on_disk import BODIES, HISTORY, chunks, folder, opened, written
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -120,14 +120,14 @@ def test_chunks_that_another_process_replaced_are_written_again(tmp_path: Path) 
 def test_files_of_another_identity_are_refused(tmp_path: Path) -> None:
     index = written(tmp_path)
     other = index.identity[:16] + "0" * 48  # the folder's name is the same
-    with pytest.raises(CorruptIndexError, match="another model or calibration"):
+    with pytest.raises(CorruptIndexError, match="another model, calibration or encoder"):
         IndexFiles(folder(tmp_path), other).load()
 
 
 def test_forgotten_rows_leave_the_disk(tmp_path: Path) -> None:
     index = written(tmp_path)
-    rows = index._chunks[0].keys[:, : index._chunks[0].records[0][1]].contiguous()
-    name = index._chunks[0].records[0][0][0]
+    rows = index._stored.chunks[0].keys[:, : index._stored.chunks[0].records[0][1]].contiguous()
+    name = index._stored.chunks[0].records[0][0][0]
     raw = rows[0].numpy().tobytes()
     assert any(raw in path.read_bytes() for path in chunks(tmp_path))
     index.sync(History([record for record in HISTORY if record.id != name], "ann"))

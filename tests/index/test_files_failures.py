@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from penchant.history.records import History, Record
-from penchant.index import attention, files
+from penchant.index import chunk_list, files
 from penchant.index.attention import AttentionIndex, Change
 from penchant.index.files import MANIFEST, CorruptIndexError, IndexFiles
 from tests.index.cases import encoder_of, history_of, scores, texts
@@ -19,7 +19,7 @@ from tests.index.on_disk import BODIES, HISTORY, chunks, folder, opened, written
 
 @pytest.fixture(autouse=True)
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 4)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 4)
 
 
 def damage(path: Path, how: str) -> None:
@@ -98,7 +98,7 @@ def test_any_flipped_bit_of_a_manifest_is_noticed_or_harmless(tmp_path: Path) ->
         except CorruptIndexError:
             continue
         index = AttentionIndex(encoder_of())  # in memory: what was loaded must give the right answer after a sync
-        index._chunks = stored
+        index._stored.chunks = stored
         index.sync(history)
         np.testing.assert_allclose(scores(index, history), expected, atol=2e-3)
     manifest.write_bytes(raw)
@@ -218,12 +218,12 @@ def test_ctrl_c_in_a_write_leaves_what_was_there(
 
 
 def test_merged_chunks_replace_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "MAX_CHUNKS", 3)
-    monkeypatch.setattr(attention, "RECORDS_A_CHUNK", 100)
+    monkeypatch.setattr(chunk_list, "MAX_CHUNKS", 3)
+    monkeypatch.setattr(chunk_list, "RECORDS_A_CHUNK", 100)
     index = opened(tmp_path)
     for n in range(1, 12):
         index.sync(history_of(BODIES[:n]))
-        assert len(chunks(tmp_path)) <= 3 + n // attention.RECORDS_A_CHUNK  # full ones stay as they are
+        assert len(chunks(tmp_path)) <= 3 + n // chunk_list.RECORDS_A_CHUNK  # full ones stay as they are
     history = history_of(BODIES[:11])
     again = opened(tmp_path)
     assert again.sync(history) == Change(0, 0, 0)
@@ -254,8 +254,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from penchant.index import attention
-attention.RECORDS_A_CHUNK = 3
+from penchant.index import chunk_list
+chunk_list.RECORDS_A_CHUNK = 3
 from tests.index.cases import encoder_of
 from tests.index.test_files_failures import grow
 encoder_of()

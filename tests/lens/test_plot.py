@@ -1,11 +1,10 @@
-import importlib.util
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from penchant.errors import InputError
-from penchant.lens import plot
 from penchant.lens.calibration import Calibration
 from penchant.lens.plot import check_plot, plot_heads
 
@@ -55,7 +54,6 @@ def test_a_folder_of_that_name(tmp_path: Path) -> None:
 
 
 def test_without_matplotlib_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.util.find_spec
-    monkeypatch.setattr(plot, "find_spec", lambda name: None if name == "matplotlib" else found(name))
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(InputError, match=r"pip install 'penchant\[bench\]'"):
         check_plot(tmp_path / "heads.png")

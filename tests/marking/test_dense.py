@@ -6,37 +6,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
+from transformers import BertModel
 
 from penchant.errors import ModelError
 from penchant.history.records import History, Request
+from penchant.inference import sentence_encoder as module
 from penchant.inference.sentence_encoder import PACKAGE, embedder
 from penchant.marking.dense import dense
-from penchant.models import sentence_encoder as module
 from tests.marking.cases import history_of, whole_records
-
-LETTERS = "abcdefghijklmnopqrstuvwxyz"
+from tests.marking.tiny_encoder import LETTERS, tiny_encoder
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random BERT whose words are letters."""
-    where = tmp_path_factory.mktemp("encoder")
-    vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *LETTERS])}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.enable_truncation(8)  # shipped tokenizers carry such settings; they must not bite
-    tokenizer.enable_padding(length=16)
-    tokenizer.save(str(where / "tokenizer.json"))
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = BertModel(BertConfig(vocab_size=len(vocabulary), initializer_range=0.5, **shape))
-    network.save_pretrained(where)
-    return where
+    return tiny_encoder(tmp_path_factory.mktemp("encoder"))
 
 
 def embed(encoder: Path, letters: Sequence[str]) -> np.ndarray:

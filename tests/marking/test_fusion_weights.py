@@ -32,7 +32,7 @@ def no_dense(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ModelError("not installed")
 
     monkeypatch.setattr(fusion_weights, "dense", dense)
-    monkeypatch.setattr("penchant.marking.registry.dense", dense)
+    monkeypatch.setattr("penchant.marking.fusion.dense", lambda resources: dense())
 
 
 def test_the_weights_are_those_of_a_fit_on_the_markers_scores(no_dense: None) -> None:

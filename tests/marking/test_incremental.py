@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.history.records import History, Record, Request, Segment
-from penchant.marking.bm25 import bm25, incremental_bm25, incremental_indexes
-from penchant.marking.dense import Embeddings, dense, incremental_dense, incremental_rows
+from penchant.index.pool import VectorPool
+from penchant.marking.bm25 import bm25, bm25_over, term_indexes
+from penchant.marking.dense import Embeddings, dense, dense_over
 from penchant.marking.incremental import IncrementalCache
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from tests.marking.cases import whole_records
@@ -43,12 +44,9 @@ def test_the_language_settles_after_many_words() -> None:
 
 
 @pytest.mark.parametrize("query", ["soup", "Where was Ana?"])
-def test_growing_markers_mark_as_the_others(query: str) -> None:
+def test_shared_indexes_mark_as_those_of_one_marker(query: str) -> None:
     embed = Embeddings()
-    pairs = [
-        (incremental_bm25(incremental_indexes()), bm25()),
-        (incremental_dense(embed, incremental_rows(embed)), dense()),
-    ]
+    pairs = [(bm25_over(term_indexes()), bm25()), (dense_over(embed, VectorPool(embed)), dense())]
     for end in (1, 3, 5, 2, 5):
         history = history_of(list(ENGLISH)[:end])
         segments = whole_records(history)
@@ -56,7 +54,7 @@ def test_growing_markers_mark_as_the_others(query: str) -> None:
             ours, theirs = (marker(history, Request(query), segments) for marker in (growing, usual))
             np.testing.assert_allclose(ours.scores, theirs.scores, rtol=1e-4, atol=1e-5)
             assert ours.history_tokens == theirs.history_tokens
-    empty = incremental_dense(embed, incremental_rows(embed))(History([]), Request(query), [])
+    empty = dense_over(embed, VectorPool(embed))(History([]), Request(query), [])
     assert empty.scores.shape == (0,)
 
 
@@ -71,10 +69,12 @@ def test_only_new_segments_are_added_and_users_do_not_mix() -> None:
     assert kept.of(ann, segments) == ["a", "b", "c", "d"] and added == ["a", "b", "c", "d"]
     assert kept.of(bob, segments[:1]) == ["a"]
     assert kept.of(ann, segments[1:]) == ["b", "c", "d"]  # not a continuation: made anew
-    kept.forget("ann")
+    kept.close("ann")
     added.clear()
     kept.of(ann, segments[1:])
     assert added == ["b", "c", "d"]
+    other = History([])
     kept.of(nobody, segments)
+    kept.of(other, segments)  # without a user too: two histories are two
     kept.of(nobody, segments)
     assert added == ["b", "c", "d", *"abcd", *"abcd"]

@@ -32,7 +32,7 @@ def no_own_calibrations(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path
     return tmp_path / "calibrations"
 
 
-def without_dense() -> Marker:
+def without_dense(resources: Resources) -> Marker:
     raise ModelError("the dense encoder isn't installed")
 
 
@@ -45,7 +45,7 @@ def calibrated(**changes: object) -> Resources:
 def test_every_marker_marks_and_says_its_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if name == "dense":
         try:
-            fusion.dense()
+            fusion.dense(calibrated())
         except ModelError as error:
             pytest.skip(str(error))
     if name == "fusion":
@@ -121,7 +121,7 @@ def test_fusion_without_dense_takes_the_weights_fitted_without_it(monkeypatch: p
 
 
 def test_fusion_with_dense_takes_the_weights_fitted_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "dense", recency)  # any third marker
+    monkeypatch.setattr(fusion, "dense", lambda resources: recency())  # any third marker
     resources = calibrated(fusion={"attention+bm25": FITTED, "attention+bm25+dense": WITH_DENSE})
     marks = make_marker("fusion", resources)(HISTORY, ASKED, whole_records(HISTORY))
     read, lexical = parts_of(resources)

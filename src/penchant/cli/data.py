@@ -8,28 +8,31 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
-from penchant.errors import InputError
+from penchant.errors import ExtensionError, InputError
 from penchant.history.importers import IMPORTERS, read_format
-from penchant.history.importers.reading import Pair
-from penchant.history.jsonl import write_lines
-from penchant.store import Counts, Store
-from penchant.store.conversation_list import one_line
+
+if TYPE_CHECKING:
+    from penchant.history.importers.reading import Pair
+    from penchant.store import Counts, Store
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user.", show_default=False)]
 
 
 def _describe(name: str) -> str:
-    options = ", ".join(IMPORTERS[name].options)
-    return f"{name}: {IMPORTERS[name].summary}" + (f" (-o {options})" if options else "")
+    try:
+        importer = IMPORTERS[name]
+    except ExtensionError as error:  # of one package: the other formats are still there
+        return f"{name}: can't be used, {error}"
+    options = ", ".join(importer.options)
+    return f"{name}: {importer.summary}" + (f" (-o {options})" if options else "")
 
 
 def import_command(
@@ -56,6 +59,8 @@ def import_command(
     as_json: JsonOption = False,
 ) -> None:
     """Import records into the store; importing the same file again adds nothing."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     started = time.perf_counter()
     pairs = read_format(format, path, user=user, **_options(format, option or []))
     users: set[str] = set()
@@ -102,8 +107,7 @@ def _summary(document: dict[str, Any]) -> str:
 
 
 def _options(name: str, pairs: list[str]) -> dict[str, object]:
-    importer = IMPORTERS.get(name)
-    defaults = importer.options if importer else {}
+    defaults = IMPORTERS.find(name).options
     options: dict[str, object] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -161,6 +165,8 @@ def list_users(
 @users_app.command("show")
 def show_user(context: typer.Context, user: User, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show how much is kept of a user, from when, and of which kinds; the conversations and standing instructions."""
+    from penchant.store.conversation_list import one_line
+
     with _opened(context, store) as opened:
         history = opened.history(user)
         indexed = opened.index_dir(user).is_dir()
@@ -231,6 +237,8 @@ def export_user(
     as_json: JsonOption = False,
 ) -> None:
     """Give a user's records back as JSON Lines that `penchant import jsonl` reads; or the conversations."""
+    from penchant.history.jsonl import write_lines
+
     with _opened(context, store) as opened:
         lines = opened.conversations.export(user) if conversations else opened.export(user)
         what = "lines" if conversations else "records"

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, emit, stderr, write_text
+from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
 from penchant.cli.request import BudgetOption, MarkerOption, ModelOption
 from penchant.demo.run import Outcome, run_demo
 from penchant.history.records import Request
@@ -39,6 +39,7 @@ def demo(
     as_json: JsonOption = False,
 ) -> None:
     """The whole way: three sample users, six requests each, answered without and with a profile."""
+    check_file(html)
     console = Console(stderr=as_json)
     outcomes: list[Outcome] = []
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:

@@ -16,8 +16,9 @@ Command = Callable[..., Any] | typer.Typer
 """A function with typer's annotations, or an app with commands of its own."""
 
 
-def group_of(commands: Registry[Command]) -> type[TyperGroup]:
-    """For `typer.Typer(cls=...)`: a group whose commands are those of a registry."""
+def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[TyperGroup]:
+    """For `typer.Typer(cls=...)`: a group whose commands are those of a registry. about: a line for each in the help;
+    a command without one is imported to ask it."""
 
     class Group(TyperGroup):
         def __init__(self, **attributes: Any) -> None:
@@ -26,6 +27,11 @@ def group_of(commands: Registry[Command]) -> type[TyperGroup]:
 
         def list_commands(self, ctx: Any) -> list[str]:
             return list(self.commands)
+
+        def format_commands(self, ctx: Any, formatter: Any) -> None:
+            rows = [(name, about.get(name) or self.commands[name].get_short_help_str(_LINE)) for name in commands]
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
 
     return Group
 
@@ -57,6 +63,8 @@ class _Commands(Mapping[str, Any]):
         return get_group(parent).commands[name]
 
 
+_LINE = 200
+"""Characters of a command's line in the help of its group."""
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 

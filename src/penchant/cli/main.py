@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
+import penchant
 from penchant.cli.group import Command, group_of
 from penchant.cli.output import run as run_app
 from penchant.cli.output import stderr
@@ -30,9 +31,23 @@ COMMANDS: Registry[Command] = Registry(
     },
 )
 
+ABOUT = {
+    "demo": "The whole way: three sample users, six requests each, answered without and with a profile.",
+    "import": "Import records into the store; importing the same file again adds nothing.",
+    "users": "List, show, erase and export the users of the store.",
+    "mark": "Score what matters in a history for a request; --html writes a page to look at.",
+    "compress": "Write a profile of at most --budget tokens for a request.",
+    "ask": "Answer a request personally, and say what the answer stands on.",
+    "chat": "Talk with the model; it keeps your standing instructions and what was said.",
+    "steer": "Steering of the model by a user's own answers.",
+    "heads": "Retrieval heads of a model.",
+    "doctor": "Say what is installed, and check on this machine what can be checked in a minute.",
+}
+"""The first line of each command's own help: importing all of them for a list takes seconds."""
+
 app = typer.Typer(
     name="penchant",
-    cls=group_of(COMMANDS),
+    cls=group_of(COMMANDS, ABOUT),
     help="Personal answers from any open-weight language model, at the price of a short prompt.",
     no_args_is_help=True,
     add_completion=False,
@@ -41,10 +56,21 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"penchant {penchant.__version__}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     verbose: Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
+    ] = False,
 ) -> None:
+    from rich.logging import RichHandler
+
     level = logging.INFO if verbose else logging.WARNING
     handler = RichHandler(console=stderr, show_time=False, show_path=False)
     logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from rich import progress
@@ -16,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 
 from penchant.errors import InputError, PenchantError
 from penchant.progress import Progress
-from penchant.store import Store, default_store
+
+if TYPE_CHECKING:
+    from penchant.store import Store
 
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""
@@ -42,7 +44,15 @@ _INTERRUPTED = 130
 
 def open_store(named: str | None) -> Store:
     """The store that `--store` names, or the default one."""
+    from penchant.store import Store, default_store
+
     return Store(named or default_store())
+
+
+def check_file(path: Path | None) -> None:
+    """Raises `InputError` for a file that couldn't be written: before the work, not after it."""
+    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+        raise InputError(f"can't write {path}: expected a file in a folder that exists")
 
 
 def write_text(path: Path, text: str) -> None:

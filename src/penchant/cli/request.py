@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, encoding_bar, open_store, stderr, write_text
+from penchant.cli.output import JsonOption, StoreOption, check_file, emit, encoding_bar, open_store, stderr, write_text
 from penchant.compression.profile import Profile
 from penchant.compression.registry import COMPRESSORS
 from penchant.errors import InputError
@@ -85,6 +85,7 @@ def mark(
 ) -> None:
     """Score what matters in a history for a request; --html writes a page to look at."""
     asked = Request(request, task)
+    check_file(html)
     with prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
         marks = personalizer.mark(who, asked)
         if html is not None:

@@ -1,4 +1,4 @@
-"""Attention priority: standing instructions get more attention while an answer is made (after PASTA and Rhea)."""
+"""Attention priority: more attention to standing instructions while an answer is generated (after PASTA and Rhea)."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def attention_priority(
     nats: float = DEFAULT_NATS,
     heads: Heads | None = None,
 ) -> StepContext:
-    """What each step of an answer is made in: the instructions in `context` get `nats` more attention, in the logits,
-    from the question on. Everything before the question is read as without it, so a cached prompt stays good.
+    """A context for each step of an answer, in which the instructions in `context` get `nats` more attention, in the
+    logits, from the question on. Tokens before the question are read as usual, so a cached prompt stays valid.
 
-    prompt: the rendered messages of `context`. heads: default the calibrated retrieval heads. Does nothing where no
-    instruction stands in the prompt or `nats` is 0.
+    prompt: the rendered messages of `context`. heads: default the calibrated retrieval heads. Does nothing if no
+    instruction is in the prompt or `nats` is 0.
     """
     found = instruction_emphasis(loaded, prompt, context, nats)
     if found is None:
@@ -52,5 +52,5 @@ def instruction_emphasis(
     """The bias that `attention_priority` puts on the instructions; None where it does nothing."""
     lines = [line.strip() for line in instruction_lines(context.instructions)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
-    # Special tokens in a question are broken up in the prompt; it is then seen from the instructions on.
+    # Special tokens in a question are broken up in the prompt; the bias then begins behind the instructions.
     return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

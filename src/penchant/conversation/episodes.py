@@ -1,4 +1,4 @@
-"""A conversation's turns as a history that grows: what is worked out for a turn is worked out once."""
+"""A conversation's turns as a history that grows: what is computed for a turn is computed once."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from penchant.history.records import History, Record, Segment
 from penchant.history.segmentation import Unit, segment_record
 
 CONVERSATIONS = 64
-"""Conversations that are held in memory; the least recently used goes first, and is prepared again when it comes
-back."""
+"""Conversations held in memory; the least recently used one goes first, and is prepared again when it comes back."""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -24,8 +23,7 @@ IntArray = npt.NDArray[np.int64]
 class Episodes:
     """The turns of one conversation's past exchanges, each a record, cut into segments.
 
-    history, segments: of all turns, in time order. first: of each exchange, the place of its first segment. answers:
-    of each segment, whether it is an assistant's.
+    history, segments: of all turns, in time order.
     """
 
     def __init__(self, name: str, unit: Unit = "sentence") -> None:
@@ -38,8 +36,8 @@ class Episodes:
         self.history = History((), name)
         self.segments: Sequence[Segment] = ()
 
-    def grow(self, past: tuple[Exchange, ...]) -> None:
-        """Hold exactly these exchanges. What they have in common with those before, from the start, is kept."""
+    def update(self, past: tuple[Exchange, ...]) -> None:
+        """Hold exactly these exchanges. The beginning that they share with those held before is kept."""
         known = self._past
         if past is known:
             return
@@ -58,12 +56,12 @@ class Episodes:
         self.segments = tuple(self._segments)
 
     @property
-    def first(self) -> IntArray:
-        """The place of each exchange's first segment, int64 [exchanges]."""
+    def first_segments(self) -> IntArray:
+        """The index of each exchange's first segment, int64 [exchanges]."""
         return np.fromiter((segment for _, segment in self._starts), np.int64, len(self._starts))
 
-    def of_turn(self, position: int, answer: bool) -> range:
-        """Places of the segments of one side of the exchange at `position`."""
+    def segments_of(self, position: int, answer: bool) -> range:
+        """Indices of the segments of one side of the exchange at `position`."""
         record, start = self._starts[position]
         last = position + 1 == len(self._starts)
         end = len(self._segments) if last else self._starts[position + 1][1]
@@ -80,7 +78,7 @@ class EpisodeCache:
         self._lock = RLock()
 
     def of(self, dialogue: Dialogue) -> Episodes:
-        """The episodes under the dialogue's key; new ones, which aren't held, for none."""
+        """The episodes under the dialogue's key; without a key new ones, which aren't held."""
         if not dialogue.key:
             return Episodes("", self._unit)
         with self._lock:

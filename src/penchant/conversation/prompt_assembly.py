@@ -1,4 +1,4 @@
-"""From what a memory offers to the messages of a prompt, under a hard budget of tokens."""
+"""From a memory's candidates to the messages of a prompt, under a hard budget of tokens."""
 
 from __future__ import annotations
 
@@ -24,29 +24,30 @@ from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
 
 MAX_MISSES = 32
-"""Offers in a row that find no room before no more are looked at: what a question costs doesn't grow with the past."""
+"""Candidates in a row that don't fit before the search ends: the cost of a question doesn't grow with the past."""
 
 ALWAYS_SHARE = 0.5
-"""Of the room that instructions leave, what exchanges that are always there may fill with more than their shortest
-way."""
+"""Share of the room that instructions leave which exchanges that are always included may fill with more than their
+shortest form."""
 
 Forms = Sequence[Inclusion]
-"""The ways in which one exchange may stand in the prompt, the best first."""
+"""How one exchange may be included in the prompt, the best form first."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One past exchange that wants to stand in the prompt. position: in `Dialogue.past`. ways: called when its turn
-    comes, so that only exchanges that still have a chance are compressed and counted."""
+    """One past exchange that may be included. position: in `Dialogue.past`. forms: called when its turn comes, so that
+    only exchanges that may still fit are compressed and counted."""
 
     position: int
-    ways: Callable[[], Forms]
+    forms: Callable[[], Forms]
 
 
 @dataclass
 class _Draft:
-    """The prompt so far. limit: tokens that it may have; used: about those it has. kept: by position in the past.
-    claims: how to take back what was granted, in the order in which it was."""
+    """The prompt so far. limit: most tokens; used: an estimate of those it has. included: by position in the past.
+    without_room: positions of candidates that didn't fit. undo: how to remove each addition, in the order they were
+    made."""
 
     counter: TokenCounter
     dialogue: Dialogue
@@ -56,21 +57,21 @@ class _Draft:
     instructions: tuple[Instruction, ...] = ()
     summary: str = ""
     notes: Profile | None = None
-    kept: dict[int, Inclusion] = field(default_factory=dict)
-    unmet: set[int] = field(default_factory=set)
-    claims: list[Callable[[], None]] = field(default_factory=list)
+    included: dict[int, Inclusion] = field(default_factory=dict)
+    without_room: set[int] = field(default_factory=set)
+    undo: list[Callable[[], None]] = field(default_factory=list)
 
     def messages(self) -> list[dict[str, str]]:
         system = system_message(self.dialogue.system, self.instructions, self.summary, self.notes)
-        return build_messages(system, self.dialogue.past, self.kept, self.question)
+        return build_messages(system, self.dialogue.past, self.included, self.question)
 
     def tokens(self) -> int:
         return self.counter.prompt(self.messages())
 
-    def instruct(self) -> None:
-        """Grant the instructions room, the newest first."""
+    def add_instructions(self) -> None:
+        """Add the instructions that fit, the newest first."""
         given = self.dialogue.instructions
-        frame = self.counter.text(INSTRUCTIONS_HEADING) + self.counter.turn + 2
+        frame = self.counter.text(INSTRUCTIONS_HEADING) + self.counter.message_overhead + 2
         number_cost = self.counter.text(f"\n{len(given)}. ")
         chosen: list[Instruction] = []
         misses = 0
@@ -79,72 +80,72 @@ class _Draft:
             if self.used + cost <= self.limit:
                 chosen.append(one)
                 self.used, misses = self.used + cost, 0
-                self.claims.append(self._uninstruct)
+                self.undo.append(self._drop_instruction)
             elif (misses := misses + 1) > MAX_MISSES:
                 break
         self.instructions = tuple(reversed(chosen))
 
-    def summarise(self, summary: str) -> None:
-        """Grant a summary room, whole or not at all."""
+    def add_summary(self, summary: str) -> None:
+        """Add the summary if all of it fits."""
         if summary.strip() and self._afford(summary, SUMMARY_HEADING):
             self.summary = summary
-            self.claims.append(partial(setattr, self, "summary", ""))
+            self.undo.append(partial(setattr, self, "summary", ""))
 
-    def note(self) -> None:
-        """Grant the notes room, whole or not at all."""
+    def add_notes(self) -> None:
+        """Add the notes if all of them fit."""
         notes = self.dialogue.notes
         if notes is not None and notes.text.strip() and self._afford(notes.text, NOTES_HEADING):
             self.notes = notes
-            self.claims.append(partial(setattr, self, "notes", None))
+            self.undo.append(partial(setattr, self, "notes", None))
 
-    def grant(self, offers: Iterable[Candidate], *, patience: int = MAX_MISSES, share: float = 1.0) -> None:
-        """Give each offer the first of its ways that fits into this share of the room, until `patience` of them in a
-        row found none. One that stands already may get a better way."""
+    def add_exchanges(self, candidates: Iterable[Candidate], *, patience: int = MAX_MISSES, share: float = 1.0) -> None:
+        """Include each candidate in the first of its forms that fits into this share of the room, until `patience` of
+        them in a row don't fit. One that is included already may get a better form."""
         misses, limit = 0, self.used + int(share * (self.limit - self.used))
-        for offer in offers:
-            before = self.kept.get(offer.position)
-            paid = 0 if before is None else self._cost(offer.position, before)
-            for kept in offer.ways():
-                if kept == before:
+        for candidate in candidates:
+            before = self.included.get(candidate.position)
+            paid = 0 if before is None else self._cost(candidate.position, before)
+            for included in candidate.forms():
+                if included == before:
                     break
-                cost = self._cost(offer.position, kept) - paid
+                cost = self._cost(candidate.position, included) - paid
                 if self.used + cost <= limit:
-                    self.kept[offer.position] = kept
+                    self.included[candidate.position] = included
                     self.used, misses = self.used + cost, 0
-                    self.claims.append(partial(self._restore, offer.position, before))
+                    self.undo.append(partial(self._restore, candidate.position, before))
                     break
             else:
-                self.unmet.add(offer.position)
+                self.without_room.add(candidate.position)
                 if (misses := misses + 1) >= patience:
                     break
 
-    def outcomes(self, rest: Callable[[int], Inclusion]) -> Iterator[Inclusion]:
+    def inclusions(self, rest: Callable[[int], Inclusion]) -> Iterator[Inclusion]:
         for position in range(len(self.dialogue.past)):
-            kept = self.kept.get(position)
-            if kept is None:
-                kept = rest(position)
-                if position in self.unmet:
-                    kept = dropped(kept.exchange, "budget", kept.similarity)
-            yield kept
+            included = self.included.get(position)
+            if included is None:
+                included = rest(position)
+                if position in self.without_room:
+                    included = dropped(included.exchange, "budget", included.similarity)
+            yield included
 
-    def _uninstruct(self) -> None:
+    def _drop_instruction(self) -> None:
         self.instructions = self.instructions[1:]
 
     def _afford(self, text: str, heading: str) -> bool:
-        cost = self.counter.text(sanitize(text)) + self.counter.text(heading) + self.counter.turn
+        cost = self.counter.text(sanitize(text)) + self.counter.text(heading) + self.counter.message_overhead
         fits = self.used + cost <= self.limit
         self.used += cost if fits else 0
         return fits
 
     def _restore(self, position: int, before: Inclusion | None) -> None:
         if before is None:
-            del self.kept[position]
-            self.unmet.add(position)
+            del self.included[position]
+            self.without_room.add(position)
         else:
-            self.kept[position] = before
+            self.included[position] = before
 
-    def _cost(self, position: int, kept: Inclusion) -> int:
-        user, assistant = included_text(self.dialogue.past[position], kept)
+    def _cost(self, position: int, included: Inclusion) -> int:
+        user, assistant = included_text(self.dialogue.past[position], included)
         return self.counter.message(user) + self.counter.message(assistant)
 
 
@@ -155,7 +156,7 @@ def assemble(
     budget: int,
     *,
     always: Sequence[Candidate] = (),
-    offers: Iterable[Candidate] = (),
+    candidates: Iterable[Candidate] = (),
     rest: Callable[[int], Inclusion],
     contiguous: bool = False,
     summary: str = "",
@@ -164,35 +165,37 @@ def assemble(
 ) -> Context:
     """The context of a question: at most `budget` tokens of the rendered prompt, counted on it.
 
-    Room is given in this order: the question and the system prompt; the instructions, the newest first where they
-    don't all fit (they are numbered in the order in which they were given); a summary of what isn't there; `always`
-    (see `ALWAYS_SHARE`); the notes; `offers`. Each offer gets the first of its ways that fits, or is dropped with why
-    "budget"; summary and notes stand whole or not at all. contiguous: the first offer without room ends it. rest: what
-    becomes of an exchange that isn't offered.
+    Room is given in this order: the question and the system prompt; the instructions, the newest first if they don't
+    all fit (they are numbered in the order they were given); the summary; exchanges that are always included (see
+    `ALWAYS_SHARE`); the notes; `candidates`. Each candidate gets the first of its forms that fits, or is dropped with
+    the reason "budget"; summary and notes are included whole or not at all. contiguous: stop at the first candidate
+    that doesn't fit. rest: gives the outcome of an exchange that is no candidate.
 
-    A piece's tokens are counted once and added up; the whole prompt is counted at the end, and what came last goes
-    until it fits.
+    Tokens of each piece are counted once and added up; the whole prompt is counted at the end, and what was added last
+    is removed until it fits.
 
-    Raises `InputError` for an empty question, and where question and system prompt alone are over the budget or the
-    model's window.
+    Raises `InputError` for an empty question, and if question and system prompt by themselves are over the budget or
+    the model's window.
     """
     began = time.perf_counter()
     if not question.strip():
-        raise InputError("the question is empty: expected some text; say something")
+        raise InputError("the question is empty: expected some text")
     draft = _Draft(counter, dialogue, question, min(budget, counter.loaded.window - 1))
-    draft.used = _smallest(draft, budget)
-    draft.instruct()
-    draft.summarise(summary)
-    draft.used = draft.tokens()  # templates that fill in a system message of their own make the estimate a poor one
-    draft.grant(always, share=ALWAYS_SHARE)
-    draft.grant(Candidate(one.position, partial(_shortest, one)) for one in always if one.position not in draft.kept)
-    draft.note()
+    draft.used = _minimum(draft, budget)
+    draft.add_instructions()
+    draft.add_summary(summary)
+    draft.used = draft.tokens()  # a template that adds a system message of its own spoils the estimate
+    draft.add_exchanges(always, share=ALWAYS_SHARE)
+    missing = (one for one in always if one.position not in draft.included)
+    draft.add_exchanges(Candidate(one.position, partial(_shortest_form, one)) for one in missing)
+    draft.add_notes()
     draft.used = draft.tokens()
-    there = {one.position for one in always}
-    draft.grant((one for one in offers if one.position not in there), patience=1 if contiguous else MAX_MISSES)
-    draft.grant(always)  # what room is left, they may use after all
+    seen = {one.position for one in always}
+    others = (one for one in candidates if one.position not in seen)
+    draft.add_exchanges(others, patience=1 if contiguous else MAX_MISSES)
+    draft.add_exchanges(always)  # they may use what room is left
     while (tokens := draft.tokens()) > draft.limit:
-        draft.claims.pop()()
+        draft.undo.pop()()
     stand = set(draft.instructions)
     return Context(
         tuple(draft.messages()),
@@ -200,19 +203,19 @@ def assemble(
         budget,
         instructions=draft.instructions,
         left_out=tuple(one for one in dialogue.instructions if one not in stand),
-        inclusions=tuple(draft.outcomes(rest)),
+        inclusions=tuple(draft.inclusions(rest)),
         notes=draft.notes,
         tokens_fed=tokens_fed,
         seconds={**(seconds or {}), "assemble": time.perf_counter() - began},
     )
 
 
-def _shortest(offer: Candidate) -> Forms:
-    return offer.ways()[-1:]
+def _shortest_form(candidate: Candidate) -> Forms:
+    return candidate.forms()[-1:]
 
 
-def _smallest(draft: _Draft, budget: int) -> int:
-    """Tokens of the question with the system prompt. Raises `InputError` where they are over budget or window."""
+def _minimum(draft: _Draft, budget: int) -> int:
+    """Tokens of the question with the system prompt. Raises `InputError` if they exceed budget or window."""
     used = draft.tokens()
     if used <= draft.limit:
         return used

@@ -21,22 +21,22 @@ INSTRUCTIONS_HEADING = "Follow these instructions in every answer:"
 NOTES_HEADING = "Notes about me:"
 SUMMARY_HEADING = "Summary of the conversation so far:"
 TURN_SEPARATOR = "\n\n"
-"""Between two user turns of which the first has no answer."""
+"""Between two user turns if the first one has no answer."""
 
 
 class TokenCounter:
-    """Counts for one model's prompts. Of a text that was counted only a digest and the number are kept."""
+    """Counts tokens for one model's prompts. Only a digest and the count of a counted text are kept."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
         self._known: LRU[int] = LRU(_REMEMBERED)
         one = [{"role": "user", "content": _SAMPLE}]
         more = [*one, {"role": "assistant", "content": _SAMPLE}, *one]
-        self.turn = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_SAMPLE))
-        """What the template adds to a message (an estimate: templates treat both sides alike)."""
+        self.message_overhead = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_SAMPLE))
+        """Tokens that the template adds to a message (an estimate, the same for both roles)."""
 
     def text(self, text: str) -> int:
-        """Tokens of a piece by itself; in a prompt it may take a few more or less."""
+        """Tokens of a piece by itself; in a prompt it may be a few more or fewer."""
         key = digest(text)
         known = self._known.get(key)
         if known is None:
@@ -46,7 +46,7 @@ class TokenCounter:
 
     def message(self, text: str) -> int:
         """About the tokens of a message with this content."""
-        return self.text(text) + self.turn if text else 0
+        return self.text(text) + self.message_overhead if text else 0
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> int:
         """Tokens of the rendered prompt, exactly. Raises `InputError` for messages that the template refuses."""
@@ -54,13 +54,13 @@ class TokenCounter:
 
 
 def build_messages(
-    system: str, past: Sequence[Exchange], kept: Mapping[int, Inclusion], question: str
+    system: str, past: Sequence[Exchange], included: Mapping[int, Inclusion], question: str
 ) -> list[dict[str, str]]:
-    """The messages of a prompt, the question last. kept: by position in the past."""
+    """The messages of a prompt, the question last. included: by position in the past."""
     out = [{"role": "system", "content": system}] if system else []
-    waiting: list[str] = []  # user turns that nothing answers: templates refuse two of them in a row
-    for position in sorted(kept):
-        user, assistant = included_text(past[position], kept[position])
+    waiting: list[str] = []  # user turns without an answer: templates refuse two of them in a row
+    for position in sorted(included):
+        user, assistant = included_text(past[position], included[position])
         if user:
             waiting.append(user)
         if assistant and waiting:
@@ -88,14 +88,14 @@ def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:
     return [f"{number}. {sanitize(one.text)}" for number, one in enumerate(instructions, 1)]
 
 
-def included_text(exchange: Exchange, kept: Inclusion) -> tuple[str, str]:
-    """What stands in the prompt of both sides: verbatim spans, one after the other."""
-    assistant = join_spans(exchange.assistant.text, kept.assistant) if exchange.assistant else ""
-    return join_spans(exchange.user.text, kept.user), assistant
+def included_text(exchange: Exchange, included: Inclusion) -> tuple[str, str]:
+    """The text of both sides in the prompt: verbatim spans, one after the other."""
+    assistant = join_spans(exchange.assistant.text, included.assistant) if exchange.assistant else ""
+    return join_spans(exchange.user.text, included.user), assistant
 
 
 def join_spans(text: str, spans: Spans) -> str:
-    """Spans of a turn as one text. No mark stands where something is left out: models write it in their own answers."""
+    """Spans of a turn as one text. Nothing marks what is left out: models would copy the mark into their answers."""
     out = ""
     for at, (start, end) in enumerate(spans):
         between = text[spans[at - 1][1] : start] if at else ""
@@ -109,7 +109,7 @@ def whole_span(text: str | None) -> Spans:
 
 
 def raw(exchange: Exchange, why: Why, similarity: float | None = None) -> Inclusion:
-    """Both sides word for word; where the answer is missing, the user's turn alone."""
+    """Both sides word for word; if the answer is missing, the user's turn alone."""
     answer = exchange.assistant.text if exchange.assistant else None
     how: How = "raw" if answer else "user-only"
     return Inclusion(exchange.number, how, why, similarity, whole_span(exchange.user.text), whole_span(answer))

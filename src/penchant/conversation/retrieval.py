@@ -67,7 +67,7 @@ def scaling_for(calibration: Calibration) -> PlattScaling:
 
 
 def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:
-    """The best score among each exchange's segments, float32 [exchanges]. first: as `Episodes.first`."""
+    """The best score among each exchange's segments, float32 [exchanges]. first: as `Episodes.first_segments`."""
     return np.maximum.reduceat(scores, first) if len(first) else np.zeros(0, np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What is said in a conversation (`Turn`, `Exchange`), and the instructions that stand in it (`Instruction`)."""
+"""What is said in a conversation (`Turn`, `Exchange`), and its standing instructions (`Instruction`)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from penchant.errors import InputError
 
 Role = Literal["user", "assistant"]
 Scope = Literal["conversation", "always", "until"]
-"""How long an instruction stands: in its conversation, in all of the user's, or in its conversation until something
-that `Instruction.until` names."""
+"""How long an instruction holds: in its conversation, in all of the user's, or in its conversation until something that
+`Instruction.until` names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One side's turn. number: its place in the conversation, from 0. when: UTC. stopped: the answer was cut off.
+    """One side's turn. number: its position in the conversation, from 0. when: UTC. stopped: the answer was cut off.
 
     Raises `InputError` for a turn without text.
     """
@@ -30,12 +30,12 @@ class Turn:
 
     def __post_init__(self) -> None:
         if not self.text.strip():
-            raise InputError("a turn is empty: expected some text; say something")
+            raise InputError("a turn is empty: expected some text")
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A user's turn with its answer. number: its place among the exchanges, from 0. assistant: None where the answer
+    """A user's turn with its answer. number: its position among the exchanges, from 0. assistant: None where the answer
     is missing (a crash, or an answer that wasn't kept)."""
 
     number: int
@@ -45,7 +45,7 @@ class Exchange:
 
 def exchanges(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
     """The exchanges of a conversation, in order. Several turns of one side in a row: each user's turn begins an
-    exchange, and of an assistant's turns behind it the last one counts. Turns of the assistant before the first user
+    exchange, and of the assistant's turns after it the last one counts. Turns of the assistant before the first user
     turn belong to none."""
     found: list[Exchange] = []
     for turn in turns:
@@ -63,8 +63,8 @@ class Instruction:
     id: unique among a user's. conversation: where it was given ("" for none: the user wrote it down directly). turn:
     number of the user turn it stands in (None: the system prompt, or written down directly). until: what ends it, word
     for word as said (scope "until" only). slot: what it is about ("language", "length", ...; None: nothing that an
-    other instruction could contradict by itself). ended: when it stopped standing; ended_by: the id of the instruction
-    that took its place, or "user", or "until".
+    other instruction could contradict by itself). ended: when it stopped holding; ended_by: the id of the instruction
+    that superseded it, or "user", or "until".
     """
 
     id: str

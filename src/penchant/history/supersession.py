@@ -1,4 +1,4 @@
-"""Records of what a user said about themselves, and which of them a later one has replaced."""
+"""Which statements of a user about themselves a later one has superseded."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from penchant.history.records import Record
 from penchant.text.terms import split_words
 
 STATEMENT = "said"
-"""The kind of these records. Their meta may hold "about" (what it is about), "value" (where only one can be true at a
-time; normalised) and "ended" (it says that this is over)."""
+"""The kind of records that are statements. Their meta may hold "about" (the topic), "value" (normalised, if only one
+can be true at a time) and "ended" (the statement says that this is over)."""
 
-
-_MAX_ENDED = 64  # things that are over, remembered for each topic: keeps a long history linear
+_MAX_ENDED = 64  # ended claims remembered for each topic: keeps a long history linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +27,24 @@ class _Claim:
     def replaces(self, old: _Claim) -> bool:
         if self.ended == old.ended:
             return not self.ended and not self.agrees(old)
-        # That something is over holds until it is said again; without a value, all of it is over.
+        # That something is over holds until it is stated again; without a value, everything of the topic is over.
         return (not self.words if self.ended else not old.words) or self.agrees(old)
 
 
 def superseded(history: Iterable[Record]) -> dict[str, str]:
-    """Id of a "said" record -> id of the later one that took its place, or that says it is over.
+    """Id of a statement -> id of the later one that superseded it, or that says it is over.
 
-    history: in time order. Worked out from the records alone, so that without the later one the earlier one stands
-    again. A record that is a value here and no key is what stands now. Each is followed by the one that came next, so
-    that its time is when the earlier one stopped being true.
+    history: in time order. Computed from the records alone, so that the earlier statement is current again if the later
+    one is erased. A record that is a value here and not a key is current. Each is superseded by the next one, whose
+    time is when the earlier one stopped being true.
     """
     found: dict[str, str] = {}
-    standing: dict[str, dict[_Claim, list[str]]] = {}
+    current: dict[str, dict[_Claim, list[str]]] = {}
     for record in history:
         about, claim = record.meta.get("about"), _claim(record)
         if claim is None or not isinstance(about, str):
             continue
-        known = standing.setdefault(about, {})
+        known = current.setdefault(about, {})
         for old in [one for one in known if claim.replaces(one)]:
             found.update(dict.fromkeys(known.pop(old), record.id))
         known.setdefault(claim, []).append(record.id)
@@ -55,7 +54,7 @@ def superseded(history: Iterable[Record]) -> dict[str, str]:
 
 
 def _claim(record: Record) -> _Claim | None:
-    """None for a record that says nothing that could be contradicted."""
+    """None for a record that nothing can contradict."""
     if record.kind != STATEMENT:
         return None
     value, ended = record.meta.get("value"), record.meta.get("ended") is True

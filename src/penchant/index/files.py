@@ -62,7 +62,7 @@ class IndexFiles:
     def _load(self, text: bytes) -> list[Chunk]:
         manifest: dict[str, Any] = json.loads(text)
         if manifest["format"] != FORMAT or manifest["identity"] != self.identity:
-            raise CorruptIndexError("it belongs to another model or calibration")
+            raise CorruptIndexError("it belongs to another model, calibration or encoder")
         read = [(self._read(entry), dict(entry)) for entry in manifest["chunks"]]
         self._written = read
         return [chunk for chunk, _ in read]
@@ -97,18 +97,20 @@ class IndexFiles:
         for written, entry in self._written:
             if written is chunk and (self.directory / entry["file"]).exists():
                 return entry
-        name = f"{uuid.uuid4().hex}{_CHUNK}"
+        path = self.directory / f"{uuid.uuid4().hex}{_CHUNK}"
         tensors = {"keys": chunk.keys.contiguous(), "spans": torch.from_numpy(chunk.spans.copy())}
         if chunk.scale is not None:
             tensors["scale"] = chunk.scale.contiguous()
+        if chunk.tokens is not None:
+            tensors["tokens"] = torch.from_numpy(chunk.tokens.copy())
         try:
-            with atomic_write(self.directory / name) as part:
+            with atomic_write(path) as part:
                 save_file(tensors, part)
                 checksum = _checksum(part)
         except SafetensorError as error:
-            raise OSError(f"can't write the attention index: {error}") from error
+            raise OSError(f"can't write {path.name}: {error}") from error
         records = [[key[0], key[1], rows] for key, rows in chunk.records]
-        return {"file": name, "crc32": checksum, "records": records}
+        return {"file": path.name, "crc32": checksum, "records": records}
 
     def _read(self, entry: dict[str, Any]) -> Chunk:
         path = self.directory / str(entry["file"])
@@ -116,7 +118,8 @@ class IndexFiles:
             raise CorruptIndexError(f"{path.name} isn't what was written")
         tensors = load_file(path)
         records = tuple(((str(i), str(digest)), int(rows)) for i, digest, rows in entry["records"])
-        chunk = Chunk(tensors["keys"], tensors.get("scale"), tensors["spans"].numpy(), records)
+        tokens = tensors["tokens"].numpy() if "tokens" in tensors else None
+        chunk = Chunk(tensors["keys"], tensors.get("scale"), tensors["spans"].numpy(), records, tokens)
         if chunk.rows != sum(rows for _, rows in records) or chunk.rows != len(chunk.spans):
             raise CorruptIndexError(f"{path.name} has {chunk.rows} rows, its records have others")
         return chunk

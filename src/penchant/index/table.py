@@ -1,4 +1,4 @@
-"""The stored keys of a history: chunks of rows, each with the records they belong to."""
+"""What is stored of a history: chunks of rows, each with the records they belong to."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.history.records import Record
+from penchant.history.records import History, Record
 from penchant.index.encode import EncodedRecord
 
 Storage = Literal["native", "int8"]
@@ -25,17 +25,35 @@ def record_key(record: Record) -> RecordKey:
     return record.id, hashlib.sha256(record.body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class RecordKeys:
+    """The keys of a history's records; of one that has grown at its end, only new records are hashed."""
+
+    def __init__(self) -> None:
+        self._known: tuple[tuple[Record, ...], tuple[RecordKey, ...]] = ((), ())
+
+    def of(self, history: History) -> tuple[RecordKey, ...]:
+        records, keys = self._known
+        if history.records is not records:
+            same = len(records) if history.records[: len(records)] == records else 0
+            keys = (*keys[:same], *(record_key(record) for record in history.records[same:]))
+            self._known = history.records, keys
+        return keys
+
+
 @dataclass(frozen=True)
 class Chunk:
-    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` [pairs, rows] in that dtype.
+    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` [pairs, rows] in that dtype. (Sentence
+    vectors: float32 [1, rows, width].)
 
-    spans: int32 [rows, 2]. records: key and number of rows of each record, in the order of the rows.
+    spans: int32 [rows, 2], character offsets into the record's body. records: key and number of rows of each record, in
+    the order of the rows. tokens: int32 [rows], where a row isn't one token.
     """
 
     keys: Tensor
     scale: Tensor | None
     spans: npt.NDArray[np.int32]
     records: tuple[tuple[RecordKey, int], ...]
+    tokens: npt.NDArray[np.int32] | None = None
 
     @property
     def rows(self) -> int:
@@ -44,7 +62,8 @@ class Chunk:
     @property
     def nbytes(self) -> int:
         scale = 0 if self.scale is None else self.scale.nbytes
-        return self.keys.nbytes + scale + self.spans.nbytes
+        tokens = 0 if self.tokens is None else self.tokens.nbytes
+        return self.keys.nbytes + scale + self.spans.nbytes + tokens
 
     def block(self, start: int, stop: int) -> Float[Tensor, "pairs tokens dim"]:
         keys = self.keys[:, start:stop]
@@ -74,17 +93,20 @@ def keep_records(chunk: Chunk, kept: frozenset[RecordKey]) -> Chunk | None:
     mask = np.repeat([key in kept for key, _ in chunk.records], [rows for _, rows in chunk.records])
     rows = torch.from_numpy(mask)
     scale = None if chunk.scale is None else chunk.scale[:, rows]
-    return Chunk(chunk.keys[:, rows], scale, chunk.spans[mask], records)
+    tokens = None if chunk.tokens is None else chunk.tokens[mask]
+    return Chunk(chunk.keys[:, rows], scale, chunk.spans[mask], records, tokens)
 
 
 def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
-    """Several chunks of one storage as one."""
+    """Several chunks of one index as one."""
     scales = [chunk.scale for chunk in chunks if chunk.scale is not None]
+    tokens = [chunk.tokens for chunk in chunks if chunk.tokens is not None]
     return Chunk(
         torch.cat([chunk.keys for chunk in chunks], dim=1),
         torch.cat(scales, dim=1) if scales else None,
         np.concatenate([chunk.spans for chunk in chunks]),
         tuple(record for chunk in chunks for record in chunk.records),
+        np.concatenate(tokens) if tokens else None,
     )
 
 

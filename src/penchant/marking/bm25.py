@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from penchant.history.records import History, Request, Segment
 from penchant.marking.incremental import IncrementalCache
 from penchant.marking.lru import LRU, digest
 from penchant.marking.marks import Marker, Marks
-from penchant.marking.resources import Resources
 from penchant.text.bm25 import GrowingIndex, TextIndex
 from penchant.text.terms import check_language
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 _HISTORIES_KEPT = 8
 
@@ -47,8 +50,8 @@ def bm25(language: str | None = None) -> Marker:
     return mark
 
 
-def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
-    """`bm25` for histories that grow at their end, as a conversation does: only new segments are read."""
+def bm25_over(kept: IncrementalCache[GrowingIndex]) -> Marker:
+    """`bm25` with indexes that others share, which read of a history that has grown only what is new."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -61,11 +64,11 @@ def incremental_bm25(kept: IncrementalCache[GrowingIndex]) -> Marker:
     return mark
 
 
-def incremental_indexes() -> IncrementalCache[GrowingIndex]:
-    """What `incremental_bm25` keeps its indexes in."""
+def term_indexes() -> IncrementalCache[GrowingIndex]:
+    """What `bm25_over` keeps its indexes in."""
     return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
 
 
 def make(resources: Resources) -> Marker:
     """BM25 over stemmed words; runs no model."""
-    return bm25()
+    return bm25_over(resources.terms)

@@ -13,8 +13,8 @@ from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise
 from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.attention import attention
-from penchant.marking.bm25 import bm25
-from penchant.marking.dense import dense
+from penchant.marking.bm25 import make as bm25
+from penchant.marking.dense import make as dense
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.resources import Resources
 
@@ -54,19 +54,15 @@ def fusion(
     return mark
 
 
-def fused(
-    resources: Resources, lexical: Callable[[], Marker] = bm25, embedding: Callable[[], Marker] | None = None
-) -> Marker:
+def fused(resources: Resources) -> Marker:
     """Attention, BM25 and, if it is installed, the dense encoder, added up with weights learned on labelled evidence.
 
     The weights are the calibration's, or UNFITTED.
-
-    lexical, embedding: what makes the BM25 and the dense marker, where the usual ones won't do.
     """
     parts: dict[str, Callable[[], Marker]] = {
         "attention": partial(attention, resources.indexes, neighbours=False),
-        "bm25": lexical,
-        "dense": embedding or dense,
+        "bm25": partial(bm25, resources),
+        "dense": partial(dense, resources),
     }
     made = {}
     for name, make in parts.items():

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from penchant.index.encode import Encoder
-from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool
+from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool, VectorPool, in_memory
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, calibration_for, user_calibrations
 from penchant.lens.lens import Lens
+from penchant.marking.bm25 import term_indexes
 from penchant.marking.dense import Embeddings
+from penchant.marking.incremental import IncrementalCache
 from penchant.models.loading import LoadedModel, load_model
 from penchant.progress import Progress, no_progress
+from penchant.text.bm25 import GrowingIndex
 
 
 class Resources:
@@ -28,12 +31,13 @@ class Resources:
         model: LoadedModel | str | Path = "smollm2",
         *,
         calibration: Calibration | None = None,
-        directory: Directory = lambda user: None,
+        directory: Directory = in_memory,
         storage: Storage = "native",
         limit: int = DEFAULT_LIMIT,
         progress: Progress = no_progress,
     ) -> None:
         self._model, self._calibration = model, calibration
+        self._base: Resources | None = None  # whose sentence encoder is used
         self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
 
     @cached_property
@@ -53,17 +57,30 @@ class Resources:
     @cached_property
     def embeddings(self) -> Embeddings:
         """Of the dense encoder. Raises `ModelError` where it isn't installed."""
-        return Embeddings()
+        return self._base.embeddings if self._base is not None else Embeddings()
+
+    @cached_property
+    def vectors(self) -> VectorPool:
+        """Sentence vectors of histories, beside their indexes. Raises as `embeddings`."""
+        return VectorPool(self.embeddings, self._pool["directory"])
 
     @cached_property
     def indexes(self) -> IndexPool:
         return IndexPool(Encoder(self.lens, self.calibration), **self._pool)
 
+    @cached_property
+    def terms(self) -> IncrementalCache[GrowingIndex]:
+        """Histories' indexes for BM25, in memory."""
+        return term_indexes()
+
     def beside(self, directory: Directory) -> Resources:
         """The same model and calibration, with other indexes that are kept elsewhere."""
-        return Resources(self.loaded, calibration=self._calibration, **{**self._pool, "directory": directory})
+        made = Resources(self.loaded, calibration=self._calibration, **{**self._pool, "directory": directory})
+        made._base = self
+        return made
 
     def close(self, user: str) -> None:
-        """Let go of what is held in memory of a user's index."""
-        if "indexes" in vars(self):  # not made just for this
-            self.indexes.close(user)
+        """Let go of what is held in memory of a user."""
+        for name in ("indexes", "vectors", "terms"):
+            if name in vars(self):  # not made just for this
+                getattr(self, name).close(user)

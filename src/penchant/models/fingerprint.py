@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 SAMPLE = 1024
@@ -42,11 +43,24 @@ def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
     has the same one as long as its values are exact in float16 (those of the models in Penchant's cache are).
     Independent of device, of the path, and of the release of transformers. One read of the weights.
     """
+    return network_fingerprint(model, model.config, *_cutting(tokenizer))
+
+
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 (hex) of how a tokenizer cuts a sample of text, and of how many tokens it knows. Quick."""
+    return hashlib.sha256("".join(_cutting(tokenizer)).encode()).hexdigest()
+
+
+def _cutting(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
+    return json.dumps(tokenizer(PROBE)["input_ids"]), str(len(tokenizer))
+
+
+def network_fingerprint(network: nn.Module, config: PretrainedConfig, *facts: str) -> str:
+    """SHA-256 (hex) of a config, what else is to be told apart, and every weight tensor; see `model_fingerprint`."""
     digest = hashlib.sha256()
-    digest.update(json.dumps(_config_facts(model.config), sort_keys=True).encode())
-    digest.update(json.dumps(tokenizer(PROBE)["input_ids"]).encode())
-    digest.update(str(len(tokenizer)).encode())
-    for name, parameter in model.named_parameters():
+    for fact in (json.dumps(_config_facts(config), sort_keys=True), *facts):
+        digest.update(fact.encode())
+    for name, parameter in network.named_parameters():
         digest.update(f"{name}{tuple(parameter.shape)}".encode())
         digest.update(_tensor_digest(parameter.detach()))
     return digest.hexdigest()

@@ -43,7 +43,7 @@ def ablate(
     dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Vary how a history is marked by attention, one choice at a time, and measure the evidence that is found.
+    """Vary how a history is marked by attention, one choice at a time, and measure the evidence found.
 
     Heads and weights are chosen for every variant on all conversations but the one they are scored on. Only the tuning
     half of LoCoMo is used, so that the test half stays unseen.

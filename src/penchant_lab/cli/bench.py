@@ -21,34 +21,17 @@ from penchant_lab.bench.items import Item, Part, limited
 from penchant_lab.bench.journal import Journal, digest_of
 from penchant_lab.bench.runner import Bench as Runner
 from penchant_lab.bench.runner import Plan
-from penchant_lab.cli.ablate import ablate
-from penchant_lab.cli.speed import speed
+from penchant_lab.cli.app import ABOUT
 from penchant_lab.measures import scores
 from penchant_lab.measures.held_out import newest_held_out
 from penchant_lab.methods.registry import DEFAULTS, SLOW, BenchContext, check_names, make_method
 from penchant_lab.tasks.registry import TASKS, find_task
 from penchant_lab.tasks.task import Bench, Task
 
-bench_app = typer.Typer(no_args_is_help=True, help="Measure methods side by side on a data set.")
-
-HELP: dict[Bench, str] = {
-    "mark": "How well methods find the records that hold the answer.",
-    "compress": "Answers to questions about a long history, from profiles within a budget.",
-    "title": "Titles, headlines and other texts in the user's own way.",
-    "rating": "Ratings and likes.",
-    "preference": "Choices that follow what the user prefers.",
-    "memory": "Questions after a conversation, under a budget for the whole prompt: instructions kept, facts found.",
-    "steer": "What the user wrote, under steering by vectors: the user's, everybody's, another user's, random ones.",
-}
-MAIN: dict[Bench, str] = {**dict.fromkeys(HELP, "fusion"), "steer": "ascent", "memory": "penchant"}
+MAIN: dict[Bench, str] = {**dict.fromkeys(get_args(Bench), "fusion"), "steer": "ascent", "memory": "penchant"}
 """What is compared with all other methods."""
 HELD_OUT = 4
 """Newest texts of each user that `bench steer` asks for, beside the task's own question."""
-
-
-@bench_app.callback()
-def bench() -> None:
-    """Measure methods side by side on a data set: results.json, report.md and report.html in a folder."""
 
 
 def _command(kind: Bench) -> Callable[..., None]:
@@ -180,14 +163,17 @@ def _command(kind: Bench) -> Callable[..., None]:
             stderr.print(f"[red]{failed} rows failed; each says why in {journal.path}. Run again to try them again.[/]")
             raise typer.Exit(1)
 
-    run.__doc__ = f"{HELP[kind]} Tasks: {', '.join(one.name for one in tasks)}."
+    run.__doc__ = f"{ABOUT[kind]} Tasks: {', '.join(one.name for one in tasks)}."
     return run
 
 
-for _kind in HELP:
-    bench_app.command(_kind)(_command(_kind))
-bench_app.command("speed")(speed)
-bench_app.command("ablate")(ablate)
+mark = _command("mark")
+compress = _command("compress")
+title = _command("title")
+rating = _command("rating")
+preference = _command("preference")
+memory = _command("memory")
+steer = _command("steer")
 
 
 def _measure(plan: Plan, loaded: LoadedModel, journal: Journal, command: str) -> None:

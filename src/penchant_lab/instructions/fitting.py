@@ -15,7 +15,7 @@ from penchant.models.loading import LoadedModel
 from penchant_lab.detectors import judge as judging
 from penchant_lab.instructions.labels import Row, spans
 
-UNSEEN = ("last", "others")
+UNSEEN = ("last", "others", "sixth")
 PROBE_THRESHOLD, PROBE_FLOOR = 0.85, 0.01
 """Sentences that the patterns pass over are many, and hardly one is an instruction, so the probe has to be sure; and as
 sure of the opposite to overrule them."""

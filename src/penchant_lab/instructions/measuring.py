@@ -16,7 +16,7 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant_lab.instructions.labels import Row, spans
 from penchant_lab.instructions.standing_wordings import WORDINGS
 
-LANGUAGES = ("en", "de", "fr", "es", "it")
+LANGUAGES = ("en", "de", "fr", "es", "it", "nl")
 OVERLAP = 0.5
 ROUNDS = 2000
 

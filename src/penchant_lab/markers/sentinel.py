@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError, ModelError
+from penchant.extras import require
 from penchant.files import write_text
 from penchant.folders import cache_folder
 from penchant.history.records import History, Request, Segment
@@ -113,12 +114,11 @@ def fit_probe(
     read and to read. The keys and values of a history are kept over its questions (memory: those of all its tokens),
     which gives the features that a marker would read.
 
-    Raises `ModelError` without scikit-learn, `InputError` for histories without both evidence and other segments.
+    Raises `InputError` without scikit-learn, and for histories without both evidence and other segments.
     """
-    try:
-        from sklearn.linear_model import LogisticRegression
-    except ImportError as error:
-        raise ModelError("a Sentinel probe is fitted with scikit-learn: run pip install 'penchant[bench]'") from error
+    require("sklearn", extra="bench", why="fitting a Sentinel probe")
+    from sklearn.linear_model import LogisticRegression
+
     layers = tuple(seeing_layers(lens.loaded))
     drawn = [_drawn(one.questions, limit, seed) for one in labelled]
     total = sum(map(len, drawn))

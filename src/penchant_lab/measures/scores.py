@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError
+from penchant.extras import require
 from penchant_lab.bench.items import Item
 
 Floats = npt.NDArray[np.float64]
@@ -59,7 +60,8 @@ def check(names: Iterable[str]) -> None:
         if name not in METRICS:
             raise InputError(f"no metric {name!r}: expected one of {', '.join(METRICS)}")
         if METRICS[name].needs == "text" and name != "adherence":
-            _required("rouge_score" if name.startswith("rouge") else "nltk")
+            package = "rouge_score" if name.startswith("rouge") else "nltk"
+            require(package, extra="bench", why=f"the metric {name}")
 
 
 def value_of(text: str, item: Item) -> float | None:
@@ -191,21 +193,17 @@ def _rouge_scorer(kind: str) -> Any:
     return _required("rouge_score").rouge_scorer.RougeScorer([kind], use_stemmer=False)
 
 
-@cache
 def _required(package: str) -> Any:
-    try:
-        if package == "rouge_score":
-            import rouge_score.rouge_scorer
+    require(package, extra="bench", why="a metric")
+    if package == "rouge_score":
+        import rouge_score.rouge_scorer
 
-            return rouge_score
-        import nltk.corpus
-        import nltk.stem
-        import nltk.tokenize
-        import nltk.translate.meteor_score
-    except ImportError as error:
-        raise InputError(
-            f"these metrics need {package}, which isn't installed: pip install 'penchant[bench]'"
-        ) from error
+        return rouge_score
+    import nltk.corpus
+    import nltk.stem
+    import nltk.tokenize
+    import nltk.translate.meteor_score
+
     return nltk
 
 

@@ -64,7 +64,7 @@ class _Summary:
                 self._known[dialogue.key] = past[:covered], text
         written = time.perf_counter() - began
 
-        def offer(position: int) -> Candidate:
+        def candidate(position: int) -> Candidate:
             return Candidate(position, lambda: (raw(past[position], "recent"),))
 
         return assemble(
@@ -72,7 +72,7 @@ class _Summary:
             dialogue,
             question,
             budget,
-            offers=(offer(position) for position in reversed(range(covered, len(past)))),
+            candidates=(candidate(position) for position in reversed(range(covered, len(past)))),
             rest=lambda position: dropped(past[position].number, "method"),
             contiguous=True,
             summary=text,

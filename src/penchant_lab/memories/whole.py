@@ -38,7 +38,7 @@ class _Whole:
         why: Why = "method" if self.count is None else "recent"
         oldest = 0 if self.count is None else max(0, len(past) - self.count)
 
-        def offer(position: int) -> Candidate:
+        def candidate(position: int) -> Candidate:
             return Candidate(position, lambda: (self.keep(past[position], why),))
 
         return assemble(
@@ -46,7 +46,7 @@ class _Whole:
             dialogue,
             question,
             budget,
-            offers=(offer(position) for position in reversed(range(oldest, len(past)))),
+            candidates=(candidate(position) for position in reversed(range(oldest, len(past)))),
             rest=lambda position: dropped(past[position].number, "budget" if position >= oldest else "method"),
             contiguous=True,
         )

@@ -4,14 +4,13 @@ bench what a growing conversation costs."""
 from __future__ import annotations
 
 import html
-import importlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from penchant.errors import InputError
+from penchant.extras import require
 from penchant_lab.bench.measurements import REFERENCES
 from penchant_lab.bench.verdict import at
 from penchant_lab.reports.tables import Document, label
@@ -243,16 +242,8 @@ def _ends(estimates: Sequence[Mapping[str, Any]]) -> list[list[float]]:
     ]
 
 
-def check_plots() -> None:
-    """Raises `InputError` without matplotlib."""
-    try:
-        importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        raise InputError("the plots need matplotlib, which isn't installed: pip install 'penchant[bench]'") from error
-
-
 def _canvas(width: float, height: float, panels: int = 1, *, alike: bool = True) -> tuple[Figure, Any]:
-    check_plots()
+    require("matplotlib", extra="bench", why="a plot")
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="none")

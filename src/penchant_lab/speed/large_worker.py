@@ -8,10 +8,11 @@ from typing import Any
 
 from penchant.history.records import History, Request
 from penchant.history.segmentation import segment
-from penchant.index.attention import MAX_CHUNKS, RECORDS_A_CHUNK, AttentionIndex
+from penchant.index.attention import AttentionIndex
+from penchant.index.chunk_list import in_parts
 from penchant.index.encode import EncodedRecord
 from penchant.index.pool import IndexPool
-from penchant.index.table import make_chunk, merge_chunks, record_key
+from penchant.index.table import make_chunk, record_key
 from penchant.marking.attention import attention
 from penchant.marking.resources import Resources
 from penchant.models.loading import load_model
@@ -40,13 +41,9 @@ def large_history(tokens: int, sizes: list[int], history: History) -> History:
 def grow(index: AttentionIndex, history: History, encoded: list[EncodedRecord]) -> None:
     """Fill an index as `sync` does, chunk by chunk and merging as it merges, with keys that are there already."""
     records = list(history)
-    for start in range(0, len(records), RECORDS_A_CHUNK):
-        part = range(start, min(start + RECORDS_A_CHUNK, len(records)))
+    for part in in_parts(range(len(records))):
         chunk = make_chunk([(record_key(records[i]), encoded[i % len(encoded)]) for i in part], index.storage)
-        index._chunks.append(chunk)  # there is no public way to put keys in that weren't just encoded
-        if len(index._chunks) > MAX_CHUNKS:
-            index._chunks = [merge_chunks(index._chunks)]
-        index._save()
+        index._stored.append(chunk)  # there is no public way to put keys in that weren't just encoded
 
 
 def work(payload: dict[str, Any]) -> dict[str, Any]:

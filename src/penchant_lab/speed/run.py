@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from penchant.errors import InputError
+from penchant.extras import require
 from penchant_lab.bench.provenance import machine, memory_bytes, own_revision, versions
 from penchant_lab.peers.client import find_peers
-from penchant_lab.reports.plots import check_plots
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
 from penchant_lab.speed.report import is_done, markdown, merge, read_results
@@ -149,7 +149,7 @@ def _check(options: SpeedOptions) -> None:
     if "A" in options.parts:
         find_peers(options.peers)
     if "G" in options.parts:
-        check_plots()
+        require("matplotlib", extra="bench", why="part G")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -175,7 +175,7 @@ def test_bad_options_are_refused_before_any_work(
 
 def test_a_bench_of_several_tasks_asks_which(penchant: Invoke, data: Path, tmp_path: Path) -> None:
     given = ("bench", "rating", "--data", data, "--out", tmp_path / "o", "--model", "{model}")
-    assert "--task: one of lamp3, movielens-rating, movielens-like" in penchant(*given).reason()
+    assert "--task: one of lamp3, movielens-like, movielens-rating" in penchant(*given).reason()
     assert "no task 'locomo' for bench rating" in penchant(*given, "--task", "locomo").reason()
 
 

@@ -269,8 +269,8 @@ def test_a_fitted_probe_is_kept_until_something_changes(tmp_path: Path, monkeypa
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(ModelError, match=r"pip install 'penchant\[bench\]'"):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(InputError, match=r"needs scikit-learn, .*pip install 'penchant\[bench\]'"):
         fit_probe(lens_of("llama"), labelled())
 
 

@@ -35,7 +35,7 @@ class _Lexical:
         scores = index.scores(question) if past else np.zeros(0, np.float32)
         ranked = [int(at) for at in np.argsort(-scores, kind="stable")[: self.count] if scores[at] > 0]
 
-        def offer(position: int) -> Candidate:
+        def candidate(position: int) -> Candidate:
             return Candidate(position, lambda: (raw(past[position], "retrieved", float(scores[position])),))
 
         return assemble(
@@ -43,7 +43,7 @@ class _Lexical:
             dialogue,
             question,
             budget,
-            offers=map(offer, ranked),
+            candidates=map(candidate, ranked),
             rest=lambda position: dropped(past[position].number, "unlike", float(scores[position])),
             seconds={"mark": time.perf_counter() - began},
         )

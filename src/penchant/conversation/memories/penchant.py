@@ -1,11 +1,11 @@
-"""Penchant's memory: instructions first, and what the model's own attention finds again in past exchanges."""
+"""Penchant's memory: standing instructions first, and past exchanges that the model's own attention retrieves."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,15 +26,12 @@ from penchant.conversation.retrieval import (
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.history.records import Request
-from penchant.marking.bm25 import incremental_bm25, incremental_indexes
-from penchant.marking.dense import incremental_dense, incremental_rows
 from penchant.marking.fusion import fused
-from penchant.marking.incremental import IncrementalCache
 from penchant.marking.marks import Marker
 from penchant.marking.resources import Resources
 
 RECENT = 2
-"""Last exchanges that always stand in the prompt."""
+"""Last exchanges that are always in the prompt."""
 
 Side = Literal["assistant", "user"]
 Rule = Literal["filled", "thresholds"]
@@ -53,11 +50,11 @@ def penchant(
     """Instructions, the newest exchanges, and older ones that the default marker finds (after Rhea, arXiv 2512.06869).
 
     The turns are a history with an attention index of its own, which grows with the conversation; one mark of it for
-    the question says how alike each exchange is and which sentences of its answer matter.
+    the question says how similar each exchange is and which sentences of its answer matter.
 
-    instructions: False leaves them where they were said. episodes: False keeps the first and the last exchanges only.
-    compress: the side that is compressed. rule: "thresholds" keeps what Rhea's thresholds say and no more, "filled"
-    gives all of the budget's room in the order of similarity. recent: last exchanges that are always there.
+    instructions: False leaves them where they were said. episodes: False includes only the first and last exchanges.
+    compress: the side that is compressed. rule: "thresholds" includes what Rhea's thresholds say and no more, "filled"
+    fills all of the budget in the order of similarity. recent: last exchanges that are always included.
 
     Raises `InputError` for an unknown side or rule.
     """
@@ -78,29 +75,21 @@ class _Penchant:
     rule: Rule
     recent: int
     counter: TokenCounter = field(init=False)
-    grown: list[IncrementalCache[Any]] = field(init=False, default_factory=list)
     marker: Marker = field(init=False)
     scaling: PlattScaling = field(init=False)
     opened: EpisodeCache = field(init=False, default_factory=EpisodeCache)
 
     def __post_init__(self) -> None:
         self.counter = TokenCounter(self.resources.loaded)
-        words = incremental_indexes()
-        self.grown.append(words)
-        self.marker = fused(self.resources, lambda: incremental_bm25(words), self._dense)
+        self.marker = fused(self.resources)
         self.scaling = scaling_for(self.resources.calibration)
-
-    def _dense(self) -> Marker:
-        rows = incremental_rows(self.resources.embeddings)
-        self.grown.append(rows)
-        return incremental_dense(self.resources.embeddings, rows)
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
         if not self.instructions:
             dialogue = replace(dialogue, instructions=())
         episodes = self.opened.of(dialogue)
         with episodes.lock:
-            looked = self._look(episodes, dialogue, question)
+            scored = self._score(episodes, dialogue, question)
             count = len(dialogue.past)
             always = sorted({*range(max(0, count - self.recent), count), *range(min(1, count))}, reverse=True)
             unlike: Why = "unlike" if self.episodes else "method"
@@ -109,22 +98,20 @@ class _Penchant:
                 dialogue,
                 question,
                 budget,
-                always=[looked.offer(at, "first" if at < count - self.recent else "recent") for at in always],
-                offers=looked.retrieved(always, self.rule) if self.episodes else (),
-                rest=lambda at: dropped(dialogue.past[at].number, unlike, looked.similarity(at)),
-                tokens_fed=looked.tokens_fed,
-                seconds=looked.seconds,
+                always=[scored.candidate(at, "first" if at < count - self.recent else "recent") for at in always],
+                candidates=scored.retrieved(always, self.rule) if self.episodes else (),
+                rest=lambda at: dropped(dialogue.past[at].number, unlike, scored.similarity(at)),
+                tokens_fed=scored.tokens_fed,
+                seconds=scored.seconds,
             )
 
     def forget(self, key: str) -> None:
         self.opened.forget(key)
-        for kept in self.grown:
-            kept.forget(key)
         self.resources.close(key)
 
-    def _look(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _Looked:
+    def _score(self, episodes: Episodes, dialogue: Dialogue, question: str) -> _ScoredPast:
         began = time.perf_counter()
-        episodes.grow(dialogue.past)
+        episodes.update(dialogue.past)
         grown = time.perf_counter() - began
         scores, fed, seconds = np.zeros(0, np.float32), 0, {"encode": grown}
         if len(episodes.segments) and question.strip():
@@ -132,16 +119,17 @@ class _Penchant:
             marks = self.marker(episodes.history, request, episodes.segments)
             scores, fed = marks.scores, marks.tokens_fed
             seconds = {**marks.seconds, "encode": grown + marks.seconds.get("encode", 0.0)}
-        similarities = self.scaling(exchange_scores(scores, episodes.first if len(scores) else episodes.first[:0]))
-        return _Looked(
+        first = episodes.first_segments if len(scores) else episodes.first_segments[:0]
+        similarities = self.scaling(exchange_scores(scores, first))
+        return _ScoredPast(
             self.counter, episodes, dialogue.past, scores, similarities, self.compress, _since(dialogue), fed, seconds
         )
 
 
 @dataclass(frozen=True)
-class _Looked:
-    """What the mark of one question says about the past. scores: of each segment; similarities: of each exchange.
-    since: the first exchange whose answer can comply with all instructions that stand."""
+class _ScoredPast:
+    """The past, marked for one question. scores: float32 [segments]. similarities: float32 [exchanges]. since: the
+    first exchange whose answer can follow all instructions in force."""
 
     counter: TokenCounter
     episodes: Episodes
@@ -156,22 +144,23 @@ class _Looked:
     def similarity(self, position: int) -> float | None:
         return float(self.similarities[position]) if position < len(self.similarities) else None
 
-    def offer(self, position: int, why: Why, *, at_most: How = "raw") -> Candidate:
-        return Candidate(position, lambda: list(self._ways(position, why, at_most)))
+    def candidate(self, position: int, why: Why, *, best: How = "raw") -> Candidate:
+        return Candidate(position, lambda: list(self._forms(position, why, best)))
 
     def retrieved(self, taken: Sequence[int], rule: Rule) -> Iterator[Candidate]:
-        """Offers in the order of similarity."""
+        """Candidates in the order of similarity."""
         out = set(taken)
         for at in np.argsort(-self.similarities, kind="stable"):
             position, similarity = int(at), float(self.similarities[at])
             if similarity < COMPRESSED_THRESHOLD and rule == "thresholds":
                 return
             if position not in out:
-                yield self.offer(position, "retrieved", at_most="raw" if similarity >= RAW_THRESHOLD else "compressed")
+                best: How = "raw" if similarity >= RAW_THRESHOLD else "compressed"
+                yield self.candidate(position, "retrieved", best=best)
 
-    def _ways(self, position: int, why: Why, at_most: How) -> Iterator[Inclusion]:
+    def _forms(self, position: int, why: Why, best: How) -> Iterator[Inclusion]:
         exchange, similarity = self.past[position], self.similarity(position)
-        if at_most == "raw" or exchange.assistant is None:
+        if best == "raw" or exchange.assistant is None:
             yield raw(exchange, why, similarity)
         if exchange.assistant is not None:
             user, answer = whole_span(exchange.user.text), whole_span(exchange.assistant.text)
@@ -183,7 +172,7 @@ class _Looked:
         yield user_only(exchange, why, similarity)
 
     def _spans(self, position: int, *, answer: bool) -> Spans:
-        found = self.episodes.of_turn(position, answer)
+        found = self.episodes.segments_of(position, answer)
         part = slice(found.start, found.stop)
         return best_spans(
             self.counter, self.episodes.segments[part], self.scores[part], edges=answer and position >= self.since
@@ -191,7 +180,7 @@ class _Looked:
 
 
 def _since(dialogue: Dialogue) -> int:
-    """Where the newest instruction that stands was given; 0 where none of them was in this conversation."""
+    """The position of the exchange that gave the newest instruction; 0 if none was given in this conversation."""
     given: dict[int | None, list[str]] = {}
     for one in dialogue.instructions:  # of other conversations too, whose turns have the same numbers
         given.setdefault(one.turn, []).append(one.text)

@@ -29,7 +29,7 @@ from penchant.text.unicode import sanitize
 VECTORS = 8
 """Memory vectors of a text."""
 LONGEST = 512
-"""Tokens of a text that are looked at."""
+"""Tokens of a text that are read."""
 _KEPT = 20_000
 
 FloatArray = npt.NDArray[np.float32]
@@ -43,8 +43,8 @@ def rhea(resources: Resources) -> Memory:
     The similarity is the largest cosine between the 8 memory vectors of the question and the 8 of the exchange. The
     trained compressor (a LoRA of a 7B model) isn't available, so there are stand-ins: a memory vector is the mean of
     the model's own last hidden states over an eighth of the text, minus their mean over neutral requests; an answer is
-    compressed to its sentences that are most like the question by the same vectors. The published prompt has no
-    budget; here what is most alike comes first, and is compressed where there is no room for all of it.
+    compressed to its sentences that are most similar to the question by the same vectors. The published prompt has no
+    budget; here the most similar exchanges come first, compressed if there is no room for all of them.
     """
     return _Rhea(TokenCounter(resources.loaded), States(resources.loaded))
 
@@ -103,7 +103,7 @@ class _Rhea:
             similarities = (stacked @ asked.T).max(axis=(1, 2))
         seconds = {"mark": time.perf_counter() - began}
 
-        def ways(at: int, *, first: bool) -> Iterator[Inclusion]:
+        def forms(at: int, *, first: bool) -> Iterator[Inclusion]:
             similarity = float(similarities[at])
             why: Why = "first" if first else "retrieved"
             exchange = past[at]
@@ -114,8 +114,8 @@ class _Rhea:
                 user = whole_span(exchange.user.text)
                 yield Inclusion(exchange.number, "compressed", why, similarity, user, spans)
 
-        def offer(at: int, *, first: bool = False) -> Candidate:
-            return Candidate(at, lambda: list(ways(at, first=first)))
+        def candidate(at: int, *, first: bool = False) -> Candidate:
+            return Candidate(at, lambda: list(forms(at, first=first)))
 
         ranked = [int(at) for at in np.argsort(-similarities, kind="stable")]
         return assemble(
@@ -123,8 +123,8 @@ class _Rhea:
             dialogue,
             question,
             budget,
-            always=[offer(at, first=True) for at in range(min(1, len(past)))],
-            offers=(offer(at) for at in ranked if similarities[at] >= COMPRESSED_THRESHOLD),
+            always=[candidate(at, first=True) for at in range(min(1, len(past)))],
+            candidates=(candidate(at) for at in ranked if similarities[at] >= COMPRESSED_THRESHOLD),
             rest=lambda at: dropped(past[at].number, "unlike", float(similarities[at])),
             tokens_fed=fed,
             seconds=seconds,

@@ -14,16 +14,18 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from penchant.errors import StoreError
 from penchant.store import engine as database
 from penchant.store.erasure.cascade import Erased, surviving_text
-from penchant.store.erasure.residue import Needles, live_block, texts_in
 from penchant.store.location import DATABASE
 from penchant.store.schema import conversations, instructions, records, to_record, turns, users
+
+if TYPE_CHECKING:
+    from penchant.store.erasure.residue import Needles
 
 _PAGE = 5_000
 
@@ -41,6 +43,8 @@ class Collected(NamedTuple):
 
 def collect(engine: sa.Engine, key: int) -> Collected:
     """key: the user's row."""
+    from penchant.store.erasure.residue import Needles, texts_in  # numpy: only erasing waits for it
+
     count: Counter[str] = Counter()
     size = 0
 
@@ -118,6 +122,8 @@ def verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased)
 
 
 def _live_blocks(engine: sa.Engine, holding: set[Path], erased: Erased) -> Iterator[bytes]:
+    from penchant.store.erasure.residue import live_block
+
     for file in sorted(holding):
         with contextlib.suppress(FileNotFoundError):
             yield surviving_text(file, erased)

@@ -1,0 +1,67 @@
+"""What a command line imports before it works: torch and its like take seconds, and many commands need none of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from penchant import __version__
+from penchant.cli import main
+from penchant_lab.cli import app as bench
+from tests.commands import Home, Invoke, write_history
+
+HEAVY = ("torch", "transformers", "scipy", "sklearn", "numpy", "matplotlib", "alembic", "penchant.inference")
+STORE = ("sqlalchemy", "penchant.store")
+
+PROGRAM = """
+import json, sys
+from penchant.cli.main import run
+try:
+    run()
+except SystemExit as left:
+    print(json.dumps([left.code or 0, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def imported(home: Home, *arguments: object) -> set[str]:
+    """The modules that a command line imported, of those that a command may do without."""
+    ran = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=home.environment,
+        check=True,
+    )
+    code, modules = json.loads(ran.stderr.splitlines()[-1])
+    assert code == 0, ran.stderr
+    return {*HEAVY, *STORE} & set(modules)
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("import", "--help"), ("users", "--help")])
+def test_help_needs_no_model_and_no_store(home: Home, arguments: tuple[str, ...]) -> None:
+    assert imported(home, *arguments) == set()
+
+
+def test_the_store_is_filled_and_read_without_a_model(home: Home, penchant: Invoke, tmp_path: Path) -> None:
+    history = write_history(tmp_path / "history.jsonl")
+    penchant("import", "jsonl", history, "--user", "ann", "--json").document  # noqa: B018 - the store is made here
+    assert imported(home, "import", "jsonl", history, "--user", "ben") == set(STORE)
+    for arguments in ([], ["show", "ann"], ["export", "ann"]):
+        assert imported(home, "users", *arguments) == set(STORE)
+
+
+def test_the_version(penchant: Invoke) -> None:
+    assert penchant("--version").out == f"penchant {__version__}\n"
+    assert __version__.count(".") >= 1
+
+
+def test_each_line_of_the_help_is_the_commands_own() -> None:
+    for app, about in ((main.app, main.ABOUT), (bench.bench_app, bench.ABOUT)):
+        commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        for name, line in about.items():
+            assert (commands[name].help or "").startswith(line)
