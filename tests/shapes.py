@@ -1,7 +1,8 @@
 """How Penchant's signatures are checked while tests run: shapes by jaxtyping, all other types by beartype alone.
 
 jaxtyping's import hook wraps every function twice over. Only one with a tensor's shape in its signature needs that; of
-the others, one inside a function would be compiled anew at every call of it, and is left to mypy.
+the others, one inside a function would be compiled anew at every call of it, and is left to mypy, as is one whose types
+are imported for mypy alone (`if TYPE_CHECKING:`).
 """
 
 from __future__ import annotations
@@ -23,8 +24,12 @@ def _names(node: ast.AST | None) -> set[str]:
 
 class _Transformer(_import_hook.JaxtypingTransformer):
     _shapes = _SHAPES
+    _unknown: frozenset[str] = frozenset()
 
     def visit_Module(self, node: ast.Module) -> ast.Module:  # noqa: N802 (ast's name)
+        for_mypy = [one for one in node.body if isinstance(one, ast.If) and "TYPE_CHECKING" in _names(one.test)]
+        imports = [part for one in for_mypy for part in ast.walk(one) if isinstance(part, ast.ImportFrom)]
+        self._unknown = frozenset(name.asname or name.name for one in imports for name in one.names)
         aliases = [one for one in node.body if isinstance(one, ast.Assign) and _names(one.value) & _SHAPES]
         self._shapes = _SHAPES.union(*(_names(target) for one in aliases for target in one.targets))
         return super().visit_Module(node)
@@ -33,9 +38,11 @@ class _Transformer(_import_hook.JaxtypingTransformer):
         given = node.args
         arguments = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
         annotations = [node.returns, *(one.annotation for one in arguments if one)]
-        if self._shapes & set().union(*map(_names, annotations)):
+        named = set().union(*map(_names, annotations))
+        if self._shapes & named:
             return super().visit_FunctionDef(node)
-        if not any(isinstance(parent, ast.FunctionDef) for parent in self._parents):
+        inside = any(isinstance(parent, ast.FunctionDef) for parent in self._parents)
+        if not inside and not self._unknown & named:
             whole = self._typechecker.get_ast()  # jaxtyped(typechecker=...)
             node.decorator_list.append(ast.copy_location(whole.keywords[0].value, node))
         self._parents.append(node)

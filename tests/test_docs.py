@@ -96,7 +96,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(place)
     # One set of weights for all pages: reading them again for every command would be most of the time.
-    monkeypatch.setattr("penchant.marking.registry.load_model", _load_once)
+    monkeypatch.setattr("penchant.marking.resources.load_model", _load_once)
     return place
 
 

@@ -9,8 +9,11 @@ import torch
 from jaxtyping import TypeCheckError, install_import_hook
 
 SOURCE = """from __future__ import annotations
+from typing import TYPE_CHECKING
 from jaxtyping import Float
 from torch import Tensor
+if TYPE_CHECKING:
+    from nowhere import Unknown
 Row = Float[Tensor, "width"]
 
 def added(one: Float[Tensor, "width"], other: Float[Tensor, "width"]) -> Tensor:
@@ -21,6 +24,9 @@ def named(one: Row, other: Row) -> Tensor:
 
 def doubled(count: int) -> int:
     return 2 * count
+
+def kept(one: Unknown) -> Unknown:
+    return one
 
 class Held:
     def doubled(self, count: int) -> int:
@@ -53,4 +59,4 @@ def test_shapes_and_types_are_checked(tmp_path: Path, monkeypatch: pytest.Monkey
     assert made.inside(two, 1)[1] == 2
     with pytest.raises(TypeCheckError):
         made.inside(torch.ones(2, 2), 1)
-    assert made.inside(two, "2")[1] == "22"  # left to mypy
+    assert (made.inside(two, "2")[1], made.kept("2")) == ("22", "2")  # left to mypy
