@@ -76,7 +76,7 @@ def test_a_method_is_told_with_the_answer(store: Store) -> None:
     assert answer.prompt_tokens == free.prompt_tokens
     if found.level == "own":
         assert answer.steering.sites == tuple(map(str, config.sites))
-        assert {name for name, _ in answer.steering.terms} <= {f"ann{i}" for i in range(5)}
+        assert {term.record for term in answer.steering.terms} <= {f"ann{i}" for i in range(5)}
     nobody = personalizer.ask("dan", ASKED, steer="ascent", knowledge="none", max_new_tokens=2)
     assert nobody.steering is not None and nobody.steering.level in {"population", "none"}
 
@@ -150,7 +150,7 @@ def test_emphasis(store: Store) -> None:
     answer = personalizer.ask("ann", ASKED, steer="emphasis", budget=40, max_new_tokens=4)
     assert isinstance(answer, Answer) and answer.steering is not None and answer.profile is not None
     assert answer.steering.level == "emphasis"
-    assert [name for name, _ in answer.steering.terms] == [one.record_id for one in answer.profile.segments]
+    assert [term.record for term in answer.steering.terms] == [one.record_id for one in answer.profile.segments]
     with pytest.raises(InputError, match="knowledge 'profile'"):
         personalizer.ask("ann", ASKED, steer="emphasis", knowledge="none")
 

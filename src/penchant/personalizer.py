@@ -14,7 +14,7 @@ from penchant.compression.budget import count_tokens, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
-from penchant.compression.registry import compressor as make_compressor
+from penchant.compression.registry import DEFAULT_COMPRESSOR, make_compressor
 from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
@@ -32,29 +32,21 @@ from penchant.marking.resources import Resources
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant.options import check_options
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
     EMPHASIS,
     Steering,
     StepContext,
     attention_bias_context,
-    describe,
-    describe_given,
+    steer_request,
     steering_context,
     wrapped_stream,
 )
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
-from penchant.steering.fit.validation import Steered
 from penchant.steering.methods.registry import DEFAULT_METHOD
-from penchant.steering.storage.fitted_state import (
-    SteeringPaths,
-    load_fitted,
-    paths_in_folder,
-    paths_in_store,
-    steer_fitted,
-    steered,
-)
+from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
 
 DEFAULT_BUDGET = "2%"
@@ -88,10 +80,10 @@ class Personalizer:
     passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
     directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
     keys are kept and how many bytes of them in memory. steering_directory: where steering of a user is kept (default:
-    in the store). endpoint_model: the model to ask for at `base_url` (compressor "remote"). options: passed on to the
-    compressor (base_url, dates, ...).
+    in the store). options: the compressor's own, see its options class (`RemoteOptions`, ...).
 
-    Raises `InputError` or `ModelError` for a name or model that can't be used.
+    Raises `InputError` for a name that isn't known and an option that the compressor doesn't have, `ModelError` for a
+    model that can't be used.
     """
 
     def __init__(
@@ -100,7 +92,7 @@ class Personalizer:
         *,
         store: Store | None = None,
         marker: str = DEFAULT_MARKER,
-        compressor: str = "extractive",
+        compressor: str = DEFAULT_COMPRESSOR,
         unit: Unit = "auto",
         calibration: Calibration | None = None,
         directory: Directory | None = None,
@@ -108,7 +100,6 @@ class Personalizer:
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress = no_progress,
-        endpoint_model: str | None = None,
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
@@ -122,12 +113,8 @@ class Personalizer:
         )
         self.marker: Marker = make_marker(marker, self.resources)
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
-        self.compressor: Compressor = make_compressor(
-            compressor,
-            loaded=self.loaded,
-            model=endpoint_model,
-            **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._histories.tokens, **options},
-        )
+        self.resources.history_tokens = self._histories.tokens
+        self.compressor: Compressor = make_compressor(compressor, self.resources, options)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -149,9 +136,9 @@ class Personalizer:
         `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
         `InputError` for a budget below one token.
         """
-        history, asked = self.history(who), _request(request)
+        history, request = self.history(who), _request(request)
         tokens = resolve_budget(budget, self._histories.tokens(history))
-        return self.compressor(history, asked, self.mark(history, asked), tokens)
+        return self.compressor(history, request, self.mark(history, request), tokens)
 
     def ask(
         self,
@@ -189,16 +176,16 @@ class Personalizer:
         caller isn't steered."""
         if knowledge not in get_args(Knowledge):
             raise InputError(f"knowledge {knowledge!r}: expected one of {', '.join(get_args(Knowledge))}")
-        asked = _request(request)
+        request = _request(request)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
-            profile = self.compress(who, asked, budget)
+            profile = self.compress(who, request, budget)
             notes = profile.text
         elif knowledge == "full":
-            notes, dropped = self._full(self.history(who), asked, max_new_tokens)
-        prompt = self.render_prompt(notes, asked)
+            notes, dropped = self._full(self.history(who), request, max_new_tokens)
+        prompt = self.render_prompt(notes, request)
         began = time.perf_counter()
-        with self._steps(steer, who, asked, prompt, profile) as (step, steering):
+        with self._steering_context(steer, who, request, prompt, profile) as (step, steering):
             started = time.perf_counter()
             made = generate_stream(
                 self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
@@ -216,14 +203,16 @@ class Personalizer:
     # Steering
 
     def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> FitReport:
-        """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.keeping.fit_user` for the
-        options and what is raised."""
+        """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.fit.trainer.fit_user` for
+        the options and what is raised."""
+        check_options(fit_user, options, "fit_steering")
         history = self.history(who)
         return fit_user(self.steering_paths(history), history, self.loaded, self.render_prompt, method, **options)
 
-    def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steered:
-        """What would be written for a request. Raises `InputError` where nothing was fitted."""
-        return steered(self.steering_paths(who), self.loaded, method, _request(request).query)
+    def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
+        """What is written for a request, and why. Raises `InputError` where nothing was fitted."""
+        fitted = load_fitted(self.steering_paths(who), self.loaded, method)
+        return steer_request(self.loaded, fitted, _request(request).query)
 
     def steering_paths(self, who: History | str) -> SteeringPaths:
         """Where a user's steering is kept. Raises `InputError` for nowhere."""
@@ -240,10 +229,10 @@ class Personalizer:
         return render_chat(self.loaded, answer_messages(notes, request))
 
     @contextmanager
-    def _steps(
+    def _steering_context(
         self, steer: Steer | None, who: History | str, request: Request, prompt: str, profile: Profile | None
     ) -> Iterator[tuple[StepContext, Steering | None]]:
-        """What to make each piece in, and what it is."""
+        """The context to generate each piece in, and what is written there."""
         if steer is None:
             yield nullcontext, None
         elif steer == EMPHASIS:
@@ -252,20 +241,17 @@ class Personalizer:
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
             yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
-        elif isinstance(steer, Intervention):
-            with steering_context(self.loaded, steer, prompt) as step:
-                yield step, describe_given(steer)
         else:
-            fitted = load_fitted(self.steering_paths(who), self.loaded, steer)
-            found = steer_fitted(fitted, self.loaded, request.query)
-            with steering_context(self.loaded, found.intervention, prompt) as step:
-                yield step, describe(fitted.config, found)
+            steering = Steering.given(steer) if isinstance(steer, Intervention) else self.steered(who, request, steer)
+            with steering_context(self.loaded, steering.intervention, prompt) as step:
+                yield step, steering
 
     # Conversations
 
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
         """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
         `ConversationFactory.open` for the options and what is raised."""
+        check_options(ConversationFactory.open, options, "conversation")
         return self._conversations.open(user, name, **options)
 
     @cached_property

@@ -94,12 +94,12 @@ def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPa
     assert "Be kind." in flat
     assert "by “Be brief.”" in flat  # the one of turn 2 became it
     assert "tokens (" in flat
-    assert re.search(r" 0 raw (one of the last|the first one)( [-.\d]+)? I live in Porto", flat)
+    assert re.search(r" 0 raw (one of the last exchanges|the first exchange)( [-.\d]+)? I live in Porto", flat)
     assert "you · turn 0 of tea" in flat
     assert "record said:tea:0" in flat
     assert "nothing was erased" in ran.err
     assert "erased: 2 turns (0, 1), 0 instructions, 1 record" in ran.err
-    assert flat.index("record said:tea:0") < flat.index("nothing was learnt in this conversation")
+    assert flat.index("record said:tea:0") < flat.index("nothing was learned in this conversation")
     assert "/instructions [all]" in flat
     assert said(home, "tea")[0] == INSTRUCTION
     with Store(home.store) as store:
@@ -193,7 +193,7 @@ def test_the_history_is_in_the_prompt_and_not_without_room_for_it(penchant: Invo
     ("options", "part"),
     [
         (("--name", "none", "--resume"), "no conversation 'none'"),
-        (("--resume",), "no conversation to go on with"),
+        (("--resume",), "no conversation to continue"),
         (("--budget", "512"), "512"),
         (("--budget", "0"), "budget"),
         (("--memory", "elephant"), "elephant"),

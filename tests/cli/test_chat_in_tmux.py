@@ -94,7 +94,7 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
         shown.keys("Up", "Up", "Up", "Up")  # the history of this session, not of any other
         shown.wait(lambda screen: screen.rstrip().endswith("› I live in 東京 🍳 with Änna"))
         shown.keys("C-c")
-        shown.wait("Ctrl-C once more, or Ctrl-D, ends the chat")
+        shown.wait("press Ctrl-C again, or Ctrl-D, to end the chat")
         shown.enter("/forget 2")
         shown.wait("Erase turn 2")
         shown.enter("y")
@@ -151,10 +151,10 @@ def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> 
         shown.wait(lambda screen: screen.count("of 400 tokens") == 2)
         shown.type("never said")
         shown.keys("C-c")
-        shown.wait("Ctrl-C once more")
+        shown.wait("press Ctrl-C again")
         shown.type("neither was this")
         shown.keys("C-c")
-        shown.wait(lambda screen: screen.count("Ctrl-C once more") == 2)
+        shown.wait(lambda screen: screen.count("press Ctrl-C again") == 2)
         shown.keys("C-c")
         assert shown.left() == 0
         assert "Traceback" not in shown.screen()

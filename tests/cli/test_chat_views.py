@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from penchant.cli import chat_views as views
-from penchant.cli.chat_session import Last
+from penchant.cli.chat_session import LastAnswer
 from penchant.compression.profile import Profile
 from penchant.conversation.context import Context, How, Inclusion, Why
 from penchant.conversation.session import ChatAnswer
@@ -39,9 +39,9 @@ def talk(count: int) -> tuple[Exchange, ...]:
     return exchanges(turns)
 
 
-def last(kept: list[Inclusion], **changes: object) -> Last:
+def last(kept: list[Inclusion], **changes: object) -> LastAnswer:
     context = Context((), 50, 200, inclusions=tuple(kept), seconds={"mark": 0.25}, **changes)  # type: ignore[arg-type]
-    return Last(ChatAnswer("fine", 9, context, seconds={"answer": 1.5}), talk(len(kept)))
+    return LastAnswer(ChatAnswer("fine", 9, context, seconds={"answer": 1.5}), talk(len(kept)))
 
 
 def test_why_names_every_exchange_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
@@ -52,12 +52,12 @@ def test_why_names_every_exchange_with_its_reason(capsys: pytest.CaptureFixture[
     kept = [Inclusion(n, how, why, like, assistant=((0, 4),)) for n, (how, why, like) in enumerate(given)]
     shown = rows(capsys, *views.why(last(kept, tokens_fed=77), "tea"))
     for row in (
-        "0 raw the first one turn 0",
-        "2 compressed, 50% of the answer like the question 0.61 turn 2",
-        "4 user-only by the method turn 4",
-        "6 dropped unlike the question 0.20 turn 6",
+        "0 raw the first exchange turn 0",
+        "2 compressed, 50% of the answer similar to the question 0.61 turn 2",
+        "4 user-only chosen by the method turn 4",
+        "6 dropped not similar to the question 0.20 turn 6",
         "8 dropped no room 0.70 turn 8",
-        "10 raw one of the last turn 10",
+        "10 raw one of the last exchanges turn 10",
     ):
         assert row in shown
     assert "50 of 200 tokens (25%); 77 went through the model to choose them" in shown[0]
@@ -68,8 +68,8 @@ def test_why_counts_the_dropped_ones_of_a_long_conversation(capsys: pytest.Captu
     kept = [Inclusion(n, "dropped", "budget" if n < 3 else "unlike", 0.1) for n in range(40)]
     kept[7] = Inclusion(7, "raw", "retrieved", 0.9)
     shown = rows(capsys, *views.why(last(kept), "tea"))
-    assert "14 raw like the question 0.90 turn 14" in shown
-    assert "39 exchanges dropped: 36 unlike the question, 3 no room" in shown
+    assert "14 raw similar to the question 0.90 turn 14" in shown
+    assert "39 exchanges dropped: 36 not similar to the question, 3 no room" in shown
     assert not any(" dropped unlike" in line for line in shown)
 
 
@@ -80,7 +80,7 @@ def test_why_shows_notes_instructions_and_what_had_no_room(capsys: pytest.Captur
     assert any(line.startswith("0.80 ring [bold]the bell[/]") for line in shown)
     assert "record r7" in shown
     assert "1 Be brief." in shown
-    assert "left out, no room: 1 instruction" in shown
+    assert "left out for lack of room: 1 instruction" in shown
 
 
 def test_instructions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,10 +102,10 @@ def test_instructions(capsys: pytest.CaptureFixture[str]) -> None:
     assert everything[:6] == shown
     assert everything[6:] == [
         "Be long.", f"this conversation · given {at} in turn 0 · ended {at} by “Be brief.”",
-        "Sing.", f"this conversation · given {at} in turn 1 · ended {at}, its time had come",
+        "Sing.", f"this conversation · given {at} in turn 1 · ended {at} because its time had come",
         "Hum.", f"this conversation · given {at} in turn 1 · ended {at} by you",
     ]  # fmt: skip
-    assert rows(capsys, views.instructions((), "tea")) == ["no instruction stands"]
+    assert rows(capsys, views.instructions((), "tea")) == ["no standing instructions"]
 
 
 def test_history_marks_what_is_missing_and_what_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,7 +138,7 @@ def test_facts_say_what_took_their_place(capsys: pytest.CaptureFixture[str]) -> 
     assert rows(capsys, views.facts(records, "coffee")) == ["4 I live in Rome now.", "residence · current · record c"]
     alone = History([said("a", "I live in Porto.", "porto", "tea", 0)])
     assert rows(capsys, views.facts(alone, "tea"))[1] == "residence · current · record a"
-    assert rows(capsys, views.facts(records, "x")) == ["nothing was learnt in this conversation"]
+    assert rows(capsys, views.facts(records, "x")) == ["nothing was learned in this conversation"]
 
 
 @pytest.mark.parametrize("width", [20, 40])

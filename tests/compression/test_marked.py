@@ -5,9 +5,9 @@ from penchant.compression.marked import MarkedHistory, important_segments, marke
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.marking.marks import Marks
-from tests.compression.cases import history_of, marks_of, pieces, tokenizers, whole_records
+from tests.compression.cases import history_of, marks_of, pieces, tokenizer_of, whole_records
 
-TOKENIZER = tokenizers()["bytes"]
+TOKENIZER = tokenizer_of("bytes")
 
 
 def tag(history: History, marks: Marks, room: int = 10_000, alpha: float = 0.3) -> MarkedHistory:

@@ -18,10 +18,10 @@ from penchant.errors import EndpointError, InputError
 from penchant.history.records import Request
 from penchant.inference.generation import generate_stream
 from penchant.models.chat import render_chat
-from tests.compression.cases import history_of, marks_of, tokenizers, whole_records
+from tests.compression.cases import history_of, marks_of, tokenizer_of, whole_records
 from tests.families import tiny
 
-TOKENIZER = tokenizers()["bytes"]
+TOKENIZER = tokenizer_of("bytes")
 REQUEST = Request("What should I cook?")
 HISTORY = history_of("Caroline is allergic to peanuts.", "The film was too long.", "I cooked rice for 12 guests.")
 MARKS = marks_of(whole_records(HISTORY), [5.0, 0.0, 4.0])

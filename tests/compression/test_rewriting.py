@@ -7,10 +7,10 @@ from penchant.compression.extractive import extractive
 from penchant.compression.profile import Compressor
 from penchant.compression.rewriting import Messages, RewriteError, rewrite_with, rewriting, shorten, tidy
 from penchant.history.records import History, Request
-from tests.compression.cases import history_of, marks_of, tokenizers, whole_records
+from tests.compression.cases import history_of, marks_of, tokenizer_of, whole_records
 from tests.families import tiny
 
-TOKENIZER = tokenizers()["bytes"]
+TOKENIZER = tokenizer_of("bytes")
 REQUEST = Request("What should I cook?")
 HISTORY = history_of(
     "Caroline is allergic to peanuts.", "The film was too long.", "I cooked rice for 12 guests.", "We met at the sea."

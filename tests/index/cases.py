@@ -14,7 +14,7 @@ from torch import Tensor
 from penchant.history.records import History, Record, Segment
 from penchant.index.attention import AttentionIndex
 from penchant.index.encode import Encoder
-from penchant.index.score import LEAK, FloatArray
+from penchant.index.score import FloatArray
 from penchant.lens.calibration import Calibration
 from penchant.lens.lens import Lens, Wanted
 from tests.families import tiny
@@ -120,5 +120,5 @@ def dense_scores(encoder: Encoder, history: History, segments: Sequence[Segment]
         share = mass / mass.sum(axis=1, keepdims=True)
         score = np.log(share[:-1].mean(axis=0)) - made.baseline * np.log(share[-1])
         score = (score - score.mean()) / score.std()
-        total += weight * np.where(score < 0, LEAK * score, score)
+        total += weight * np.where(score < 0, 0.1 * score, score)  # a tenth of what is below the mean
     return total.astype(np.float32)

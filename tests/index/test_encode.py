@@ -5,7 +5,7 @@ import torch
 from penchant.errors import InputError, ModelError
 from penchant.index import encode
 from penchant.index.encode import BLOCK, OVERLAP, EncodedRecord, Encoder
-from penchant.inference.attention_hooks import probing
+from penchant.inference.attention_hooks import observing
 from penchant.lens.lens import Lens, Wanted
 from penchant.models.anatomy import decoder_layers
 from tests.families import FAMILIES, WINDOW, tiny
@@ -152,7 +152,7 @@ def test_scaling_is_what_the_model_uses(family: str) -> None:
         def see(self, layer: int, q: torch.Tensor, k: torch.Tensor, m: torch.Tensor | None, scaling: float) -> None:
             seen.append(scaling)
 
-    with torch.no_grad(), probing(Look()):
+    with torch.no_grad(), observing(Look()):
         encoder.lens.loaded.base(torch.tensor([[9, 10]]))
     assert {encoder.scaling} == set(seen)
 

@@ -5,7 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig
 
 from penchant.errors import ModelError
-from penchant.inference.attention_hooks import SEAM, Call, editing, install, probing
+from penchant.inference.attention_hooks import ATTENTION, Call, editing, install, observing
 from penchant.lens.lens import Lens, Wanted
 from tests.families import FAMILIES, tiny, tiny_network
 from tests.lens.cases import ALL, lens_of, tokens
@@ -14,32 +14,32 @@ from tests.lens.cases import ALL, lens_of, tokens
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", [*FAMILIES, "gpt2"])
 def test_without_a_probe_it_is_sdpa_to_the_bit(family: str, dtype: torch.dtype) -> None:
-    plain, seamed = tiny_network(family, dtype=dtype).eval(), tiny_network(family, dtype=dtype).eval()
+    plain, hooked = tiny_network(family, dtype=dtype).eval(), tiny_network(family, dtype=dtype).eval()
     plain.set_attn_implementation("sdpa")
-    install(seamed)
-    assert seamed.config._attn_implementation == SEAM
+    install(hooked)
+    assert hooked.config._attn_implementation == ATTENTION
     ids = tokens(40, batch=2)
     mask = torch.ones_like(ids)
     mask[0, :7] = 0
     with torch.no_grad():
-        assert torch.equal(plain(ids).logits, seamed(ids).logits)
-        padded = [model(ids, attention_mask=mask).logits for model in (plain, seamed)]
+        assert torch.equal(plain(ids).logits, hooked(ids).logits)
+        padded = [model(ids, attention_mask=mask).logits for model in (plain, hooked)]
     assert torch.equal(*padded)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_generation_with_a_cache_is_that_of_sdpa(family: str) -> None:
-    plain, seamed = tiny_network(family).eval(), tiny_network(family).eval()
+    plain, hooked = tiny_network(family).eval(), tiny_network(family).eval()
     plain.set_attn_implementation("sdpa")
-    install(seamed)
+    install(hooked)
     ids = tokens(20, batch=2)
     mask = torch.ones_like(ids)
     mask[1, :5] = 0
     options = {"attention_mask": mask, "max_new_tokens": 12, "do_sample": False, "eos_token_id": 0, "pad_token_id": 0}
-    assert torch.equal(plain.generate(ids, **options), seamed.generate(ids, **options))
+    assert torch.equal(plain.generate(ids, **options), hooked.generate(ids, **options))
     with torch.no_grad():  # a second block behind a cache: where a missing mask function shows
         logits = []
-        for model in (plain, seamed):
+        for model in (plain, hooked):
             first = model(ids, use_cache=True)
             logits.append(model(tokens(9, 2, 1), past_key_values=first.past_key_values).logits)
     assert torch.equal(*logits)
@@ -58,7 +58,7 @@ def test_installing_twice_changes_nothing() -> None:
     loaded = tiny("llama")
     Lens(loaded)
     Lens(loaded)
-    assert loaded.model.config._attn_implementation == SEAM
+    assert loaded.model.config._attn_implementation == ATTENTION
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ def test_a_probe_sees_only_its_own_context() -> None:
             self.calls += 1
 
     outer, inner = Count(), Count()
-    with torch.no_grad(), probing(outer):
+    with torch.no_grad(), observing(outer):
         loaded.base(tokens(3))
         other = threading.Thread(target=lambda: loaded.base(tokens(3)))
         other.start()
         other.join()
-        with probing(inner):
+        with observing(inner):
             loaded.base(tokens(3))
         assert (outer.calls, inner.calls) == (4, 4)
         loaded.base(tokens(3))
@@ -154,7 +154,7 @@ def test_an_exception_in_a_read_leaves_the_model_usable(error: BaseException) ->
             if layer == 2:
                 raise error
 
-    with pytest.raises(type(error)), probing(Breaks()):
+    with pytest.raises(type(error)), observing(Breaks()):
         lens.loaded.base(ids)
     with pytest.raises(IndexError):
         lens.read(torch.tensor([[10_000]]), wanted)  # no such token

@@ -71,3 +71,14 @@ def test_rows_that_do_not_go_together() -> None:
         stack([one, Intervention({A: Edit(torch.ones(1, 2))}, "all")])
     with pytest.raises(InputError, match=r"rows with \[2, 3\] numbers at one site"):
         stack([one, Intervention({A: Edit(torch.ones(1, 3))})])
+
+
+def test_rows_are_taken_by_number() -> None:
+    table = torch.arange(6.0).reshape(3, 2)
+    site = Site(1, "block")
+    found = Intervention({site: Edit(table, table + 1), Site(2, "mlp"): Edit(scale=table)}, "last_1").take([2, 0])
+    assert (found.scope, found.rows) == ("last_1", 2)
+    edit, scaled = found.edits[site], found.edits[Site(2, "mlp")]
+    assert edit.add is not None and edit.scale is not None and scaled.add is None and scaled.scale is not None
+    assert torch.equal(edit.add, table[[2, 0]]) and torch.equal(edit.scale, table[[2, 0]] + 1)
+    assert torch.equal(scaled.scale, table[[2, 0]])

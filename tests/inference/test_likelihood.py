@@ -27,31 +27,23 @@ def test_losses_are_those_of_plain_forward_passes(family: str, scope: str) -> No
     def rows(of: Intervention, numbers: list[int]) -> Intervention:
         return Intervention({s: Edit(e.add[numbers], e.scale[numbers]) for s, e in of.edits.items()}, of.scope)  # type: ignore[index]
 
-    choices = [
-        lambda numbers: None,
-        lambda numbers: rows(written, list(numbers)),
-        lambda numbers: rows(few, list(numbers)),
-        lambda numbers: Intervention({}, scope),
-        lambda numbers: rows(written, list(numbers)),
-    ]
-    together = losses(loaded, given, choices)
+    tried = [None, written, few, Intervention({}, scope), written]
+    together = losses(loaded, given, tried)
     with torch.no_grad():
         for number, one in enumerate(given):
             wanted = [plain_nll(loaded, one, of and rows(of, [number])) for of in (None, written, few, None, written)]
             assert together[:, number] == pytest.approx(torch.stack(wanted), abs=2e-5)
     assert float((together[0] - together[1]).abs().max()) > 0.1 < float((together[2] - together[1]).abs().max())
-    assert losses(loaded, given, choices, rows=1) == pytest.approx(together, abs=2e-5)
-    assert losses(loaded, given, choices, rows=3, tail=4) == pytest.approx(together, abs=2e-5)
+    assert losses(loaded, given, tried, rows=1) == pytest.approx(together, abs=2e-5)
+    assert losses(loaded, given, tried, rows=3, tail=4) == pytest.approx(together, abs=2e-5)
 
 
 def test_nothing_of_a_prompt_is_in_scope_after_it() -> None:
     loaded, one = tiny(), Exchange((5, 6, 7), (4,))
     written = Intervention({Site(1, "block"): Edit(torch.full((1, 64), 9.0))}, "after_prompt")
-    none, behind, with_it = losses(
-        loaded, [one], [lambda n: None, lambda n: written, lambda n: Intervention(written.edits, "last_1")], tail=1
-    )
+    none, behind, with_it = losses(loaded, [one], [None, written, Intervention(written.edits, "last_1")], tail=1)
     assert float(none) == float(behind) != float(with_it)
-    assert float(losses(loaded, [one], [lambda n: written], tail=0)) == pytest.approx(float(none), abs=1e-5)
+    assert float(losses(loaded, [one], [written], tail=0)) == pytest.approx(float(none), abs=1e-5)
 
 
 def test_scopes_that_reach_into_what_was_read_are_refused() -> None:
@@ -60,21 +52,27 @@ def test_scopes_that_reach_into_what_was_read_are_refused() -> None:
     before = hooked(loaded)
     for scope, tail in (("all", 1), ("last_2", 1), ("last_1", 0), ("all", 50)):
         with pytest.raises(InputError, match=f"scope {scope}: expected one that begins in the prompt's last {tail}"):
-            losses(loaded, exchanges(1), [lambda n, scope=scope: Intervention(edits, scope)], tail=tail)  # type: ignore[misc]
+            losses(loaded, exchanges(1), [Intervention(edits, scope)], tail=tail)
     assert hooked(loaded) == before
 
 
 @pytest.mark.parametrize("wrong", [Exchange((), (1,)), Exchange((1,), ())])
 def test_empty_prompts_and_answers_are_refused(wrong: Exchange) -> None:
     with pytest.raises(InputError, match="without a prompt or an answer"):
-        losses(tiny(), [*exchanges(2), wrong], [lambda n: None])
+        losses(tiny(), [*exchanges(2), wrong], [None])
+
+
+def test_another_number_of_rows_is_refused() -> None:
+    three = Intervention({Site(1, "block"): Edit(torch.ones(3, 64))})
+    with pytest.raises(InputError, match="3 rows for 2 exchanges"):
+        losses(tiny(), exchanges(2), [None, three])
 
 
 def test_progress_is_told_and_nothing_to_read_is_nothing_to_do() -> None:
     told: list[tuple[int, int | None]] = []
-    losses(tiny(), exchanges(7), [lambda n: None], rows=3, progress=lambda _, *at: told.append(at))
+    losses(tiny(), exchanges(7), [None], rows=3, progress=lambda _, *at: told.append(at))
     assert told == [(3, 7), (6, 7), (7, 7)]
-    assert losses(tiny(), [], [lambda n: None]).shape == (1, 0)
+    assert losses(tiny(), [], [None]).shape == (1, 0)
 
 
 def test_reading_leaves_the_prompts_as_they_were() -> None:

@@ -12,7 +12,7 @@ from transformers import DynamicCache, MixtralConfig, MixtralForCausalLM, PreTra
 from penchant.inference.intervention import Edit, Intervention, stack
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site, site_module, site_width
-from tests.families import FAMILIES
+from tests.families import FAMILIES, tiny
 from tests.steering.oracle import SITES, Tracer, alone, bits, counted, network, padded, row, texts, vectors
 
 ALL_FAMILIES = (*FAMILIES, "gpt2")
@@ -210,3 +210,16 @@ def test_experts() -> None:
             atol=2e-4,
             rtol=1e-3,
         )
+
+
+@torch.no_grad()
+def test_vectors_that_are_learned_are_written_in_float32() -> None:
+    model, ids, site = tiny("llama", dtype=torch.bfloat16).model, torch.arange(5, 30)[None], Site(1, "mlp")
+    nearly = Intervention({site: Edit(scale=torch.full((1, 64), 1.0035))}, "all")  # 1 in bfloat16
+    plain = model(ids).logits
+    with steered(model, nearly, [5]):
+        assert torch.equal(model(ids).logits, plain)
+    with steered(model, nearly, [5], dtype=torch.float32):
+        assert not torch.equal(model(ids).logits, plain)
+    with steered(model, Intervention({site: Edit(torch.zeros(1, 64))}, "all"), [5], dtype=torch.float32):
+        assert torch.equal(model(ids).logits, plain)

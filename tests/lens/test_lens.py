@@ -6,7 +6,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DynamicCache
 
 from penchant.errors import InputError, ModelError
-from penchant.lens.lens import Reading, Wanted, attention_rows
+from penchant.lens.lens import Reading, Wanted
+from penchant.lens.rows import attention_rows
 from penchant.models.anatomy import attention_module, decoder_layers
 from tests.families import FAMILIES, SLIDING
 from tests.lens.cases import ALL, LAYERS, counted, eager_of, eager_queries_and_keys, eager_rows, lens_of, tokens

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from penchant.errors import InputError
-from penchant.inference.attention_hooks import probing
+from penchant.inference.attention_hooks import observing
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.models.anatomy import decoder_layers
@@ -161,7 +161,7 @@ def test_masks_grow_with_the_block_not_with_the_prefix_squared() -> None:
     original = lens.read
 
     def spying(*args: object, **kwargs: object) -> Reading:
-        with torch.no_grad(), probing(Masks()):
+        with torch.no_grad(), observing(Masks()):
             lens.loaded.base(input_ids=args[0])
         return original(*args, **kwargs)  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.lens.labelled import LabelledHistory
-from penchant.lens.synthetic import LONGEST, SHORTEST, _Person, _render, material, planted_histories
+from penchant.lens.synthetic import LONGEST, SHORTEST, _Person, _render, material, needle_histories
 
 _STOP = re.compile(
     r"a|an|and|are|at|by|can|did|do|does|for|from|get|had|has|have|her|his|how|i|in|is|it|like|make|me|most|must|my|of|"
@@ -23,17 +23,17 @@ def _holds(text: str, value: str) -> bool:
 
 @pytest.fixture(scope="module")
 def many() -> list[LabelledHistory]:
-    return planted_histories(12, 150, seed=5)
+    return needle_histories(12, 150, seed=5)
 
 
 def test_the_same_seed_gives_the_same_histories() -> None:
     def plain(histories: list[LabelledHistory]) -> list[object]:
         return [(h.history.user, h.history.records, h.questions) for h in histories]
 
-    three = plain(planted_histories(3, 40, seed=1))
-    assert plain(planted_histories(3, 40, seed=1)) == three
-    assert plain(planted_histories(5, 40, seed=1))[:3] == three
-    assert plain(planted_histories(3, 40, seed=2)) != three
+    three = plain(needle_histories(3, 40, seed=1))
+    assert plain(needle_histories(3, 40, seed=1)) == three
+    assert plain(needle_histories(5, 40, seed=1))[:3] == three
+    assert plain(needle_histories(3, 40, seed=2)) != three
 
 
 def test_every_answer_stands_in_its_record_and_nowhere_else(many: list[LabelledHistory]) -> None:
@@ -97,7 +97,7 @@ def test_nothing_of_the_same_kind_is_told_of_the_person_asked_about(many: list[L
 
 
 def test_three_styles() -> None:
-    notes, chat, log = planted_histories(3, 60, seed=0)
+    notes, chat, log = needle_histories(3, 60, seed=0)
     assert all(re.search(r"\b(I|my|me)\b", q.request.query) for q in notes.questions)
     speakers = {record.meta["speaker"] for record in chat.history}
     assert len(speakers) == 2
@@ -137,10 +137,10 @@ def test_there_is_enough_material() -> None:
 
 
 def test_small_and_impossible_sizes() -> None:
-    (single,) = planted_histories(1, 1, seed=0)
+    (single,) = needle_histories(1, 1, seed=0)
     assert len(single.history) == len(single.questions) == 1
-    assert planted_histories(0, 10, seed=0) == []
+    assert needle_histories(0, 10, seed=0) == []
     with pytest.raises(InputError, match="at least one record"):
-        planted_histories(1, 0, seed=0)
+        needle_histories(1, 0, seed=0)
     with pytest.raises(InputError, match="0 or more"):
-        planted_histories(-1, 5, seed=0)
+        needle_histories(-1, 5, seed=0)

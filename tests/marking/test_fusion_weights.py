@@ -13,7 +13,7 @@ from penchant.index.pool import IndexPool
 from penchant.index.score import standardise
 from penchant.lens.conditional_logit import Example, fit_weights
 from penchant.lens.labelled import LabelledHistory, Question
-from penchant.lens.synthetic import planted_histories
+from penchant.lens.synthetic import needle_histories
 from penchant.marking import fusion_weights
 from penchant.marking.attention import attention
 from penchant.marking.bm25 import bm25
@@ -23,7 +23,7 @@ from penchant.marking.registry import make_marker
 from penchant.marking.resources import Resources
 from tests.index.cases import calibration_of, lens_of
 
-LABELLED = planted_histories(2, 30)
+LABELLED = needle_histories(2, 30)
 
 
 @pytest.fixture

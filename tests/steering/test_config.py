@@ -16,7 +16,7 @@ from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation, aggregate
 from penchant.steering.config import Effect, SteeringConfig, config_name, read_config, save_config
-from penchant.steering.storage.basis import Basis
+from penchant.steering.storage.quantization import Basis
 from penchant.store.erasure.lineage import SHARED, source_of
 from tests.families import tiny
 from tests.steering.users import SITES, noise_bank, setting_of

@@ -12,20 +12,20 @@ from penchant.compression.prompt import answer_messages
 from penchant.history.records import Request
 from penchant.inference.generation import PromptTokens, generate
 from penchant.inference.intervention import Intervention, stack
-from penchant.inference.likelihood import Choice, Exchange, losses
+from penchant.inference.likelihood import Exchange, losses
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant.steering.apply.context import FittedSteering, steer_request
 from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, own_pairs
-from penchant.steering.extract.extractor import PromptTemplate, exchange_of
+from penchant.steering.extract.extractor import PromptTemplate, exchange_of, extract_bank
 from penchant.steering.extract.vectors import default_key
 from penchant.steering.fit.cross_validation import CAP
 from penchant.steering.fit.population import population_of
-from penchant.steering.fit.validation import extract_bank, steer_request
 from penchant.steering.methods.fints import FINTS
 from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.method import VectorMethod
@@ -67,15 +67,12 @@ class World:
         config, banks = served
         bank = replace(banks[whose], model=config.origin)
         queries = [one.request.query for one in self.items[user]]
-        return [steer_request(self.loaded, config, bank, query).intervention for query in queries]
+        return [steer_request(self.loaded, FittedSteering(config, bank), query).intervention for query in queries]
 
     def changes(self, user: str, tried: Sequence[Sequence[Intervention | None]]) -> list[float]:
         """By which share of its unsteered value the NLL of what the user wrote is another."""
 
-        def choice(rows: Sequence[Intervention | None]) -> Choice:
-            return lambda numbers: stack([rows[number] for number in numbers])
-
-        found = losses(self.loaded, self.asked(user), [lambda rows: None, *map(choice, tried)]).mean(1)
+        found = losses(self.loaded, self.asked(user), [None, *map(stack, tried)]).mean(1)
         return [float(one / found[0]) - 1 for one in found[1:]]
 
 

@@ -34,12 +34,10 @@ def chat(
     user: Annotated[str, typer.Option("--user", metavar="ID", help="Who is talking.", show_default=False)],
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name", metavar="NAME", help="The conversation: an old one goes on, a new one begins.", show_default=False
-        ),
+        typer.Option("--name", metavar="NAME", help="The conversation to continue, or to begin.", show_default=False),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the newest conversation, or with --name only if it is there.")
+        bool, typer.Option("--resume", help="Continue the newest conversation; with --name, that one, if it exists.")
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="List the user's conversations.")] = False,
     system: Annotated[
@@ -47,13 +45,15 @@ def chat(
     ] = None,
     system_file: Annotated[
         Path | None,
-        typer.Option("--system-file", metavar="FILE", help="The system prompt, from a file.", show_default=False),
+        typer.Option("--system-file", metavar="FILE", help="A file with the system prompt.", show_default=False),
     ] = None,
     memory: Annotated[
-        str, typer.Option("--memory", metavar="NAME", help=f"One of {', '.join(MEMORIES)}.")
+        str,
+        typer.Option("--memory", metavar="NAME", help=f"Chooses past exchanges: one of {', '.join(MEMORIES)}."),
     ] = DEFAULT_MEMORY,
     detector: Annotated[
-        str, typer.Option("--detector", metavar="NAME", help=f"Finds instructions: one of {', '.join(DETECTORS)}.")
+        str,
+        typer.Option("--detector", metavar="NAME", help=f"Finds instructions: one of {', '.join(DETECTORS)}."),
     ] = DEFAULT_DETECTOR,
     budget: Annotated[
         int | None,
@@ -65,19 +65,21 @@ def chat(
         ),
     ] = None,
     notes: Annotated[
-        float, typer.Option("--notes", metavar="SHARE", help="Share of a prompt for the user's history; 0: none.")
+        float,
+        typer.Option("--notes", metavar="SHARE", help="Share of a prompt for the user's history; 0: none."),
     ] = NOTES,
     priority: Annotated[
-        float, typer.Option("--priority", metavar="NATS", min=0, help="More attention to instructions, in nats.")
+        float,
+        typer.Option("--priority", metavar="NATS", min=0, help="Extra attention to instructions, in nats."),
     ] = 0.0,
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
     ] = MAX_NEW_TOKENS,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0, metavar="T", help="0: the likeliest answer; above: sampled.")
+        float, typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: sampled.")
     ] = 0.0,
     seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Of the sampling.", show_default=False)
+        int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
     ] = None,
     model: ModelOption = "smollm2",
     device: Annotated[
@@ -87,14 +89,14 @@ def chat(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Talk with the model; it keeps your standing instructions and what was said. /help lists what can be typed.
+    """Chat with the model: it follows your standing instructions and remembers what you said. /help lists the commands.
 
-    A script may write its turns to stdin, one a line; with --json every line is a turn as it stands.
+    A script can write its turns to stdin, one per line. With --json every line is a turn, and commands don't apply.
     """
     checked(user)
     if not math.isfinite(temperature):
         raise InputError(f"--temperature {temperature}: expected a number from 0")
-    said_first = _system(system, system_file)
+    system_prompt = _system(system, system_file)
     with open_store(store) as opened:
         if listed:
             _list(opened, user, as_json)
@@ -110,10 +112,10 @@ def chat(
         }
         with waiting(f"loading {escape(model)}"):
             loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
-            # Nothing is marked without notes: a marker then that needs no calibration.
+            # Without notes nothing is marked; then choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
             personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
-            personalizer.conversation(**options)  # of nobody: bad options are told before anything is kept
+            personalizer.conversation(**options)  # of nobody: bad options are reported before anything is kept
         session = Session(
             user,
             opened,
@@ -121,7 +123,7 @@ def chat(
             waiting,
             at_terminal=not as_json and sys.stdin.isatty() and sys.stdout.isatty(),
             name=chosen,
-            system=said_first,
+            system=system_prompt,
             options=options,
             sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
         )
@@ -141,7 +143,7 @@ def _system(text: str | None, file: Path | None) -> str | None:
     if file is None:
         return text
     if text is not None:
-        raise InputError("--system and --system-file exclude each other: choose one")
+        raise InputError("--system and --system-file were both given: choose one")
     try:
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -160,7 +162,7 @@ def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
         return ""
     entries = store.conversations.list(user)
     if not entries:
-        raise InputError(f"user {user!r} has no conversation to go on with: leave --resume out to begin one")
+        raise InputError(f"user {user!r} has no conversation to continue: leave out --resume to begin one")
     return next((entry for entry in entries if entry.turns), entries[0]).id
 
 
@@ -193,7 +195,7 @@ def _at_terminal(session: Session) -> int:
 
 
 class _Script:
-    """Turns that come from a file or a pipe; so do the answers to questions."""
+    """Turns from a file or a pipe, and the answers to questions too."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -215,7 +217,7 @@ class _Script:
 
 
 def _scripted(session: Session) -> int:
-    """Answers on stdout, all else on stderr; exit code 2 if something that was written couldn't be done."""
+    """Answers go to stdout, everything else to stderr; the exit code is 2 if a line couldn't be carried out."""
     script = _Script(piped(sys.stdin))
     done = True
     while (text := script.turn()) is not None and text.strip() != commands.QUIT:
@@ -224,7 +226,7 @@ def _scripted(session: Session) -> int:
 
 
 def _take(session: Session, person: commands.Person, text: str) -> bool:
-    """Says a text or runs a command; False where that couldn't be done."""
+    """Says a text or runs a command; False if that failed."""
     try:
         if text.startswith("/") and not text.startswith("//"):
             commands.run(session, person, text)

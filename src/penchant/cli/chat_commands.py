@@ -1,4 +1,4 @@
-"""What begins with a slash in `penchant chat`."""
+"""The commands of `penchant chat`: lines that begin with a slash."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from penchant.text.unicode import sanitize
 
 QUIT = "/quit"
 RESUMED = 4
-"""Turns that are shown of a conversation that goes on."""
+"""Turns shown of a conversation that is continued."""
 
 
 class Person(Protocol):
-    """Who can be asked."""
+    """Someone who can be asked."""
 
     def answer(self, question: str) -> str: ...
 
     def forget(self) -> None:
-        """Let go of what was typed."""
+        """Drop the history of typed lines."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,21 @@ def run(session: Session, person: Person, line: str) -> None:
     COMMANDS[name].run(session, person, rest.strip())
 
 
-def respond(session: Session, said: ChatAnswer | None) -> None:
-    """What is told below an answer."""
-    if said is not None:
-        for line in views.learned(said.given, said.ended, said.records):
+def respond(session: Session, answer: ChatAnswer | None) -> None:
+    """Prints what stands below an answer."""
+    if answer is not None:
+        for line in views.learned(answer.given, answer.ended, answer.records):
             stderr.print(line)
-        stderr.print(views.summary(said) if said.text else "[yellow]the model said nothing; /retry asks again[/]")
+        nothing = "[yellow]the model said nothing; /retry asks again[/]"
+        stderr.print(views.summary(answer) if answer.text else nothing)
     elif session.conversation.exchanges[-1].assistant is None:
         stderr.print("[yellow]stopped before a word was said; /retry asks again[/]")
     else:
-        stderr.print("[yellow]stopped; what was said is kept, /retry answers anew[/]")
+        stderr.print("[yellow]stopped; what was said is kept, /retry answers again[/]")
 
 
 def resumed(session: Session) -> None:
-    """Shows where an old conversation is."""
+    """Shows where a conversation was left."""
     turns = session.conversation.turns
     stderr.print(views.dim(f"{session.name}: {views.counted(len(turns), 'turn')}; /history shows them"))
     if turns:
@@ -71,12 +72,12 @@ def resumed(session: Session) -> None:
 def _help(session: Session, person: Person, rest: str) -> None:
     known = {one.usage: one.about for one in COMMANDS.values()}
     writing = {
-        "//…": "says what begins with a slash",
-        "…\\": "goes on in the next line",
-        '"""': "begins and ends a text of several lines",
+        "//…": "a turn that begins with a slash",
+        "…\\": "continues on the next line",
+        '"""': "begins and ends a turn of several lines",
         "Ctrl-C": "stops an answer; what was said is kept",
     }
-    views.show(views.commands({**known, f"{QUIT}, Ctrl-D": "leaves", **writing}))
+    views.show(views.commands({**known, f"{QUIT}, Ctrl-D": "leave", **writing}))
 
 
 def _instructions(session: Session, person: Person, rest: str) -> None:
@@ -106,26 +107,26 @@ def _instructions(session: Session, person: Person, rest: str) -> None:
 def _numbered(listed: tuple[Instruction, ...], number: str) -> Instruction:
     if number.isdecimal() and 1 <= int(number) <= len(listed):
         return listed[int(number) - 1]
-    there = f"a number from 1 to {len(listed)}" if listed else "one that stands, and none does"
+    there = f"a number from 1 to {len(listed)}" if listed else "a standing one, and there is none"
     raise InputError(f"no instruction {number!r}: expected {there}; /instructions lists them")
 
 
 def _why(session: Session, person: Person, rest: str) -> None:
     if session.last is None:
-        raise InputError("/why is about the last whole answer of this session, and there is none yet: say something")
+        raise InputError("/why is about the last complete answer of this session, and there is none yet")
     views.show(*views.why(session.last, session.name))
 
 
 def _history(session: Session, person: Person, rest: str) -> None:
     if rest and not (rest.isdecimal() and int(rest)):
-        raise InputError(f"/history {rest}: expected how many turns to show, or nothing for all")
+        raise InputError(f"/history {rest}: expected a number of turns, or nothing for all")
     turns = session.conversation.turns if session.name else ()
     views.show(*views.history(turns, int(rest) if rest else None))
 
 
 def _search(session: Session, person: Person, rest: str) -> None:
     if not rest:
-        raise InputError("/search needs some words to look for")
+        raise InputError("/search needs words to look for")
     views.show(views.found(session.store.conversations.search(session.user, rest)))
 
 
@@ -138,9 +139,10 @@ def _forget(session: Session, person: Person, rest: str) -> None:
         raise InputError("/forget needs numbers of turns, or all for the conversation; /history shows the numbers")
     conversation = session.conversation
     numbers = [int(word) for word in words]
-    said = {turn.number: turn for turn in conversation.turns}
-    shown = "; ".join(f"{number} “{views.short(said[number].text)}”" for number in numbers if number in said)
-    if not all(number in said for number in numbers) or _agreed(person, f"Erase turn {shown}, and what came of it?"):
+    known = {turn.number: turn for turn in conversation.turns}
+    shown = "; ".join(f"{number} “{views.short(known[number].text)}”" for number in numbers if number in known)
+    question = f"Erase turn {shown}, and what was learned from it?"
+    if not all(number in known for number in numbers) or _agreed(person, question):
         erased = conversation.forget(numbers)  # raises for a turn that isn't there
         session.last = None
         person.forget()
@@ -149,7 +151,7 @@ def _forget(session: Session, person: Person, rest: str) -> None:
 
 def _forget_conversation(session: Session, person: Person) -> None:
     if not session.name:
-        raise InputError("there is nothing to forget: this conversation hasn't begun")
+        raise InputError("there is nothing to forget: this conversation has not begun")
     conversation = session.conversation
     if not _agreed(person, f"Erase this whole conversation ({views.counted(len(conversation.turns), 'turn')})?"):
         return
@@ -178,7 +180,7 @@ def _facts(session: Session, person: Person, rest: str) -> None:
     try:
         records = session.store.history(session.user)
     except UnknownUserError:
-        views.show(views.dim("nothing is known of you yet"))
+        views.show(views.dim("nothing is known about you yet"))
         return
     views.show(views.facts(records, session.name))
 
@@ -203,14 +205,16 @@ def _new(session: Session, person: Person, rest: str) -> None:
 COMMANDS: dict[str, Command] = {
     "/help": Command("/help", "this list", _help),
     "/instructions": Command(
-        "/instructions [all]", "your standing instructions; add TEXT, edit N TEXT, end N change them", _instructions
+        "/instructions [all]",
+        "your standing instructions; change them with add TEXT, edit N TEXT, end N",
+        _instructions,
     ),
-    "/why": Command("/why", "what the last answer stood on", _why),
-    "/history": Command("/history [N]", "what was said, or the last N turns of it", _history),
-    "/search": Command("/search WORDS", "finds turns in all your conversations", _search),
-    "/facts": Command("/facts", "what this conversation left in your history", _facts),
-    "/forget": Command("/forget N | all", "erases turns with what came of them, or the conversation", _forget),
-    "/retry": Command("/retry", "answers the last turn again, if its answer is missing or was stopped", _retry),
-    "/resume": Command("/resume [NAME]", "goes on with another conversation, or lists them", _resume),
-    "/new": Command("/new", "begins a new conversation", _new),
+    "/why": Command("/why", "what the last answer was based on", _why),
+    "/history": Command("/history [N]", "the conversation so far, or its last N turns", _history),
+    "/search": Command("/search WORDS", "search all your conversations", _search),
+    "/facts": Command("/facts", "what this conversation added to your history", _facts),
+    "/forget": Command("/forget N | all", "erase turns and what was learned from them, or the conversation", _forget),
+    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or was stopped", _retry),
+    "/resume": Command("/resume [NAME]", "continue another conversation, or list them", _resume),
+    "/new": Command("/new", "begin a new conversation", _new),
 }

@@ -14,11 +14,11 @@ from penchant.history.dialogue import Instruction
 
 
 def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
-    """Says each text, and gives what was said, answered and changed."""
+    """Says each text, and returns the answers and what each turn changed."""
     turns = []
     for text in texts:
         try:
-            turns.append(_turn(text, *_said(session, text)))
+            turns.append(_turn(text, *_say(session, text)))
         except InputError as error:
             session.reread()
             turns.append({"text": text, "answer": None, "error": str(error)})
@@ -34,23 +34,23 @@ def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _said(session: Session, text: str) -> tuple[int, ChatAnswer]:
-    said = session.conversation.say(text, **session.sampling)
-    return session.conversation.exchanges[-1].user.number, said
+def _say(session: Session, text: str) -> tuple[int, ChatAnswer]:
+    answer = session.conversation.say(text, **session.sampling)
+    return session.conversation.exchanges[-1].user.number, answer
 
 
-def _turn(text: str, number: int, said: ChatAnswer) -> dict[str, Any]:
-    context = said.context
+def _turn(text: str, number: int, answer: ChatAnswer) -> dict[str, Any]:
+    context = answer.context
     return {
         "number": number,
         "text": text,
-        "answer": said.text or None,
-        "answer_number": said.number,
-        "given": [_instruction(one) for one in said.given],
-        "ended": [_instruction(one) for one in said.ended],
-        "records": list(said.records),
+        "answer": answer.text or None,
+        "answer_number": answer.number,
+        "given": [_instruction(one) for one in answer.given],
+        "ended": [_instruction(one) for one in answer.ended],
+        "records": list(answer.records),
         **_context(context),
-        "seconds": {**context.seconds, **said.seconds},
+        "seconds": {**context.seconds, **answer.seconds},
     }
 
 

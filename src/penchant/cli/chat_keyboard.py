@@ -17,7 +17,7 @@ class Keyboard:
     the store and nowhere else."""
 
     def __init__(self, words: Iterable[str]) -> None:
-        """words: what the tab key completes at the beginning of a line."""
+        """words: completed by the tab key at the beginning of a line."""
         self._words = WordCompleter([f"{word} " for word in sorted(words)], sentence=True)
         self._interrupted = self._continues = False
         self.forget()
@@ -27,7 +27,7 @@ class Keyboard:
         return self._session.prompt([("", "… ")] if continues else [("bold ansicyan", "› ")])
 
     def turn(self) -> str | None:
-        """What is entered next; None when the user leaves: Ctrl-D, or Ctrl-C twice on an empty line."""
+        """The next turn; None when the user leaves with Ctrl-D, or with Ctrl-C twice on an empty line."""
         while True:
             try:
                 text = next_turn(self.line)
@@ -40,7 +40,7 @@ class Keyboard:
                 if self._interrupted and empty:
                     return None
                 self._interrupted = True
-                stderr.print("[dim]Ctrl-C once more, or Ctrl-D, ends the chat[/]")
+                stderr.print("[dim]press Ctrl-C again, or Ctrl-D, to end the chat[/]")
 
     def answer(self, question: str) -> str:
         """The answer to a question; "" for Ctrl-C and Ctrl-D. It isn't put into the history."""
@@ -50,7 +50,7 @@ class Keyboard:
             return ""
 
     def forget(self) -> None:
-        """Nothing that was typed can be brought back."""
+        """Drop the history: nothing that was typed can be brought back."""
         self._session: PromptSession[str] = PromptSession(
             completer=self._words,
             complete_while_typing=False,

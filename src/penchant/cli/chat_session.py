@@ -1,4 +1,4 @@
-"""What `penchant chat` holds between two turns: the conversation that is open, and what the last answer stood on."""
+"""What `penchant chat` holds between two turns: the open conversation, and the last answer."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from penchant.store import Store
 
 
 @dataclass(frozen=True)
-class Last:
-    """An answer, and the exchanges that were there before it."""
+class LastAnswer:
+    """An answer, and the exchanges before it."""
 
-    said: ChatAnswer
+    answer: ChatAnswer
     past: tuple[Exchange, ...]
 
 
 @dataclass
 class Session:
     """options: of `Personalizer.conversation`; sampling: of `Conversation.stream`. name: "" for a conversation that
-    isn't begun: nothing is kept of it until something is said. system: of new conversations, and of the first.
-    at_terminal: Ctrl-C stops an answer, and nothing else."""
+    hasn't begun: nothing of it is kept until something is said. system: the system prompt of the first conversation and
+    of new ones. at_terminal: Ctrl-C only stops an answer."""
 
     user: str
     store: Store
@@ -38,7 +38,7 @@ class Session:
     system: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     sampling: dict[str, Any] = field(default_factory=dict)
-    last: Last | None = None
+    last: LastAnswer | None = None
     _opened: Conversation | None = None
     _begun_here: bool = False
 
@@ -47,7 +47,7 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """The open one; begun, or read from the store, at first use."""
+        """The open conversation; begun, or read from the store, on first use."""
         if self._opened is None:
             self._begun_here |= not self.old
             self._opened = self._open(self.name, self._system)
@@ -56,15 +56,15 @@ class Session:
 
     @property
     def old(self) -> bool:
-        """Whether it is kept in the store already."""
+        """Whether the conversation is in the store already."""
         return bool(self.name) and _known(self.store, self.user, self.name)
 
     def reread(self) -> None:
-        """Reads the conversation from the store again at its next use: something came between."""
+        """Read the conversation from the store again on its next use: it may have changed."""
         self._opened = None
 
     def go(self, name: str = "") -> None:
-        """On to another conversation: an old one, or a new one. Raises `InputError` for an unknown name."""
+        """Switch to another conversation, or to a new one. Raises `InputError` for an unknown name."""
         opened = None
         if name:
             check_known(self.store, self.user, name)
@@ -73,7 +73,7 @@ class Session:
         self._begin(name, opened)
 
     def erase(self) -> tuple[str, ...]:
-        """Erases the conversation, and is ready for a new one. Returns the ids of erased records."""
+        """Erase the conversation and be ready for a new one. Returns the ids of erased records."""
         conversation = self.conversation
         records = self.store.conversations.forget(self.user, self.name)
         conversation.memory.forget(conversation.key)
@@ -81,7 +81,7 @@ class Session:
         return records
 
     def close(self) -> None:
-        """Nothing stays of a conversation that was begun here if nothing was said and nothing written down."""
+        """Erase a conversation that was begun here and has neither turns nor instructions."""
         if not (self.name and self._begun_here):
             return
         conversation = self.conversation
@@ -90,11 +90,11 @@ class Session:
             self.erase()
 
     def say(self, text: str) -> ChatAnswer | None:
-        """Says it and shows the answer as it comes; None for an answer that was stopped."""
+        """Say a text and show the answer as it is generated; None if it was stopped."""
         return self._answer(self.conversation.stream(text, **self.sampling))
 
     def retry(self) -> ChatAnswer | None:
-        """Answers the last turn again, one whose answer is missing or was stopped."""
+        """Answer the last turn again, if its answer is missing or was stopped."""
         return self._answer(self.conversation.retry(**self.sampling))
 
     def _begin(self, name: str = "", opened: Conversation | None = None) -> None:
@@ -108,18 +108,18 @@ class Session:
         past, self.last = self.conversation.exchanges, None
         try:
             with stoppable(self.waiting) if self.at_terminal else nullcontext():
-                said = self._shown(pieces)
+                answer = self._shown(pieces)
         except KeyboardInterrupt:
             if not self.at_terminal:
                 raise
-            self.reread()  # anything may have been cut off
+            self.reread()  # it may have been cut off anywhere
             return None
-        self.last = None if said is None else Last(said, past)
-        return said
+        self.last = None if answer is None else LastAnswer(answer, past)
+        return answer
 
     def _shown(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
         shown = Wrapped()
-        # Closed at once, so that what was said until then is kept before anything else happens.
+        # Closed at once, so that the answer so far is kept before anything else happens.
         with closing(cast("Generator[str | ChatAnswer]", pieces)) as made, shown, self.waiting("thinking"):
             for piece in made:
                 self.waiting.over()
@@ -132,7 +132,7 @@ class Session:
 
 
 def check_known(store: Store, user: str, name: str) -> None:
-    """Raises `InputError` for a conversation that the user hasn't."""
+    """Raises `InputError` for a conversation that the user doesn't have."""
     if not _known(store, user, name):
         raise InputError(f"no conversation {name!r} of user {user!r}: `penchant chat --user ID --list` lists them")
 

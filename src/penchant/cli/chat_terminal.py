@@ -18,22 +18,22 @@ from penchant.cli.output import stderr
 from penchant.text.unicode import sanitize
 
 BLOCK = '"""'
-GOES_ON = "\\"
+CONTINUES = "\\"
 Line = Callable[[bool], str]
-"""The next line; whether it goes on with a turn. Raises `EOFError`."""
+"""Gives the next line; called with whether it continues a turn. Raises `EOFError` at the end."""
 
 
 def next_turn(line: Line) -> str:
-    """What is entered next: a line, lines of which all but the last end in a backslash, or a block between triple
+    """The next turn: a line, several lines of which all but the last end in a backslash, or a block between triple
     quotes. Raises `EOFError` at the end."""
     text = line(False)
     if text.lstrip().startswith(BLOCK):
         said = _block(text.lstrip()[len(BLOCK) :], line)
-        return f"/{said}" if said.startswith("/") else said  # a block is no command
+        return f"/{said}" if said.startswith("/") else said  # a block is never a command
     parts = []
-    while text.endswith(GOES_ON):
-        parts.append(text[: -len(GOES_ON)])
-        text = _or_end(line)
+    while text.endswith(CONTINUES):
+        parts.append(text[: -len(CONTINUES)])
+        text = _next_or_end(line)
     return "\n".join([*parts, text])
 
 
@@ -48,7 +48,7 @@ def _block(text: str, line: Line) -> str:
     return "\n".join([*parts, text.rstrip()[: -len(BLOCK)]]).strip("\n")
 
 
-def _or_end(line: Line) -> str:
+def _next_or_end(line: Line) -> str:
     try:
         return line(True)
     except EOFError:
@@ -59,7 +59,7 @@ def piped(source: Iterable[str]) -> Line:
     """The lines of a file or a pipe."""
     lines = iter(source)
 
-    def line(goes_on: bool) -> str:
+    def line(continues: bool) -> str:
         for text in lines:
             return text.removesuffix("\n").removesuffix("\r")
         raise EOFError
@@ -68,8 +68,8 @@ def piped(source: Iterable[str]) -> Line:
 
 
 class Waiting:
-    """One line on stderr that says what is being waited for (nothing where stderr is no terminal), and whether the
-    user has asked to stop."""
+    """A line on stderr that says what the user is waiting for (nothing if stderr is no terminal), and whether the user
+    has asked to stop."""
 
     def __init__(self) -> None:
         self.asked_to_stop = False
@@ -87,15 +87,15 @@ class Waiting:
             self.over()
 
     def over(self) -> None:
-        """Takes the line away: a line that is alive would overwrite what is printed."""
+        """Removes the line: while it is live it would overwrite what is printed."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def encoded(self, step: str, done: int, total: int | None) -> None:
-        """For `Personalizer(progress=...)`. Raises `KeyboardInterrupt` once the user has asked to stop: between two
+        """For `Personalizer(progress=...)`. Raises `KeyboardInterrupt` if the user has asked to stop: between two
         batches nothing is lost."""
-        self._say(f"reading what is new: {done:,} of {total:,}")
+        self._say(f"reading what is new: {done:,}" + ("" if total is None else f" of {total:,}"))
         if self.asked_to_stop:
             raise KeyboardInterrupt
 
@@ -104,7 +104,7 @@ class Waiting:
         if self.asked_to_stop:
             raise KeyboardInterrupt
         self.asked_to_stop = True
-        self._say("stopping; Ctrl-C once more stops at once")
+        self._say("stopping; press Ctrl-C again to stop at once")
 
     def _say(self, what: str) -> None:
         if self._status is not None:
@@ -113,7 +113,7 @@ class Waiting:
 
 @contextmanager
 def stoppable(waiting: Waiting) -> Iterator[None]:
-    """Inside, Ctrl-C asks to stop at the next piece, so that what is being written is written whole."""
+    """Inside, Ctrl-C asks to stop at the next piece, so that what is being written is completed."""
 
     def pressed(number: int, frame: FrameType | None) -> None:
         waiting.stop()
@@ -128,8 +128,8 @@ def stoppable(waiting: Waiting) -> Iterator[None]:
 
 
 class Wrapped:
-    """Text on stdout as it comes, broken between words: a word that reaches the edge of the terminal is taken to the
-    next line. Text is written as it is where stdout is no terminal."""
+    """Text on stdout as it is generated, wrapped between words: a word that reaches the edge of the terminal moves to
+    the next line. If stdout is no terminal, text is written unchanged."""
 
     def __init__(self) -> None:
         self._column, self._word, self._any = 0, "", False
@@ -148,7 +148,7 @@ class Wrapped:
         sys.stdout.flush()
 
     def _placed(self, character: str) -> str:
-        width = shutil.get_terminal_size().columns - 1  # in the last column a cursor's place isn't what it seems
+        width = shutil.get_terminal_size().columns - 1  # in the last column the cursor's position isn't what it seems
         size = cell_len(character)
         if character == "\n":
             self._column, self._word = 0, ""
@@ -158,14 +158,14 @@ class Wrapped:
             self._word = ""
             return character if self._column <= width else ""
         fits = self._column <= width
-        wide = size > 1  # of a script or a sign that breaks anywhere
+        wide = size > 1  # of a script that breaks anywhere, or a symbol
         before, self._word = ("", "") if wide else (self._word, self._word + character)
         if fits:
             return character
         if wide:
             self._column = size
             return f"\n{character}"
-        # What of the word is there already is taken back and written again on the next line, if it fits there.
+        # What is written of the word already is erased and written again on the next line, if it fits there.
         if cell_len(self._word) > width:
             before, self._word = "", character
         self._column = cell_len(self._word)

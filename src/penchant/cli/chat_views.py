@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from penchant.cli.chat_session import Last
+from penchant.cli.chat_session import LastAnswer
 from penchant.conversation.context import Context, Inclusion
 from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
@@ -23,12 +23,12 @@ from penchant.text.unicode import sanitize
 
 SCOPES = {"conversation": "this conversation", "always": "always", "until": "until"}
 REASONS = {
-    "first": "the first one",
-    "recent": "one of the last",
-    "retrieved": "like the question",
-    "unlike": "unlike the question",
+    "first": "the first exchange",
+    "recent": "one of the last exchanges",
+    "retrieved": "similar to the question",
+    "unlike": "not similar to the question",
     "budget": "no room",
-    "method": "by the method",
+    "method": "chosen by the method",
 }
 _SHOWN = 48  # characters of a turn in a table
 _DROPPED = 20  # exchanges that were dropped are listed up to so many
@@ -46,11 +46,11 @@ def dim(text: str) -> Text:
 
 
 Entry = tuple[str, Text, str]
-"""What numbers it, its text, and what is to be said of it."""
+"""A number or mark, a text, and details."""
 
 
 def listing(entries: Iterable[Entry]) -> RenderableType:
-    """Entries with what is said of them on a line of its own: it stays readable in a narrow window."""
+    """Entries, each with its details on a line of its own, so that they stay readable in a narrow window."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(justify="right", style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -61,27 +61,27 @@ def listing(entries: Iterable[Entry]) -> RenderableType:
 
 
 def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instruction] = ()) -> RenderableType:
-    """A numbered list: those that stand, and with `known` (all there are) the ended ones too, not numbered."""
+    """A numbered list of those in force; of `known` (all) the ended ones follow, without numbers."""
     entries = [(str(number), Text(sanitize(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
     for one in known:
         if not one.active:
             text = Text(sanitize(one.text), style="dim strike")
             entries.append(("", text, f"{_about(one, here)} · ended {moment(one.ended)}{_cause(one, known)}"))
-    return listing(entries) if entries else dim("no instruction stands")
+    return listing(entries) if entries else dim("no standing instructions")
 
 
 def _about(one: Instruction, here: str) -> str:
-    place = "by you" if one.turn is None else f"in turn {one.turn}"
+    source = "by you" if one.turn is None else f"in turn {one.turn}"
     elsewhere = f" of {one.conversation}" if one.conversation and one.conversation != here else ""
-    return f"{_scope(one)} · given {moment(one.added)} {place}{elsewhere}"
+    return f"{_scope(one)} · given {moment(one.added)} {source}{elsewhere}"
 
 
 def _cause(one: Instruction, known: Iterable[Instruction]) -> str:
-    """What ended it: you, its time, or what took its place."""
+    """What ended it: you, its time, or the one that superseded it."""
     follower = next((other for other in known if other.id == one.ended_by), None)
     if follower is not None:
         return f" by “{short(follower.text)}”"
-    return {"user": " by you", "until": ", its time had come"}.get(one.ended_by or "", "")
+    return {"user": " by you", "until": " because its time had come"}.get(one.ended_by or "", "")
 
 
 def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: Sequence[str]) -> list[Text]:
@@ -100,9 +100,9 @@ def _scope(one: Instruction) -> str:
     return one.until if one.scope == "until" and one.until else SCOPES[one.scope]
 
 
-def summary(said: ChatAnswer) -> Text:
-    """One line below an answer."""
-    context = said.context
+def summary(answer: ChatAnswer) -> Text:
+    """The line below an answer."""
+    context = answer.context
     kept = sum(one.how != "dropped" for one in context.inclusions)
     parts = [f"{context.tokens:,} of {context.budget:,} tokens"]
     if context.inclusions:
@@ -111,12 +111,12 @@ def summary(said: ChatAnswer) -> Text:
         parts.append(counted(len(context.instructions), "instruction"))
     if context.notes is not None and context.notes.segments:
         parts.append(counted(len(context.notes.segments), "note"))
-    return dim(" · ".join([*parts, f"{sum(said.seconds.values()):.1f} s"]))
+    return dim(" · ".join([*parts, f"{sum(answer.seconds.values()):.1f} s"]))
 
 
-def why(last: Last, here: str) -> list[RenderableType]:
-    """What an answer stood on."""
-    said, context = last.said, last.said.context
+def why(last: LastAnswer, here: str) -> list[RenderableType]:
+    """What an answer was based on."""
+    answer, context = last.answer, last.answer.context
     share = context.tokens / context.budget
     parts: list[RenderableType] = [
         Text.assemble(
@@ -128,12 +128,14 @@ def why(last: Last, here: str) -> list[RenderableType]:
         _in(instructions(context.instructions, here) if context.instructions else dim("none")),
     ]
     if context.left_out:
-        parts.append(_in(Text(f"left out, no room: {counted(len(context.left_out), 'instruction')}", style="yellow")))
+        parts.append(
+            _in(Text(f"left out for lack of room: {counted(len(context.left_out), 'instruction')}", style="yellow"))
+        )
         parts += [_in(Text(sanitize(one.text), style="yellow")) for one in context.left_out]
     parts += [Text("past exchanges", style="bold"), *map(_in, _exchanges(context.inclusions, last.past))]
     parts.append(Text("notes from the history", style="bold"))
     parts.append(_in(_notes(context)))
-    spent = " · ".join(f"{phase} {value:.2f} s" for phase, value in {**context.seconds, **said.seconds}.items())
+    spent = " · ".join(f"{phase} {value:.2f} s" for phase, value in {**context.seconds, **answer.seconds}.items())
     return [*parts, Text.assemble(("seconds  ", "bold"), (spent, "dim"))]
 
 
@@ -148,8 +150,8 @@ def _exchanges(kept: Sequence[Inclusion], past: Sequence[Exchange]) -> list[Rend
     dropped = [one for one in kept if one.how == "dropped"]
     listed = kept if len(dropped) <= _DROPPED else [one for one in kept if one.how != "dropped"]
     made = Table(box=None, header_style="dim", pad_edge=False)
-    for name in ("turn", "kept", "because", "like", "you said"):
-        numbers = name in {"turn", "like"}
+    for name in ("turn", "included", "because", "similarity", "you said"):
+        numbers = name in {"turn", "similarity"}
         made.add_column(name, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold")
     for one in listed:
         exchange = known[one.exchange]
@@ -182,17 +184,17 @@ def _notes(context: Context) -> RenderableType:
 
 
 def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableType]:
-    """The turns, numbered (the last ones only); where an answer is missing or was stopped, it says so."""
+    """The turns, or the last ones, with their numbers; missing and stopped answers are marked."""
     if not turns:
         return [dim("nothing was said yet")]
     lines: list[tuple[str, Text]] = []
-    for place, turn in enumerate(turns):
+    for index, turn in enumerate(turns):
         mine = turn.role == "user"
         text = Text.assemble(("› ", "bold cyan") if mine else "", sanitize(turn.text))
         if turn.stopped:
             text.append("  (stopped)", style="yellow")
         lines.append((str(turn.number), text))
-        if mine and (place + 1 == len(turns) or turns[place + 1].role == "user"):
+        if mine and (index + 1 == len(turns) or turns[index + 1].role == "user"):
             lines.append(("", Text("(the answer is missing)", style="yellow")))
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(justify="right", style="dim", no_wrap=True)
@@ -216,7 +218,7 @@ def found(turns: Sequence[FoundTurn]) -> RenderableType:
 
 
 def facts(records: History, conversation: str) -> RenderableType:
-    """The records that a conversation became, and what took their place."""
+    """The records that a conversation left, and what superseded them."""
     later = superseded(records)
     known = {record.id: record for record in records}
     entries: list[Entry] = []
@@ -232,12 +234,12 @@ def facts(records: History, conversation: str) -> RenderableType:
             parts.append("current")
         text = Text(sanitize(one.body), style="" if follower is None else "dim strike")
         entries.append((str(one.meta.get("turn", "")), text, " · ".join([*parts, f"record {one.id}"])))
-    return listing(entries) if entries else dim("nothing was learnt in this conversation")
+    return listing(entries) if entries else dim("nothing was learned in this conversation")
 
 
 def conversations(entries: Sequence[ConversationEntry]) -> RenderableType:
     if not entries:
-        return dim("no conversation is kept")
+        return dim("no conversations")
     return listing(
         (
             "·",

@@ -19,7 +19,7 @@ from penchant.lens.calibration import Calibration, save_calibration, user_calibr
 from penchant.lens.labelled import TASKS, LabelledHistory
 from penchant.lens.lens import Lens
 from penchant.lens.plot import check_plot, plot_heads
-from penchant.lens.synthetic import planted_histories
+from penchant.lens.synthetic import needle_histories
 from penchant.marking.fusion_weights import fit_fusion
 from penchant.models.loading import LoadedModel, load_model
 
@@ -37,7 +37,7 @@ def discover_command(
     model: ModelOption = "smollm2",
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="PATH", help="Labelled evidence, see --task. Default: planted facts."),
+        typer.Option("--data", metavar="PATH", help="Labelled evidence, see --task. Default: synthetic needles."),
     ] = None,
     task: Annotated[
         str, typer.Option("--task", metavar="NAME", help=f"What --data is: one of {', '.join(TASKS)}.")
@@ -47,7 +47,7 @@ def discover_command(
         typer.Option("--conversations", help="Which histories of --data to use, by position: keep some for testing."),
     ] = "0,1,2",
     histories: Annotated[int, typer.Option("--histories", min=1, help="How many histories to plant.")] = 4,
-    records: Annotated[int, typer.Option("--records", min=20, help="Records of a planted history.")] = 240,
+    records: Annotated[int, typer.Option("--records", min=20, help="Records of a synthetic history.")] = 240,
     prefix: Annotated[
         str | None, typer.Option("--prefix", help="Text before each record and request. Default: start of a user turn.")
     ] = None,
@@ -55,7 +55,7 @@ def discover_command(
         int | None, typer.Option("--max-layer", min=0, help="Deepest layer to try: a shallower index is cheaper.")
     ] = None,
     max_heads: Annotated[int, typer.Option("--max-heads", min=1, help="Most heads to keep.")] = 6,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the planted histories.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the synthetic histories.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write. Default: Penchant's cache.")
     ] = None,
@@ -66,7 +66,7 @@ def discover_command(
 ) -> None:
     """Find the heads of a model whose attention marks evidence, weigh them, and write the calibration file."""
     labelled: list[LabelledHistory] = (
-        planted_histories(histories, records, seed)
+        needle_histories(histories, records, seed)
         if data is None
         else _picked(TASKS.find(task).labelled(data), conversations)
     )

@@ -24,11 +24,10 @@ from penchant.steering.fit.trainer import PAIRS
 from penchant.steering.formats import export as write_export
 from penchant.steering.formats import formats
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
-from penchant.steering.storage.basis import RANK
 from penchant.steering.storage.fitted_state import paths_in_store, summaries
-from penchant.steering.storage.quantization import Storage
+from penchant.steering.storage.quantization import RANK, Storage
 
-steer_app = typer.Typer(no_args_is_help=True, help="Steering of the model by a user's own answers.")
+steer_app = typer.Typer(no_args_is_help=True, help="Steer the model with a user's own answers.")
 
 MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help=f"One of {', '.join(VECTOR_METHODS)}.")]
 StoredUser = Annotated[str, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)]
@@ -39,7 +38,7 @@ _MARKER = "recency"
 
 @steer_app.callback()
 def steer() -> None:
-    """Steering of the model by a user's own answers."""
+    """Steer the model with a user's own answers."""
 
 
 @steer_app.command("fit")
@@ -49,9 +48,10 @@ def fit_command(
     history: HistoryOption = None,
     method: MethodOption = DEFAULT_METHOD,
     task: TaskOption = None,
-    pairs: Annotated[int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read, the newest.")] = PAIRS,
+    pairs: Annotated[int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read (the newest).")] = PAIRS,
     refit: Annotated[
-        bool, typer.Option("--refit", help="Choose layer, strength and weights anew: in a store, for all its users.")
+        bool,
+        typer.Option("--refit", help="Choose layer, strength and weights again; in a store, for all users."),
     ] = False,
     storage: Annotated[
         Storage,
@@ -65,7 +65,7 @@ def fit_command(
         Similarity | None,
         typer.Option(
             "--similarity",
-            help="What samples and requests are compared by: the model's hidden states (default), words, or sentence "
+            help="How samples and requests are compared: by the model's hidden states (default), words, or sentence "
             "embeddings.",
             show_default=False,
         ),
@@ -75,7 +75,7 @@ def fit_command(
         typer.Option(
             "--half-life",
             metavar="DAYS",
-            help="After so many days a sample counts half (default: its age doesn't matter).",
+            help="A sample this many days old counts half (default: age doesn't matter).",
             show_default=False,
         ),
     ] = None,
@@ -89,9 +89,9 @@ def fit_command(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn how a user answers: choose a setting on other users, read the user's answers, check whether it helps.
+    """Learn how a user answers: choose a setting on other users, read the user's answers, check whether they help.
 
-    What is there already isn't made again: run it again after an import.
+    Only what is new is read: run it again after an import.
     """
     vector_method(method)
     if plot is not None:
@@ -116,7 +116,7 @@ def fit_command(
 
 @steer_app.command("show")
 def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """What is kept of a user's steering, and what is written for the user."""
+    """Show what is stored of a user's steering, and what is written for this user."""
     with open_store(store) as opened:
         opened.count(user)  # there is such a user
         found = summaries(paths_in_store(opened, user))
@@ -150,7 +150,7 @@ def feedback_command(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Add a user's thumbs up and down; `steer fit` then reads them along with the user's own answers."""
+    """Add a user's thumbs up and down; `steer fit` then uses them together with the user's own answers."""
     with open_store(store) as opened:
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
@@ -176,7 +176,7 @@ def export_command(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write.", show_default=False)],
     method: MethodOption = DEFAULT_METHOD,
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Write what the format can't express as near as it gets.")
+        bool, typer.Option("--approximate", help="Approximate what the format can't express exactly.")
     ] = False,
     model: ModelOption = "smollm2",
     store: StoreOption = None,

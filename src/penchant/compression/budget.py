@@ -17,7 +17,7 @@ from penchant.text.unicode import sanitize
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
 REOPENED = 4  # how many of the last segments `fill` may trade for a better fit
 POOL = 200  # how many candidates the exact step of `fill` looks at
-DP_CELLS = 40_000_000  # its limit on pool x room; beyond it (huge budgets) greedy filling is tight anyway
+DP_CELLS = 40_000_000  # its limit on pool x room; for larger budgets greedy filling is close enough
 
 
 class Tokenizer(Protocol):
@@ -91,7 +91,7 @@ def fill(costs: Sequence[int], marks: Sequence[float], budget: int, *, scale: fl
     costs: tokens of each segment. marks: any real numbers, higher is better; `scale` is the difference that counts as
     much better (default: their standard deviation).
 
-    A mark is worth per token, not per segment: long evidence is worth more than short chatter with the same mark.
+    A mark is a value per token, not per segment: long evidence is worth more than short chatter with the same mark.
     A segment's value is therefore cost x exp(mark / scale), and taking segments in the order of their marks is optimal
     but for the last few, where the next one doesn't fit. So: take by mark until one doesn't fit; reopen the last few
     that are not much better than that one (at most `REOPENED`, and never the better half); fill the room so gained

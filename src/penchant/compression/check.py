@@ -1,7 +1,7 @@
-"""The check of a rewriting against the marked history: nothing invented, nothing turned round, enough kept.
+"""The check of a rewriting against the marked history: nothing invented, nothing negated, enough kept.
 
-It is deliberately strict: a good rewriting refused costs little (the extractive profile takes its place), an invented
-fact about a person costs a lot.
+It is strict on purpose: refusing a good rewriting costs little (the extractive profile replaces it), an invented fact
+about a person costs a lot.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ MIN_COVERAGE = 0.3
 SHOWN_WORDS = 5  # offending words named in a reason
 
 
-def _list(words: str) -> tuple[str, ...]:
+def _words(words: str) -> tuple[str, ...]:
     return tuple(words.split())
 
 
-# Words of telling, not of content: a rewriting may bring them.
-_TELLING = _list(
+# Reporting words without content of their own: a rewriting may add them.
+_TELLING = _words(
     "user users mention mentions mentioned say says said note notes noted state states stated describe describes "
     "described write writes wrote written also include includes included history record records request"
 )
-_NUMBER_WORDS = _list(
+_NUMBER_WORDS = _words(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand million billion"
 )
 _NEGATIONS = frozenset(
-    _list(
+    _words(
         "no not never none nobody nothing neither nor without cannot cant dont doesnt didnt isnt wasnt arent werent "
         "wont wouldnt couldnt shouldnt hasnt havent hadnt nicht kein keine keinen nie jamais aucun nunca jamás não"
     )
 )
-_MONTHS = _list("january february march april may june july august september october november december")
+_MONTHS = _words("january february march april may june july august september october november december")
 _MONTH_NUMBER = {name[:length]: i for i, name in enumerate(_MONTHS, 1) for length in (3, len(name))} | {"sept": 9}
 
 _NUMBER = regex.compile(r"\p{N}+(?:[.,:/\-]\p{N}+)*")
@@ -57,9 +57,9 @@ Day = tuple[int | None, int, int]
 
 
 @dataclass(frozen=True)
-class Check:
-    """failed: the first check that failed with the offending words, None when all passed. covered: float64
-    [marked segments], share of each one's content words that the rewriting holds."""
+class RewritingCheck:
+    """failed: the first check that failed, with the offending words; None if all passed. covered: float64
+    [marked segments], share of each one's content words that are in the rewriting."""
 
     failed: str | None
     covered: npt.NDArray[np.float64]
@@ -72,14 +72,14 @@ def check_rewriting(
     weights: npt.NDArray[np.float64],
     *,
     min_coverage: float = MIN_COVERAGE,
-) -> Check:
+) -> RewritingCheck:
     """Check a rewriting against what the model was shown.
 
-    source: the history as shown, headers included. segments: the texts of the segments shown, and weights how much
-    each should count in the coverage, float64 [segments], >= 0 (0: shown but not expected).
+    source: the history as shown, headers included. segments: the texts of the segments shown. weights: how much each
+    counts in the coverage, float64 [segments], >= 0 (0: shown but not expected).
 
-    In this order: dates and numbers, proper names, other content words (by stem; words of telling are free) must all
-    stand in the source; a sentence may not deny what its nearest segment affirms or the other way round; and the
+    In this order: dates and numbers, proper names and other content words (by stem; reporting words are free) must all
+    be in the source; a sentence must not negate what its nearest segment affirms, or the other way round; and the
     weighted share of content words kept must reach `min_coverage`.
     """
     language = language_of(source)
@@ -96,20 +96,22 @@ def check_rewriting(
         ("dates or numbers that are not in the history", lambda: _new_numbers(text, source)),
         ("names that are not in the history", lambda: _new_names(text, source)),
         ("words that are not in the history", lambda: _new_words(text, stems(source), terms)),
-        ("denied or affirmed against the history", lambda: _turned(text, segments, stems)),
+        ("denied or affirmed against the history", lambda: _negation_conflicts(text, segments, stems)),
     )
     for what, offenders in checks:
         words = list(dict.fromkeys(offenders()))
         if words:
             more = f" and {len(words) - SHOWN_WORDS} more" if len(words) > SHOWN_WORDS else ""
-            return Check(f"{what}: {', '.join(words[:SHOWN_WORDS])}{more}", covered)
+            return RewritingCheck(f"{what}: {', '.join(words[:SHOWN_WORDS])}{more}", covered)
     if not kept:
-        return Check("the rewriting holds no content word", covered)
+        return RewritingCheck("the rewriting holds no content word", covered)
     if share < min_coverage:
         missed = [s for s, c, w in zip(segments, covered, weights, strict=True) if w > 0 and c < min_coverage]
         example = f": missing {' '.join(missed[0].split())[:60]!r}" if missed else ""
-        return Check(f"only {share:.0%} of the marked content is kept, {min_coverage:.0%} expected{example}", covered)
-    return Check(None, covered)
+        return RewritingCheck(
+            f"only {share:.0%} of the marked content is kept, {min_coverage:.0%} expected{example}", covered
+        )
+    return RewritingCheck(None, covered)
 
 
 def sentences(text: str) -> list[str]:
@@ -134,14 +136,14 @@ def _new_numbers(text: str, source: str) -> Iterable[str]:
         if not any(day[1:] == k[1:] and (day[0] is None or day[0] == k[0]) for k in known):
             yield written
         rest = rest.replace(written, " ")
-    numbers = {_plain(n) for n in _NUMBER.findall(source)}
-    yield from (n for n in _NUMBER.findall(rest) if _plain(n) not in numbers)
+    numbers = {_normalised_number(n) for n in _NUMBER.findall(source)}
+    yield from (n for n in _NUMBER.findall(rest) if _normalised_number(n) not in numbers)
     words = set(split_words(source))
     yield from (w for w in split_words(rest) if w in _NUMBER_WORDS and w not in words)
 
 
-def _plain(number: str) -> str:
-    """1,000 and 1000 are one number; 4.50 and 4,50 stay what they are."""
+def _normalised_number(number: str) -> str:
+    """1,000 and 1000 become the same; 4.50 and 4,50 stay as they are."""
     return str(regex.sub(r",(?=\p{N}{3}(?:\P{N}|$))", "", number))
 
 
@@ -168,7 +170,7 @@ def _new_words(text: str, known: set[str], terms: Terms) -> Iterable[str]:
             yield match[0]
 
 
-def _turned(text: str, segments: Sequence[str], stems: Callable[[str], set[str]]) -> Iterable[str]:
+def _negation_conflicts(text: str, segments: Sequence[str], stems: Callable[[str], set[str]]) -> Iterable[str]:
     """Sentences whose negation disagrees with every sentence of the segments that is nearest to them in words."""
     shown = [(s, stems(s)) for segment in segments for s in sentences(segment)]
     for sentence in sentences(text):

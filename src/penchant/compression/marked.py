@@ -1,4 +1,4 @@
-"""The marked history, as a rewriting model reads it: important stretches between tags, in place and in order.
+"""The marked history, as a rewriting model reads it: important passages between tags, in their context and in order.
 
 Attn-GS (arXiv 2602.07778): segments over alpha x the highest mark stand between <start_important> and <end_important>.
 """
@@ -57,8 +57,8 @@ def marked_history(
 ) -> MarkedHistory:
     """The history with its tags in at most `room` tokens (as `count` counts a text).
 
-    When all of it doesn't fit, the best-marked segments and `NEIGHBOURS` on either side of each go in, still in order.
-    Raises `InputError` when not even one segment fits.
+    If not all of it fits, it holds the best-marked segments with `NEIGHBOURS` on either side of each, in order. Raises
+    `InputError` if not even one segment fits.
     """
     if room < 1 or not marks.segments:
         raise InputError(f"no marked segment fits into the {max(room, 0)} tokens left for the history in the prompt")
@@ -107,7 +107,7 @@ def _positions(flags: npt.NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _neighbourhoods(ranked: npt.NDArray[np.intp], costs: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.bool_]:
-    """Best first, each segment with its neighbours, as long as `target` tokens hold; bool [segments]."""
+    """Best first, each segment with its neighbours, until `target` tokens are used; bool [segments]."""
     shown = np.zeros(len(costs), dtype=bool)
     used = 0
     for i in ranked:

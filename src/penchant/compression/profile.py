@@ -1,4 +1,4 @@
-"""What a compressor gives back: a short text within its budget, and what it stands on."""
+"""What a compressor returns: a short text within its budget, and the segments it is based on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from penchant.marking.marks import Marks
 class Profile:
     """Text of at most `budget` tokens of the target tokenizer (`tokens` is counted on the final text).
 
-    segments: what was taken, in time order, with their marks in `scores`. compressor: the one that was asked for.
-    fallback: the text is extractive although a rewriter was asked for; `reason` then says why.
-    mass_kept: share of the positive marking mass that the chosen segments hold, 0 to 1.
+    segments: those chosen, in time order, with their marks in `scores`. compressor: the one requested. fallback: the
+    text is extractive although a rewriter was requested; `reason` says why. mass_kept: share of the positive marking
+    mass that the chosen segments hold, 0 to 1.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Profile:
 
     @property
     def ratio(self) -> float:
-        """How many times shorter than the history the profile is."""
+        """How many times shorter the profile is than the history."""
         return self.history_tokens / self.tokens if self.tokens else float("inf")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penchant.history.records import Request
 
-# Wordings were compared by the NLL of the gold answer under SmolLM2-135M with the gold evidence as notes (48 questions
+# Prompts were compared by the NLL of the gold answer under SmolLM2-135M with the gold evidence as notes (48 questions
 # of LoCoMo, conversations 0 to 2): no notes 4.86; bare notes 3.79; "Notes about me:" 3.77; this one 3.49. The system
 # message brings most of it, "Question:" some; repeating the question before the notes brings nothing more.
 WITH_NOTES = (

@@ -9,22 +9,26 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import SkipValidation
 
 from penchant.compression.budget import Tokenizer, count_tokens
-from penchant.compression.check import MIN_COVERAGE, Check, check_rewriting
+from penchant.compression.check import MIN_COVERAGE, RewritingCheck, check_rewriting
 from penchant.compression.extractive import extractive
+from penchant.compression.factory import CompressorFactory
 from penchant.compression.marked import END, START, MarkedHistory, marked_history, rewrite_messages
 from penchant.compression.profile import Compressor, Profile
 from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.marking.marks import Marks
+from penchant.options import Options
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:  # importing a compressor must not import torch
+    from penchant.marking.resources import Resources
     from penchant.models.loading import LoadedModel
 
-OVERHANG = 16  # tokens a rewriter may write over the budget, so that its last sentence can be told to be whole
-STANDS_ON = 0.5  # share of a segment's content words that makes it one the rewriting stands on
+OVERHANG = 16  # tokens a rewriter may write beyond the budget, which shows whether its last sentence is complete
+BASED_ON = 0.5  # share of a segment's content words in a rewriting that is based on it
 ENDS = ".!?…。！？"
 
 _LIST_MARK = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
@@ -33,7 +37,7 @@ Messages = list[dict[str, str]]
 
 
 class RewriteError(Exception):
-    """The rewriter gave no text; the message is the reason. Never leaves a compressor."""
+    """The rewriter gave no text, and why. Never leaves a compressor."""
 
 
 def rewriting(
@@ -52,8 +56,8 @@ def rewriting(
     dates: as in `extractive`, for the fallback. context_tokens: at most this much history goes into the prompt
     (default: what the window holds; less is faster).
 
-    What fails the check (`check_rewriting`), ends nowhere within the budget, or can't be asked for, becomes the
-    extractive profile with `fallback=True` and the reason.
+    A rewriting that fails the check (`check_rewriting`), has no complete sentence within the budget, or can't be made
+    is replaced by the extractive profile, with `fallback=True` and the reason.
     """
     from penchant.inference.generation import generate_stream
     from penchant.models.chat import render_chat
@@ -131,14 +135,14 @@ def rewrite_with(
         check = _check(text, marked, marks, plain, min_coverage)
         if check.failed:
             return fall_back(check.failed)
-        stands_on = [i for i, share in zip(marked.shown, check.covered, strict=True) if share >= STANDS_ON]
+        based_on = [i for i, share in zip(marked.shown, check.covered, strict=True) if share >= BASED_ON]
         return Profile(
             text=text,
             tokens=count_tokens(tokenizer, text),
             budget=budget,
             history_tokens=plain.history_tokens,
-            segments=tuple(marks.segments[i] for i in stands_on),
-            scores=tuple(float(marks.scores[i]) for i in stands_on),
+            segments=tuple(marks.segments[i] for i in based_on),
+            scores=tuple(float(marks.scores[i]) for i in based_on),
             marker=marks.marker,
             compressor=name,
             mass_kept=_mass(marks, marked, check),
@@ -169,8 +173,8 @@ def shorten(text: str, budget: int, tokenizer: Tokenizer) -> str:
     return ""
 
 
-def _check(text: str, marked: MarkedHistory, marks: Marks, plain: Profile, min_coverage: float) -> Check:
-    """Expected in the rewriting is what the extractive profile shows to fit into the budget, weighed by its marks."""
+def _check(text: str, marked: MarkedHistory, marks: Marks, plain: Profile, min_coverage: float) -> RewritingCheck:
+    """A rewriting should cover what the extractive profile shows to fit into the budget, weighted by marks."""
     floor = float(marks.scores.min())
     taken = {(s.record, s.start) for s in plain.segments}
     weights = np.array(
@@ -187,8 +191,25 @@ def _check(text: str, marked: MarkedHistory, marks: Marks, plain: Profile, min_c
     return check_rewriting(text, source, texts, weights, min_coverage=min_coverage)
 
 
-def _mass(marks: Marks, marked: MarkedHistory, check: Check) -> float:
+def _mass(marks: Marks, marked: MarkedHistory, check: RewritingCheck) -> float:
     """Share of the positive marking mass kept, each segment by the share of its content words in the rewriting."""
     mass = np.maximum(marks.scores.astype(np.float64), 0.0)
     total = float(mass.sum())
     return min(1.0, float((mass[list(marked.shown)] * check.covered).sum()) / total) if total > 0 else 0.0
+
+
+class RewritingOptions(Options):
+    """See `rewriting`."""
+
+    tokenizer: SkipValidation[Tokenizer | None] = None
+    alpha: float = 0.3
+    min_coverage: float = MIN_COVERAGE
+    dates: bool = True
+    context_tokens: int | None = None
+
+
+def _make(resources: Resources, options: RewritingOptions) -> Compressor:
+    return rewriting(resources.loaded, **dict(options))
+
+
+COMPRESSOR = CompressorFactory("The model rewrites the marked history; the result is checked", _make, RewritingOptions)

@@ -20,6 +20,7 @@ from penchant.lens.calibration import Calibration
 from penchant.lens.conditional_logit import Example, area_under_curve, auc_left_out, fit_weights
 from penchant.lens.labelled import LabelledHistory
 from penchant.lens.lens import Lens
+from penchant.models.anatomy import attending_layers
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
@@ -84,7 +85,8 @@ def discover(
         raise InputError("no labelled questions: expected histories with evidence; check the data's path and format")
     loaded = lens.loaded
     depth = loaded.num_layers if max_layer is None else min(max_layer + 1, loaded.num_layers)
-    everything = [(layer, head) for layer in range(depth) for head in range(loaded.num_heads)]
+    layers = [layer for layer in attending_layers(loaded.model) if layer < depth]
+    everything = [(layer, head) for layer in layers for head in range(loaded.num_heads)]
     total = 2 * questions
 
     def calibration(heads: Sequence[tuple[int, int]]) -> Calibration:

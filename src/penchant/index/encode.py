@@ -17,7 +17,6 @@ from penchant.errors import InputError, ModelError
 from penchant.inference.batching import length_batches, pad_right
 from penchant.lens.calibration import Calibration
 from penchant.lens.lens import Lens, Reading, Wanted
-from penchant.models.anatomy import attention_module, decoder_layers
 from penchant.models.tokenization import opening_ids
 
 #: A longer record is split into blocks of so many tokens, each seeing the OVERLAP tokens before it.
@@ -118,8 +117,7 @@ class Encoder:
     @cached_property
     def scaling(self) -> float:
         """What the model multiplies query . key by."""
-        attention = attention_module(decoder_layers(self.lens.loaded.model)[self.calibration.last_layer])
-        return float(getattr(attention, "scaling", None) or self.lens.loaded.head_dim**-0.5)
+        return self.lens.scaling[self.calibration.last_layer]
 
     def _forward(self, batch: list[list[int]], wanted: Wanted) -> Iterator[Tensor]:
         prefix = len(self._prefix())

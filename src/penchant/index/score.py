@@ -46,13 +46,13 @@ def lay_out(
     spans: int32 [rows, 2], character offsets of each row's token into its record's body.
     """
     stride = 1 + max((len(record.body) for record in history), default=0)
-    places, place_of_record = np.unique(np.stack([first_row, counts], axis=1), axis=0, return_inverse=True)
-    place_of_row = np.repeat(np.arange(len(places)), places[:, 1])
+    groups, group_of_record = np.unique(np.stack([first_row, counts], axis=1), axis=0, return_inverse=True)
+    group_of_row = np.repeat(np.arange(len(groups)), groups[:, 1])
     # Byte-level tokens of one character can share it; a running maximum keeps both ends sorted for the search.
-    starts = np.maximum.accumulate(place_of_row * stride + spans[:, 0])
-    ends = np.maximum.accumulate(place_of_row * stride + spans[:, 1])
+    starts = np.maximum.accumulate(group_of_row * stride + spans[:, 0])
+    ends = np.maximum.accumulate(group_of_row * stride + spans[:, 1])
     record = np.fromiter((segment.record for segment in segments), np.int64, len(segments))
-    at = place_of_record.reshape(-1)[record] * stride
+    at = group_of_record.reshape(-1)[record] * stride
     begins = np.fromiter((segment.start for segment in segments), np.int64, len(segments))
     stops = np.fromiter((segment.end for segment in segments), np.int64, len(segments))
     low = np.searchsorted(ends, at + begins, "right")

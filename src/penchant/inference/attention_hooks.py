@@ -1,7 +1,7 @@
-"""The seam through which a decoder is read: one attention function and its mask function, registered with transformers.
+"""Hooks for attention: one attention function and its mask function, registered with transformers.
 
 Every decoder of the library looks its attention up by name at each call. `install` points a model at a function that
-shows queries and keys (rotated, normalised, after the cache was updated) to the probe of the current context, computes
+shows queries and keys (rotated, normalised, after the cache was updated) to the context's observer, computes
 plain SDPA, and gives the result to the context's editor, if it has one. The mask function is registered under the same
 name: without it a cached prefill would get no mask and SDPA's `is_causal` would align it to the wrong corner.
 """
@@ -23,11 +23,11 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from penchant.errors import ModelError
 
-SEAM = "penchant"
+ATTENTION = "penchant"
 
 
 @runtime_checkable
-class Probe(Protocol):
+class Observer(Protocol):
     """Looks at one attention call. May raise to end the forward pass."""
 
     def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None: ...
@@ -57,42 +57,42 @@ class Editor(Protocol):
     def edit(self, module: torch.nn.Module, call: Call) -> Tensor: ...
 
 
-_probe: ContextVar[Probe | None] = ContextVar("penchant_probe", default=None)
+_observer: ContextVar[Observer | None] = ContextVar("penchant_observer", default=None)
 _editor: ContextVar[Editor | None] = ContextVar("penchant_editor", default=None)
 
 
 def _attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, Tensor | None]:
-    probe, editor = _probe.get(), _editor.get()
+    observer, editor = _observer.get(), _editor.get()
     scaling = kwargs.get("scaling")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if probe is not None:
+    if observer is not None:
         layer = int(module.layer_idx)  # type: ignore[arg-type]  # set by every decoder of the library
-        probe.see(layer, query, key, attention_mask, scale)
+        observer.see(layer, query, key, attention_mask, scale)
     output, weights = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     if editor is not None:
         output = editor.edit(module, Call(query, key, value, attention_mask, scale, output))
     return output, weights
 
 
-ALL_ATTENTION_FUNCTIONS.register(SEAM, _attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(SEAM, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+ALL_ATTENTION_FUNCTIONS.register(ATTENTION, _attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
 def install(model: PreTrainedModel) -> None:
-    """Point `model` at the seam; idempotent. Without a probe or an editor the model computes exactly what
-    SDPA computes.
+    """Let `model` attend through the hooks; idempotent. Without an observer or an editor the model computes exactly
+    what SDPA computes.
 
     Raises `ModelError` for a model that doesn't look its attention up in the library's registry, or that SDPA doesn't
     serve.
     """
-    if model.config._attn_implementation == SEAM:
+    if model.config._attn_implementation == ATTENTION:
         return
-    # Without SDPA support a family adds something (soft caps, sinks) that the seam would refuse or, worse, leave out.
+    # Without SDPA support a family adds something (soft caps, sinks) that the hooks would refuse or, worse, leave out.
     if getattr(model, "_supports_attention_backend", False) and getattr(model, "_supports_sdpa", False):
-        model.set_attn_implementation(SEAM)
-    if model.config._attn_implementation != SEAM:
+        model.set_attn_implementation(ATTENTION)
+    if model.config._attn_implementation != ATTENTION:
         raise ModelError(
             f"the attention of {type(model).__name__} isn't plain SDPA from the registry of transformers, so it can't "
             "be read: expected a decoder such as Llama, Qwen, Gemma 3, Phi, Mistral or GPT-NeoX; use another model"
@@ -100,20 +100,20 @@ def install(model: PreTrainedModel) -> None:
 
 
 @contextmanager
-def probing(probe: Probe) -> Iterator[None]:
-    """Show every attention call made in this context (this thread or task only) to `probe`."""
-    token = _probe.set(probe)
+def observing(observer: Observer) -> Iterator[None]:
+    """Show every attention call made in this context (this thread or task only) to `observer`."""
+    token = _observer.set(observer)
     try:
         yield
     finally:
-        _probe.reset(token)
+        _observer.reset(token)
 
 
 @contextmanager
 def editing(editor: Editor | None) -> Iterator[None]:
     """Let `editor` change what every attention call of this context (this thread or task only) gives; None: nobody.
 
-    It stands in for an editor that was there before; the probe sees queries and keys as ever.
+    It stands in for an editor that was there before; the observer sees queries and keys as ever.
     """
     token = _editor.set(editor)
     try:

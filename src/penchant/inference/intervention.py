@@ -74,6 +74,16 @@ class Intervention:
             },
         )
 
+    def take(self, rows: Sequence[int]) -> Intervention:
+        """The rows of these numbers, in that order."""
+        return replace(
+            self,
+            edits={
+                site: Edit(*(None if one is None else one[list(rows)] for one in (edit.add, edit.scale)))
+                for site, edit in self.edits.items()
+            },
+        )
+
     def _tensors(self) -> list[Tensor]:
         return [tensor for edit in self.edits.values() for tensor in (edit.add, edit.scale) if tensor is not None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,9 +25,6 @@ NEAR = 64
 TAIL = 1
 """Tokens of the prompt that are read again with each answer: scopes that begin in the prompt reach no farther back."""
 
-Choice = Callable[[Sequence[int]], Intervention | None]
-"""From the numbers of some rows to the intervention for them, row by row; None: none of them is steered."""
-
 
 @dataclass(frozen=True)
 class Exchange:
@@ -40,26 +37,31 @@ class Exchange:
 def losses(
     loaded: LoadedModel,
     exchanges: Sequence[Exchange],
-    choices: Sequence[Choice],
+    interventions: Sequence[Intervention | None],
     *,
     rows: int = ROWS,
     tail: int = TAIL,
     progress: Progress = no_progress,
-) -> Float[Tensor, "choices exchanges"]:
-    """NLL of each answer under each choice of interventions, in nats a token, float32.
+) -> Float[Tensor, "interventions exchanges"]:
+    """NLL of each answer under each intervention, in nats a token, float32.
+
+    interventions: of each a row for every exchange; None: nothing is written.
 
     The prompt without its last `tail` tokens is read once and unsteered, so scopes are limited to those tokens and
     what follows. progress: called with the number of exchanges read, after each batch.
 
-    Raises `InputError` for an empty prompt or answer, or a scope that begins farther back.
+    Raises `InputError` for an empty prompt or answer, another number of rows, or a scope that begins farther back.
     """
-    found = torch.zeros(len(choices), len(exchanges))
+    if odd := [one.rows for one in interventions if one is not None and one.edits and one.rows != len(exchanges)]:
+        raise InputError(f"an intervention with {odd[0]} rows for {len(exchanges)} exchanges: expected one for each")
+    found = torch.zeros(len(interventions), len(exchanges))
     done = 0
     with _Hooks(loaded) as hooks, torch.inference_mode():
         for batch in batches(exchanges, rows, NEW_TOKENS):
             read = Prefilled(loaded, [exchanges[i] for i in batch], tail)
-            for number, choice in enumerate(choices):
-                found[number, torch.tensor(batch)] = _steered(read, choice(batch), hooks).cpu()
+            for number, intervention in enumerate(interventions):
+                of_batch = None if intervention is None else intervention.take(batch)
+                found[number, torch.tensor(batch)] = _steered(read, of_batch, hooks).cpu()
             done += len(batch)
             progress("comparing interventions", done, len(exchanges))
     return found

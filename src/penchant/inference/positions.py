@@ -16,7 +16,7 @@ from penchant.errors import InputError
 
 def positions_of(there: Bool[Tensor, "rows tokens"]) -> Int[Tensor, "rows tokens"]:
     """The position of each token among those of its row that are no padding; padding in front has position 0."""
-    return (there.long().cumsum(1) - 1).clamp(min=0)
+    return _counted(there).clamp(min=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class TokenPositions:
         """A position that no token of this pass reaches; None where only the device knows. Not for compiled code,
         which would be compiled for each length."""
         counted = self.flat is not None or (self.attention is None and self.positions is None)
-        # Padding only lowers a token's position below its place in the cache.
+        # Padding only lowers a token's position below its column in the cache.
         return self.past + self.new if counted and isinstance(self.past, int) else None
 
     def reached(self, begin: Tensor) -> Tensor:
@@ -68,12 +68,23 @@ class TokenPositions:
         there = _attending(self.attention)
         return mask if there is None else mask & there
 
+    def columns(self) -> Tensor:
+        """[batch or 1, cached + new]: the position of every token so far; padding has that of the token before it.
+
+        Raises `InputError` for a mask that is too short."""
+        total = int(self.past) + self.new
+        if self.flat is None:
+            return torch.arange(total, device=self.device)[None]
+        if self.flat.shape[1] < total:
+            raise InputError(f"a mask of {self.flat.shape[1]} columns: expected {total}, cached and new")
+        return _counted(self.flat[:, :total].bool())
+
     def _by_mask(self, mask: Tensor, begin: Tensor) -> Tensor:
         there = mask.bool()
-        at = there.long().cumsum(1) - 1
+        at = _counted(there)
         if isinstance(self.past, Tensor):
-            places = torch.arange(self.new, device=self.device) + self.past
-            there, at = there.index_select(1, places), at.index_select(1, places)
+            columns = torch.arange(self.new, device=self.device) + self.past
+            there, at = there.index_select(1, columns), at.index_select(1, columns)
         elif mask.shape[1] < self.past + self.new:
             raise InputError(
                 f"an attention mask of {mask.shape[1]} tokens for {self.past} cached and {self.new} new: expected one "
@@ -95,3 +106,7 @@ def _attending(attention: Any) -> Tensor | None:
         return None
     seen = attention if attention.dtype == torch.bool else attention > torch.finfo(attention.dtype).min / 2
     return seen[:, 0].any(-1)
+
+
+def _counted(there: Tensor) -> Tensor:
+    return there.long().cumsum(1) - 1

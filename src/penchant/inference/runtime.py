@@ -25,11 +25,9 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +37,7 @@ from penchant.errors import InputError, ModelError
 from penchant.inference.intervention import Edit, Intervention, prompt_tail
 from penchant.inference.positions import TokenPositions
 from penchant.inference.sites import Site, site_module, site_width
+from penchant.inference.writing import check_rows, slot_of, spread
 
 Trace = Callable[[Site, Tensor], None]
 """Called with a site and which tokens were written to there: bool [batch, tokens]. For tests and inspection."""
@@ -56,51 +55,19 @@ class _Table:
 
 @dataclass(eq=False)
 class _State:
-    """What one `steering` context writes. first: the earliest position that any row is written to.
-    masks: of the pass that runs, by thread; None: no token of it is in scope."""
+    """What one `steering` context writes. first: the earliest position that any row is written to. dtype: it is written
+    in; None: that of the activations. masks: of the pass that runs, by thread; None: no token of it is in scope.
+    """
 
     runtime: Runtime
     begin: Tensor  # [rows, 1]: the first position that is written to
     first: int
+    dtype: torch.dtype | None = None
     add: dict[Site, _Table] = field(default_factory=dict)
     scale: dict[Site, _Table] = field(default_factory=dict)
     trace: Trace | None = None
-    live: bool = True
     masks: dict[int, Tensor | None] = field(default_factory=dict)
     spread: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-
-
-class _Slot:
-    """What a decoder is steered by now: in this context, and (compiled code can't ask for contexts) in general."""
-
-    def __init__(self) -> None:
-        self.here: ContextVar[_State | None] = ContextVar("penchant_steering", default=None)
-        self.compiled: _State | None = None
-
-    def current(self) -> _State | None:
-        state = self.compiled if torch.compiler.is_compiling() else self.here.get()
-        return state if state is not None and state.live else None
-
-    @contextmanager
-    def set(self, state: _State | None) -> Iterator[None]:
-        before, token = self.compiled, self.here.set(state)
-        self.compiled = state
-        try:
-            yield
-        finally:
-            if state is not None:
-                state.live = False
-            self.compiled = before
-            with suppress(ValueError):  # closed from another context, which this state was never set in
-                self.here.reset(token)
-
-
-_slots: WeakKeyDictionary[nn.Module, _Slot] = WeakKeyDictionary()
-
-
-def _slot(model: PreTrainedModel) -> tuple[nn.Module, _Slot]:
-    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
-    return decoder, _slots.setdefault(decoder, _Slot())
 
 
 class Runtime:
@@ -108,7 +75,8 @@ class Runtime:
 
     def __init__(self, model: PreTrainedModel, sites: Sequence[Site]) -> None:
         self.model, self.sites = model, tuple(sorted(set(sites)))
-        decoder, self._slot = _slot(model)
+        decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+        self._slot = slot_of(decoder, "activations")
         self._names = tuple(inspect.signature(decoder.forward).parameters)
         self._modules = {site: site_module(model, site) for site in self.sites}  # all, before any hook is placed
         self._handles = [
@@ -134,21 +102,30 @@ class Runtime:
 
     @contextmanager
     def steering(
-        self, intervention: Intervention, prompt_lengths: Sequence[int], trace: Trace | None = None
+        self,
+        intervention: Intervention,
+        prompt_lengths: Sequence[int],
+        trace: Trace | None = None,
+        dtype: torch.dtype | None = None,
     ) -> Iterator[None]:
         """Write `intervention` into every forward pass made in this context.
 
-        prompt_lengths: tokens of each row's prompt, without padding, cached ones included. Raises `InputError` for a
-        site without a hook, vectors of a wrong width or not finite in the model's dtype, a wrong number of prompts;
-        in the context for a batch that isn't a multiple of the rows.
+        prompt_lengths: tokens of each row's prompt, without padding, cached ones included. dtype: the vectors are kept
+        and written in it, and the result is rounded (None: the model's); float32 for vectors that are being learned.
+
+        Raises `InputError` for a site without a hook, vectors of a wrong width or not finite in the dtype, a wrong
+        number of prompts; in the context for a batch that isn't a multiple of the rows.
 
         A generator that yields in this context leaves its caller steered meanwhile.
         """
-        with self._slot.set(self._prepared(intervention, prompt_lengths, trace)):
+        state = self._prepared(intervention, prompt_lengths, dtype)
+        if state is not None:
+            state.trace = trace
+        with self._slot.set(state):
             yield
 
     def _prepared(
-        self, intervention: Intervention, prompt_lengths: Sequence[int], trace: Trace | None
+        self, intervention: Intervention, prompt_lengths: Sequence[int], dtype: torch.dtype | None
     ) -> _State | None:
         if not self._handles:
             raise InputError("this runtime was closed: expected an open one; make another")
@@ -161,20 +138,21 @@ class Runtime:
             )
         tail = prompt_tail(intervention.scope)
         begin = [0 if tail is None else length - tail for length in prompt_lengths]
-        state = _State(self, torch.tensor(begin, device=self.model.device)[:, None], min(begin), trace=trace)
+        state = _State(self, torch.tensor(begin, device=self.model.device)[:, None], min(begin), dtype)
         for site, edit in intervention.edits.items():
             if site not in self.sites:
                 raise InputError(f"no hook at {site}: this runtime was made for {', '.join(map(str, self.sites))}")
-            self._place(state, site, edit)
+            self._prepare(state, site, edit)
         return state
 
-    def _place(self, state: _State, site: Site, edit: Edit) -> None:
+    def _prepare(self, state: _State, site: Site, edit: Edit) -> None:
+        dtype = state.dtype or self.model.dtype
         width = site_width(self.model, site.kind)
         device = next((p.device for p in self._modules[site].parameters() if p.device.type != "meta"), None)
         for name, tensor, tables in (("add", edit.add, state.add), ("scale", edit.scale, state.scale)):
             if tensor is None:
                 continue
-            values = tensor.to(device or self.model.device, self.model.dtype, copy=True)
+            values = tensor.to(device or self.model.device, dtype, copy=True)
             if name == "add":
                 # Every zero becomes -0.0: x + -0.0 is x for every x, and x + 0.0 isn't for -0.0. Not by `where`, which
                 # no gradient would pass.
@@ -182,14 +160,14 @@ class Runtime:
             if values.shape[1] != width or not bool(values.isfinite().all()):
                 raise InputError(
                     f"{name} at {site} has shape {list(tensor.shape)}: expected numbers that are finite in "
-                    f"{self.model.dtype}, {width} a row"
+                    f"{dtype}, {width} a row"
                 )
             neutral = values.new_full((1, 1, 1), -0.0 if name == "add" else 1.0)
             tables[site] = _Table(values[:, None], neutral, (values != neutral[0]).any(1, keepdim=True))
 
     def _current(self) -> _State | None:
         state = self._slot.current()
-        return state if state is not None and state.runtime is self else None
+        return state if isinstance(state, _State) and state.runtime is self else None
 
     def _clock(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
         # PyTorch leaves the keywords out for a pass that runs in one thread while another places or removes this hook.
@@ -228,13 +206,17 @@ def steered(
     intervention: Intervention | None,
     prompt_lengths: Sequence[int],
     trace: Trace | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Iterator[None]:
     """`Runtime` and `steering` in one, for a single use; None: nothing is written. See `Runtime.steering`."""
     if intervention is None or not intervention.rows:
-        with _slot(model)[1].set(None):
+        with slot_of(model.get_decoder(), "activations").set(None):  # type: ignore[no-untyped-call]
             yield
         return
-    with Runtime(model, list(intervention.edits)) as runtime, runtime.steering(intervention, prompt_lengths, trace):
+    with (
+        Runtime(model, list(intervention.edits)) as runtime,
+        runtime.steering(intervention, prompt_lengths, trace, dtype),
+    ):
         yield
 
 
@@ -247,22 +229,17 @@ def _mask(state: _State, given: Mapping[str, Any]) -> Tensor | None:
     tokens = TokenPositions.of(given)
     if not torch.compiler.is_compiling() and tokens.end is not None and tokens.end <= state.first:
         return None
-    rows = state.begin.shape[0]
-    if tokens.batch % rows:
-        raise InputError(f"a batch of {tokens.batch} rows for an intervention of {rows}: expected a multiple of that")
+    check_rows(tokens.batch, state.begin.shape[0])
     return tokens.reached(_spread(state, state.begin, tokens.batch))[..., None]
 
 
 def _spread(state: _State, table: Tensor, batch: int) -> Tensor:
-    """One line for each row of the batch: each of the table's as often as it has beams. A single one stays one."""
-    rows = table.shape[0]
-    if rows in (1, batch):
-        return table
-    if torch.compiler.is_compiling():
-        return table.repeat_interleave(batch // rows, 0, output_size=batch)
+    """`spread`, kept: it is asked for at every site of every pass."""
+    if table.shape[0] in (1, batch) or torch.compiler.is_compiling():
+        return spread(table, batch)
     key = (id(table), batch)
     if key not in state.spread:
-        state.spread[key] = table.repeat_interleave(batch // rows, 0, output_size=batch)
+        state.spread[key] = spread(table, batch)
     return state.spread[key]
 
 
@@ -281,12 +258,13 @@ def _edited(state: _State, site: Site, value: Tensor) -> Tensor:
         raise ModelError(
             f"{site} gives {list(value.shape)} in a pass of {mask.shape[1]} tokens: expected [batch, tokens, width]"
         )
-    mask = mask.to(value.device)
+    mask, dtype = mask.to(value.device), value.dtype
+    value = value if state.dtype is None else value.to(state.dtype)
     if scale is not None:
         value = value * _chosen(state, scale, mask, value)
     if add is not None:
         value = value + _chosen(state, add, mask, value)
-    return value
+    return value.to(dtype)
 
 
 def _chosen(state: _State, table: _Table, mask: Tensor, value: Tensor) -> Tensor:

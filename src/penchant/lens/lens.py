@@ -5,7 +5,6 @@ No tensor of size (tokens x tokens) is allocated by a read: rows are computed on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -13,9 +12,11 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformers import Cache
 
-from penchant.errors import InputError, ModelError
-from penchant.inference.attention_hooks import install, probing
+from penchant.errors import ModelError
+from penchant.inference.attention_hooks import install, observing
 from penchant.inference.forward import hidden_states
+from penchant.lens.rows import attention_rows
+from penchant.lens.self_check import checked_scalings
 from penchant.models.loading import LoadedModel
 
 
@@ -71,45 +72,15 @@ class _Reader:
             raise _ReachedError
 
 
-def attention_rows(
-    query: Float[Tensor, "batch heads tokens dim"],
-    key: Float[Tensor, "batch kv_heads context dim"],
-    mask: Tensor | None,
-    scaling: float,
-    rows: Sequence[int] | None,
-) -> Float[Tensor, "batch heads rows context"]:
-    """Attention probabilities (float32) of the given rows. `mask` is what SDPA gets: boolean, additive, or None for
-    causal with the last row at the last key. The row of a padding token, which sees nothing, is zeros.
-
-    Raises `InputError` for a row beyond the new tokens.
-    """
-    new, context = query.shape[2], key.shape[2]
-    beyond = [row for row in rows or () if not -new <= row < new]
-    if beyond:
-        raise InputError(f"row {beyond[0]} was asked of a read of {new} tokens: expected {-new} to {new - 1}")
-    at = torch.arange(new, device=query.device) if rows is None else torch.tensor(rows, device=query.device) % new
-    picked = query[:, :, at]
-    batch, heads, count, dim = picked.shape
-    grouped = picked.reshape(batch, key.shape[1], heads // key.shape[1], count, dim)
-    logits = torch.einsum("bkgrd,bktd->bkgrt", grouped.float(), key.float()).reshape(batch, heads, count, context)
-    logits.mul_(scaling)
-    if mask is None:
-        visible = torch.arange(context, device=query.device)[None, :] <= (at + context - new)[:, None]
-        logits.masked_fill_(~visible, float("-inf"))
-    elif mask.dtype == torch.bool:
-        hidden = ~mask[:, :, at, :context]
-        return logits.masked_fill_(hidden, float("-inf")).softmax(-1).masked_fill_(hidden.all(-1, keepdim=True), 0.0)
-    else:
-        logits.add_(mask[:, :, at, :context].float())
-    return logits.softmax(-1)
-
-
 class Lens:
     """Reads one loaded model. Safe to use from several threads at once (nothing but the weights is shared)."""
 
     def __init__(self, loaded: LoadedModel) -> None:
+        """Raises `ModelError` for a model that can't be read, or that doesn't do what the lens takes it to do."""
         install(loaded.model)
         self.loaded = loaded
+        self.scaling = checked_scalings(loaded)
+        """Layer -> what query . key is multiplied by there."""
 
     @torch.no_grad()
     def read(
@@ -135,7 +106,7 @@ class Lens:
                 "(counted from 0); use a calibration made for this model"
             )
         reader = _Reader(wanted, input_ids.shape[1], cache is not None)
-        with probing(reader):
+        with observing(reader):
             try:
                 hidden_states(self.loaded, input_ids, seen=seen, positions=positions, cache=cache)
             except _ReachedError:

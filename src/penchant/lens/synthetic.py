@@ -1,4 +1,4 @@
-"""Generated histories with planted facts: what heads are discovered on where nobody has labelled anything."""
+"""Synthetic needles in generated histories: what heads are discovered on where nobody has labelled anything."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class _Fact:
 
 @cache
 def material() -> dict[str, Any]:
-    """The sentences, values and names that histories are made of (planted.json)."""
+    """The sentences, values and names that histories are made of (synthetic.json)."""
     document: dict[str, Any] = json.loads(Path(__file__).with_name("synthetic.json").read_text(encoding="utf-8"))
     return document
 
 
-def planted_histories(count: int, records: int, seed: int = 0) -> list[LabelledHistory]:
+def needle_histories(count: int, records: int, seed: int = 0) -> list[LabelledHistory]:
     """`count` histories of `records` records each, with questions whose answers stand in one known record.
 
     Three styles take turns: notes in the first person, a chat of two, a log in the third person. A fifth of the
@@ -74,21 +74,21 @@ def _history(rng: random.Random, style: str, records: int, user: str) -> Labelle
     times = _times(rng, records)
     kinds = [*material()["attributes"], *material()["events"]]
     kinds = rng.sample(kinds, min(len(kinds), max(1, round(records * _FACTS))))
-    places = rng.sample(range(records), records)
-    planted: dict[int, _Fact] = {}
+    indices = rng.sample(range(records), records)
+    needles: dict[int, _Fact] = {}
     used: set[str] = set()
     for kind in kinds:
-        place = places.pop()
-        planted[place] = _fact(rng, style, people, kind, _value(rng, kind, times[place], used))
-    for kind in (kinds * 2)[: min(len(places), int(records * _DISTRACTORS))]:
-        place = places.pop()
-        planted[place] = _distractor(rng, style, people, kind, _value(rng, kind, times[place], used))
+        index = indices.pop()
+        needles[index] = _fact(rng, style, people, kind, _value(rng, kind, times[index], used))
+    for kind in (kinds * 2)[: min(len(indices), int(records * _DISTRACTORS))]:
+        index = indices.pop()
+        needles[index] = _distractor(rng, style, people, kind, _value(rng, kind, times[index], used))
     # Small talk is about the main person half of the time.
     talked_of = [people[0] if style == "log" else None] * 4 + people[2:6]
     told: list[Record] = []
     questions: list[tuple[int, _Fact]] = []
-    for place, when in enumerate(times):
-        fact = planted.get(place)
+    for index, when in enumerate(times):
+        fact = needles.get(index)
         speaker = fact.speaker if fact else None
         if style == "chat" and speaker is None:
             speaker = rng.choice(people[:2])
@@ -98,10 +98,10 @@ def _history(rng: random.Random, style: str, records: int, user: str) -> Labelle
         named = f"{speaker.name}: {text}" if speaker else text
         meta = {"speaker": speaker.name} if speaker else {}
         told.append(
-            Record(named, id=f"{user}:{place}", when=when, kind="turn" if style == "chat" else "note", meta=meta)
+            Record(named, id=f"{user}:{index}", when=when, kind="turn" if style == "chat" else "note", meta=meta)
         )
         if fact and fact.asked:
-            questions.append((place, fact))
+            questions.append((index, fact))
     rng.shuffle(questions)
     return LabelledHistory(
         History(told, user),
@@ -109,9 +109,9 @@ def _history(rng: random.Random, style: str, records: int, user: str) -> Labelle
             Question(
                 Request(_render(str(fact.asked), fact.who or (fact.speaker if style == "chat" else None), "")),
                 fact.value,
-                (told[place].id,),
+                (told[index].id,),
             )
-            for place, fact in questions
+            for index, fact in questions
         ),
     )
 

@@ -16,7 +16,7 @@ from penchant.models.tokenization import opening_ids, text_ids
 
 
 @dataclass(frozen=True)
-class Pass:
+class JointPass:
     """One pass. pieces: (position of the segment, its tokens), in order; a segment is in pieces only where it alone
     doesn't fit."""
 
@@ -33,7 +33,7 @@ class Joint:
 
     start: tuple[int, ...]
     end: tuple[int, ...]
-    passes: tuple[Pass, ...]
+    passes: tuple[JointPass, ...]
     counts: npt.NDArray[np.int64]
 
     @property
@@ -74,7 +74,7 @@ def joint_passes(
     return Joint(
         tuple(start),
         tuple(end),
-        tuple(Pass(tuple(pieces[i] for i in group)) for group in groups),
+        tuple(JointPass(tuple(pieces[i] for i in group)) for group in groups),
         np.array([len(tokens) for tokens in ids], dtype=np.int64),
     )
 

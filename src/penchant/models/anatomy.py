@@ -27,6 +27,11 @@ def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
     )
 
 
+def attending_layers(model: PreTrainedModel) -> list[int]:
+    """Numbers of the layers that attend; of a hybrid the others are recurrent. Raises as `decoder_layers`."""
+    return [i for i, layer in enumerate(decoder_layers(model)) if _attentions(layer)]
+
+
 def attention_module(layer: nn.Module) -> nn.Module:
     """The module of a decoder layer whose forward calls transformers' attention registry.
 
@@ -44,7 +49,7 @@ def mlp_module(layer: nn.Module) -> nn.Module:
 
     Raises `ModelError` when the layer has none (families that keep its matrices in the layer itself).
     """
-    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a place in the cache.
+    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a layer of the cache.
     others = [child for child in layer.children() if not any(hasattr(one, "layer_idx") for one in child.modules())]
     # A norm or a lone projection isn't a feed-forward block: at least two weight matrices, or experts (3-D).
     blocks = [child for child in others if _matrices(child) >= 2]

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTra
 from penchant.errors import ModelError
 from penchant.models.cache import discard, is_complete, models_directory, publish
 from penchant.models.progress import bar, gguf_bar_into, no_bars
+from penchant.models.replaced import replaced
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,7 @@ def _read_once() -> Iterator[None]:
             self.data: Any = np.asarray(self.data)  # slices of a memmap cost three times those of an array
             return super()._build_fields(offs, count)
 
-    with mock.patch("gguf.GGUFReader", functools.lru_cache(maxsize=1)(Reader)):
+    with replaced(gguf, "GGUFReader", functools.lru_cache(maxsize=1)(Reader)):
         yield
 
 

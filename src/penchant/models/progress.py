@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
-from unittest import mock
 
 import rich.progress
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
+from penchant.models.replaced import replaced
 from penchant.progress import Progress
 
 
@@ -45,5 +45,7 @@ def gguf_bar_into(progress: Progress, step: str) -> Iterator[None]:
             progress(step, done, len(items))
             yield item
 
-    with no_bars(), mock.patch("transformers.modeling_gguf_pytorch_utils.tqdm", bar):
+    from transformers import modeling_gguf_pytorch_utils
+
+    with no_bars(), replaced(modeling_gguf_pytorch_utils, "tqdm", bar):
         yield

@@ -23,7 +23,7 @@ from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
 from penchant.steering.apply.similarity import Similarity
 from penchant.steering.storage.bank import Bank, KeySite, Reading
-from penchant.steering.storage.basis import Basis
+from penchant.steering.storage.quantization import Basis
 from penchant.store.erasure.lineage import KEY, Source, write_shared
 
 FORMAT = "1"
@@ -124,8 +124,8 @@ class SteeringConfig:
         return Intervention(edits, self.scope)
 
     def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
-        """The setting as a safetensors file. sources: what it is derived from, where it lies in a user's folder: it
-        goes as a whole with any of them (store/erasure/lineage.py)."""
+        """The configuration as a safetensors file. sources: what it is derived from, where it lies in a user's folder:
+        it goes as a whole with any of them (store/erasure/lineage.py)."""
         tensors = {"centre": self.centre}
         tensors |= {f"base {site}": vector for site, vector in self.base.items()}
         tensors |= {f"population {site}": vector for site, vector in self.population.items()}
@@ -145,7 +145,7 @@ class SteeringConfig:
 
 
 def config_name(method: str, model: str) -> str:
-    """File name of a method's setting for a model (fingerprint)."""
+    """File name of a method's configuration for a model (fingerprint)."""
     return f"steering-{method}-{model[:16]}.safetensors"
 
 
@@ -161,8 +161,8 @@ def save_config(
 
 
 def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
-    """The setting in a file; None where there is none, or none of this method, model and format. Raises `StoreError`
-    for damage."""
+    """The configuration in a file; None where there is none, or none of this method, model and format. Raises
+    `StoreError` for damage."""
     if not path.is_file():
         return None
     try:

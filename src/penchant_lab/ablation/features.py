@@ -15,7 +15,6 @@ from penchant.history.records import History
 from penchant.index.score import LEAK, FloatArray, IntArray, standardise
 from penchant.lens.calibration import NEUTRAL
 from penchant.lens.lens import Lens, Wanted
-from penchant.models.anatomy import attention_module, decoder_layers
 from penchant.models.tokenization import opening_ids
 from penchant_lab.ablation.axes import Readout
 from penchant_lab.ablation.passes import Batch, cut, encode
@@ -186,8 +185,7 @@ def _matched(
         outside[start:end] = False  # line breaks between records are nobody's
     totals = []
     for layer, stored in enumerate(keys):
-        module = attention_module(decoder_layers(source.lens.loaded.model)[layer])
-        scaling = float(getattr(module, "scaling", None) or stored.shape[-1] ** -0.5)
+        scaling = source.lens.scaling[layer]
         heads, rows, dim = queries[layer].shape
         parts = []
         for at in range(0, rows, ROWS):

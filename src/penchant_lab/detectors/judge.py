@@ -23,10 +23,11 @@ from torch import Tensor
 from penchant.conversation.context import Detector
 from penchant.conversation.instructions.patterns import detector
 from penchant.errors import InputError, ModelError
-from penchant.inference.attention_hooks import probing
+from penchant.inference.attention_hooks import observing
 from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.cached_rows import CachedRows
-from penchant.lens.lens import Lens, attention_rows
+from penchant.lens.lens import Lens
+from penchant.lens.rows import attention_rows
 from penchant.marking.resources import Resources
 from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates
@@ -117,19 +118,19 @@ class Judge:
 
     @cached_property
     def _prefix(self) -> tuple[list[int], list[int], list[int]]:
-        """Tokens of the question with its examples; places of the answers yes, and no."""
+        """Tokens of the question with its examples; positions of the answers yes, and no."""
         ids = opening_ids(self.loaded, QUESTION)
-        places: dict[bool, list[int]] = {True: [], False: []}
+        positions: dict[bool, list[int]] = {True: [], False: []}
         for sentence, yes in EXAMPLES:
             ids += self._ids(f"Sentence: {sentence}\nAnswer:")
-            places[yes].append(len(ids))
+            positions[yes].append(len(ids))
             ids += self._ids((" Yes" if yes else " No") + "\n\n")
         if len(ids) + 2 * LONGEST > self.loaded.window:
             raise InputError(
                 f"the window of {self.loaded.name} is {self.loaded.window} tokens: expected at least "
                 f'{len(ids) + 2 * LONGEST} for the judge of instructions; use the detector "patterns"'
             )
-        return ids, places[True], places[False]
+        return ids, positions[True], positions[False]
 
     @cached_property
     def _read_prefix(self) -> CachedRows:
@@ -158,7 +159,7 @@ class Judge:
             at = sentence.shape[1] - len(tokens)
             sentence[row, at : at + before] = False
         watcher = _Watcher(self._prefix[1], self._prefix[2], sentence)
-        with probing(watcher):
+        with observing(watcher):
             last = rows.read(new)[:, -1].float()
         yes, no = self._answers
         return np.stack([(last[:, yes] - last[:, no]).cpu().numpy(), watcher.lean(), watcher.looks()], axis=1)

@@ -22,7 +22,7 @@ from penchant.history.segmentation import Unit, segment
 from penchant.lens.labelled import LabelledHistory, Question
 from penchant.lens.lens import Lens, Wanted
 from penchant.lens.prefix import PrefixCache
-from penchant.marking.joint import Joint, Pass, asked, joint_passes, seeing_layers
+from penchant.marking.joint import Joint, JointPass, asked, joint_passes, seeing_layers
 from penchant.marking.marks import FloatArray, Marker, Marks
 from penchant.progress import Progress, no_progress
 
@@ -205,7 +205,7 @@ def _joint(lens: Lens, request: Request, segments: Sequence[Segment], block: int
     return joint_passes(lens.loaded, segments, instruction=INSTRUCTION, ending=ending, block=block, step=STEP)
 
 
-def _cached(lens: Lens, joint: Joint, one: Pass, last_layer: int) -> PrefixCache:
+def _cached(lens: Lens, joint: Joint, one: JointPass, last_layer: int) -> PrefixCache:
     cache = PrefixCache(lens, last_layer)
     cache.append(joint.start)
     cache.append(one.tokens)
@@ -235,7 +235,7 @@ def _features(joint: Joint, layers: Sequence[int], caches: Iterator[PrefixCache]
 def _drawn(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
     if limit is None or limit >= len(questions):
         return list(questions)
-    return [questions[place] for place in sorted(random.Random(seed).sample(range(len(questions)), limit))]
+    return [questions[index] for index in sorted(random.Random(seed).sample(range(len(questions)), limit))]
 
 
 def _examples(
@@ -250,7 +250,7 @@ def _examples(
     """Of each question: the features of every segment, and which of them are evidence."""
     segments = segment(history, unit)
     joints = [(_joint(lens, question.request, segments, block), question) for question in questions]
-    passes: tuple[Pass, ...] | None = None
+    passes: tuple[JointPass, ...] | None = None
     caches: list[PrefixCache] = []
     # Questions with the same passes together, so that one set of caches is held at a time.
     for joint, question in sorted(joints, key=lambda pair: -(-len(pair[0].end) // STEP)):

@@ -70,8 +70,8 @@ class _Surprise:
 def _pool(rows: Sequence[_Surprise], segments: Sequence[Segment]) -> FloatArray:
     scores = np.full(len(segments), np.nan)
     numbered = enumerate(segments)
-    for place, group in groupby(numbered, key=lambda pair: pair[1].record):
-        row, members = rows[place], list(group)
+    for record, group in groupby(numbered, key=lambda pair: pair[1].record):
+        row, members = rows[record], list(group)
         where = [i for i, _ in members]
         # Tokens that share a character with the segment; both ends of the offsets never decrease.
         first = np.searchsorted(row.ends, [s.start for _, s in members], side="right")
@@ -88,7 +88,7 @@ def _pool(rows: Sequence[_Surprise], segments: Sequence[Segment]) -> FloatArray:
 class _Piece:
     text: int  # which text
     ids: tuple[int, ...]  # with the leading token, where there is one
-    at: int  # place in the text of the first token that this piece scores
+    at: int  # position in the text of the first token that this piece scores
     skip: int  # leading tokens that are context only
 
 

@@ -14,7 +14,7 @@ from penchant.folders import cache_folder
 from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration
 from penchant.lens.labelled import LabelledHistory
-from penchant.lens.synthetic import planted_histories
+from penchant.lens.synthetic import needle_histories
 from penchant.marking.marks import Marker
 from penchant.marking.random import random_marker
 from penchant.marking.registry import MARKERS
@@ -123,7 +123,7 @@ class BenchContext:
         except InputError:  # no evidence in this data set
             labelled = []
         labelled = [one for one in labelled if len(one.questions) >= FEWEST_QUESTIONS]
-        return labelled or planted_histories(*PLANTED)
+        return labelled or needle_histories(*PLANTED)
 
     def resources(self) -> Resources:
         """Its own for every method: nothing that one prepares serves another."""

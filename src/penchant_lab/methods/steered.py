@@ -20,14 +20,15 @@ from penchant.history.records import History, Record, Request
 from penchant.inference.intervention import Edit, Intervention
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.steering.apply.context import FittedSteering, ValidationResult, steer_request
 from penchant.steering.config import SteeringConfig, read_config
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors
 from penchant.steering.data.pairs import Pair, is_pair, own_pairs
-from penchant.steering.extract.extractor import Sample
+from penchant.steering.extract.extractor import Sample, extract_bank
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import ValidationResult, extract_bank, steer_request, validate_user
+from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.bank_file import bank_bytes
@@ -198,7 +199,7 @@ class _Vectors:
         if self.name.control == "other":
             # As if they were the user's own: what is held against is the user, not the check.
             bank = steering.bank(method, steering.another(self.history.user, self.seed), self.seed)[0]
-        steered = steer_request(steering.loaded, config, bank, item.request.query, validation=checked)
+        steered = steer_request(steering.loaded, FittedSteering(config, bank, checked), item.request.query)
         written = steered.intervention
         if written is not None and self.name.control == "random":
             written = _random_like(written, f"{self.seed} {item.id}")

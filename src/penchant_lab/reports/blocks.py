@@ -14,7 +14,7 @@ from typing import Any
 
 from penchant_lab.reports import readme_table, registry_tables
 from penchant_lab.reports.packages_picture import picture
-from penchant_lab.reports.registry_tables import table
+from penchant_lab.reports.registry_tables import first_sentence, table
 
 WIDTH = 88
 """Columns of the help texts."""
@@ -24,25 +24,26 @@ WIDTH = 88
 
 
 def package_map(root: Path) -> str:
-    """Every package, and the modules that lie beside them, with the first line of their docstrings."""
-    lines = [line for name in ("penchant", "penchant_lab") for line in _tree(root / "src" / name, 0)]
-    width = max(len(name) for name, _ in lines) + 2
-    return "\n".join(["```text", *(f"{name:{width}}{text}".rstrip() for name, text in lines), "```"])
+    """Every package, and the modules that lie beside them, with the first sentence of their docstrings."""
+    rows = [
+        (f"`{path}`", _about(module)) for name in ("penchant", "penchant_lab") for path, module in _tree(root, name)
+    ]
+    return table(("where", "what"), rows)
 
 
-def _tree(folder: Path, depth: int) -> Iterator[tuple[str, str]]:
-    top = "src/" if not depth else ""
-    yield "  " * depth + f"{top}{folder.name}/", _about(folder / "__init__.py")
-    if not depth:
-        modules = (one for one in sorted(folder.glob("*.py")) if not one.name.startswith("__"))
-        yield from ((f"  {one.name}", _about(one)) for one in modules)
-    for inner in sorted(one.parent for one in folder.glob("*/__init__.py")):
-        yield from _tree(inner, depth + 1)
+def _tree(root: Path, package: str) -> Iterator[tuple[str, Path]]:
+    """Paths as they are shown, and the module whose docstring says what is there."""
+    top = root / "src" / package
+    yield f"src/{package}/", top / "__init__.py"
+    modules = (one for one in sorted(top.glob("*.py")) if not one.name.startswith("__"))
+    yield from ((one.name, one) for one in modules)
+    for inner in sorted(top.glob("*/**/__init__.py")):
+        yield f"{inner.parent.relative_to(top).as_posix()}/", inner
 
 
 def _about(module: Path) -> str:
     text = ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0].rstrip(".")
+    return first_sentence(text)
 
 
 def layers(root: Path) -> str:

@@ -69,8 +69,8 @@ def _measured(loaded: LoadedModel, sites: Sequence[Site], batch: int, sizes: _Si
     seconds: dict[str, list[float]] = {way: [] for way in WAYS}
     entering: list[float] = []
     for turn in range(-1, sizes.rounds):  # the first one warms up
-        for place in range(len(WAYS)):
-            way = WAYS[(place + turn) % len(WAYS)]
+        for index in range(len(WAYS)):
+            way = WAYS[(index + turn) % len(WAYS)]
             with _steered(loaded, sites, interventions[way], sizes.prompt) as entered:
                 began = time.perf_counter()
                 for step in range(sizes.prompt, sizes.prompt + sizes.steps):

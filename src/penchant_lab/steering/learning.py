@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.inference.intervention import AFTER_PROMPT, Edit, prompt_tail
+from penchant.inference.intervention import AFTER_PROMPT, Edit, Intervention, prompt_tail
 from penchant.inference.likelihood import Exchange, Prefilled, batches
-from penchant.inference.sites import Site, site_module
+from penchant.inference.runtime import steered
+from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 
 ROWS = 4
@@ -24,7 +23,7 @@ NEW_TOKENS = 1024
 """Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
 
 Progress = Callable[[int, float], None]
-"""Called with the place and the value of each of `Course.losses` as it comes."""
+"""Called with the index and the value of each of `Course.losses` as it comes."""
 
 
 class Head(NamedTuple):
@@ -36,7 +35,7 @@ class Lessons:
     """Exchanges whose prompts have been read, ready for their answers to be read over and over with other vectors.
 
     What a scope leaves alone of a prompt is read once, without gradients; only answers cost anything afterwards.
-    places: of each batch, which of the exchanges it holds.
+    indices: of each batch, which of the exchanges it holds.
     Raises `InputError` for no exchanges, an empty prompt or answer, or a scope that takes in whole prompts.
     """
 
@@ -49,17 +48,19 @@ class Lessons:
         if not exchanges or not all(one.prompt and one.answer for one in exchanges):
             raise InputError("nothing to learn from: expected exchanges, each with a prompt and an answer")
         self.loaded, self.scope, self.exchanges = loaded, scope, tuple(exchanges)
-        self.places = list(batches(exchanges, rows, NEW_TOKENS))
-        self.batches = [Prefilled(loaded, [exchanges[place] for place in places], tail) for places in self.places]
+        self.indices = list(batches(exchanges, rows, NEW_TOKENS))
+        self.batches = [Prefilled(loaded, [exchanges[index] for index in indices], tail) for indices in self.indices]
 
     def losses(self, batch: int, edits: Mapping[Site, Edit]) -> Float[Tensor, " rows"]:
         """NLL of each answer of a batch, in nats a token, with edits of one row written to every token in the scope.
 
         Gradients reach whatever the edits are made of. Values are computed in float32 and rounded where they are
-        written. Raises `InputError` for a site that isn't "heads".
+        written.
         """
-        with _writing(self.loaded, edits):
-            return self.batches[batch].losses()
+        read = self.batches[batch]
+        each = {site: _for_rows(edit, len(read.lengths)) for site, edit in edits.items()}
+        with steered(self.loaded.model, Intervention(each, self.scope), read.lengths, dtype=torch.float32):
+            return read.losses()
 
     @torch.no_grad()
     def mean(self, edits: Mapping[Site, Edit]) -> float:
@@ -149,7 +150,7 @@ def set_aside(exchanges: Sequence[Exchange], every: int = 4) -> tuple[list[Excha
     """Exchanges to learn from, and every fourth one to decide with. Raises `InputError` for fewer than two."""
     if len(exchanges) < 2 or every < 2:
         raise InputError(f"{len(exchanges)} exchanges, every {every}th set aside: expected at least two of both")
-    aside = [one for place, one in enumerate(exchanges) if place % every == every - 1] or [exchanges[-1]]
+    aside = [one for index, one in enumerate(exchanges) if index % every == every - 1] or [exchanges[-1]]
     return [one for one in exchanges if one not in aside], aside
 
 
@@ -168,8 +169,8 @@ def at_heads(loaded: LoadedModel, heads: Sequence[Head], values: Tensor, neutral
         by_layer.setdefault(layer, []).append(row)
     for layer, rows in sorted(by_layer.items()):
         width = values.new_full((loaded.num_heads, loaded.head_dim), neutral)
-        places = torch.tensor([heads[row].head for row in rows], device=values.device)
-        found[Site(layer, "heads")] = width.index_copy(0, places, values[rows].expand(-1, loaded.head_dim)).reshape(
+        indices = torch.tensor([heads[row].head for row in rows], device=values.device)
+        found[Site(layer, "heads")] = width.index_copy(0, indices, values[rows].expand(-1, loaded.head_dim)).reshape(
             1, -1
         )
     return found
@@ -181,35 +182,6 @@ def all_heads(loaded: LoadedModel, layers: Sequence[int] | None = None) -> list[
     return [Head(layer, head) for layer in chosen for head in range(loaded.num_heads)]
 
 
-_active: ContextVar[Mapping[Site, Edit] | None] = ContextVar("penchant_learning", default=None)
-
-
-@contextmanager
-def _writing(loaded: LoadedModel, edits: Mapping[Site, Edit]) -> Iterator[None]:
-    """Edits with gradients, on every token; another thread's forward pass of the same model isn't touched."""
-    if wrong := [str(site) for site in edits if site.kind != "heads"]:
-        raise InputError(f"vectors are learned at heads, not at {', '.join(wrong)}: expected sites such as 15.heads")
-    modules = [(site_module(loaded.model, site), edit) for site, edit in edits.items()]
-    token, handles = _active.set(edits), []
-    try:
-        for module, edit in modules:
-            handles.append(module.register_forward_pre_hook(_hook(edits, edit)))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        _active.reset(token)
-
-
-def _hook(edits: Mapping[Site, Edit], edit: Edit) -> Any:
-    def hook(module: nn.Module, args: tuple[Any, ...]) -> Any:
-        if _active.get() is not edits:
-            return None
-        value: Tensor = args[0].float()
-        if edit.scale is not None:
-            value = value * edit.scale.to(value.device)[:, None]
-        if edit.add is not None:
-            value = value + edit.add.to(value.device)[:, None]
-        return (value.to(args[0].dtype), *args[1:])
-
-    return hook
+def _for_rows(edit: Edit, rows: int) -> Edit:
+    add, scale = (None if one is None else one.expand(rows, -1) for one in (edit.add, edit.scale))
+    return Edit(add, scale)

@@ -67,7 +67,7 @@ def choose_heads(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> tuple[Head, ...]:
-    """The `count` heads (None: `SHARE` of all) whose learned scale has the largest norm, in order of place.
+    """The `count` heads (None: `SHARE` of all) whose learned scale has the largest norm, in order.
 
     layers: where to look (None: everywhere). l1: weight of the penalty on the sum of |A|. Raises `InputError` for a
     count that the layers don't have.
@@ -94,7 +94,7 @@ def choose_heads(
         progress=progress,
     )
     best = scale.detach().norm(dim=1).topk(wanted).indices.tolist()
-    return tuple(sorted(heads[place] for place in best))
+    return tuple(sorted(heads[index] for index in best))
 
 
 def random_heads(
@@ -103,7 +103,7 @@ def random_heads(
     """`count` heads drawn at random: what chosen ones have to beat."""
     heads = all_heads(loaded, layers)
     drawn = torch.randperm(len(heads), generator=torch.Generator().manual_seed(seed))[: _checked(count, heads)]
-    return tuple(sorted(heads[place] for place in drawn.tolist()))
+    return tuple(sorted(heads[index] for index in drawn.tolist()))
 
 
 def learn_offsets(

@@ -217,7 +217,7 @@ def test_chatgpt_what_is_wrong(tmp_path):
     for content, message in (
         ('{"a": 1}', "is no JSON array"),
         ('[{"title": "x"}]', "conversation 1 of conversations.json has no 'mapping'"),
-        ('[{"mapping": {', "damaged or cut off"),
+        ('[{"mapping": {', "item 1: invalid JSON .*damaged or cut off"),
     ):
         path.write_text(content)
         with pytest.raises(InputError, match=message):

@@ -17,7 +17,7 @@ from penchant.history.records import History, Record, Request, Segment
 from penchant.history.segmentation import segment
 from penchant.lens.labelled import LabelledHistory, Question
 from penchant.lens.lens import Lens
-from penchant.lens.synthetic import planted_histories
+from penchant.lens.synthetic import needle_histories
 from penchant_lab.markers import sentinel as module
 from penchant_lab.markers.sentinel import (
     INSTRUCTION,
@@ -156,7 +156,7 @@ def test_requests_of_about_one_length_see_the_same_passes() -> None:
 def labelled() -> list[LabelledHistory]:
     """Two histories with questions of short and long wording (which get different passes)."""
     found = []
-    for one in planted_histories(2, 12, seed=3):
+    for one in needle_histories(2, 12, seed=3):
         long = [replace(q, request=Request(f"{q.request.query} {'Please! ' * 40}")) for q in one.questions[:1]]
         found.append(replace(one, questions=(*one.questions[:1], *long, *one.questions[1:2])))
     return found

@@ -14,6 +14,8 @@ import torch
 from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
 from penchant.inference.intervention import Intervention
+from penchant.models.loading import LoadedModel
+from penchant.steering.apply.context import FittedSteering
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
 from penchant_lab.bench.items import Item, Part, part_of
@@ -150,9 +152,10 @@ def traced(monkeypatch: pytest.MonkeyPatch) -> list[Bank]:
     used: list[Bank] = []
     steer = steered.steer_request
 
-    def tracing(loaded: object, config: object, bank: Bank, *more: object, **options: object) -> object:
-        used.append(bank)
-        return steer(loaded, config, bank, *more, **options)  # type: ignore[arg-type]
+    def tracing(loaded: LoadedModel, fitted: FittedSteering, query: str) -> object:
+        assert fitted.bank is not None
+        used.append(fitted.bank)
+        return steer(loaded, fitted, query)
 
     monkeypatch.setattr(steered, "steer_request", tracing)
     return used

@@ -84,7 +84,7 @@ def test_the_intervention_is_what_was_learned() -> None:
     assert add is not None and torch.equal(add.reshape(4, -1)[2], offsets.vectors[0])
     assert torch.equal(add.reshape(4, -1)[0], offsets.vectors[2]) and not bool(add.reshape(4, -1)[[1, 3]].any())
     edits = {site: Edit(edit.add.expand(6, -1)) for site, edit in written.edits.items() if edit.add is not None}
-    by_runtime = losses(loaded, given, [lambda rows: Intervention(edits)]).mean()
+    by_runtime = losses(loaded, given, [Intervention(edits)]).mean()
     assert Lessons(loaded, given).mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
     assert offsets.bytes == 3 * 16 * 2
 

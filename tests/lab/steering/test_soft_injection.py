@@ -76,7 +76,7 @@ def test_the_intervention_mixes() -> None:
     assert not bool(edit.add.reshape(4, -1)[[0, 2, 3]].any()) and injection.bytes == (32 + 2) * 2
     given = exchanges(4)
     every = Intervention({Site(2, "heads"): Edit(edit.add.expand(4, -1), edit.scale.expand(4, -1))}, "last_1")
-    by_runtime = losses(loaded, given, [lambda rows: every]).mean()
+    by_runtime = losses(loaded, given, [every]).mean()
     assert Lessons(loaded, given, scope="last_1").mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
 
 

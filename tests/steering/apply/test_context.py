@@ -1,5 +1,7 @@
 """Steering of one answer: active inside of a step and not outside, and told as it was."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,15 +12,15 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation, Term
 from penchant.steering.apply.context import (
+    FittedSteering,
     Steering,
+    ValidationResult,
     attention_bias_context,
-    describe,
-    describe_given,
+    steer_request,
     steering_context,
     wrapped_stream,
 )
 from penchant.steering.config import SteeringConfig
-from penchant.steering.fit.validation import Steered
 from penchant.steering.storage.bank import KeySite
 from tests.index.cases import calibration_of, lens_of
 from tests.steering.people import LOADED
@@ -70,19 +72,24 @@ def test_nothing_to_write_and_what_does_not_fit() -> None:
 def test_what_is_told() -> None:
     config = SteeringConfig(
         "ascent", "f" * 64, "tiny", "gradient", (BLOCK,), KeySite(BLOCK), "last_1", 2.0, Aggregation(),
-        torch.zeros(4), {BLOCK: 10.0},
+        torch.zeros(4), {BLOCK: 10.0}, population={BLOCK: torch.tensor([1.5, 2.0])},
     )  # fmt: skip
-    written = Intervention({BLOCK: Edit(torch.tensor([[3.0, 4.0]]))}, "last_1")
-    terms = (Term("c1", "r1", 0.75, 0.9, 1.0), Term("c2", "", 0.25, 0.1, None))
-    found = describe(config, Steered(written, "own", terms))
-    assert found == Steering(
-        "ascent", "own", ("1.block",), "last_1", 2.0, {"1.block": 0.5}, (("r1", 0.75), ("", 0.25)), None
-    )
-    assert found.as_dict()["terms"] == [{"record": "r1", "weight": 0.75}, {"record": "", "weight": 0.25}]
-    assert str(found) == "steering: ascent, own; at 1.block, scope last_1, strength 2; r1 0.75, feedback 0.25"
-    nothing = describe(config, Steered(None, "none", reason="it didn't help"))
-    assert (nothing.sites, nothing.norms, str(nothing)) == ((), {}, "steering: ascent, none (it didn't help)")
-    assert (describe_given(written).sites, describe_given(written).level) == (("1.block",), "given")
+    found = steer_request(LOADED, FittedSteering(config), "What now?")
+    assert found.intervention is not None and found.intervention.edits[BLOCK].add.tolist() == [[3.0, 4.0]]
+    why = "no samples of the user"
+    assert found == Steering("ascent", "population", ("1.block",), "last_1", 2.0, {"1.block": 0.5}, (), why)
+    own = replace(found, level="own", terms=(Term("r1", 0.75), Term("", 0.25)), reason=None)
+    assert own.as_dict() == {
+        "method": "ascent", "level": "own", "sites": ["1.block"], "scope": "last_1", "strength": 2.0,
+        "norms": {"1.block": 0.5}, "terms": [{"record": "r1", "weight": 0.75}, {"record": "", "weight": 0.25}],
+        "reason": None,
+    }  # fmt: skip
+    assert str(own) == "steering: ascent, own; at 1.block, scope last_1, strength 2; r1 0.75, feedback 0.25"
+    nothing = steer_request(LOADED, FittedSteering(config, None, ValidationResult("none", reason="it hurts")), "?")
+    assert (nothing.intervention, nothing.sites, nothing.norms) == (None, (), {})
+    assert str(nothing) == "steering: ascent, none (it hurts)"
+    given = Steering.given(found.intervention)
+    assert (given.sites, given.level, given.intervention) == (("1.block",), "given", found.intervention)
 
 
 def test_emphasis_is_on_what_was_marked() -> None:
@@ -91,7 +98,7 @@ def test_emphasis_is_on_what_was_marked() -> None:
     prompt = "<|user|>Notes: I like long walks. My bicycle is green.\nWhich colour is it?<|turn_end|><|assistant|>"
     pieces = [("r7", "My bicycle is green. ", 0.8)]
     step, steering = attention_bias_context(loaded, calibration, prompt, pieces, Request("Which colour is it?"))
-    assert (steering.level, steering.terms, steering.strength) == ("emphasis", (("r7", 0.8),), 1.0)
+    assert (steering.level, steering.terms, steering.strength) == ("emphasis", (Term("r7", 0.8),), 1.0)
     assert set(steering.sites) == {f"{layer}.{head}" for layer, head in calibration.heads}
     ids = torch.tensor([loaded.tokenizer(prompt)["input_ids"]])
 

@@ -7,7 +7,7 @@ import torch
 
 from penchant.errors import InputError, ModelError
 from penchant.steering.apply import similarity
-from penchant.steering.apply.similarity import Scorer, SimilarityQuery, bm25_scores, hidden_scores
+from penchant.steering.apply.similarity import Scorer, bm25_scores, hidden_scores
 from tests.steering.cases import bank_of, empty, places, same
 
 BANK = bank_of()
@@ -45,10 +45,10 @@ def test_one_row_or_none_has_no_mean_of_its_own() -> None:
 
 def test_hidden_states_need_no_text() -> None:
     key, centre = torch.randn(12), torch.randn(12)
-    assert torch.equal(Scorer().scores(BANK, SimilarityQuery("", key), centre), hidden_scores(BANK, key, centre))
+    assert torch.equal(Scorer().scores(BANK, "", key, centre), hidden_scores(BANK, key, centre))
     assert Scorer().usable(BANK) is BANK
     with pytest.raises(InputError, match="read it with read_keys"):
-        Scorer().scores(BANK, SimilarityQuery("red"))
+        Scorer().scores(BANK, "red")
 
 
 def test_words() -> None:
@@ -59,12 +59,10 @@ def test_words() -> None:
     assert bm25_scores(["a car", "a boat"], "tree").tolist() == [0, 0]
     assert bm25_scores([], "tree").shape == (0,)
     scorer = Scorer("bm25", TEXTS)
-    assert torch.equal(scorer.scores(BANK, SimilarityQuery("red boat")), bm25_scores(WORDS, "red boat"))
+    assert torch.equal(scorer.scores(BANK, "red boat"), bm25_scores(WORDS, "red boat"))
     # Rows are known by their contrasts, not by their places.
     turned = places(BANK, [3, 2, 0])
-    assert torch.equal(
-        scorer.scores(turned, SimilarityQuery("red boat")), bm25_scores([WORDS[n] for n in (3, 2, 0)], "red boat")
-    )
+    assert torch.equal(scorer.scores(turned, "red boat"), bm25_scores([WORDS[n] for n in (3, 2, 0)], "red boat"))
 
 
 @pytest.mark.parametrize("kind", ["bm25", "dense"])
@@ -75,11 +73,11 @@ def test_rows_without_a_text_do_not_count(kind: Any, monkeypatch: pytest.MonkeyP
     gone = {contrast: text for contrast, text in TEXTS.items() if contrast != BANK.rows[1].contrast}
     scorer = Scorer(kind, gone)
     assert same(scorer.usable(BANK), places(BANK, [0, 2, 3]))
-    assert scorer.scores(scorer.usable(BANK), SimilarityQuery("red")).shape == (3,)
+    assert scorer.scores(scorer.usable(BANK), "red").shape == (3,)
     with pytest.raises(InputError, match="1 rows without the text of their input"):
-        scorer.scores(BANK, SimilarityQuery("red"))
+        scorer.scores(BANK, "red")
     assert len(Scorer(kind).usable(BANK)) == 0
-    assert Scorer(kind).scores(empty(BANK), SimilarityQuery("red")).shape == (0,)
+    assert Scorer(kind).scores(empty(BANK), "red").shape == (0,)
 
 
 def test_a_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +91,7 @@ def test_a_text_is_embedded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     scorer = Scorer("dense", TEXTS)
     for query in ("red", "red", "blue", WORDS[0]):
         wanted = [len(text) * len(query) + 1.0 for text in WORDS]
-        assert scorer.scores(BANK, SimilarityQuery(query)).tolist() == wanted
+        assert scorer.scores(BANK, query).tolist() == wanted
     assert [text for some in fed for text in some] == [*WORDS, "red", "blue"]
 
 
@@ -114,6 +112,6 @@ def test_another_kind_and_no_embedder_are_refused_at_once(monkeypatch: pytest.Mo
 def test_meanings() -> None:
     bank = places(BANK, [0, 1])
     texts = dict(zip([row.contrast for row in bank.rows], ["My cat sleeps", "Interest rates rose"], strict=True))
-    found = Scorer("dense", texts).scores(bank, SimilarityQuery("Which pet do I have?"))
+    found = Scorer("dense", texts).scores(bank, "Which pet do I have?")
     assert found.shape == (2,) and found.dtype == torch.float32
     assert 1 > found[0] > found[1] + 0.1

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from penchant.errors import InputError
-from penchant.inference.intervention import Edit, Intervention
+from penchant.inference.intervention import Intervention
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer, hidden_scores
@@ -18,7 +18,6 @@ from penchant.steering.fit.cross_validation import (
     describe_aggregation,
     leave_one_out,
     mean_over_users,
-    select_rows,
 )
 from penchant.steering.fit.population import population_of
 from penchant.steering.storage.bank import Bank
@@ -181,13 +180,6 @@ def test_means_are_over_users() -> None:
     mean, error = mean_over_users(torch.tensor([1.0, 3.0, 5.0]), ["a", "a", "b"])
     assert mean == pytest.approx(3.5) and error == pytest.approx(1.5)
     assert mean_over_users(torch.tensor([1.0, 3.0]), ["a", "a"]) == (2.0, float("inf"))
-
-
-def test_rows_are_picked_by_number() -> None:
-    table = torch.arange(6.0).reshape(3, 2)
-    found = select_rows(Intervention({SITE: Edit(table, table + 1)}, "last_1"))([2, 0])
-    assert found is not None and found.scope == "last_1"
-    assert torch.equal(_add(found), table[[2, 0]]) and torch.equal(found.edits[SITE].scale, table[[2, 0]] + 1)  # type: ignore[arg-type]
 
 
 def test_aggregations_in_words() -> None:

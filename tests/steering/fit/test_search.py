@@ -8,17 +8,15 @@ import torch
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.inference.intervention import Intervention
-from penchant.inference.likelihood import Choice
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer
 from penchant.steering.config import SteeringConfig
 from penchant.steering.data.pairs import Pair
-from penchant.steering.extract.extractor import exchange_of
+from penchant.steering.extract.extractor import exchange_of, extract_bank
 from penchant.steering.fit import cross_validation
 from penchant.steering.fit.cross_validation import CAP, CrossValidation
 from penchant.steering.fit.search import fit_config, residual_norms
-from penchant.steering.fit.validation import extract_bank
 from penchant.steering.methods.method import VectorMethod
 from tests.families import tiny
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, STEPS, UNIFORM, contrasts, pairs
@@ -176,9 +174,9 @@ def fit_setting_strengths(monkeypatch: pytest.MonkeyPatch) -> float:
 def _scripted(monkeypatch: pytest.MonkeyPatch, gains: list[list[float]]) -> None:
     left = list(gains)
 
-    def found(self: CrossValidation, held_out: Sequence[Any], choices: Sequence[Choice]) -> list[tuple[float, float]]:
+    def found(self: CrossValidation, held_out: Sequence[Any], given: Sequence[Any]) -> list[tuple[float, float]]:
         now = left.pop(0)
-        assert len(now) == len(choices)
+        assert len(now) == len(given)
         return [(gain, 0.01) for gain in now]
 
     monkeypatch.setattr(CrossValidation, "gains", found)
@@ -200,14 +198,13 @@ def test_an_answer_is_held_out_of_every_base_it_is_tried_on(monkeypatch: pytest.
     method = replace(STEPS, strengths=(1e-9,))  # what is written is the base
     tried: list[torch.Tensor] = []
 
-    def spied(loaded: Any, exchanges: Any, choices: Sequence[Choice], **others: Any) -> torch.Tensor:
-        for choice in choices[1:]:
-            found = choice(range(len(exchanges)))
-            assert found is not None
+    def spied(loaded: Any, exchanges: Any, given: Sequence[Intervention | None], **others: Any) -> torch.Tensor:
+        for found in given[1:]:
+            assert found is not None and found.rows == len(exchanges)
             (edit,) = found.edits.values()
             assert edit.add is not None
             tried.append(edit.add / edit.add.norm(dim=1, keepdim=True))
-        return torch.linspace(1, 0, len(choices))[:, None].expand(-1, len(exchanges))
+        return torch.linspace(1, 0, len(given))[:, None].expand(-1, len(exchanges))
 
     monkeypatch.setattr(cross_validation, "losses", spied)
     fit_config(LOADED, method, USERS, WORDS)

@@ -10,6 +10,7 @@ import torch
 
 from penchant.errors import InputError, StoreError, UnknownUserError
 from penchant.history.records import History, Record, Request
+from penchant.steering.apply.context import steer_request
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.fit import trainer
@@ -17,7 +18,7 @@ from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
 from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.storage.bank_file import load_bank
-from penchant.steering.storage.fitted_state import load_fitted, paths_in_folder, paths_in_store, steered
+from penchant.steering.storage.fitted_state import load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
 from penchant.store.erasure.lineage import read_rows, sidecar_of, source_of
 from tests.steering.cases import same
@@ -156,7 +157,7 @@ def test_without_two_others_the_user_has_to_do(tmp_path: Path, users: list[str])
         store.forget_record("ann", "ann0")  # the setting was chosen on it
         assert not any(name.startswith("steering-") for name in files(store))
         with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
-            steered(paths_in_store(store, "ann"), LOADED, "ascent", "When?")
+            steer_request(LOADED, load_fitted(paths_in_store(store, "ann"), LOADED, "ascent"), "When?")
         fit(store)
         with store_of(tmp_path / "scratch", users) as scratch:
             scratch.forget_record("ann", "ann0")
@@ -177,7 +178,7 @@ def test_a_new_setting_leaves_no_bank_of_the_old_one(store: Store) -> None:
     assert second.fitted and second.config.origin != first.config.origin
     assert (second.read, len(files(store)), files(store, "bob")) == (5, 2, [files(store, "bob")[0]])
     assert not any(name.endswith(".safetensors") for name in files(store, "bob"))
-    found = steered(paths_in_store(store, "bob"), LOADED, "ascent", "When?")
+    found = steer_request(LOADED, load_fitted(paths_in_store(store, "bob"), LOADED, "ascent"), "When?")
     assert (found.level, found.terms) in {("population", ()), ("none", ())}
     assert fit(store, refit=True).fitted
 
@@ -274,7 +275,7 @@ def test_a_history_file_has_a_folder_of_its_own(tmp_path: Path) -> None:
     report = fit_user(paths, history, LOADED, WORDING)
     assert (report.shared, report.samples) == (False, 5)
     assert fit_user(paths, history, LOADED, WORDING).read == 0
-    assert steered(paths, LOADED, "ascent", "When?").level == report.validation.level
+    assert steer_request(LOADED, load_fitted(paths, LOADED, "ascent"), "When?").level == report.validation.level
     assert load_bank(paths.bank(report.config), report.config.origin).rows
 
 

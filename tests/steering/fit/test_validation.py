@@ -9,22 +9,14 @@ import torch
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.inference.intervention import Intervention
-from penchant.inference.likelihood import Choice
 from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.apply.context import FittedSteering, Level, ValidationResult, steer_request
 from penchant.steering.apply.similarity import hidden_scores
 from penchant.steering.config import SteeringConfig
-from penchant.steering.extract.extractor import inputs_of
+from penchant.steering.extract.extractor import extract_bank, inputs_of
 from penchant.steering.extract.vectors import read_keys
 from penchant.steering.fit import validation
-from penchant.steering.fit.validation import (
-    FEWEST_SAMPLES,
-    MOST_HELD_OUT,
-    Level,
-    ValidationResult,
-    extract_bank,
-    steer_request,
-    validate_user,
-)
+from penchant.steering.fit.validation import FEWEST_SAMPLES, MOST_HELD_OUT, validate_user
 from penchant.steering.storage.bank import Bank, drop
 from tests.families import tiny
 from tests.steering.cases import NOW, empty
@@ -109,11 +101,13 @@ def test_a_held_out_answer_does_not_speak_for_itself(
     config, bank, _ = read
     tried: list[torch.Tensor] = []
 
-    def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
-        own = choices[1](range(len(exchanges)))
+    def found(
+        loaded: Any, exchanges: Sequence[Any], interventions: Sequence[Intervention | None], **others: Any
+    ) -> torch.Tensor:
+        own = interventions[1]
         assert own is not None and own.edits[SITE].add is not None
         tried.append(own.edits[SITE].add)
-        return torch.zeros(len(choices), len(exchanges))
+        return torch.zeros(len(interventions), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
     validate_user(LOADED, config, SAMPLES, bank, template=WORDS)
@@ -125,6 +119,7 @@ def test_a_held_out_answer_does_not_speak_for_itself(
 
 
 Gains = tuple[Sequence[float], Sequence[float]]
+Written = Sequence[Intervention | None]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +142,8 @@ def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytes
     bank, samples = noise_bank(config, "ada"), pairs("zq", 4)
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
 
-    def found(loaded: Any, exchanges: Any, choices: Sequence[Choice], **others: Any) -> torch.Tensor:
-        plain, own, common = (choice(range(4)) for choice in choices)
+    def found(loaded: Any, exchanges: Any, interventions: Written, **others: Any) -> torch.Tensor:
+        plain, own, common = interventions
         assert plain is None and own is not None and _same(common, config.common(4))
         return torch.tensor([[1.0] * 4, *[[1 - gain for gain in row] for row in gains]])
 
@@ -177,9 +172,11 @@ def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -
     bank = noise_bank(config, "ada", 40)
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
 
-    def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
+    def found(
+        loaded: Any, exchanges: Sequence[Any], interventions: Sequence[Intervention | None], **others: Any
+    ) -> torch.Tensor:
         seen.append(len(exchanges))
-        return torch.zeros(len(choices), len(exchanges))
+        return torch.zeros(len(interventions), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
     assert validate_user(LOADED, config, samples, bank, template=WORDS).answers == MOST_HELD_OUT and seen == [
@@ -196,7 +193,7 @@ def test_a_strength_of_zero_writes_nothing_of_the_user(read: tuple[SteeringConfi
     bank = replace(bank, model=base.origin)
     found = validate_user(LOADED, base, SAMPLES, bank, template=WORDS)
     assert found.level == "population" and found.own == found.common > 0
-    made = steer_request(LOADED, base, bank, "the sea", validation=found)
+    made = steer_request(LOADED, FittedSteering(base, bank, found), "the sea")
     assert made.level == "population" and _same(made.intervention, base.common()) and not made.terms
     harmful = replace(silent, base={SITE: mean * -2})
     found = validate_user(LOADED, harmful, SAMPLES, replace(bank, model=harmful.origin), template=WORDS)
@@ -219,16 +216,19 @@ def test_contrasts_are_checked_as_well() -> None:
 
 def test_a_request_is_steered_by_the_users_samples(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
-    config = replace(config, aggregation=SOFT, population={SITE: mean * 0.1}, centre=bank.keys.mean(0))
-    found = steer_request(LOADED, config, bank, "two films tonight")
+    centre = bank.keys.mean(0) + torch.linspace(
+        -1, 1, bank.keys.shape[1]
+    )  # not what the bank alone would be taken from
+    config = replace(config, aggregation=SOFT, population={SITE: mean * 0.1}, centre=centre)
+    found = steer_request(LOADED, FittedSteering(config, bank), "two films tonight")
     key = read_keys(LOADED, ["two films tonight"], config.key)[0]
     wanted, made = config.apply([bank], [hidden_scores(bank, key, config.centre)])
     assert _same(found.intervention, wanted) and found.level == "own" and found.reason is None
     assert [term.contrast for term in found.terms] == [term.contrast for term in made.terms(0)]
     assert len(found.terms) == 6 and sum(term.weight for term in found.terms) == pytest.approx(1)
-    assert not _same(steer_request(LOADED, config, bank, "reading").intervention, wanted)
+    assert not _same(steer_request(LOADED, FittedSteering(config, bank), "reading").intervention, wanted)
     few = ValidationResult("own", reason="too few samples to check (3 of 4)")
-    told = steer_request(LOADED, config, bank, "two films tonight", validation=few)
+    told = steer_request(LOADED, FittedSteering(config, bank, few), "two films tonight")
     assert told.reason == few.reason and _same(told.intervention, wanted)
 
 
@@ -237,15 +237,19 @@ def test_a_request_is_compared_by_its_words(read: tuple[SteeringConfig, Bank, to
     config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
     texts = inputs_of(SAMPLES)
     for number in (0, 2, 4):
-        (term,) = steer_request(LOADED, config, bank, SAMPLES[number].request.query, texts=texts).terms
+        (term,) = steer_request(LOADED, FittedSteering(config, bank, texts=texts), SAMPLES[number].request.query).terms
         assert (term.record, term.contrast) == (SAMPLES[number].record, bank.rows[number].contrast)
     # What there is no text of doesn't count, and who has nothing left gets the population's.
     (term,) = steer_request(
-        LOADED, config, bank, "the sea", texts={name: text for name, text in texts.items() if text != "the sea"}
+        LOADED,
+        FittedSteering(config, bank, texts={name: text for name, text in texts.items() if text != "the sea"}),
+        "the sea",
     ).terms
     assert term.record != SAMPLES[0].record
-    for nothing in (None, {}):
-        found = steer_request(LOADED, replace(config, population={SITE: mean}), bank, "the sea", texts=nothing)
+    for nothing in ({}, {"other": "text"}):
+        found = steer_request(
+            LOADED, FittedSteering(replace(config, population={SITE: mean}), bank, texts=nothing), "the sea"
+        )
         assert (found.level, found.terms, found.reason) == ("population", (), "no samples of the user")
 
 
@@ -258,11 +262,13 @@ def test_a_check_compares_words_too(
     bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
     tried: list[torch.Tensor] = []
 
-    def found(loaded: Any, exchanges: Sequence[Any], choices: Sequence[Choice], **others: Any) -> torch.Tensor:
-        own = choices[1](range(len(exchanges)))
+    def found(
+        loaded: Any, exchanges: Sequence[Any], interventions: Sequence[Intervention | None], **others: Any
+    ) -> torch.Tensor:
+        own = interventions[1]
         assert own is not None and own.edits[SITE].add is not None
         tried.append(own.edits[SITE].add)
-        return torch.zeros(len(choices), len(exchanges))
+        return torch.zeros(len(interventions), len(exchanges))
 
     monkeypatch.setattr(validation, "losses", found)
     validate_user(LOADED, config, samples, bank, template=WORDS)
@@ -274,11 +280,13 @@ def test_older_samples_count_less(read: tuple[SteeringConfig, Bank, torch.Tensor
     config, bank, _ = read
     aged = replace(config, aggregation=Aggregation(top=None, weights="uniform", half_life=10.0))
     rows = tuple(replace(row, when=NOW - timedelta(days=10 * n)) for n, row in enumerate(bank.rows))
-    terms = steer_request(LOADED, aged, replace(bank, rows=rows), "the sea", now=NOW).terms
+    terms = steer_request(LOADED, FittedSteering(aged, replace(bank, rows=rows)), "the sea", now=NOW).terms
     assert [term.record for term in terms] == [sample.record for sample in SAMPLES]
     assert [term.weight for term in terms] == pytest.approx([2.0**-n / (2 - 2.0**-5) for n in range(6)])
     # In ten days the balance is the same; what is from then counts as of today.
-    later = steer_request(LOADED, aged, replace(bank, rows=rows), "the sea", now=NOW - timedelta(days=20)).terms
+    later = steer_request(
+        LOADED, FittedSteering(aged, replace(bank, rows=rows)), "the sea", now=NOW - timedelta(days=20)
+    ).terms
     assert [term.weight for term in later[:3]] == pytest.approx([later[0].weight] * 3)
 
 
@@ -289,10 +297,12 @@ def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[SteeringCon
         mine = replace(bank, model=given.origin)
         for nobody in (None, empty(mine)):
             for checked in (None, ValidationResult("own")):
-                found = steer_request(LOADED, given, nobody, "the sea", validation=checked)
+                found = steer_request(LOADED, FittedSteering(given, nobody, checked), "the sea")
                 assert found.level == "population" and found.reason == "no samples of the user" and not found.terms
                 assert _same(found.intervention, given.common())
-        found = steer_request(LOADED, given, mine, "the sea", validation=ValidationResult("population", reason="why"))
+        found = steer_request(
+            LOADED, FittedSteering(given, mine, ValidationResult("population", reason="why")), "the sea"
+        )
         assert found.level == "population" and found.reason == "why" and not found.terms
         assert _same(found.intervention, given.common())
 
@@ -311,7 +321,7 @@ def test_nothing_is_written_with_a_reason(
     checked: ValidationResult | None, there: bool, reason: str, read: tuple[SteeringConfig, Bank, torch.Tensor]
 ) -> None:
     config, bank, _ = read
-    found = steer_request(LOADED, config, bank if there else None, "the sea", validation=checked)
+    found = steer_request(LOADED, FittedSteering(config, bank if there else None, checked), "the sea")
     assert (found.intervention, found.level, found.terms, found.reason) == (None, "none", (), reason)
 
 
@@ -319,7 +329,7 @@ def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConf
     config, bank, mean = read
     given = replace(config, population={SITE: mean})
     assert (
-        steer_request(LOADED, given, bank, "the sea", validation=ValidationResult("none", reason="x")).intervention
+        steer_request(LOADED, FittedSteering(given, bank, ValidationResult("none", reason="x")), "the sea").intervention
         is None
     )
 
@@ -327,7 +337,7 @@ def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConf
 def test_a_bank_of_another_setting_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
     with pytest.raises(InputError, match="wasn't read for this setting"):
-        steer_request(LOADED, replace(config, base={SITE: mean}), bank, "the sea")
+        steer_request(LOADED, FittedSteering(replace(config, base={SITE: mean}), bank), "the sea")
 
 
 def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
@@ -338,7 +348,7 @@ def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, t
     def serve() -> tuple[Any, ...]:
         bank = extract_bank(LOADED, config, "bo", samples, WORDS)
         checked = validate_user(LOADED, config, samples, bank, template=WORDS)
-        found = steer_request(LOADED, config, bank, "the sea", validation=checked)
+        found = steer_request(LOADED, FittedSteering(config, bank, checked), "the sea")
         assert found.intervention is not None
         return bank.vectors[SITE], bank.keys, found.intervention.edits[SITE].add, bank, checked
 
@@ -347,7 +357,7 @@ def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, t
         ada = noise_bank(config, "ada", 7, seed)
         ada = replace(ada, rows=tuple(validation.row_of("ada", sample) for sample in pairs("secret", 7)))
         validate_user(LOADED, config, pairs("secret", 7), ada, template=WORDS)
-        steer_request(LOADED, config, ada, "the sea")
+        steer_request(LOADED, FittedSteering(config, ada), "the sea")
         again = serve()
         assert all(torch.equal(one, other) for one, other in zip(alone[:3], again[:3], strict=True))
         assert alone[4] == again[4]

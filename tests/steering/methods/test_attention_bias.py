@@ -121,7 +121,7 @@ def test_nothing_to_emphasise_is_nothing_done(rows: Sequence[AttentionBias | Non
     before = logits(model, ids)
     with biased_attention(model, rows, heads):
         assert torch.equal(logits(model, ids), before)
-    assert model.config._attn_implementation == "sdpa"  # not even read through the seam
+    assert model.config._attn_implementation == "sdpa"  # not even read through the hooks
 
 
 @pytest.mark.parametrize("side", ["left", "none"])

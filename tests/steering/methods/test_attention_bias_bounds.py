@@ -51,7 +51,7 @@ def test_other_threads_and_other_models_are_left_alone() -> None:
     ids = tokens(LENGTH, 3)
     plain, of_other = logits(model, ids), logits(other, ids)
     with biased_attention(other, ROWS, HEADS):
-        logits(other, ids)  # both are read through the seam from here on
+        logits(other, ids)  # both are read through the hooks from here on
     seen: list[Tensor] = []
     with biased_attention(model, ROWS, HEADS):
         thread = threading.Thread(target=lambda: seen.append(logits(model, ids)))
@@ -123,7 +123,7 @@ def test_a_head_that_is_not_there_is_refused(heads: Heads) -> None:
 def test_a_batch_or_mask_that_does_not_fit_is_refused() -> None:
     model = network("llama")
     with biased_attention(model, ROWS, HEADS):
-        with pytest.raises(InputError, match="a batch of 4 under emphases of 3 rows"):
+        with pytest.raises(InputError, match="a batch of 4 rows for an intervention of 3"):
             logits(model, tokens(LENGTH, 4))
         with pytest.raises(InputError, match="emphasis reads padding from an attention mask"):
             logits(model, tokens(4, 3), attention_mask=torch.zeros(3, 1, 4, 4))

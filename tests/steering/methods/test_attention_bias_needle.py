@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from penchant.inference.attention_hooks import install, probing
+from penchant.inference.attention_hooks import install, observing
 from penchant.lens.calibration import calibration_for
-from penchant.lens.lens import attention_rows
+from penchant.lens.rows import attention_rows
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
@@ -91,7 +91,7 @@ class Needles:
     def read(self, emphases: list[AttentionBias], heads: Heads) -> tuple[Tensor, Tensor]:
         """NLL of each answer, and the needle's mean share of the attention at `heads` where the answer begins."""
         cache, shares = self.cache, Shares(self, emphases, heads)
-        with torch.no_grad(), biased_attention(self.loaded.model, emphases, heads), probing(shares):
+        with torch.no_grad(), biased_attention(self.loaded.model, emphases, heads), observing(shares):
             out = self._forward(slice(self.width - self.tail, self.width), cache)
         cache.crop(-self.tail)
         nlls = [

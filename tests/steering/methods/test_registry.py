@@ -4,9 +4,10 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.inference.sites import Site
-from penchant.steering.extract.extractor import Sample
+from penchant.steering.apply.context import FittedSteering, steer_request
+from penchant.steering.extract.extractor import Sample, extract_bank
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import extract_bank, steer_request, validate_user
+from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from tests.families import tiny
 from tests.steering.users import contrasts, pairs, template
@@ -41,6 +42,6 @@ def test_every_method_goes_from_samples_to_a_request(name: str) -> None:
     assert len(own) == len(method.aggregations) * len(method.strengths)
     bank = extract_bank(loaded, config, "ada", users["ada"], template(loaded), everyone=users)
     checked = validate_user(loaded, config, users["ada"], bank, template=template(loaded))
-    found = steer_request(loaded, config, bank, "the sea", validation=checked)
+    found = steer_request(loaded, FittedSteering(config, bank, checked), "the sea")
     assert found.level == checked.level
     assert (found.intervention is None) == (found.level == "none") == (checked.level == "none")

@@ -19,8 +19,7 @@ from penchant.steering.storage.bank_file import (
     load_bank,
     save_bank,
 )
-from penchant.steering.storage.basis import basis_of
-from penchant.steering.storage.quantization import Storage, dequantize, quantize
+from penchant.steering.storage.quantization import Storage, basis_of, dequantize, quantize
 from penchant.store.erasure.lineage import source_of
 from penchant.store.store import Store
 from tests.steering.cases import MODEL, SITES, bank_of, places, same

@@ -13,12 +13,12 @@ from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.personalizer import Personalizer
 from penchant.steering.apply.aggregation import Aggregation
+from penchant.steering.apply.context import Steering, ValidationResult, steer_request
 from penchant.steering.config import read_config
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
-from penchant.steering.fit.validation import Steered, ValidationResult, steer_request
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.fitted_state import (
@@ -55,13 +55,11 @@ def bank_of(paths: SteeringPaths, method: str = "ascent") -> Bank:
     return bank
 
 
-def ask(paths: SteeringPaths, query: str, days: float = 100) -> Steered:
+def ask(paths: SteeringPaths, query: str, days: float = 100) -> Steering:
     """As a request would be, whatever a check of a random model says."""
     fitted = load_fitted(paths, LOADED, "ascent")
     now = BEGAN + timedelta(days=days)
-    return steer_request(
-        LOADED, fitted.config, fitted.bank, query, validation=ValidationResult("own"), texts=fitted.texts, now=now
-    )
+    return steer_request(LOADED, replace(fitted, validation=ValidationResult("own")), query, now=now)
 
 
 def weigh(monkeypatch: pytest.MonkeyPatch, aggregation: Aggregation) -> None:
@@ -189,9 +187,16 @@ def test_a_check_is_of_one_kind(store: Store) -> None:
     paths = paths_in_store(store, "ann")
     (path,) = (store.directory / "shared").glob("*.safetensors")
     config = read_config(path, "ascent", LOADED.fingerprint)
-    assert config is not None and load_fitted(paths, LOADED, "ascent").validation is not None
-    path.write_bytes(replace(config, similarity="bm25").to_bytes())
-    assert load_fitted(paths, LOADED, "ascent").validation is None
+    assert config is not None
+    validation = load_fitted(paths, LOADED, "ascent").validation
+    assert validation is not None and validation.answers == 5
+    everyone = {site: torch.ones_like(config.centre) for site in config.sites}
+    path.write_bytes(replace(config, similarity="bm25", population=everyone).to_bytes())
+    fitted = load_fitted(paths, LOADED, "ascent")
+    assert fitted.bank is not None and len(fitted.bank) == 5  # a bank is there, and doesn't count
+    found = steer_request(LOADED, fitted, ASKED[0])
+    assert (found.level, found.terms) == ("population", ())
+    assert found.reason == "not checked since records were erased: run `penchant steer fit`"
 
 
 def test_low_rank_rows_are_written_on_what_all_users_share(store: Store) -> None:

@@ -16,12 +16,7 @@ SEVERAL = frozenset({"words"})
 
 #: Of these an answer has one, or none, whatever is said.
 _ONE = ("emoji", "formality", "address")
-_WHOLE = regex.compile(
-    r"\b(?:json|xml|yaml|csv|html|markdown|plain text|prose|bullet\w*|lists?|tables?|stichpunkt\w*|listen?|tabell\w*|"
-    r"aufzählung\w*|fließtext|listes?|puces|tableaux?|texte brut|listas?|viñetas|tablas?|texto plano|elenc\w+|puntati|"
-    r"testo semplice)\b",
-    regex.I,
-)
+_FORMATS = regex.compile(r"\b(?:json|xml|yaml|csv|html|markdown)\b", regex.I)
 
 
 def slot_of(text: str, table: Table) -> str | None:
@@ -52,7 +47,14 @@ def conflict(new: Instruction, old: Instruction) -> bool:
         return True
     if new.slot == "punctuation" or forbids(new.text) or forbids(old.text):
         return shared
-    return shared or new.slot != "format" or all(_WHOLE.search(plain_text(one.text)) for one in (new, old))
+    return shared or new.slot != "format" or all(_whole(one.text) for one in (new, old))
+
+
+@lru_cache(maxsize=4096)
+def _whole(text: str) -> bool:
+    """Whether it names a format of a whole answer."""
+    plain = plain_text(text)
+    return bool(_FORMATS.search(plain)) or any(table.find("whole", plain) for table in tables().values())
 
 
 @lru_cache(maxsize=4096)
@@ -82,29 +84,17 @@ def content(text: str) -> frozenset[str]:
     for table in tables().values():
         for name in ("durable", "always", "each", "here", "until", "counted"):
             bare = table.without(name, bare)
+    general = {word for table in tables().values() for word in table.listed("general")}
     words = split_words(bare)
     found: set[str] = set()
     for code in tables():
-        found.update(_terms(code)(word for word in words if len(word) > 1 and word not in _STOPS))
+        found.update(_terms(code)(word for word in words if len(word) > 1 and word not in general))
     return frozenset(found)
 
 
 @lru_cache(maxsize=8)
 def _terms(code: str) -> Terms:
     return Terms(code if code in STOP_WORDS else None)
-
-
-# Words of instructions in general, and stop words of one language that others' lists lack.
-_COMMON = """
-answer answers reply replies respond response responses write use speak talk end ending stop forget thing things
-antwort antworten antworte schreib schreibe verwende benutze jede jeder alle bitte mit das kannst lassen wieder
-réponse réponses répond réponds écris utilise parle termine chaque arrêter peux tu de par le la les finir respuesta
-respuestas responde escribe usa habla termina cada ya hace falta con el los las que risposta risposte rispondi
-scrivi parla ogni puoi smettere finire di il lo gli with the every any more you can have don to in me my your and or
-it not no never always please nicht mehr kein keine keinen ohne und ist zu im den dem die der ein eine pas plus ne
-sans un une des et en du sin una y más del al non mai senza e uno più
-"""
-_STOPS = frozenset(_COMMON.split())
 
 
 def normalised(text: str) -> str:

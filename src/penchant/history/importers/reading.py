@@ -51,7 +51,7 @@ def stream_items(file: TextIO, name: str) -> Iterator[Any]:
     at = _skip(buffer, 0, " \t\r\n")
     if buffer[at : at + 1] != "[":
         raise InputError(f"{name} is no JSON array: expected a file that begins with '['; check the format")
-    at += 1
+    at, number = at + 1, 1
     while True:
         at = _skip(buffer, at, " \t\r\n,")
         if buffer[at : at + 1] == "]":
@@ -60,12 +60,15 @@ def stream_items(file: TextIO, name: str) -> Iterator[Any]:
             item, at = decoder.raw_decode(buffer, at)
         except (ValueError, RecursionError) as error:
             if done:
-                raise InputError(f"{name}: invalid JSON ({error}): the file is damaged or cut off") from None
+                raise InputError(
+                    f"{name} item {number}: invalid JSON ({error}): the file is damaged or cut off"
+                ) from None
             # Reading as much again keeps the work linear for items larger than a chunk.
             more = file.read(max(_CHUNK, len(buffer) - at))
             buffer, at, done = buffer[at:] + more, 0, not more
             continue
         yield replace_surrogates(item)
+        number += 1
 
 
 def read_json(path: Path) -> Any:

@@ -35,7 +35,7 @@ class Aggregation:
     n is the effective number of the weights in use, 1 / sum of their squares: v_user has the variance of that many
     samples, however many the bank holds, and shrinkage in this proportion is the best guess for a normal prior.
 
-    Raises `InputError` for a setting out of range.
+    Raises `InputError` for a value out of range.
     """
 
     top: int | None = 5
@@ -66,13 +66,14 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Term:
-    """A row that a vector stands on. weight: all of a vector's sum to 1. days: its age; None: it has no time."""
+    """What a vector stands on. record: its id ("": feedback). weight: all of a vector's sum to 1. contrast, score: of
+    the bank's row. days: its age; None: it has no time."""
 
-    contrast: str
     record: str
     weight: float
-    score: float
-    days: float | None
+    contrast: str = ""
+    score: float = 0.0
+    days: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Aggregate:
         there = choice.weights[user] > 0
         columns = (table[user][there].tolist() for table in (choice.rows, choice.weights, choice.scores, choice.ages))
         found = [
-            Term(bank.rows[row].contrast, bank.rows[row].record, weight, score, None if math.isnan(age) else age)
+            Term(bank.rows[row].record, weight, bank.rows[row].contrast, score, None if math.isnan(age) else age)
             for row, weight, score, age in zip(*columns, strict=True)
         ]
         return sorted(found, key=lambda term: -term.weight)

@@ -23,15 +23,6 @@ Similarity = Literal["hidden", "bm25", "dense"]
 
 
 @dataclass(frozen=True)
-class SimilarityQuery:
-    """What rows are compared with: a request, or an input that is held out. key: `vectors.read_keys` with `bank.key`,
-    which only "hidden" needs."""
-
-    text: str
-    key: Float[Tensor, " width"] | None = None
-
-
-@dataclass(frozen=True)
 class Scorer:
     """Scores of rows by one kind of similarity. texts: contrast id -> its input, which all but "hidden" need: no text
     is kept beside the vectors, it is looked up where the records are.
@@ -56,21 +47,26 @@ class Scorer:
         return drop(bank, [row.contrast for row in bank.rows if row.contrast not in self.texts])
 
     def scores(
-        self, bank: Bank, asked: SimilarityQuery, centre: Float[Tensor, " width"] | None = None
+        self,
+        bank: Bank,
+        query: str,
+        key: Float[Tensor, " width"] | None = None,
+        centre: Float[Tensor, " width"] | None = None,
     ) -> Float[Tensor, " rows"]:
-        """A score for each row of a bank. centre: see `hidden_scores`.
+        """A score for each row of a bank. query: a request, or an input that is held out. key: its hidden state
+        (`read_keys` with `bank.key`), which only "hidden" needs; centre: see `hidden_scores`.
 
         Raises `InputError` for a row without a text (`usable`), or no key where one is needed.
         """
         if self.similarity == "hidden":
-            if asked.key is None:
+            if key is None:
                 raise InputError("no key to compare hidden states with: read it with read_keys")
-            return hidden_scores(bank, asked.key, centre)
+            return hidden_scores(bank, key, centre)
         lacking = [row.contrast for row in bank.rows if row.contrast not in self.texts]
         if lacking:
             raise InputError(f"{len(lacking)} rows without the text of their input: expected one each; see usable")
         inputs = [self.texts[row.contrast] for row in bank.rows]
-        return bm25_scores(inputs, asked.text) if self.similarity == "bm25" else self._dense(inputs, asked.text)
+        return bm25_scores(inputs, query) if self.similarity == "bm25" else self._dense(inputs, query)
 
     def _dense(self, inputs: Sequence[str], query: str) -> Float[Tensor, " rows"]:
         """Cosine of sentence embeddings."""

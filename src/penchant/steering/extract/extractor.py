@@ -15,6 +15,7 @@ from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.progress import Progress, no_progress
+from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, first_words
 from penchant.steering.extract.gradients import likelihood_gradients
@@ -105,6 +106,25 @@ class ActivationExtractor:
             return self.template(_notes(draw.sample(from_, min(ITEMS, len(from_)))), contrast.request)
 
         return prompt
+
+
+def extract_bank(
+    loaded: LoadedModel,
+    config: SteeringConfig,
+    user: str,
+    samples: Sequence[Sample],
+    template: PromptTemplate,
+    *,
+    everyone: Mapping[str, Sequence[Sample]] | None = None,
+    progress: Progress = no_progress,
+) -> Bank:
+    """A user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or
+    for samples that lack what the method reads."""
+    base = config.base_intervention()
+    reader = ActivationExtractor(
+        loaded, template, config.reading, config.key, config.scope, base, everyone=everyone or {}, progress=progress
+    )
+    return reader.bank(user, samples, config.sites, config.origin)
 
 
 def _notes(samples: Sequence[Sample]) -> str | None:

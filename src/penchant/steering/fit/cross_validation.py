@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.inference.intervention import Edit, Intervention
-from penchant.inference.likelihood import Choice, losses
+from penchant.inference.intervention import Intervention, stack
+from penchant.inference.likelihood import losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.apply.similarity import Scorer, Similarity, SimilarityQuery
+from penchant.steering.apply.similarity import Scorer, Similarity
 from penchant.steering.config import Effect, SteeringConfig
 from penchant.steering.extract.extractor import ActivationExtractor, PromptTemplate, Sample, exchange_of, inputs_of
 from penchant.steering.extract.vectors import default_key
@@ -50,7 +50,7 @@ class CrossValidation:
     @cached_property
     def scorer(self) -> Scorer:
         """What held-out inputs are compared with the others by."""
-        return Scorer(self.similarity, inputs_of(one for some in self.samples.values() for one in some))
+        return Scorer(self.similarity, inputs_of(sample for samples in self.samples.values() for sample in samples))
 
     def banks(
         self, bases: Mapping[str, Intervention | None], sites: Sequence[Site], origin: str, step: str
@@ -75,17 +75,25 @@ class CrossValidation:
     def held_out(self) -> list[tuple[str, int]]:
         """(user, number of the sample), evenly spread over each user's."""
         found = []
-        for user, some in self.samples.items():
-            count = min(self.per_user, len(some))
-            found += [(user, (2 * index + 1) * len(some) // (2 * count)) for index in range(count)]
+        for user, samples in self.samples.items():
+            found += [(user, number) for number in evenly_spread(len(samples), self.per_user)]
         return found
 
-    def gains(self, held_out: Sequence[tuple[str, int]], choices: Sequence[Choice]) -> list[tuple[float, float]]:
-        """Of each choice the mean gain over users, nats a token, and its standard error."""
+    def gains(
+        self, held_out: Sequence[tuple[str, int]], interventions: Sequence[Intervention]
+    ) -> list[tuple[float, float]]:
+        """Of each intervention (a row for each held-out answer) the mean gain over users, in nats a token, and its
+        standard error."""
         exchanges = [exchange_of(self.loaded, self.samples[user][number], self.template) for user, number in held_out]
-        found = losses(self.loaded, exchanges, [lambda rows: None, *choices], progress=self.progress)
+        found = losses(self.loaded, exchanges, [None, *interventions], progress=self.progress)
         users = [user for user, _ in held_out]
         return [mean_over_users(found[0] - row, users) for row in found[1:]]
+
+
+def evenly_spread(count: int, most: int) -> list[int]:
+    """At most `most` of the numbers below `count`, each in the middle of its share."""
+    most = min(most, count)
+    return [(2 * index + 1) * count // (2 * most) for index in range(most)]
 
 
 def mean_over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
@@ -110,8 +118,8 @@ def leave_one_out(
     these are the earlier ones, as old as they were then.
 
     scorer: with the inputs of all rows (default: one by hidden states, which needs none). alone: the population of a
-    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `places`, in place of the
-    setting's, which may be made of the user's samples.
+    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `held_out`, in place
+    of the configuration's, which may be made of the user's samples.
     """
     scorer = scorer or Scorer(config.similarity)
     scores, rest, nows = [], [], []
@@ -125,8 +133,9 @@ def leave_one_out(
             others, now = _until(others, bank.rows[number].when)
         rest.append(others)
         nows.append(now)
-        asked = SimilarityQuery(scorer.texts.get(bank.rows[number].contrast, ""), bank.keys[number])
-        scores.append(scorer.scores(others, asked, config.centre if centre is None else centre[index]))
+        text = scorer.texts.get(bank.rows[number].contrast, "")
+        shared = config.centre if centre is None else centre[index]
+        scores.append(scorer.scores(others, text, bank.keys[number], shared))
     if population is None and bases is None and not any(nows):
         return config.apply(rest, scores)[0]
     commons = _rows(population.without(users)) if population else [config.population] * len(held_out)
@@ -135,7 +144,7 @@ def leave_one_out(
         given = replace(config, population=common)
         vectors = given.apply([rest[index]], [scores[index]], nows[index])[1].vectors
         rows.append((given if bases is None else replace(given, base=bases[index])).around(vectors))
-    return _stacked(rows)
+    return stack(rows) or rows[0]
 
 
 def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
@@ -150,30 +159,8 @@ def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
     return [{site: rows[index] for site, rows in table.items()} for index in range(len(next(iter(table.values()))))]
 
 
-def _stacked(rows: Sequence[Intervention]) -> Intervention:
-    edits = {}
-    for site in rows[0].edits:
-        adds = [row.edits[site].add for row in rows]
-        edits[site] = Edit(torch.cat([add for add in adds if add is not None]))
-    return Intervention(edits, rows[0].scope)
-
-
-def select_rows(intervention: Intervention) -> Choice:
-    """A choice among the rows of an intervention by the number of the exchange."""
-
-    def choice(numbers: Sequence[int]) -> Intervention:
-        at = torch.tensor(list(numbers))
-        edits = {
-            site: Edit(None if edit.add is None else edit.add[at], None if edit.scale is None else edit.scale[at])
-            for site, edit in intervention.edits.items()
-        }
-        return Intervention(edits, intervention.scope)
-
-    return choice
-
-
 def blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor) -> SteeringConfig:
-    """A setting for one layer that writes nothing yet. norm: length of the residual stream there."""
+    """A configuration for one layer that writes nothing yet. norm: length of the residual stream there."""
     sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
     loaded, method = group.loaded, group.method
     return SteeringConfig(
@@ -197,13 +184,13 @@ def blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor
 def select_best(
     group: CrossValidation,
     held_out: Sequence[tuple[str, int]],
-    tried: Sequence[tuple[SteeringConfig, Choice, Effect]],
+    tried: Sequence[tuple[SteeringConfig, Intervention, Effect]],
     none: SteeringConfig,
     least: float = 0.0,
 ) -> SteeringConfig:
-    """The setting that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
+    """The configuration that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
     `least`, which is what is gained without the users' own vectors."""
-    found = group.gains(held_out, [choice for _, choice, _ in tried])
+    found = group.gains(held_out, [intervention for _, intervention, _ in tried])
     effects = tuple(
         replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
     )

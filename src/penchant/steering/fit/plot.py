@@ -1,4 +1,4 @@
-"""A picture of what was tried when a setting was chosen: the effect by layer and strength."""
+"""A picture of what was tried when a configuration was chosen: the effect by layer and strength."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plot_effects(config: SteeringConfig, path: Path) -> None:
     """Write heat maps of the gains on held-out answers, of the population's vector and of the users' own, with the best
     of each framed. Red: worse than no steering.
 
-    Raises `InputError` as `check_plot`, for a setting without effects, and when the file can't be written.
+    Raises `InputError` as `check_plot`, for a configuration without effects, and when the file can't be written.
     """
     check_plot(path)
     parts = {part: [one for one in config.effects if one.part == part] for part in PARTS}

@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any
 
+from penchant.steering.apply.context import ValidationResult
 from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.fit.validation import ValidationResult
 from penchant.steering.storage.quantization import Storage
 
 
 @dataclass(frozen=True)
 class FitReport:
-    """What `fit_user` came to. shared: the setting was chosen on several users, not on this one alone. fitted: it was
-    chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
+    """What `fit_user` came to. shared: the configuration was chosen on several users, not on this one alone. fitted: it
+    was chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
     bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
 
     user: str

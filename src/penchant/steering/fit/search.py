@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.inference.likelihood import Choice
+from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
@@ -28,11 +30,14 @@ from penchant.steering.fit.cross_validation import (
     describe_aggregation,
     leave_one_out,
     select_best,
-    select_rows,
 )
-from penchant.steering.fit.line_search import fit_likelihood_gradient
+from penchant.steering.fit.population import population_of
 from penchant.steering.methods.method import VectorMethod
-from penchant.steering.storage.basis import basis_of
+from penchant.steering.storage.bank import Bank
+from penchant.steering.storage.quantization import basis_of
+
+BASES = (0.05, 0.1, 0.15)
+"""Lengths of the population's step that are tried, as shares of the residual stream's."""
 
 
 def fit_config(
@@ -47,7 +52,7 @@ def fit_config(
     half_life: float | None = None,
     progress: Progress = no_progress,
 ) -> SteeringConfig:
-    """The setting of a method under which held-out answers of these users become likeliest.
+    """The configuration of a method under which held-out answers of these users become likeliest.
 
     samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
     that user's own samples, and there is no population. A strength of 0 is what comes out when nothing helps.
@@ -70,7 +75,7 @@ def fit_config(
     norms = residual_norms(group, layers)
     if not method.population:
         return _differences(group, layers, norms)
-    return fit_likelihood_gradient(group, layers, norms)
+    return _gradients(group, layers, norms)
 
 
 def residual_norms(group: CrossValidation, layers: Sequence[int]) -> dict[int, float]:
@@ -93,7 +98,7 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
     everywhere = [Site(layer, kind) for layer in layers for kind in kinds]
     banks = group.banks(dict.fromkeys(group.samples), everywhere, group.loaded.fingerprint, "reading answers")
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
-    tried: list[tuple[SteeringConfig, Choice, Effect]] = []
+    tried: list[tuple[SteeringConfig, Intervention, Effect]] = []
     held_out = group.held_out()
     for layer in layers:
         blank = blank_config(group, layer, norms[layer], centre)
@@ -105,7 +110,86 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
             for strength in group.method.strengths:
                 config = replace(blank, strength=strength, aggregation=aggregation)
                 effect = Effect(layer, strength, "own", describe_aggregation(aggregation), 0.0, 0.0)
-                tried.append((config, select_rows(leave_one_out(here, held_out, config, scorer=group.scorer)), effect))
+                tried.append((config, leave_one_out(here, held_out, config, scorer=group.scorer), effect))
     chosen = select_best(group, held_out, tried, tried[0][0])
     there = [replace(one, vectors={site: one.vectors[site] for site in chosen.sites}) for one in banks.values()]
     return replace(chosen, basis=basis_of(there, chosen.centre))
+
+
+def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int, float]) -> SteeringConfig:
+    """First where the population stands, then how far each user goes from there."""
+    users = list(group.samples)
+    fold = {user: number % 2 for number, user in enumerate(users)}
+    held_out = group.held_out()
+    sites = [Site(layer, kind) for layer in layers for kind in group.method.kinds]
+    banks = group.banks(dict.fromkeys(users), sites, group.loaded.fingerprint, "gradients")
+    centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
+    steps = {site: _directions(banks, fold, site) for site in sites}
+    effects: list[Effect] = []
+    layer, base, everyone = layers[len(layers) // 2], {}, {}
+    least = 0.0
+    if len(users) > 1:
+        grid = [(layer, length) for layer in layers for length in BASES]
+        bases = [_bases(steps, layer, length * norms[layer], group.method.kinds) for layer, length in grid]
+        folds = [fold[user] for user, _ in held_out]
+        found = group.gains(held_out, [_by_fold(one, folds, group.scope) for one in bases])
+        for (at, length), (gain, error) in zip(grid, found, strict=True):
+            effects.append(Effect(at, length, "population", "", gain, error))
+        best = max(range(len(grid)), key=lambda number: found[number][0])
+        layer = grid[best][0]
+        if found[best][0] > 0:
+            base, least = bases[best], found[best][0]
+            everyone = {site: rows[2] for site, rows in base.items()}
+    blank = replace(blank_config(group, layer, norms[layer], centre), base=everyone)
+    # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
+    other_half = [
+        Intervention({site: Edit(rows[number][None]) for site, rows in base.items()}, group.scope) if base else None
+        for number in (0, 1)
+    ]
+    bases_read = {user: other_half[fold[user]] for user in sorted(users, key=fold.__getitem__)}
+    banks = group.banks(bases_read, blank.sites, blank.origin, "gradients from the base")
+    size = _typical(banks)
+    population = population_of(banks).mean() if len(users) > 1 else {}
+    blank = replace(blank, population=population)
+    # An answer is held out of the base it is tried on, too.
+    halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in held_out]
+    tried: list[tuple[SteeringConfig, Intervention, Effect]] = []
+    for aggregation in group.method.aggregations:
+        for length in group.method.strengths:
+            config = replace(blank, strength=length * norms[layer] / size, aggregation=aggregation)
+            effect = Effect(layer, length, "own", describe_aggregation(aggregation), 0.0, 0.0)
+            rows = leave_one_out(banks, held_out, config, scorer=group.scorer, alone=True, bases=halves)
+            tried.append((config, rows, effect))
+    chosen = select_best(group, held_out, tried, blank, least)
+    basis = basis_of(list(banks.values()), chosen.centre)
+    return replace(chosen, effects=(*effects, *chosen.effects), basis=basis)
+
+
+def _directions(banks: Mapping[str, Bank], fold: Mapping[str, int], site: Site) -> Float[Tensor, "3 width"]:
+    """Unit steps: of the users outside of fold 0, outside of fold 1, and of all."""
+    means = {user: bank.vectors[site].mean(0) for user, bank in banks.items()}
+    rows = []
+    for left in (0, 1, None):
+        some = [mean for user, mean in means.items() if fold[user] != left] or list(means.values())
+        rows.append(torch.stack(some).mean(0))
+    table = torch.stack(rows)
+    lengths: Tensor = table.norm(dim=1, keepdim=True)
+    return table / lengths.clamp(min=1e-12)
+
+
+def _bases(
+    steps: Mapping[Site, Tensor], layer: int, length: float, kinds: Sequence[str]
+) -> dict[Site, Float[Tensor, "3 width"]]:
+    share = len(kinds) ** -0.5
+    return {site: rows * length * share for site, rows in steps.items() if site.layer == layer}
+
+
+def _by_fold(base: Mapping[Site, Tensor], folds: Sequence[int], scope: str) -> Intervention:
+    at = torch.tensor(list(folds))
+    return Intervention({site: Edit(rows[at]) for site, rows in base.items()}, scope)
+
+
+def _typical(banks: Mapping[str, Bank]) -> float:
+    """Length of a user's mean vector over all sites, averaged over users."""
+    found = [torch.cat([table.mean(0) for _, table in sorted(bank.vectors.items())]).norm() for bank in banks.values()]
+    return max(float(torch.stack(found).mean()), 1e-12)

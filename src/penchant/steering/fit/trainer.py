@@ -1,4 +1,4 @@
-"""Fitting a user's steering and keeping it: samples, the setting, the bank, and whether it helps.
+"""Fitting a user's steering and keeping it: samples, the configuration, the bank, and whether it helps.
 
 A second time only what is new is read. Each row is read by itself, so what is left after an erasure is to the bit what
 would be there without what was erased.
@@ -26,10 +26,10 @@ from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors, donors_from
 from penchant.steering.data.pairs import Spread, is_pair, own_pairs
-from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, row_of
+from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of, extract_bank, row_of
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import extract_bank, validate_user
+from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank
@@ -51,7 +51,7 @@ from penchant.steering.storage.quantization import Storage
 PAIRS = 64
 """Newest pairs of a user that become rows of the bank."""
 FIT_USERS, FIT_PAIRS = 40, 16
-"""Most other users that a setting is chosen on, and pairs of each, evenly spread."""
+"""Most other users that a configuration is chosen on, and pairs of each, evenly spread."""
 FEWEST_PAIRS, FEWEST_USERS = 4, 2
 """Whoever has fewer pairs isn't chosen on; with fewer such users a user's own samples have to do."""
 TOO_LONG = "its prompt doesn't fit the model's window"
@@ -73,14 +73,14 @@ def fit_user(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> FitReport:
-    """Everything that `steered` needs for a user, kept in `place`; what is there already isn't made again.
+    """Fit everything that a request of a user needs, and store it at `paths`; what is there already isn't made again.
 
-    history: the user's. pairs: at most so many, the newest. refit: choose the setting anew (in a store: for all users
-    of the method). storage: of the bank's numbers. similarity, half_life: see `fit_config` (default: as the setting
-    has it; where it is chosen now, hidden states, and no age). task: what kind of answer the pairs are, in the words of
-    requests. seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be kept, a history
-    without a usable pair, or a setting that was chosen with another similarity or half-life; `StoreError` when
-    something was erased meanwhile, or can't be written.
+    history: the user's. pairs: at most so many, the newest. refit: choose the configuration anew (in a store: for all
+    users of the method). storage: of the bank's numbers. similarity, half_life: see `fit_config` (default: as the
+    configuration has it; where it is chosen now, hidden states, and no age). task: what kind of answer the pairs are,
+    in the words of requests. seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be
+    kept, a history without a usable pair, or a configuration that was chosen with another similarity or half-life;
+    `StoreError` when something was erased meanwhile, or can't be written.
     """
     began = time.perf_counter()
     chosen = vector_method(method)
@@ -92,23 +92,23 @@ def fit_user(
         )
     if storage not in get_args(Storage):
         raise InputError(f"storage {storage!r}: expected one of {', '.join(get_args(Storage))}")
-    work = _Trainer(paths, loaded, template, chosen, task, seed, progress, similarity, half_life)
-    samples = work.own(history, pairs)
-    config, shared, fitted = work.config(samples, refit)
-    bank, read = work.bank(config, samples, storage)
+    trainer = _Trainer(paths, loaded, template, chosen, task, seed, progress, similarity, half_life)
+    samples = trainer.samples(history, pairs)
+    config, shared, fitted = trainer.config(samples, refit)
+    bank, read = trainer.bank(config, samples, storage)
     by_row = {row_of(paths.user, sample).contrast: sample for sample in samples}
-    used = [by_row[row.contrast] for row in bank.rows]
+    samples = [by_row[row.contrast] for row in bank.rows]
     validation = load_validation(paths, config, bank)
     if validation is None or read or fitted:
         progress("checking", 0, 1)
-        validation = validate_user(loaded, config, used, bank, template=template)
-        save_validation(paths, config, bank, validation, still=lambda: alive(paths, used))
+        validation = validate_user(loaded, config, samples, bank, template=template)
+        save_validation(paths, config, bank, validation, still=lambda: alive(paths, samples))
         progress("checking", 1, 1)
     remove_stale(paths, config)
     size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
     seconds = round(time.perf_counter() - began, 3)
     return FitReport(
-        paths.user, config, shared, fitted, validation, len(bank), read, work.skipped, storage, size, seconds
+        paths.user, config, shared, fitted, validation, len(bank), read, trainer.skipped, storage, size, seconds
     )
 
 
@@ -125,7 +125,7 @@ class _Trainer:
     half_life: float | None = None
     skipped: Counter[str] = field(default_factory=Counter)
 
-    def own(self, history: History, most: int) -> list[Sample]:
+    def samples(self, history: History, most: int) -> list[Sample]:
         """The user's samples, in time order, feedback behind. Raises `InputError` for none."""
         feedback = ContrastFile(self.paths.contrasts, self.paths.user).contrasts(["feedback"])
         if any(map(is_pair, history)) or not feedback:
@@ -141,8 +141,8 @@ class _Trainer:
             raise InputError(f"no sample of the user can be used ({why}): import more records with a text and a reply")
         return list(found.values())
 
-    def config(self, own: Sequence[Sample], refit: bool) -> tuple[SteeringConfig, bool, bool]:
-        """The setting, whether it is shared, and whether it was chosen now."""
+    def config(self, samples: Sequence[Sample], refit: bool) -> tuple[SteeringConfig, bool, bool]:
+        """The configuration, whether it is shared, and whether it was chosen now."""
         known = find_config(self.paths, self.method.name, self.loaded.fingerprint)
         if known is not None and not refit and (known[1] or self.paths.store is None):
             return (*self._as_asked(known), False)
@@ -150,17 +150,19 @@ class _Trainer:
         if len(others) < FEWEST_USERS:
             if known is not None and (known[1] or not refit):
                 return (*self._as_asked(known), False)
-            config = self._fit({self.paths.user: own})
-            sources = {source for one in own for source in row_of(self.paths.user, one).sources}
-            save_own_config(self.paths, config, sources, lambda: alive(self.paths, own))
+            config = self._fit({self.paths.user: samples})
+            sources = {source for sample in samples for source in row_of(self.paths.user, sample).sources}
+            save_own_config(self.paths, config, sources, lambda: alive(self.paths, samples))
             return config, False, True
         store = self.paths.store
         assert store is not None  # where others are from
         config = self._fit(others)
-        contributors = {source for user, some in others.items() for one in some for source in row_of(user, one).sources}
+        contributors = {
+            source for user, samples in others.items() for sample in samples for source in row_of(user, sample).sources
+        }
 
         def still() -> bool:
-            return all(all(alive(paths_in_store(store, user), some)) for user, some in others.items())
+            return all(all(alive(paths_in_store(store, user), samples)) for user, samples in others.items())
 
         save_config(store.directory, config, sorted(contributors), still)
         remove_outdated(store, config)
@@ -214,7 +216,8 @@ class _Trainer:
         )
 
     def _as_asked(self, known: tuple[SteeringConfig, bool]) -> tuple[SteeringConfig, bool]:
-        """The same. Raises `InputError` for a setting that was chosen with something else than what is asked for."""
+        """The same. Raises `InputError` for a configuration that was chosen with something else than what is asked
+        for."""
         config = known[0]
         used = {"similarity": config.similarity, "half-life": config.aggregation.half_life}
         asked = {"similarity": self.similarity, "half-life": self.half_life}
@@ -227,7 +230,7 @@ class _Trainer:
         return known
 
     def _others(self) -> dict[str, list[Sample]]:
-        """Samples of other users to choose a setting on."""
+        """Samples of other users to choose a configuration on."""
         store = self.paths.store
         if store is None:
             return {}
@@ -288,9 +291,10 @@ class _Trainer:
 def alive(paths: SteeringPaths, samples: Sequence[Sample]) -> list[bool]:
     """Which samples of a user may still be written of: their record is there, and so is their contrast."""
     known: set[str] = set()
-    if any(isinstance(one, Contrast) for one in samples):
+    if any(isinstance(sample, Contrast) for sample in samples):
         known = {one.id for one in ContrastFile(paths.contrasts, paths.user).contrasts()}
     return [
-        (not one.record or paths.alive(paths.user, one.record)) and (not isinstance(one, Contrast) or one.id in known)
-        for one in samples
+        (not sample.record or paths.alive(paths.user, sample.record))
+        and (not isinstance(sample, Contrast) or sample.id in known)
+        for sample in samples
     ]

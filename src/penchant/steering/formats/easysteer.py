@@ -81,8 +81,8 @@ def write_easysteer(
 def read_easysteer(path: Path, model: LoadedModel | None = None, *, other_model: bool = False) -> Intervention:
     """The intervention of a spec in a JSON file: the spec itself, or a body with the field `steering`.
 
-    Takes specs that can be told exactly: `direct` and `attention_add` with tensors in the spec, not normalised, with
-    one scope that is among ours. model: sites and widths are checked; there is no fingerprint to check, so
+    Takes specs that can be expressed exactly: `direct` and `attention_add` with tensors in the spec, not normalised,
+    with one scope that is among ours. model: sites and widths are checked; there is no fingerprint to check, so
     `other_model` changes nothing. Raises `InputError`.
     """
     check_file(path)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isfinite
@@ -33,6 +32,8 @@ from transformers import PreTrainedModel
 
 from penchant.errors import InputError
 from penchant.inference.attention_hooks import Call, editing, install
+from penchant.inference.positions import TokenPositions
+from penchant.inference.writing import check_rows, slot_of, spread
 from penchant.lens.calibration import Calibration
 from penchant.models.anatomy import attention_module, decoder_layers
 from penchant.models.loading import LoadedModel
@@ -98,12 +99,8 @@ def biased_attention(model: PreTrainedModel, emphases: Sequence[AttentionBias | 
     if editor is not None:
         install(model)
         _place_clock(editor.decoder)
-    token = _active.set(editor)
-    try:
-        with editing(editor):
-            yield
-    finally:
-        _active.reset(token)
+    with slot_of(made.decoder, "attention").set(editor), editing(editor):
+        yield
 
 
 def attention_bias_on(
@@ -182,33 +179,23 @@ class _Editor:
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Before the decoder runs: where the tokens of this pass stand."""
-        tokens = kwargs.get("input_ids")
-        if tokens is None:
-            tokens = args[0] if args else kwargs["inputs_embeds"]
-        batch, new = tokens.shape[:2]
-        attention, cache = kwargs.get("attention_mask"), kwargs.get("past_key_values")
-        if len(args) > 1 or not (attention is None or (isinstance(attention, Tensor) and attention.dim() == 2)):
+        tokens = TokenPositions.of(kwargs if not args else {"input_ids": args[0], **kwargs})
+        if len(args) > 1 or not (tokens.attention is None or tokens.flat is not None):
             raise InputError(
                 "emphasis reads padding from an attention mask [rows, tokens], by name: expected one, or none"
             )
-        rows = len(self._begin)
-        if batch % rows:
-            raise InputError(f"a batch of {batch} under emphases of {rows} rows: expected a multiple of them")
-        past = int(cache.get_seq_length()) if cache is not None else 0
-        total = past + new
-        if attention is None:
-            at = torch.arange(total, device=self._begin.device).expand(batch, -1)
-        elif attention.shape[1] < total:
-            raise InputError(f"a mask of {attention.shape[1]} columns: expected {total}, cached and new")
-        else:
-            at = attention[:, :total].to(self._begin.device).bool().long().cumsum(1) - 1
-        table, begin = (t.repeat_interleave(batch // rows, 0) for t in (self._table, self._begin))
+        check_rows(tokens.batch, len(self._begin))
+        past, cache = int(tokens.past), kwargs.get("past_key_values")
+        at = tokens.columns().to(self._begin.device).expand(tokens.batch, -1)
+        table, begin = (spread(one, tokens.batch) for one in (self._table, self._begin))
         width = table.shape[1]
-        bonus = table.gather(1, at.clamp(0, width - 1)).masked_fill(at >= width, 0.0)  # hidden columns: any
+        bonus = (
+            table.expand(tokens.batch, -1).gather(1, at.clamp(0, width - 1)).masked_fill(at >= width, 0.0)
+        )  # hidden columns: any
         sees = (at >= begin[:, None])[:, past:]  # padding behind a row may; nothing looks at it
         # A token's own position is never beyond its column, so `first` needs no look at the padding.
         offsets = {
-            layer: int(cache.get_mask_sizes(new, layer)[1]) if cache is not None else 0
+            layer: int(cache.get_mask_sizes(tokens.new, layer)[1]) if cache is not None else 0
             for layer, _ in self._heads.values()
         }
         self._pass = _TokenBias(bonus, sees, max(0, self._earliest - past), offsets)
@@ -269,7 +256,6 @@ def _masked(bonus: Tensor, call: Call, kept: Tensor | slice, start: int, end: in
     return (torch.where(mask, bonus, lowest) if mask.dtype == torch.bool else bonus + mask).expand(shape)
 
 
-_active: ContextVar[_Editor | None] = ContextVar("penchant_emphasis", default=None)
 _clocked: WeakSet[nn.Module] = WeakSet()
 _placing = Lock()
 
@@ -283,6 +269,6 @@ def _place_clock(decoder: nn.Module) -> None:
 
 
 def _clock(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    editor = _active.get()
-    if editor is not None and editor.decoder is module:
+    editor = slot_of(module, "attention").current()
+    if isinstance(editor, _Editor):
         editor.start(args, kwargs)

@@ -4,7 +4,7 @@ from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
 LIKELIHOOD_GRADIENT = VectorMethod(
-    "ascent",
+    "ascent",  # its public name: on the command line, in the names of stored files and in committed results
     ("block",),
     "gradient",
     (

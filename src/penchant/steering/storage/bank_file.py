@@ -7,33 +7,29 @@ Low-rank rows are written in a basis that lies elsewhere (`SteeringConfig.basis`
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import torch
+from jaxtyping import Int, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
 from penchant.errors import InputError, StoreError
 from penchant.inference.sites import Site
 from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
-from penchant.steering.storage.basis import Basis
-from penchant.steering.storage.quantization import (
-    Storage,
-    check_rows,
-    checksums,
-    decode_texts,
-    dequantize,
-    encode_texts,
-    quantize,
-)
+from penchant.steering.storage.quantization import Basis, Storage, dequantize, quantize
 from penchant.store.erasure.lineage import KEY, Source, Still, read_rows, save_rows
 
 FORMAT = "1"
 AREA = "banks"
 _CHECK, _KEYS, _CONTRAST, _RECORD, _WHEN = "check", "keys", "contrast", "record", "when"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PAD = 0xFF  # no byte of UTF-8
+_TEXT_STEP = 16
 _TIMELESS = torch.iinfo(torch.int64).min
 
 
@@ -76,7 +72,7 @@ def load_bank(path: Path, model: str, *, basis: Basis | None = None) -> Bank:
         raise StaleBankError(f"there is no bank {path.name}: expected one; read the user's contrasts first") from None
     _check_about(path, about, model)
     try:
-        check_rows(tensors, _context(about, sources), tensors.pop(_CHECK), path.name)
+        _check_rows(tensors, _context(about, sources), tensors.pop(_CHECK), path.name)
         used = _basis_for(path, about, basis)
         sites = [Site.parse(name) for name in json.loads(about["sites"])]
         vectors = {site: dequantize(str(site), tensors) for site in sites}
@@ -116,10 +112,10 @@ def _encoded(bank: Bank, storage: Storage, basis: Basis | None) -> tuple[dict[st
     for site in bank.sites:
         tensors.update(quantize(str(site), written.vectors[site], storage))
     tensors.update(quantize(_KEYS, written.keys, storage))
-    tensors[_CONTRAST] = encode_texts([row.contrast for row in bank.rows])
-    tensors[_RECORD] = encode_texts([row.record for row in bank.rows])
+    tensors[_CONTRAST] = _encode_texts([row.contrast for row in bank.rows])
+    tensors[_RECORD] = _encode_texts([row.record for row in bank.rows])
     tensors[_WHEN] = torch.tensor([_written(row.when) for row in bank.rows], dtype=torch.int64)
-    tensors[_CHECK] = checksums(tensors, _context(about, [row.sources for row in bank.rows]))
+    tensors[_CHECK] = _checksums(tensors, _context(about, [row.sources for row in bank.rows]))
     return tensors, about
 
 
@@ -130,7 +126,7 @@ def _context(about: Mapping[str, str], sources: Sequence[Sequence[Source]]) -> l
 
 def _rows(tensors: Mapping[str, Tensor], sources: Sequence[Sequence[Source]]) -> tuple[Row, ...]:
     whens = [None if at == _TIMELESS else _EPOCH + timedelta(microseconds=at) for at in tensors[_WHEN].tolist()]
-    parts = zip(decode_texts(tensors[_CONTRAST]), decode_texts(tensors[_RECORD]), whens, sources, strict=True)
+    parts = zip(_decode_texts(tensors[_CONTRAST]), _decode_texts(tensors[_RECORD]), whens, sources, strict=True)
     return tuple(Row(contrast, record, when, tuple(given)) for contrast, record, when, given in parts)
 
 
@@ -157,3 +153,39 @@ def _basis_for(path: Path, about: Mapping[str, str], given: Basis | None) -> Bas
     raise StaleBankError(
         f"the bank {path.name} is written on basis {wanted} and {named} given: give it or read it anew"
     )
+
+
+def _encode_texts(texts: Sequence[str]) -> UInt8[Tensor, "rows bytes"]:
+    """UTF-8, filled up with bytes that aren't."""
+    raw = [np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for text in texts]
+    longest = max(map(len, raw), default=0)
+    table = np.full((len(raw), -(-longest // _TEXT_STEP) * _TEXT_STEP), _PAD, dtype=np.uint8)
+    for row, text in zip(table, raw, strict=True):
+        row[: len(text)] = text
+    return torch.from_numpy(table)
+
+
+def _decode_texts(table: UInt8[Tensor, "rows bytes"]) -> list[str]:
+    """What `_encode_texts` wrote. Raises `ValueError` for other bytes."""
+    return [row[row != _PAD].tobytes().decode("utf-8", "surrogatepass") for row in table.numpy()]
+
+
+def _checksums(tensors: Mapping[str, Tensor], context: Sequence[str]) -> Int[Tensor, " rows"]:
+    """CRC-32 of every row of all tensors together with its context: a damaged row shows, whichever others are there."""
+    columns = [
+        tensors[name].contiguous().view(torch.uint8).numpy() for name in sorted(tensors) if tensors[name].numel()
+    ]
+    flat = [column.reshape(len(context), -1) for column in columns]
+    sums = []
+    for row, text in enumerate(context):
+        value = zlib.crc32(text.encode())
+        for column in flat:
+            value = zlib.crc32(column[row].tobytes(), value)
+        sums.append(value)
+    return torch.tensor(sums, dtype=torch.int64)
+
+
+def _check_rows(tensors: Mapping[str, Tensor], context: Sequence[str], written: Tensor, name: str) -> None:
+    """Raises `StoreError` naming the file when a row isn't what was written."""
+    if not torch.equal(_checksums(tensors, context), written):
+        raise StoreError(f"the bank {name} is damaged (a checksum doesn't fit): remove it and read the bank anew")

@@ -1,28 +1,27 @@
-"""What is kept of a user's steering, where, and how it is found again.
+"""The fitted state of a user's steering: its files, and how it is found again.
 
-In the user's own folder: the bank, whether it helped (a line of numbers), and the setting where there was nobody else
-to choose it on. A setting chosen on several users lies in `<store>/shared/`. Each file goes with what it is derived
-from (store/erasure/lineage.py).
+In the user's own folder: the bank, whether it helped (a line of numbers), and the configuration where there was nobody
+else to choose it on. A configuration chosen on several users lies in `<store>/shared/`. Each file goes with what it is
+derived from (store/erasure/lineage.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
 from penchant.models.loading import LoadedModel
+from penchant.steering.apply.context import FittedSteering, ValidationResult
 from penchant.steering.config import SteeringConfig, config_name, read_config
 from penchant.steering.data.contrast_file import AREA as CONTRASTS
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.pairs import input_of
-from penchant.steering.fit.validation import Steered, ValidationResult, steer_request
 from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, identity
 from penchant.steering.storage.bank_file import AREA, StaleBankError, bank_path, load_bank
@@ -53,22 +52,22 @@ class SteeringPaths:
     def inputs(self, bank: Bank) -> dict[str, str]:
         """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
         thumbs. Raises `UnknownUserError` for a user who isn't in the store any more."""
-        told = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
+        inputs = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
         records = self.history() if self.store is None else self.store.history(self.user)
         given = {record.id: input_of(record) for record in records}
         found = {}
         for row in bank.rows:
             there = not row.record or row.record in given
-            if there and (text := told.get(row.contrast) or given.get(row.record, "")):
+            if there and (text := inputs.get(row.contrast) or given.get(row.record, "")):
                 found[row.contrast] = text
         return found
 
     def config(self, method: str, model: str) -> Path:
-        """The setting of this user alone."""
+        """The configuration of this user alone."""
         return self.banks / config_name(method, model)
 
     def shared(self, method: str, model: str) -> Path | None:
-        """The setting that was chosen on several users."""
+        """The configuration that was chosen on several users."""
         return None if self.store is None else self.store.directory / SHARED / config_name(method, model)
 
     def check(self, method: str, model: str) -> Path:
@@ -90,21 +89,9 @@ def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable
     return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
 
 
-@dataclass(frozen=True)
-class FittedSteering:
-    """What is in use for one user and method. bank: None without samples that were read for this setting. checked: None
-    where nothing was checked. shared: whether the setting was chosen on several users. texts: the inputs of the bank's
-    rows, where the setting compares words."""
-
-    config: SteeringConfig
-    shared: bool
-    bank: Bank | None
-    validation: ValidationResult | None
-    texts: Mapping[str, str] = field(default_factory=dict)
-
-
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
-    """The setting of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for damage."""
+    """The configuration of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for
+    damage."""
     for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
         if path is not None and (found := read_config(path, method, model)) is not None:
             return found, shared
@@ -112,8 +99,8 @@ def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[Steering
 
 
 def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> FittedSteering:
-    """Everything of a user's that a request needs. Raises `InputError` for an unknown method or one without a setting,
-    `StoreError` for damage."""
+    """Everything of a user's that a request needs. A bank that wasn't validated as it is now isn't used: what helps
+    everyone is. Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage."""
     vector_method(method)
     found = find_config(paths, method, loaded.fingerprint)
     if found is None:
@@ -125,23 +112,11 @@ def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> Fitte
         bank = load_bank(paths.bank(config), config.origin, basis=config.basis)
     except StaleBankError:
         bank = None
-    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
-    return FittedSteering(config, shared, bank, load_validation(paths, config, bank), texts)
-
-
-def steered(
-    paths: SteeringPaths, loaded: LoadedModel, method: str, query: str, *, now: datetime | None = None
-) -> Steered:
-    """What is written for a request of this user; who has no bank gets the population's. Raises as `load_fitted`."""
-    return steer_fitted(load_fitted(paths, loaded, method), loaded, query, now=now)
-
-
-def steer_fitted(fitted: FittedSteering, loaded: LoadedModel, query: str, *, now: datetime | None = None) -> Steered:
-    """The same for what was found. A bank that was not checked as it is now doesn't count: what helps others does."""
-    validation = fitted.validation
-    if validation is None and fitted.bank is not None:
+    validation = load_validation(paths, config, bank)
+    if bank is not None and validation is None:
         validation = ValidationResult("population", reason=_UNCHECKED)
-    return steer_request(loaded, fitted.config, fitted.bank, query, validation=validation, texts=fitted.texts, now=now)
+    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
+    return FittedSteering(config, bank, validation, texts, shared)
 
 
 # Files
@@ -165,7 +140,7 @@ def save_validation(
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
-    """What was found with this setting and these rows; None for any other."""
+    """What was found with this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
     if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
         return None
@@ -175,7 +150,7 @@ def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | N
 def save_own_config(
     paths: SteeringPaths, config: SteeringConfig, sources: Iterable[Source], still: Callable[[], Sequence[bool]]
 ) -> None:
-    """Keep a setting that was chosen on this user's own samples: it goes with any of them."""
+    """Keep a configuration that was chosen on this user's own samples: it goes with any of them."""
     write_derived(paths.config(config.method, config.model), config.to_bytes(set(sources)), still)
 
 
@@ -198,7 +173,7 @@ def storage_of(path: Path) -> str | None:
 
 
 def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
-    """Banks of this user that were read for another setting of the same method and model."""
+    """Banks of this user that were read for another configuration of the same method and model."""
     for path in paths.banks.glob(f"{_stem(config.method, config.model)}-*"):
         if path != paths.bank(config):
             path.unlink(missing_ok=True)

@@ -1,22 +1,25 @@
-"""How numbers and texts of a bank's rows become tensors of a file: row by row, so that rows can be taken out."""
+"""How a bank's numbers are written in fewer bytes: bfloat16, int8, or coefficients of a low-rank basis."""
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
-from penchant.errors import InputError, StoreError
+from penchant.errors import InputError
+from penchant.inference.sites import Site
+from penchant.steering.storage.bank import Bank
 
 Storage = Literal["bfloat16", "int8", "low-rank"]
 SCALE = ".scale"
-_PAD = 0xFF  # no byte of UTF-8
-_TEXT_STEP = 16
+RANK = 32
+"""Directions of a basis: so many numbers are kept of each vector and key."""
 _BITS = 13  # of the largest coefficient of a row
 
 
@@ -44,37 +47,73 @@ def dequantize(name: str, tensors: Mapping[str, Tensor]) -> Float[Tensor, "rows 
     return values * tensors[name + SCALE][:, None] if name + SCALE in tensors else values
 
 
-def encode_texts(texts: Sequence[str]) -> UInt8[Tensor, "rows bytes"]:
-    """UTF-8, filled up with bytes that aren't."""
-    raw = [np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for text in texts]
-    longest = max(map(len, raw), default=0)
-    table = np.full((len(raw), -(-longest // _TEXT_STEP) * _TEXT_STEP), _PAD, dtype=np.uint8)
-    for row, text in zip(table, raw, strict=True):
-        row[: len(text)] = text
-    return torch.from_numpy(table)
+@dataclass(frozen=True)
+class Basis:
+    """axes: site -> float32 [rank, width], orthonormal but for their rounding to bfloat16. keys: [rank, width], the
+    same of keys, taken from `centre` [width].
+
+    It is part of a configuration, which is derived from several users and goes with each of them
+    (`SteeringConfig.basis`)."""
+
+    axes: Mapping[Site, Float[Tensor, "_ _"]]
+    keys: Float[Tensor, "_ _"]
+    centre: Float[Tensor, " _"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex, 16 characters) of all of it: what is written in another basis means something else."""
+        digest = hashlib.sha256(self.centre.contiguous().numpy().tobytes())
+        for name, table in (*sorted(self.axes.items()), ("keys", self.keys)):
+            digest.update(f"{name}{list(table.shape)}".encode())
+            digest.update(table.bfloat16().view(torch.int16).contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def coefficients(self, bank: Bank) -> Bank:
+        """The bank with [rows, rank] in place of vectors and keys: the nearest that the axes get to each. A row's don't
+        depend on the others, to the bit. Raises `InputError` for a bank of other sites or widths."""
+        vectors = {site: _coefficients(self._at(site, table), table) for site, table in bank.vectors.items()}
+        return replace(bank, vectors=vectors, keys=_coefficients(self.keys, bank.keys - self.centre))
+
+    def vectors(self, written: Bank) -> Bank:
+        """The bank that has these coefficients."""
+        vectors = {site: _combined(self._at(site), table) for site, table in written.vectors.items()}
+        return replace(written, vectors=vectors, keys=_combined(self.keys, written.keys) + self.centre)
+
+    def _at(self, site: Site, like: Tensor | None = None) -> Tensor:
+        axes = self.axes.get(site)
+        if axes is None or (like is not None and axes.shape[1] != like.shape[1]):
+            raise InputError(f"the basis {self.fingerprint} has no axes for {site}: expected one of the same sites")
+        return axes
 
 
-def decode_texts(table: UInt8[Tensor, "rows bytes"]) -> list[str]:
-    """What `encode_texts` wrote. Raises `ValueError` for other bytes."""
-    return [row[row != _PAD].tobytes().decode("utf-8", "surrogatepass") for row in table.numpy()]
+def basis_of(banks: Sequence[Bank], centre: Float[Tensor, " width"], rank: int = RANK) -> Basis:
+    """The directions that carry most of the banks' vectors, and of their keys' distance from `centre`: of each the
+    first `rank` right singular vectors. It is derived from all of the banks' users.
+
+    Raises `InputError` for banks without rows, of different models or sites, or a rank below 1.
+    """
+    if rank < 1 or not any(len(bank) for bank in banks):
+        raise InputError(f"a basis of rank {rank} from {sum(map(len, banks))} rows: expected at least 1 of each")
+    if len({(bank.model, bank.sites) for bank in banks}) > 1:
+        raise InputError("a basis from banks of different models or sites: expected the same")
+    axes = {site: _directions(torch.cat([bank.vectors[site] for bank in banks]), rank) for site in banks[0].sites}
+    return Basis(axes, _directions(torch.cat([bank.keys for bank in banks]) - centre, rank), centre)
 
 
-def checksums(tensors: Mapping[str, Tensor], context: Sequence[str]) -> Int[Tensor, " rows"]:
-    """CRC-32 of every row of all tensors together with its context: a damaged row shows, whichever others are there."""
-    columns = [
-        tensors[name].contiguous().view(torch.uint8).numpy() for name in sorted(tensors) if tensors[name].numel()
-    ]
-    flat = [column.reshape(len(context), -1) for column in columns]
-    sums = []
-    for row, text in enumerate(context):
-        value = zlib.crc32(text.encode())
-        for column in flat:
-            value = zlib.crc32(column[row].tobytes(), value)
-        sums.append(value)
-    return torch.tensor(sums, dtype=torch.int64)
+def _directions(rows: Float[Tensor, "rows width"], rank: int) -> Float[Tensor, "_ width"]:
+    _, _, directions = torch.linalg.svd(rows, full_matrices=False)
+    axes: Tensor = directions[:rank].contiguous().bfloat16().float()
+    return axes
 
 
-def check_rows(tensors: Mapping[str, Tensor], context: Sequence[str], written: Tensor, name: str) -> None:
-    """Raises `StoreError` naming the file when a row isn't what was written."""
-    if not torch.equal(checksums(tensors, context), written):
-        raise StoreError(f"the bank {name} is damaged (a checksum doesn't fit): remove it and read the bank anew")
+def _coefficients(axes: Tensor, rows: Float[Tensor, "rows width"]) -> Float[Tensor, "rows _"]:
+    inverse = torch.linalg.pinv(axes.double()).T.contiguous()
+    # One by one: a product of many rows rounds each as it is laid out among the others.
+    found = [(inverse @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, len(axes))
+
+
+def _combined(axes: Tensor, rows: Float[Tensor, "rows rank"]) -> Float[Tensor, "rows _"]:
+    wide = axes.double().T.contiguous()
+    found = [(wide @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, axes.shape[1])

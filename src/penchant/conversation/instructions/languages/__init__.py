@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 CUES = (
     *("durable", "always", "each", "here", "until", "counted", "spanned", "when"),
     *("ask", "act", "wish", "alone", "habit", "request", "not_asked", "subject"),
-    *("everything", "over", "release", "negated", "joint", "said", "tomorrow"),
+    *("everything", "over", "release", "negated", "joint", "said", "tomorrow", "whole"),
 )
 """Fields that hold phrases; docs/methods/instructions.md says what each is for."""
 SLOTS = (
@@ -24,7 +24,7 @@ SLOTS = (
     *("punctuation", "length", "sources", "level", "persona", "tone"),
 )
 """What an instruction may be about."""
-FIELDS = (*CUES, "slots", "stops", "polite", "weekdays", "months", "numbers", "units", "words", "examples")
+FIELDS = (*CUES, "slots", "general", "stops", "polite", "weekdays", "months", "numbers", "units", "words", "examples")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,44 @@
+"""Attention rows from what an attention call is given: queries, keys, mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from penchant.errors import InputError
+
+
+def attention_rows(
+    query: Float[Tensor, "batch heads tokens dim"],
+    key: Float[Tensor, "batch kv_heads context dim"],
+    mask: Tensor | None,
+    scaling: float,
+    rows: Sequence[int] | None,
+) -> Float[Tensor, "batch heads rows context"]:
+    """Attention probabilities (float32) of the given rows. `mask` is what SDPA gets: boolean, additive, or None for
+    causal with the last row at the last key. The row of a padding token, which sees nothing, is zeros.
+
+    Raises `InputError` for a row beyond the new tokens.
+    """
+    new, context = query.shape[2], key.shape[2]
+    beyond = [row for row in rows or () if not -new <= row < new]
+    if beyond:
+        raise InputError(f"row {beyond[0]} was asked of a read of {new} tokens: expected {-new} to {new - 1}")
+    at = torch.arange(new, device=query.device) if rows is None else torch.tensor(rows, device=query.device) % new
+    picked = query[:, :, at]
+    batch, heads, count, dim = picked.shape
+    grouped = picked.reshape(batch, key.shape[1], heads // key.shape[1], count, dim)
+    logits = torch.einsum("bkgrd,bktd->bkgrt", grouped.float(), key.float()).reshape(batch, heads, count, context)
+    logits.mul_(scaling)
+    if mask is None:
+        visible = torch.arange(context, device=query.device)[None, :] <= (at + context - new)[:, None]
+        logits.masked_fill_(~visible, float("-inf"))
+    elif mask.dtype == torch.bool:
+        hidden = ~mask[:, :, at, :context]
+        return logits.masked_fill_(hidden, float("-inf")).softmax(-1).masked_fill_(hidden.all(-1, keepdim=True), 0.0)
+    else:
+        logits.add_(mask[:, :, at, :context].float())
+    return logits.softmax(-1)
