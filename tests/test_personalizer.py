@@ -280,8 +280,13 @@ def test_progress_counts_what_is_encoded() -> None:
     [
         ({"marker": "atention"}, "no marker 'atention': expected one of fusion"),
         ({"compressor": "zip"}, "no compressor 'zip': expected one of extractive"),
-        ({"compressor": "remote"}, "needs base_url, model"),
-        ({"budjet": 20}, "no compressor has an option 'budjet'"),
+        ({"compressor": "remote"}, "needs base_url, endpoint_model"),
+        ({"budjet": 20}, "compressor 'extractive' has no option 'budjet'"),
+        (
+            {"base_url": "http://x"},
+            "compressor 'extractive' has no option 'base_url': its options are",
+        ),
+        ({"endpoint_model": "m"}, "has no option 'endpoint_model'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -291,6 +296,10 @@ def test_bad_options(options: dict[str, Any], message: str) -> None:
 
 def test_bad_calls(tmp_path: Path) -> None:
     personalizer = personalizer_of()
+    with pytest.raises(InputError, match="fit_steering has no option 'halflife': its options are pairs"):
+        personalizer.fit_steering("ann", halflife=3)
+    with pytest.raises(InputError, match="conversation has no option 'note': its options are memory"):
+        personalizer.conversation("ann", note=0.5)
     history = history_of(TEXTS)
     with pytest.raises(InputError, match="the history is empty: expected at least one record"):
         personalizer.mark(History([], "ann"), REQUEST)

@@ -14,7 +14,7 @@ from penchant.compression.budget import count_tokens, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
-from penchant.compression.registry import compressor as make_compressor
+from penchant.compression.registry import DEFAULT_COMPRESSOR, make_compressor
 from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
@@ -32,6 +32,7 @@ from penchant.marking.resources import Resources
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant.options import check_options
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
     EMPHASIS,
@@ -79,10 +80,10 @@ class Personalizer:
     passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
     directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
     keys are kept and how many bytes of them in memory. steering_directory: where steering of a user is kept (default:
-    in the store). endpoint_model: the model to ask for at `base_url` (compressor "remote"). options: passed on to the
-    compressor (base_url, dates, ...).
+    in the store). options: the compressor's own, see its options class (`RemoteOptions`, ...).
 
-    Raises `InputError` or `ModelError` for a name or model that can't be used.
+    Raises `InputError` for a name that isn't known and an option that the compressor doesn't have, `ModelError` for a
+    model that can't be used.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Personalizer:
         *,
         store: Store | None = None,
         marker: str = DEFAULT_MARKER,
-        compressor: str = "extractive",
+        compressor: str = DEFAULT_COMPRESSOR,
         unit: Unit = "auto",
         calibration: Calibration | None = None,
         directory: Directory | None = None,
@@ -99,7 +100,6 @@ class Personalizer:
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress = no_progress,
-        endpoint_model: str | None = None,
         **options: Any,
     ) -> None:
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
@@ -113,12 +113,8 @@ class Personalizer:
         )
         self.marker: Marker = make_marker(marker, self.resources)
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
-        self.compressor: Compressor = make_compressor(
-            compressor,
-            loaded=self.loaded,
-            model=endpoint_model,
-            **{"tokenizer": self.loaded.tokenizer, "history_tokens": self._histories.tokens, **options},
-        )
+        self.resources.history_tokens = self._histories.tokens
+        self.compressor: Compressor = make_compressor(compressor, self.resources, options)
 
     @property
     def loaded(self) -> LoadedModel:
@@ -209,6 +205,7 @@ class Personalizer:
     def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> FitReport:
         """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.fit.trainer.fit_user` for
         the options and what is raised."""
+        check_options(fit_user, options, "fit_steering")
         history = self.history(who)
         return fit_user(self.steering_paths(history), history, self.loaded, self.render_prompt, method, **options)
 
@@ -254,6 +251,7 @@ class Personalizer:
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
         """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
         `ConversationFactory.open` for the options and what is raised."""
+        check_options(ConversationFactory.open, options, "conversation")
         return self._conversations.open(user, name, **options)
 
     @cached_property

@@ -12,6 +12,7 @@ from penchant.lens import self_check
 from penchant.lens.lens import Lens, Wanted
 from penchant.models.anatomy import attention_module, decoder_layers
 from tests.families import FAMILIES, tiny
+from tests.index.cases import encoder_of
 
 HYBRIDS = ("lfm2", "granitemoehybrid")
 """Those with attention that can be read."""
@@ -28,6 +29,18 @@ def test_models_that_do_what_they_should_are_read(family: str, dtype: torch.dtyp
     assert [lens.scaling[layer] for layer in layers] == [module.scaling for module in modules]
     rows = lens.read(torch.arange(8, 20)[None], Wanted(row_layers=frozenset(layers))).rows
     assert all(torch.allclose(rows[layer].sum(-1), torch.ones(1, 4, 12), atol=1e-3) for layer in layers)
+
+
+@pytest.mark.parametrize("family", HYBRIDS)
+def test_records_of_a_hybrid_are_encoded_as_if_alone(family: str) -> None:
+    encoder, texts = (
+        encoder_of(family, heads=((1, 0), (3, 2)), weights=(1.0, 1.0)),
+        ["a walk", "letters about the film"],
+    )
+    together = dict(encoder.records(texts))
+    for i, text in enumerate(texts):
+        ((_, alone),) = encoder.records([text])
+        assert torch.allclose(together[i].keys, alone.keys, atol=1e-4)
 
 
 def test_a_model_is_looked_at_once_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

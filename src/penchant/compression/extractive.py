@@ -6,18 +6,25 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import SkipValidation
 
 from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, history_counter
+from penchant.compression.factory import CompressorFactory
 from penchant.compression.layout import check_segments, lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.truncation import longest_fit, word_boundary
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
+from penchant.options import Options
 from penchant.text.unicode import sanitize
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 SPARE = 64  # candidates beyond those that fill the budget by themselves
 ROUNDS = 6  # refills with a corrected target
@@ -239,3 +246,19 @@ def _cut(draft: Callable[[Segment], _Draft], segment: Segment, budget: int) -> _
             if 0 < made.tokens <= budget:
                 return made
     return None
+
+
+class ExtractiveOptions(Options):
+    """See `extractive`. tokenizer: default the model's own."""
+
+    tokenizer: SkipValidation[Tokenizer | None] = None
+    dates: bool = True
+
+
+def _make(resources: Resources, options: ExtractiveOptions) -> Compressor:
+    if options.tokenizer is not None:
+        return extractive(options.tokenizer, dates=options.dates)
+    return extractive(resources.loaded.tokenizer, dates=options.dates, history_tokens=resources.history_tokens)
+
+
+COMPRESSOR = CompressorFactory("Verbatim text of the history, in time order, by record", _make, ExtractiveOptions)

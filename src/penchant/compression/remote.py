@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import httpx
 from httpx_retries import Retry, retry_request
+from pydantic import SkipValidation
 
 from penchant.compression.budget import Tokenizer, count_tokens
 from penchant.compression.check import MIN_COVERAGE
+from penchant.compression.factory import CompressorFactory
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.rewriting import Messages, RewriteError, rewrite_with
 from penchant.errors import EndpointError, InputError
 from penchant.history.records import History, Request
 from penchant.marking.marks import Marks
+from penchant.options import Options
+
+if TYPE_CHECKING:
+    from penchant.marking.resources import Resources
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
@@ -123,3 +130,30 @@ def _content(response: httpx.Response) -> str:
     if not isinstance(content, str):
         raise EndpointError(f"{response.url} gave an answer that is no text: {content!r}")
     return content
+
+
+class RemoteOptions(Options):
+    """See `remote`. endpoint_model: the model to ask for there. tokenizer: default the model's own."""
+
+    base_url: str
+    endpoint_model: str
+    tokenizer: SkipValidation[Tokenizer | None] = None
+    api_key: str | None = None
+    timeout: float = 60.0
+    retries: int = 3
+    backoff: float = 0.5
+    strict: bool = False
+    window: int = 32_768
+    context_tokens: int | None = 8_192
+    alpha: float = 0.3
+    min_coverage: float = MIN_COVERAGE
+    dates: bool = True
+
+
+def _make(resources: Resources, options: RemoteOptions) -> Compressor:
+    given = dict(options)
+    url, model, tokenizer = (given.pop(name) for name in ("base_url", "endpoint_model", "tokenizer"))
+    return remote(url, model, tokenizer or resources.loaded.tokenizer, **given)
+
+
+COMPRESSOR = CompressorFactory("The same by a remote model: POST {base_url}/chat/completions", _make, RemoteOptions)

@@ -9,18 +9,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import SkipValidation
 
 from penchant.compression.budget import Tokenizer, count_tokens
 from penchant.compression.check import MIN_COVERAGE, RewritingCheck, check_rewriting
 from penchant.compression.extractive import extractive
+from penchant.compression.factory import CompressorFactory
 from penchant.compression.marked import END, START, MarkedHistory, marked_history, rewrite_messages
 from penchant.compression.profile import Compressor, Profile
 from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.marking.marks import Marks
+from penchant.options import Options
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:  # importing a compressor must not import torch
+    from penchant.marking.resources import Resources
     from penchant.models.loading import LoadedModel
 
 OVERHANG = 16  # tokens a rewriter may write beyond the budget, which shows whether its last sentence is complete
@@ -192,3 +196,20 @@ def _mass(marks: Marks, marked: MarkedHistory, check: RewritingCheck) -> float:
     mass = np.maximum(marks.scores.astype(np.float64), 0.0)
     total = float(mass.sum())
     return min(1.0, float((mass[list(marked.shown)] * check.covered).sum()) / total) if total > 0 else 0.0
+
+
+class RewritingOptions(Options):
+    """See `rewriting`."""
+
+    tokenizer: SkipValidation[Tokenizer | None] = None
+    alpha: float = 0.3
+    min_coverage: float = MIN_COVERAGE
+    dates: bool = True
+    context_tokens: int | None = None
+
+
+def _make(resources: Resources, options: RewritingOptions) -> Compressor:
+    return rewriting(resources.loaded, **dict(options))
+
+
+COMPRESSOR = CompressorFactory("The model rewrites the marked history; the result is checked", _make, RewritingOptions)

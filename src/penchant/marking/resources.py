@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from penchant.history.records import History
 from penchant.index.encode import Encoder
 from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool, VectorPool, in_memory
 from penchant.index.table import Storage
@@ -37,6 +39,8 @@ class Resources:
         progress: Progress = no_progress,
     ) -> None:
         self._model, self._calibration = model, calibration
+        self.history_tokens: Callable[[History], int] | None = None
+        """Counts the tokens of a history, where somebody remembers them; None: whoever needs it counts."""
         self._base: Resources | None = None  # whose sentence encoder is used
         self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
 

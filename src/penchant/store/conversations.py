@@ -164,6 +164,7 @@ class Conversations:
         as good; none for a user who isn't there."""
         if limit < 1:
             raise InputError(f"a search for {limit} turns: expected at least 1; raise the limit")
+        # Reads every turn. An index of words kept beside them would have to be erased turn by turn with them.
         found = list(self._all_turns(user))
         if not found:
             return []

@@ -60,7 +60,7 @@ def _history(summary: Document) -> list[str]:
     if sure and all(gain["low"] is None or gain["low"] <= 0 for _, gain in gains):
         best, gain = max(((cell, cell["gain"]) for cell in sure), key=lambda pair: pair[1]["mean"])
         said.append(
-            "On this data no history helps this model: nothing that was put into the prompt makes its loss surely "
+            "On this data no history helps this model: nothing put into the prompt makes its loss clearly "
             f"lower than no history does. The best is {_named(best)}, with a gain of {figure(gain, '+')} nats."
         )
     for name, reference in summary["references"].items():
@@ -69,7 +69,7 @@ def _history(summary: Document) -> list[str]:
             {
                 "yes": f"{_upper(REFERENCE[name])} helps: it gains {gain} nats over no history.",
                 "no": f"{_upper(REFERENCE[name])} does not help here, it hurts: {gain} nats against no history.",
-                "unclear": f"{_upper(REFERENCE[name])} does not surely help here: {gain} nats against no history.",
+                "unclear": f"{_upper(REFERENCE[name])} does not clearly help here: {gain} nats against no history.",
             }[reference["helps"]]
         )
     full = next((cell for cell in summary["cells"] if cell["method"] == "full" and cell["kept"] is not None), None)

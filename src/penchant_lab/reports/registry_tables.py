@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from penchant.compression.registry import COMPRESSORS
+from penchant.compression.registry import COMPRESSORS, DEFAULT_COMPRESSOR
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
 from penchant.history.importers.registry import IMPORTERS
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.models.embedded import EMBEDDED
+from penchant.options import Options
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS
 from penchant_lab.tasks.registry import TASKS
 
@@ -44,7 +45,10 @@ def steering_methods(_: Path) -> str:
 
 def compressors(_: Path) -> str:
     """With the options that a caller of `Personalizer` may pass on."""
-    rows = [(_name(name, "extractive"), about(make), _options(_defaults(make))) for name, make in COMPRESSORS.items()]
+    rows = [
+        (_name(name, DEFAULT_COMPRESSOR), about(one), _options(_defaults(one.options)))
+        for name, one in COMPRESSORS.items()
+    ]
     return table(("name", "what it does", "options and their defaults"), rows)
 
 
@@ -95,11 +99,9 @@ def _package(implementation: Any) -> str:
     return str(getattr(implementation, "__module__", "")).partition(".")[0]
 
 
-def _defaults(make: Any) -> dict[str, object]:
-    """Keyword options with a plain default, or none."""
-    plain = (bool, int, float, str, type(None))
-    parameters = inspect.signature(make).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and isinstance(p.default, plain)}
+def _defaults(options: type[Options]) -> dict[str, object]:
+    """None for an option that has to be given."""
+    return {name: None if field.is_required() else field.default for name, field in options.model_fields.items()}
 
 
 def _options(defaults: Mapping[str, object]) -> str:

@@ -46,7 +46,7 @@ def test_bad_names(tmp_path: Path) -> None:
     intervention = adding(tiny(), ["2.block"])
     with pytest.raises(InputError, match="no format 'onnx': expected one of safetensors, gguf, easysteer, vllm-hook"):
         export(intervention, "onnx", tmp_path / "x")
-    with pytest.raises(InputError, match="gguf has no option 'strength': it has layer_0, model_hint"):
+    with pytest.raises(InputError, match="gguf has no option 'strength': its options are model_hint, layer_0"):
         export(intervention, "gguf", tmp_path / "x", strength=2)
     with pytest.raises(InputError, match="safetensors has no option 'scope': it has none"):
         read(tmp_path / "x.safetensors", scope="all")

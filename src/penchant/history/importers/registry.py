@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from penchant.errors import InputError
 from penchant.extensions import Registry
+from penchant.options import check_options
 
 if TYPE_CHECKING:
     from penchant.history.importers.importer import Importer
@@ -28,8 +28,5 @@ def read_format(name: str, path: str | Path, *, user: str | None = None, **optio
     """The (user, record) pairs of a file in a format of `IMPORTERS`. Raises `InputError` for an unknown format or
     option at once, and for what is wrong with the file while it is read."""
     importer = IMPORTERS.find(name)
-    unknown = sorted(set(options) - set(importer.options))
-    if unknown:
-        known = ", ".join(importer.options) or "none"
-        raise InputError(f"{name} has no option {', '.join(map(repr, unknown))}: its options are {known}")
+    check_options(importer.read, options, name, besides=("user",))
     return importer.read(path, user=user, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.inference.intervention import Intervention
 from penchant.models.loading import LoadedModel
+from penchant.options import check_options
 from penchant.steering.formats.easysteer import read_easysteer, write_easysteer
 from penchant.steering.formats.exported import Export
 from penchant.steering.formats.gguf_file import read_gguf, write_gguf
@@ -58,7 +58,7 @@ def export(
     format's own (see its `write_` function). Raises `InputError`.
     """
     found = _format(format)
-    _check_options(found.write, options, format)
+    check_options(found.write, options, format, besides=("approximate",))
     where = None if path is None else Path(path)
     return found.write(intervention, where, model, approximate=approximate, **options)
 
@@ -84,7 +84,7 @@ def read(
     found = _format(format)
     if found.read is None:
         raise InputError(f"{path} is only half of a {format} request: use penchant.steering.formats.vllm_hook")
-    _check_options(found.read, options, format)
+    check_options(found.read, options, format, besides=("other_model",))
     return found.read(path, model, other_model=other_model, **options)
 
 
@@ -93,15 +93,3 @@ def _format(name: str) -> Format:
         return FORMATS[name]
     except KeyError:
         raise InputError(f"no format {name!r}: expected one of {', '.join(FORMATS)}") from None
-
-
-def _check_options(function: Callable[..., Any], options: dict[str, Any], name: str) -> None:
-    known = set(inspect.signature(function).parameters) - {
-        "intervention",
-        "path",
-        "model",
-        "approximate",
-        "other_model",
-    }
-    if unknown := sorted(set(options) - known):
-        raise InputError(f"{name} has no option {unknown[0]!r}: it has {', '.join(sorted(known)) or 'none'}")

@@ -1,0 +1,54 @@
+"""Options as objects, and functions whose keyword arguments are options: both refuse what they do not know."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from penchant.errors import InputError
+
+
+class Options(BaseModel):
+    """Base of the options of one implementation: a field each, with its type and default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+O = TypeVar("O", bound=Options)  # noqa: E741
+
+
+def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
+    """The options as an object. whose: in messages ("compressor 'remote'"). Raises `InputError` for one that it doesn't
+    have, listing those it has, for one that is missing, and for a value of another type."""
+    try:
+        return kind.model_validate(given)
+    except ValidationError as error:
+        problems = error.errors()
+    unknown = [str(one["loc"][0]) for one in problems if one["type"] == "extra_forbidden"]
+    if unknown:
+        raise _unknown(whose, unknown, list(kind.model_fields))
+    missing = [str(one["loc"][0]) for one in problems if one["type"] == "missing"]
+    if missing:
+        raise InputError(f"{whose} needs {', '.join(missing)}: pass what is missing")
+    first = problems[0]
+    raise InputError(f"{whose}: the option {first['loc'][0]} can't be {first['input']!r}: {first['msg']}")
+
+
+def check_options(
+    function: Callable[..., Any], given: Mapping[str, object], whose: str, besides: tuple[str, ...] = ()
+) -> None:
+    """Raise `InputError` for a name that isn't one of the function's keyword arguments. besides: those that aren't
+    options."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name not in besides]
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise _unknown(whose, unknown, known)
+
+
+def _unknown(whose: str, unknown: list[str], known: list[str]) -> InputError:
+    named = ", ".join(map(repr, unknown))
+    return InputError(f"{whose} has no option {named}: its options are {', '.join(known) or 'none'}")
