@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-import tests.record_strategies  # noqa: F401 (any record: st.from_type(Record))
-from penchant.models import loading
-from penchant.models.gguf import GgufSource
-from penchant.models.loading import LoadedModel, load_model
-from tests.commands import home, penchant, tiny_directory  # noqa: F401 (fixtures)
+from tests import shapes
+
+shapes.install()  # before anything of Penchant is imported
+
+import tests.record_strategies  # noqa: E402, F401 (any record: st.from_type(Record))
+from penchant.models import loading  # noqa: E402
+from penchant.models.gguf import GgufSource  # noqa: E402
+from penchant.models.loading import LoadedModel, load_model  # noqa: E402
+from tests.commands import home, penchant, tiny_directory  # noqa: E402, F401 (fixtures)
 
 # The machine may be busy: a slow example is no failing one.
 settings.register_profile("penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow])

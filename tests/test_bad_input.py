@@ -113,6 +113,7 @@ def test_half_a_character_is_replaced(penchant: Invoke, tmp_path: Path) -> None:
     works(penchant, lines(tmp_path, '{"text": "A walk \\ud83d by the sea."}'))
 
 
+@pytest.mark.slow
 def test_a_record_of_a_hundred_thousand_characters(penchant: Invoke, tmp_path: Path) -> None:
     words = [f"{TEXTS[i % len(TEXTS)]} {i}" for i in range(2_000)]
     long = " ".join([*words, "The key lies under the blue flowerpot."])[-100_000:]
@@ -245,6 +246,7 @@ def test_a_corrupt_index_is_rebuilt_and_said(penchant: Invoke, home: Home, histo
     assert healed.document["tokens_fed"] == whole["tokens_fed"] - whole["history_tokens"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_the_cache_not_the_answer(home: Home, history: Path, penchant: Invoke) -> None:
     """No file may grow beyond 4 KB: the index can't be written."""
 
@@ -271,6 +273,7 @@ def test_a_cache_that_is_no_folder_costs_the_cache_not_the_answer(penchant: Invo
     assert "going on in memory" in " ".join(ran.err.split())
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_store(home: Home, tmp_path: Path, penchant: Invoke) -> None:
     running = []
     for name in ("one", "two"):

@@ -218,6 +218,7 @@ def test_a_user_that_is_none(penchant: Invoke, user: str) -> None:
     assert "user" in penchant(*TINY, "--user", user, stdin="Hello.\n").reason()
 
 
+@pytest.mark.slow
 def test_what_was_said_before_ctrl_c_in_a_script_is_kept(home: Home) -> None:
     arguments = [str(part).replace("{model}", str(home.model)) for part in (*ANN, "--name", "tea")]
     with process(home, *arguments, stdin=subprocess.PIPE) as running:

@@ -19,6 +19,7 @@ def uncalibrated(home: Home) -> None:
         path.unlink()
 
 
+@pytest.mark.slow
 def test_discovered_then_used(penchant: Invoke, home: Home, tmp_path: Path) -> None:
     asked = ("--model", "{model}", "--request", REQUEST)
     history = write_history(tmp_path / "history.jsonl")
@@ -43,6 +44,7 @@ def test_discovered_then_used(penchant: Invoke, home: Home, tmp_path: Path) -> N
     assert marks["calibration"] == calibration.name
 
 
+@pytest.mark.slow
 def test_a_second_discovery_replaces_the_first(penchant: Invoke, home: Home) -> None:
     first = penchant(*SMALL, "--seed", "1", "--max-layer", "1", "--json").document
     second = penchant(
@@ -55,6 +57,7 @@ def test_a_second_discovery_replaces_the_first(penchant: Invoke, home: Home) -> 
     assert len(list((home.cache / "calibrations").iterdir())) == 1  # of two, the older one might be found
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(penchant: Invoke, tmp_path: Path) -> None:
     one, two = tmp_path / "new folder" / "one.json", tmp_path / "two.json"
     for out in (one, two):

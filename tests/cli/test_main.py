@@ -65,6 +65,7 @@ def test_ctrl_c_while_it_starts_is_one_line(home: Home) -> None:
     assert ran.err == "penchant: interrupted before anything was done\n"
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_encoding_keeps_what_was_written_and_the_next_run_goes_on(
     home: Home, penchant: Invoke, tmp_path: Path
 ) -> None:
@@ -90,6 +91,7 @@ def test_ctrl_c_while_encoding_keeps_what_was_written_and_the_next_run_goes_on(
     assert ours == pytest.approx([segment["score"] for segment in anew["segments"]], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_demo_draws_no_panel_behind_its_bar(home: Home, tmp_path: Path) -> None:
     """Both streams on one terminal, as nearly always: what is printed begins on a line of its own."""
     program = (

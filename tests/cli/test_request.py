@@ -231,6 +231,7 @@ def test_nothing_in_a_history_drives_the_terminal(penchant: Invoke, tmp_path: Pa
     assert "".join(segment["text"] for segment in segments) in text  # the JSON is verbatim
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_answer_still_goes_to_stdout(home: Home, tmp_path: Path, penchant: Invoke) -> None:
     """A bar that is alive on stderr would catch the answer: `penchant ask ... > file` gave an empty file."""
     path = write_history(tmp_path / "history.jsonl")

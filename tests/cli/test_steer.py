@@ -162,7 +162,7 @@ def test_the_whole_way(
     smollm2: LoadedModel, penchant: Invoke, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Users of two styles; one of them is steered towards her own, and then forgotten."""
-    monkeypatch.setattr("penchant.marking.registry.load_model", lambda spec: smollm2)
+    monkeypatch.setattr("penchant.marking.resources.load_model", lambda spec: smollm2)
     made = {item.user: item for item in items()}
     for user in ("terse-0", "terse-1", "polite-0"):
         path = tmp_path / f"{user}.jsonl"

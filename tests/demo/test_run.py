@@ -78,7 +78,7 @@ def test_the_whole_way_with_the_embedded_model(
     penchant: Invoke, smollm2: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first request of each sample user, as `penchant demo --requests 1` answers it."""
-    monkeypatch.setattr("penchant.marking.registry.load_model", lambda spec: smollm2 if spec == "smollm2" else None)
+    monkeypatch.setattr("penchant.marking.resources.load_model", lambda spec: smollm2 if spec == "smollm2" else None)
     ran = penchant("demo", "--requests", "1", "--json")
     document = ran.document
     assert ran.err == ""

@@ -272,6 +272,7 @@ def grow(directory: Path, mine: int) -> None:
         opened(directory).sync(History(kept, "ann"))
 
 
+@pytest.mark.slow
 def test_two_processes_syncing_one_directory_end_in_a_readable_index(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -42,6 +42,7 @@ def plain() -> Iterator[Any]:
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "backend"), [("llama", "aot_eager"), ("gemma3", "eager")])
 @torch.no_grad()
 def test_one_graph_for_all_vectors_and_prompts(family: str, backend: str, plain: Any) -> None:
@@ -67,6 +68,7 @@ def test_one_graph_for_all_vectors_and_prompts(family: str, backend: str, plain:
             assert torch.equal(compiled(**given).logits, calm)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_a_compiled_decode_step_with_a_static_cache(plain: Any) -> None:
     """Once for the prefill, once for each step: further steps, other vectors and other prompts compile nothing."""

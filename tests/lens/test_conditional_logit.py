@@ -77,6 +77,7 @@ def test_held_out_scores_come_from_the_other_groups_alone() -> None:
             np.testing.assert_array_equal(score, others(example.features))
 
 
+@pytest.mark.slow
 def test_nothing_of_a_group_leaks_into_its_own_scores() -> None:
     """Labels that mean nothing can be learned by heart, and are worth nothing on a history left out."""
     rng = np.random.default_rng(5)

@@ -65,6 +65,7 @@ def document(folder: Path) -> dict[str, Any]:
     return made
 
 
+@pytest.mark.slow
 def test_every_variant_beside_the_default(document: dict[str, Any]) -> None:
     assert [variant["changes"] for variant in document["variants"]] == [
         changes(one) for one in settings("one-at-a-time")
@@ -97,6 +98,7 @@ def test_heads_alone(document: dict[str, Any]) -> None:
     assert auc.std() > 0
 
 
+@pytest.mark.slow
 def test_the_scored_conversation_is_not_looked_at(folder: Path, tmp_path: Path) -> None:
     samples = json.loads((folder / "locomo.json").read_text(encoding="utf-8"))
     for question, turn in zip(samples[2]["qa"], (3, 7, 11), strict=True):

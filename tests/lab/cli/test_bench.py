@@ -85,6 +85,7 @@ def test_an_interrupted_run_goes_on_and_more_methods_can_be_added(
     )
 
 
+@pytest.mark.slow
 def test_a_killed_run_keeps_what_it_has(penchant: Invoke, home: Home, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = [home.model if word == "{model}" else word for word in compress(data, out)]

@@ -25,6 +25,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(steered, name, value)
 
 
+@pytest.mark.slow
 def test_steering_the_whole_way(penchant: Invoke, home: Home, tmp_path: Path) -> None:
     out = tmp_path / "out"
     given = ("bench", "steer", "--task", "styles", "--out", out, "--model", "{model}", "--methods", NAMES)
@@ -62,6 +63,7 @@ def test_steering_the_whole_way(penchant: Invoke, home: Home, tmp_path: Path) ->
     assert again["command"] == document["command"]  # nothing was left to do
 
 
+@pytest.mark.slow
 def test_users_of_a_part_that_is_fitted_on_say_so(penchant: Invoke, tmp_path: Path) -> None:
     given = ("bench", "steer", "--task", "styles", "--out", tmp_path / "o", "--model", "{model}", "--seeds", "0")
     ran = penchant(*given, "--part", "all", "--methods", "population", "--budgets", "20")

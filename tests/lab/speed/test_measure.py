@@ -78,6 +78,7 @@ def test_matrix_throughput() -> None:
     assert found["gflops"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_the_published_way_in_a_process_of_its_own(tmp_path: Path) -> None:
     directory = save_tiny("llama", tmp_path / "tiny")
