@@ -39,7 +39,7 @@ ABOUT = {
     "compress": "Write a profile of at most --budget tokens for a request.",
     "ask": "Answer a request personally, and say what the answer stands on.",
     "chat": "Chat with the model: it follows your standing instructions and remembers what you said.",
-    "steer": "Steering of the model by a user's own answers.",
+    "steer": "Steer the model with a user's own answers.",
     "heads": "Retrieval heads of a model.",
     "doctor": "Say what is installed, and check on this machine what can be checked in a minute.",
 }
