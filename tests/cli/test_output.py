@@ -19,11 +19,11 @@ def test_the_bar_lives_only_while_records_are_encoded(monkeypatch: pytest.Monkey
     with encoding_bar() as encoded:
         assert sys.stdout is stdout
         for _ in range(2):  # a second history, too
-            encoded(1, 3)
+            encoded("encode", 1, 3)
             assert (sys.stdout is not stdout) == terminal
-            encoded(3, 3)
+            encoded("encode", 3, 3)
             assert sys.stdout is stdout
-        encoded(1, 3)
+        encoded("encode", 1, 3)
     assert sys.stdout is stdout
     assert ("Encoding records" in shown.getvalue()) == terminal
 
@@ -32,6 +32,6 @@ def test_an_interruption_takes_the_bar_away(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(output, "stderr", Console(file=io.StringIO(), force_terminal=True))
     stdout = sys.stdout
     with pytest.raises(KeyboardInterrupt), encoding_bar() as encoded:
-        encoded(1, 3)
+        encoded("encode", 1, 3)
         raise KeyboardInterrupt
     assert sys.stdout is stdout
