@@ -206,7 +206,7 @@ def test_conflicting_content_needs_replace(penchant, history):
     penchant("import", "jsonl", history, "--user", "ann")
     history.write_text('{"text": "other", "id": "1"}\n')
     code, _, err = penchant("import", "jsonl", history, "--user", "ann")
-    assert (code, "is there already with other content" in err) == (2, True)
+    assert (code, "is already stored with other content" in err) == (2, True)
     assert json.loads(penchant("import", "jsonl", history, "--user", "ann", "--replace", "--json")[1])["replaced"] == 1
 
 
@@ -256,7 +256,7 @@ def test_ctrl_c_in_the_middle_of_an_import_keeps_whole_batches(tmp_path):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             assert (process.returncode, out) == (130, "")
-            assert err == "penchant: interrupted; what was acknowledged is kept\n"
+            assert err == "penchant: interrupted; everything that was acknowledged is kept\n"
             assert store.count("ann") == 2_000
 
 

@@ -23,12 +23,12 @@ from penchant.lens.synthetic import needle_histories
 from penchant.marking.fusion_weights import fit_fusion
 from penchant.models.loading import LoadedModel, load_model
 
-heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
+heads_app = typer.Typer(no_args_is_help=True, help="Find the retrieval heads of a model.")
 
 
 @heads_app.callback()
 def heads() -> None:
-    """Retrieval heads of a model."""
+    """Find the retrieval heads of a model."""
 
 
 @heads_app.command("discover")

@@ -70,7 +70,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
             yield record
         elif named:
             raise InputError(
-                f"{path.name} line {number}: the id {record.id!r} stands on line {first} already: "
+                f"{path.name} line {number}: the id {record.id!r} is already on line {first}: "
                 "expected each id once; change or remove one of the two lines"
             )
 

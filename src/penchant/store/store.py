@@ -271,7 +271,7 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
             continue
         if known is not None and not overwrite:
             raise InputError(
-                f"record {row['id']!r} of user {user!r} is there already with other content: expected a new id or the "
+                f"record {row['id']!r} of user {user!r} is already stored with other content: expected a new id or the "
                 "same content; give it another id, or replace it on purpose"
             )
         there[key] = row["hash"]
