@@ -13,11 +13,11 @@ from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.context import FittedSteering, Level, ValidationResult, steer_request
 from penchant.steering.apply.similarity import hidden_scores
 from penchant.steering.config import SteeringConfig
-from penchant.steering.extract.extractor import extract_bank, inputs_of
+from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.extract.vectors import read_keys
 from penchant.steering.fit import validation
 from penchant.steering.fit.validation import FEWEST_SAMPLES, MOST_HELD_OUT, validate_user
-from penchant.steering.storage.bank import Bank, drop
+from penchant.steering.storage.bank import Bank, Row, drop
 from tests.families import tiny
 from tests.steering.cases import NOW, empty
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, setting_of
@@ -140,7 +140,7 @@ Written = Sequence[Intervention | None]
 def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
     config = setting_of(LOADED, population={SITE: torch.ones(64)})
     bank, samples = noise_bank(config, "ada"), pairs("zq", 4)
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
 
     def found(loaded: Any, exchanges: Any, interventions: Written, **others: Any) -> torch.Tensor:
         plain, own, common = interventions
@@ -170,7 +170,7 @@ def test_too_few_samples_are_not_checked(read: tuple[SteeringConfig, Bank, torch
 def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     config, samples, seen = setting_of(LOADED), pairs("zq", 40), []
     bank = noise_bank(config, "ada", 40)
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
 
     def found(
         loaded: Any, exchanges: Sequence[Any], interventions: Sequence[Intervention | None], **others: Any
@@ -235,7 +235,7 @@ def test_a_request_is_steered_by_the_users_samples(read: tuple[SteeringConfig, B
 def test_a_request_is_compared_by_its_words(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
     config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
-    texts = inputs_of(SAMPLES)
+    texts = {sample.id: sample.request.query for sample in SAMPLES}
     for number in (0, 2, 4):
         (term,) = steer_request(LOADED, FittedSteering(config, bank, texts=texts), SAMPLES[number].request.query).terms
         assert (term.record, term.contrast) == (SAMPLES[number].record, bank.rows[number].contrast)
@@ -259,7 +259,7 @@ def test_a_check_compares_words_too(
     config, bank, _ = read
     config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
     samples = [replace(one, request=Request(f"{INPUTS[n // 2]} {n}")) for n, one in enumerate(SAMPLES)]
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
     tried: list[torch.Tensor] = []
 
     def found(
@@ -355,7 +355,7 @@ def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, t
     alone = serve()
     for seed in (0, 1):
         ada = noise_bank(config, "ada", 7, seed)
-        ada = replace(ada, rows=tuple(validation.row_of("ada", sample) for sample in pairs("secret", 7)))
+        ada = replace(ada, rows=tuple(Row.of("ada", sample) for sample in pairs("secret", 7)))
         validate_user(LOADED, config, pairs("secret", 7), ada, template=WORDS)
         steer_request(LOADED, FittedSteering(config, ada), "the sea")
         again = serve()
