@@ -17,7 +17,7 @@ from penchant.inference.likelihood import Exchange, losses
 from penchant.inference.recurrence import Recurrence, recurrence
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
-from penchant.steering.extract.gradients import likelihood_gradients
+from penchant.steering.extract.vectors import likelihood_gradients
 from tests.families import FAMILIES, HYBRIDS, tiny
 from tests.steering.users import plain_nll
 

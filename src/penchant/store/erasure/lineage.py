@@ -220,6 +220,17 @@ def read_rows(path: Path) -> tuple[dict[str, Tensor], list[list[Source]], dict[s
     return tensors, sources, metadata
 
 
+def write_derived(path: Path, content: bytes, still: Still) -> None:
+    """Writes a file that goes as a whole, unless something that it is derived from went already: then it is removed.
+    Raises `StoreError` when it can't be written."""
+    with locked(root_of(path)):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content if all(still()) else b"")
+        except OSError as error:
+            raise StoreError(_unwritable(path, error)) from error
+
+
 def write_shared(
     directory: Path,
     name: str,
