@@ -36,6 +36,16 @@ class Pair:
         parts = [self.request.query, self.request.task, self.answer]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 (hex, 16 characters) of digest and record: who gave the same answer twice has two samples."""
+        return hashlib.sha256(f"{self.digest} {self.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def donors(self) -> tuple[tuple[str, str], ...]:
+        """Nobody else stands in a user's own answer; see `Contrast.donors`."""
+        return ()
+
 
 def own_pairs(
     history: History,
