@@ -13,6 +13,7 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.request import ModelOption
+from penchant.errors import InputError
 from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
 from penchant_lab.ablation.report import markdown, write_ablation
