@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from tests import shapes
 
+# The default depends on the processor; what a real model answers should not. Processes that tests start inherit it.
+os.environ.setdefault("PENCHANT_DTYPE", "float32")
 shapes.install()  # before anything of Penchant is imported
 
 import tests.record_strategies  # noqa: E402, F401 (any record: st.from_type(Record))

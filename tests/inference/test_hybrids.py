@@ -17,7 +17,7 @@ from penchant.inference.likelihood import Exchange, losses
 from penchant.inference.recurrence import Recurrence, recurrence
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
-from penchant.steering.extract.gradients import likelihood_gradients
+from penchant.steering.extract.vectors import likelihood_gradients
 from tests.families import FAMILIES, HYBRIDS, tiny
 from tests.steering.users import plain_nll
 
@@ -132,12 +132,12 @@ def test_what_families_can_do_is_measured() -> None:
 
 
 def test_what_would_be_wrong_is_refused() -> None:
-    with pytest.raises(ModelError, match="tiny-recurrent_gemma takes padding for text: expected rows of one length"):
+    with pytest.raises(ModelError, match="tiny-recurrent_gemma treats padding as text: expected rows of one length"):
         generate(tiny("recurrent_gemma"), [PromptTokens(LONG, 4), PromptTokens(SHORT, 4)])
     jamba = tiny("jamba")
     cache = growing_cache(jamba.model)
     hidden_states(jamba, torch.tensor([LONG]), cache=cache)
-    with pytest.raises(ModelError, match="reads 17 tokens behind others wrongly"):
+    with pytest.raises(ModelError, match="computes 17 tokens after a cache wrongly"):
         hidden_states(jamba, torch.tensor([SHORT]), cache=cache)
     rows = CachedRows.empty(tiny("bamba"), 2)
     rows.read(pad_right([LONG, SHORT]), last=0)

@@ -24,8 +24,7 @@ from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.pairs import Pair, own_pairs
 from penchant.steering.extract.extractor import PromptTemplate, exchange_of, extract_bank
 from penchant.steering.extract.vectors import default_key
-from penchant.steering.fit.cross_validation import CAP
-from penchant.steering.fit.population import population_of
+from penchant.steering.fit.search import CAP, population_of
 from penchant.steering.methods.fints import FINTS
 from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
 from penchant.steering.methods.method import VectorMethod

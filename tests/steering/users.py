@@ -87,3 +87,12 @@ def plain_nll(loaded: LoadedModel, one: Exchange, written: Intervention | None) 
 def hooked(loaded: LoadedModel) -> int:
     """Hooks of all modules."""
     return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in loaded.model.modules())
+
+
+def same_intervention(one: Intervention | None, other: Intervention | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one.scope, list(one.edits)) == (other.scope, list(other.edits)) and all(
+        torch.equal(edit.add, other.edits[site].add)  # type: ignore[arg-type]
+        for site, edit in one.edits.items()
+    )

@@ -179,7 +179,7 @@ def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
             part, _, site = name.partition(" ")
             if site:
                 parts[part][Site.parse(site)] = tensor.float()
-        about["sites"] = tuple(map(Site.parse, about["sites"]))
+        about["sites"] = tuple(Site.parse(str(site)) for site in about["sites"])
         about["key"] = KeySite.parse(about["key"])
         about["aggregation"] = Aggregation(**about["aggregation"])
         about["caps"] = {Site.parse(site): cap for site, cap in about["caps"].items()}

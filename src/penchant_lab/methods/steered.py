@@ -22,11 +22,12 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import FittedSteering, ValidationResult, steer_request
 from penchant.steering.config import SteeringConfig, read_config
+from penchant.steering.data.contrast import Sample
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import Donors
 from penchant.steering.data.pairs import Pair, is_pair, own_pairs
-from penchant.steering.extract.extractor import Sample, extract_bank
+from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.fit.search import fit_config
 from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import VECTOR_METHODS

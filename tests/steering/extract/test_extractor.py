@@ -10,9 +10,8 @@ from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.steering.data.pairs import Pair
-from penchant.steering.extract.extractor import ITEM_WORDS, ITEMS, ActivationExtractor, answer_of, exchange_of, row_of
-from penchant.steering.extract.gradients import likelihood_gradients
-from penchant.steering.extract.vectors import read_keys, read_vectors
+from penchant.steering.extract.extractor import ITEM_WORDS, ITEMS, ActivationExtractor, exchange_of
+from penchant.steering.extract.vectors import likelihood_gradients, read_keys, read_vectors
 from penchant.steering.storage.bank import KeySite, Row
 from penchant.store.erasure.lineage import source_of
 from tests.families import WINDOW, tiny
@@ -36,7 +35,7 @@ def test_a_bank_of_gradients() -> None:
     assert bank.sites == SITES and all(torch.equal(bank.vectors[site], wanted[site]) for site in SITES)
     assert torch.equal(bank.keys, read_keys(LOADED, [sample.request.query for sample in samples], KEY))
     assert (bank.model, bank.reading, bank.key) == ("origin", "gradient", KEY)
-    assert bank.rows == tuple(row_of("ada", sample) for sample in samples) and told[-1] == ("reading answers", 3, 3)
+    assert bank.rows == tuple(Row.of("ada", sample) for sample in samples) and told[-1] == ("reading answers", 3, 3)
     # The own answer is all that a gradient needs: contrasts do as well.
     given = contrasts("zq", 3)
     assert torch.equal(reader.bank("ada", given, SITES, "origin").vectors[SITES[0]], wanted[SITES[0]])
@@ -121,14 +120,15 @@ def test_an_exchange_is_cut_to_the_window() -> None:
 
 def test_rows_say_where_they_are_from() -> None:
     pair, contrast = pairs("zq", 1)[0], contrasts("zq", 1)[0]
-    assert answer_of(pair) == pair.answer and answer_of(contrast) == contrast.chosen
-    row = row_of("ada", pair)
+    assert contrast.answer == contrast.chosen
+    row = Row.of("ada", pair)
     assert (row.record, row.when, row.sources) == ("zq-0", pair.when, (source_of("ada", "zq-0"),))
-    assert row_of("ada", contrast) == Row.of("ada", contrast)
-    assert row_of("ada", replace(pair, record="")).sources == ()
+    donors = replace(contrast, donors=(("b" * 16, "c" * 16),))
+    assert set(Row.of("ada", donors).sources) == {source_of("ada", contrast.record), ("b" * 16, "c" * 16)}
+    assert Row.of("ada", replace(pair, record="")).sources == ()
     others = [replace(pair, answer="x"), replace(pair, request=Request("y")), replace(pair, record="other")]
-    assert len({row_of("ada", one).contrast for one in [pair, *others]}) == 4
-    assert row_of("bo", replace(pair)).contrast == row.contrast
+    assert len({Row.of("ada", one).contrast for one in [pair, *others]}) == 4
+    assert Row.of("bo", replace(pair)).contrast == row.contrast
 
 
 @pytest.mark.parametrize("reading", ["gradient", "answer_mean"])

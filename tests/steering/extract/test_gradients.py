@@ -5,7 +5,7 @@ from penchant.errors import InputError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Kind, Site, site_width
-from penchant.steering.extract.gradients import likelihood_gradients
+from penchant.steering.extract.vectors import likelihood_gradients
 from tests.families import FAMILIES, tiny
 from tests.steering.methods.cases import exchanges
 from tests.steering.users import hooked, plain_nll

@@ -15,11 +15,11 @@ from penchant.steering.apply.similarity import Scorer, hidden_scores
 from penchant.steering.config import SteeringConfig
 from penchant.steering.fit.cross_validation import (
     CrossValidation,
-    describe_aggregation,
     leave_one_out,
     mean_over_users,
+    population_of,
 )
-from penchant.steering.fit.population import population_of
+from penchant.steering.fit.search import describe_aggregation
 from penchant.steering.storage.bank import Bank
 from tests.families import tiny
 from tests.steering.cases import NOW

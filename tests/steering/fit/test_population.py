@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError
-from penchant.steering.fit.population import Population, population_of
+from penchant.steering.fit.cross_validation import Population, population_of
 from tests.steering.cases import SITES, bank_of, empty
 
 USERS = ("ada", "bob", "eve", "mia")

@@ -15,8 +15,8 @@ from penchant.steering.config import SteeringConfig
 from penchant.steering.data.pairs import Pair
 from penchant.steering.extract.extractor import exchange_of, extract_bank
 from penchant.steering.fit import cross_validation
-from penchant.steering.fit.cross_validation import CAP, CrossValidation
-from penchant.steering.fit.search import fit_config, residual_norms
+from penchant.steering.fit.cross_validation import CrossValidation
+from penchant.steering.fit.search import CAP, fit_config, residual_norms
 from penchant.steering.methods.method import VectorMethod
 from tests.families import tiny
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, STEPS, UNIFORM, contrasts, pairs

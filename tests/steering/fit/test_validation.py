@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,14 +12,13 @@ from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.context import FittedSteering, Level, ValidationResult, steer_request
 from penchant.steering.apply.similarity import hidden_scores
 from penchant.steering.config import SteeringConfig
-from penchant.steering.extract.extractor import extract_bank, inputs_of
+from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.extract.vectors import read_keys
 from penchant.steering.fit import validation
 from penchant.steering.fit.validation import FEWEST_SAMPLES, MOST_HELD_OUT, validate_user
-from penchant.steering.storage.bank import Bank, drop
+from penchant.steering.storage.bank import Bank, Row, drop
 from tests.families import tiny
-from tests.steering.cases import NOW, empty
-from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, setting_of
+from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, same_intervention, setting_of
 from tests.steering.users import template as words_of
 
 LOADED = tiny()
@@ -30,25 +28,16 @@ SAMPLES = pairs("zq", 6)
 SOFT = Aggregation(top=None, temperature=0.3)
 
 
-def _same(one: Intervention | None, other: Intervention | None) -> bool:
-    if one is None or other is None:
-        return one is other
-    return (one.scope, list(one.edits)) == (other.scope, list(other.edits)) and all(
-        torch.equal(edit.add, other.edits[site].add)  # type: ignore[arg-type]
-        for site, edit in one.edits.items()
-    )
-
-
-def _turned(bank: Bank, by: float) -> Bank:
-    return replace(bank, vectors={site: table * by for site, table in bank.vectors.items()})
-
-
 @pytest.fixture(scope="module")
 def read() -> tuple[SteeringConfig, Bank, torch.Tensor]:
     """A setting, a user's bank and its mean vector."""
     config = setting_of(LOADED, strength=2.0)
     bank = extract_bank(LOADED, config, "ada", SAMPLES, WORDS)
     return config, bank, bank.vectors[SITE].mean(0)
+
+
+def _turned(bank: Bank, by: float) -> Bank:
+    return replace(bank, vectors={site: table * by for site, table in bank.vectors.items()})
 
 
 def test_a_bank_is_read_for_its_setting(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
@@ -140,11 +129,11 @@ Written = Sequence[Intervention | None]
 def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytest.MonkeyPatch) -> None:
     config = setting_of(LOADED, population={SITE: torch.ones(64)})
     bank, samples = noise_bank(config, "ada"), pairs("zq", 4)
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
 
     def found(loaded: Any, exchanges: Any, interventions: Written, **others: Any) -> torch.Tensor:
         plain, own, common = interventions
-        assert plain is None and own is not None and _same(common, config.common(4))
+        assert plain is None and own is not None and same_intervention(common, config.common(4))
         return torch.tensor([[1.0] * 4, *[[1 - gain for gain in row] for row in gains]])
 
     monkeypatch.setattr(validation, "losses", found)
@@ -170,7 +159,7 @@ def test_too_few_samples_are_not_checked(read: tuple[SteeringConfig, Bank, torch
 def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     config, samples, seen = setting_of(LOADED), pairs("zq", 40), []
     bank = noise_bank(config, "ada", 40)
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
 
     def found(
         loaded: Any, exchanges: Sequence[Any], interventions: Sequence[Intervention | None], **others: Any
@@ -194,7 +183,7 @@ def test_a_strength_of_zero_writes_nothing_of_the_user(read: tuple[SteeringConfi
     found = validate_user(LOADED, base, SAMPLES, bank, template=WORDS)
     assert found.level == "population" and found.own == found.common > 0
     made = steer_request(LOADED, FittedSteering(base, bank, found), "the sea")
-    assert made.level == "population" and _same(made.intervention, base.common()) and not made.terms
+    assert made.level == "population" and same_intervention(made.intervention, base.common()) and not made.terms
     harmful = replace(silent, base={SITE: mean * -2})
     found = validate_user(LOADED, harmful, SAMPLES, replace(bank, model=harmful.origin), template=WORDS)
     assert found.level == "none"
@@ -214,52 +203,13 @@ def test_contrasts_are_checked_as_well() -> None:
     assert validate_user(LOADED, config, samples, bank, template=WORDS).answers == 4
 
 
-def test_a_request_is_steered_by_the_users_samples(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, mean = read
-    centre = bank.keys.mean(0) + torch.linspace(
-        -1, 1, bank.keys.shape[1]
-    )  # not what the bank alone would be taken from
-    config = replace(config, aggregation=SOFT, population={SITE: mean * 0.1}, centre=centre)
-    found = steer_request(LOADED, FittedSteering(config, bank), "two films tonight")
-    key = read_keys(LOADED, ["two films tonight"], config.key)[0]
-    wanted, made = config.apply([bank], [hidden_scores(bank, key, config.centre)])
-    assert _same(found.intervention, wanted) and found.level == "own" and found.reason is None
-    assert [term.contrast for term in found.terms] == [term.contrast for term in made.terms(0)]
-    assert len(found.terms) == 6 and sum(term.weight for term in found.terms) == pytest.approx(1)
-    assert not _same(steer_request(LOADED, FittedSteering(config, bank), "reading").intervention, wanted)
-    few = ValidationResult("own", reason="too few samples to check (3 of 4)")
-    told = steer_request(LOADED, FittedSteering(config, bank, few), "two films tonight")
-    assert told.reason == few.reason and _same(told.intervention, wanted)
-
-
-def test_a_request_is_compared_by_its_words(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, mean = read
-    config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
-    texts = inputs_of(SAMPLES)
-    for number in (0, 2, 4):
-        (term,) = steer_request(LOADED, FittedSteering(config, bank, texts=texts), SAMPLES[number].request.query).terms
-        assert (term.record, term.contrast) == (SAMPLES[number].record, bank.rows[number].contrast)
-    # What there is no text of doesn't count, and who has nothing left gets the population's.
-    (term,) = steer_request(
-        LOADED,
-        FittedSteering(config, bank, texts={name: text for name, text in texts.items() if text != "the sea"}),
-        "the sea",
-    ).terms
-    assert term.record != SAMPLES[0].record
-    for nothing in ({}, {"other": "text"}):
-        found = steer_request(
-            LOADED, FittedSteering(replace(config, population={SITE: mean}), bank, texts=nothing), "the sea"
-        )
-        assert (found.level, found.terms, found.reason) == ("population", (), "no samples of the user")
-
-
 def test_a_check_compares_words_too(
     monkeypatch: pytest.MonkeyPatch, read: tuple[SteeringConfig, Bank, torch.Tensor]
 ) -> None:
     config, bank, _ = read
     config = replace(config, similarity="bm25", aggregation=replace(SOFT, top=1))
     samples = [replace(one, request=Request(f"{INPUTS[n // 2]} {n}")) for n, one in enumerate(SAMPLES)]
-    bank = replace(bank, rows=tuple(validation.row_of("ada", sample) for sample in samples))
+    bank = replace(bank, rows=tuple(Row.of("ada", sample) for sample in samples))
     tried: list[torch.Tensor] = []
 
     def found(
@@ -274,70 +224,6 @@ def test_a_check_compares_words_too(
     validate_user(LOADED, config, samples, bank, template=WORDS)
     for row, partner in enumerate((1, 0, 3, 2, 5, 4)):
         assert tried[0][row] == pytest.approx(2.0 * bank.vectors[SITE][partner], abs=1e-4)
-
-
-def test_older_samples_count_less(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, _ = read
-    aged = replace(config, aggregation=Aggregation(top=None, weights="uniform", half_life=10.0))
-    rows = tuple(replace(row, when=NOW - timedelta(days=10 * n)) for n, row in enumerate(bank.rows))
-    terms = steer_request(LOADED, FittedSteering(aged, replace(bank, rows=rows)), "the sea", now=NOW).terms
-    assert [term.record for term in terms] == [sample.record for sample in SAMPLES]
-    assert [term.weight for term in terms] == pytest.approx([2.0**-n / (2 - 2.0**-5) for n in range(6)])
-    # In ten days the balance is the same; what is from then counts as of today.
-    later = steer_request(
-        LOADED, FittedSteering(aged, replace(bank, rows=rows)), "the sea", now=NOW - timedelta(days=20)
-    ).terms
-    assert [term.weight for term in later[:3]] == pytest.approx([later[0].weight] * 3)
-
-
-def test_every_user_without_vectors_of_use_gets_the_same(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, mean = read
-    for common in ({"population": {SITE: mean}}, {"base": {SITE: mean}}):
-        given = replace(config, **common)  # type: ignore[arg-type]
-        mine = replace(bank, model=given.origin)
-        for nobody in (None, empty(mine)):
-            for checked in (None, ValidationResult("own")):
-                found = steer_request(LOADED, FittedSteering(given, nobody, checked), "the sea")
-                assert found.level == "population" and found.reason == "no samples of the user" and not found.terms
-                assert _same(found.intervention, given.common())
-        found = steer_request(
-            LOADED, FittedSteering(given, mine, ValidationResult("population", reason="why")), "the sea"
-        )
-        assert found.level == "population" and found.reason == "why" and not found.terms
-        assert _same(found.intervention, given.common())
-
-
-@pytest.mark.parametrize(
-    ("checked", "there", "reason"),
-    [
-        (None, False, "no samples of the user, and no population to fall back on"),
-        (ValidationResult("population", reason="why"), True, "why, and no population to fall back on"),
-        (ValidationResult("population"), True, "no samples, and no population to fall back on"),
-        (ValidationResult("none", reason="why"), True, "why"),
-        (ValidationResult("none", reason="why"), False, "why"),
-    ],
-)
-def test_nothing_is_written_with_a_reason(
-    checked: ValidationResult | None, there: bool, reason: str, read: tuple[SteeringConfig, Bank, torch.Tensor]
-) -> None:
-    config, bank, _ = read
-    found = steer_request(LOADED, FittedSteering(config, bank if there else None, checked), "the sea")
-    assert (found.intervention, found.level, found.terms, found.reason) == (None, "none", (), reason)
-
-
-def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, mean = read
-    given = replace(config, population={SITE: mean})
-    assert (
-        steer_request(LOADED, FittedSteering(given, bank, ValidationResult("none", reason="x")), "the sea").intervention
-        is None
-    )
-
-
-def test_a_bank_of_another_setting_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
-    config, bank, mean = read
-    with pytest.raises(InputError, match="wasn't read for this setting"):
-        steer_request(LOADED, FittedSteering(replace(config, base={SITE: mean}), bank), "the sea")
 
 
 def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
@@ -355,7 +241,7 @@ def test_nothing_of_one_user_reaches_another(read: tuple[SteeringConfig, Bank, t
     alone = serve()
     for seed in (0, 1):
         ada = noise_bank(config, "ada", 7, seed)
-        ada = replace(ada, rows=tuple(validation.row_of("ada", sample) for sample in pairs("secret", 7)))
+        ada = replace(ada, rows=tuple(Row.of("ada", sample) for sample in pairs("secret", 7)))
         validate_user(LOADED, config, pairs("secret", 7), ada, template=WORDS)
         steer_request(LOADED, FittedSteering(config, ada), "the sea")
         again = serve()

@@ -5,7 +5,8 @@ import pytest
 from penchant.errors import InputError
 from penchant.inference.sites import Site
 from penchant.steering.apply.context import FittedSteering, steer_request
-from penchant.steering.extract.extractor import Sample, extract_bank
+from penchant.steering.data.contrast import Sample
+from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.fit.search import fit_config
 from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method

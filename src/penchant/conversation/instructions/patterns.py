@@ -1,4 +1,4 @@
-"""Standing instructions by patterns alone (`patterns`): quick, five languages, no model."""
+"""Detects standing instructions by patterns alone (`patterns`): fast, five languages, no model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from penchant.history.dialogue import Instruction
 _GOES_ON = regex.compile(r"\s*[;:–—]\s*")
 
 Judge = Callable[[Sequence[str]], Sequence[bool]]
-"""Whether each of some sentences is a standing instruction."""
+"""Says for each sentence whether it is a standing instruction."""
 
 
 def patterns() -> Detector:
-    """Detector without a model. The text of an instruction is a sentence, its clause, or a list with the line above,
-    word for word."""
+    """Detector without a model. The text of an instruction is a sentence, a clause, or a list with the line above it,
+    verbatim.
+    """
     return detector(None)
 
 
 def detector(
     judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None, possible: Judge | None = None
 ) -> Detector:
-    """Detector by patterns. judge: is asked about the sentences for which `asked` says so (default: the doubtful
-    ones). possible: is asked about those that patterns are sure of."""
+    """Make a detector by patterns. judge: classifies the sentences for which `asked` is true (default: the doubtful
+    ones). possible: can reject those that the patterns are sure of.
+    """
     wanted = asked or (lambda sentence, found: found.sure == "doubt")
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
@@ -45,17 +47,17 @@ def detector(
             else:
                 left.append((sentence, verdict(sentence)))
         chosen = [found.sure == "yes" for _, found in left]
-        sure = [place for place, yes in enumerate(chosen) if yes]
-        doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
-        for whom, places in ((judge, doubtful), (possible, sure)):
-            if whom is not None and places:
-                answers = whom([left[place][0].text for place in places])
-                for place, yes in zip(places, answers, strict=True):
-                    chosen[place] = yes
+        sure = [position for position, yes in enumerate(chosen) if yes]
+        doubtful = [position for position, pair in enumerate(left) if not chosen[position] and wanted(*pair)]
+        for whom, positions in ((judge, doubtful), (possible, sure)):
+            if whom is not None and positions:
+                answers = whom([left[position][0].text for position in positions])
+                for position, yes in zip(positions, answers, strict=True):
+                    chosen[position] = yes
         given = [
-            instruction(text, _with_opinion(text, left, place), found.table)
-            for place, (_, found) in enumerate(left)
-            if chosen[place]
+            instruction(text, _with_opinion(text, left, position), found.table)
+            for position, (_, found) in enumerate(left)
+            if chosen[position]
         ]
         return Found(tuple(given), tuple(ended))
 
@@ -63,7 +65,7 @@ def detector(
 
 
 def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instruction:
-    """The characters of a turn as an instruction, with scope and slot."""
+    """Make an instruction from characters of a turn, with scope and slot."""
     said = text[slice(*span)]
     table = table or tables()["en"]
     slot = slot_of(said, table)
@@ -72,7 +74,7 @@ def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instru
 
 
 def _besides(sentence: Sentence) -> list[Sentence]:
-    """What follows where a sentence goes on after it has ended an instruction: "Stop that; rhyme from now on." """
+    """The rest of a sentence that goes on after ending an instruction ("Stop that; rhyme from now on.")."""
     found = _GOES_ON.search(sentence.plain)
     if found is None:
         return []
@@ -80,13 +82,15 @@ def _besides(sentence: Sentence) -> list[Sentence]:
     return [Sentence(sentence.start + at, sentence.end, sentence.text[at:], sentence.plain[at:])]
 
 
-def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:
-    """Where the instruction stands. "I hate commas." belongs to it when it says only "Leave them out." """
-    sentence, found = pairs[place]
+def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], position: int) -> tuple[int, int]:
+    """Return the span of the instruction. "I hate commas." belongs to it if the next sentence only says "Leave them
+    out."
+    """
+    sentence, found = pairs[position]
     table = found.table
     start = sentence.start + found.start
-    if place and table is not None and found.start == 0:
-        before = pairs[place - 1][0]
+    if position and table is not None and found.start == 0:
+        before = pairs[position - 1][0]
         near = "\n" not in text[before.end : sentence.start]
         says = table.find("wish", before.plain) and any(
             table.find(f"slot.{name}", before.plain) for name in table.slots

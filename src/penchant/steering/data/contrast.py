@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from penchant.errors import InputError
 from penchant.history.records import Request
+from penchant.steering.data.pairs import Pair
 
 Source = Literal["others", "none", "feedback"]
 """Where the rejected answer is from: the model with items of other users in its prompt, the model with nothing but the
@@ -43,8 +44,17 @@ class Contrast:
         if self.chosen.strip() == self.rejected.strip():
             raise InputError("a contrast whose two answers are the same text: there is nothing to tell apart")
 
+    @property
+    def answer(self) -> str:
+        """The user's own answer, as of a `Pair`."""
+        return self.chosen
+
     @cached_property
     def id(self) -> str:
         """SHA-256 (hex, 16 characters) of what is read: input and answers."""
         parts = [self.request.query, self.request.task, self.chosen, self.rejected, self.record]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+Sample = Pair | Contrast
+"""A gradient needs the user's own answer only; every other reading needs a contrast."""

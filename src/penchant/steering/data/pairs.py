@@ -36,6 +36,16 @@ class Pair:
         parts = [self.request.query, self.request.task, self.answer]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 (hex, 16 characters) of digest and record: who gave the same answer twice has two samples."""
+        return hashlib.sha256(f"{self.digest} {self.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+    @property
+    def donors(self) -> tuple[tuple[str, str], ...]:
+        """Nobody else stands in a user's own answer; see `Contrast.donors`."""
+        return ()
+
 
 def own_pairs(
     history: History,
@@ -80,7 +90,7 @@ def input_of(record: Record, words: int = WORDS) -> str:
 
 
 def spaced(count: int, most: int) -> list[int]:
-    """`most` of `count` places, evenly apart; the first and, from two on, the last among them."""
+    """`most` of `count` positions, evenly apart; the first and, from two on, the last among them."""
     if most == 1:
         return [count - 1]
     return [round(step * (count - 1) / (most - 1)) for step in range(most)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penchant.errors import InputError
@@ -16,29 +15,15 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.progress import Progress, no_progress
 from penchant.steering.config import SteeringConfig
-from penchant.steering.data.contrast import Contrast
-from penchant.steering.data.pairs import Pair, first_words
-from penchant.steering.extract.gradients import likelihood_gradients
-from penchant.steering.extract.vectors import Context, read_keys, read_vectors
+from penchant.steering.data.contrast import Contrast, Sample
+from penchant.steering.data.pairs import first_words
+from penchant.steering.extract.vectors import Context, likelihood_gradients, read_keys, read_vectors
 from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
-from penchant.store.erasure.lineage import source_of
 
-Sample = Pair | Contrast
-"""A gradient needs the user's own answer only; every other reading needs a contrast."""
 PromptTemplate = Callable[[str | None, Request], str]
 """(notes, request) -> the rendered prompt, which ends where the answer begins."""
 ITEMS, ITEM_WORDS = 5, 60
 """Items of a context that a prompt is read with ("prompt_last"), and words of each."""
-
-
-def answer_of(sample: Sample) -> str:
-    """The user's own answer."""
-    return sample.answer if isinstance(sample, Pair) else sample.chosen
-
-
-def inputs_of(samples: Iterable[Sample]) -> dict[str, str]:
-    """The inputs of samples, by the contrast ids of their rows: what words are compared with."""
-    return {row_of("", sample).contrast: sample.request.query for sample in samples}
 
 
 def exchange_of(loaded: LoadedModel, sample: Sample, template: PromptTemplate) -> Exchange:
@@ -47,16 +32,7 @@ def exchange_of(loaded: LoadedModel, sample: Sample, template: PromptTemplate) -
     Raises `InputError` for a prompt that doesn't fit, or an empty answer.
     """
     prompt = prompt_ids(loaded, template(None, sample.request))
-    return Exchange(tuple(prompt), continuation_ids(loaded, answer_of(sample))[: loaded.window - len(prompt)])
-
-
-def row_of(user: str, sample: Sample) -> Row:
-    """Where the row of a user's sample is from."""
-    if isinstance(sample, Contrast):
-        return Row.of(user, sample)
-    # A user may have given the same answer twice: each record has its row.
-    name = hashlib.sha256(f"{sample.digest} {sample.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    return Row(name, sample.record, sample.when, (source_of(user, sample.record),) if sample.record else ())
+    return Exchange(tuple(prompt), continuation_ids(loaded, sample.answer)[: loaded.window - len(prompt)])
 
 
 @dataclass(frozen=True)
@@ -79,7 +55,7 @@ class ActivationExtractor:
     def bank(self, user: str, samples: Sequence[Sample], sites: Sequence[Site], origin: str) -> Bank:
         """A user's bank at `sites`. origin: see `SteeringConfig.origin`."""
         keys = read_keys(self.loaded, [sample.request.query for sample in samples], self.key)
-        rows = tuple(row_of(user, sample) for sample in samples)
+        rows = tuple(Row.of(user, sample) for sample in samples)
         if self.reading == "gradient":
             exchanges = [exchange_of(self.loaded, sample, self.template) for sample in samples]
             vectors = likelihood_gradients(
@@ -128,5 +104,5 @@ def extract_bank(
 
 
 def _notes(samples: Sequence[Sample]) -> str | None:
-    texts = (f"{first_words(one.request.query, ITEM_WORDS)}\n{answer_of(one)}" for one in samples)
+    texts = (f"{first_words(one.request.query, ITEM_WORDS)}\n{one.answer}" for one in samples)
     return "\n\n".join(texts) or None

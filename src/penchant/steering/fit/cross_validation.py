@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from penchant.errors import InputError
 from penchant.inference.intervention import Intervention, stack
 from penchant.inference.likelihood import losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
-from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer, Similarity
-from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.extract.extractor import ActivationExtractor, PromptTemplate, Sample, exchange_of, inputs_of
+from penchant.steering.config import SteeringConfig
+from penchant.steering.data.contrast import Sample
+from penchant.steering.extract.extractor import ActivationExtractor, PromptTemplate, exchange_of
 from penchant.steering.extract.vectors import default_key
-from penchant.steering.fit.population import population_of
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.bank import Bank, drop
+from penchant.store.erasure.lineage import source_of
 
 SCOPE = "last_1"
 """From the prompt's last token on, where the answer's first one is predicted: on SmolLM2 that doubles the gain of
 steering behind the prompt only, and of a cached prefix only that one token is read again."""
-CAP = 0.5
-"""Longest vector, as a share of the residual stream's length: beyond it models speak gibberish."""
 PER_USER = 3
 """Held-out answers of each user that decide."""
+_UNIT = 2.0**32
+_LARGEST = 2.0**62
+_KEYS = "keys"
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class CrossValidation:
     @cached_property
     def scorer(self) -> Scorer:
         """What held-out inputs are compared with the others by."""
-        return Scorer(self.similarity, inputs_of(sample for samples in self.samples.values() for sample in samples))
+        samples = [sample for samples in self.samples.values() for sample in samples]
+        return Scorer(self.similarity, {sample.id: sample.request.query for sample in samples})
 
     def banks(
         self, bases: Mapping[str, Intervention | None], sites: Sequence[Site], origin: str, step: str
@@ -159,52 +162,78 @@ def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
     return [{site: rows[index] for site, rows in table.items()} for index in range(len(next(iter(table.values()))))]
 
 
-def blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor) -> SteeringConfig:
-    """A configuration for one layer that writes nothing yet. norm: length of the residual stream there."""
-    sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
-    loaded, method = group.loaded, group.method
-    return SteeringConfig(
-        method.name,
-        loaded.fingerprint,
-        loaded.name,
-        method.reading,
-        sites,
-        default_key(loaded),
-        group.scope,
-        0.0,
-        method.aggregations[0],
-        centre,
-        dict.fromkeys(sites, CAP * norm),
-        users=len(group.samples),
-        pairs=sum(map(len, group.samples.values())),
-        similarity=group.similarity,
+@dataclass(frozen=True)
+class Population:
+    """What is common to all users: the mean over users of the mean of each one's rows, with any user left out exactly.
+    Sums are of integers (multiples of 2^-32), which come out the same in any order: leaving a user out and never having
+    seen one give the same vectors, bit for bit.
+
+    users: hashes, sorted. counts: rows of each user. sums: site -> float64 [users, width], of each user's rows.
+    keys: float64 [users, width], the same of the keys."""
+
+    users: tuple[str, ...]
+    counts: Int[Tensor, " users"]
+    sums: Mapping[Site, Float[Tensor, "users _"]]
+    keys: Float[Tensor, "users _"]
+
+    def mean(self) -> dict[Site, Float[Tensor, " _"]]:
+        """The population vector at each site, of everyone; zero without users."""
+        return {site: rows[0] for site, rows in self._without([None]).items() if isinstance(site, Site)}
+
+    def without(self, users: Sequence[str]) -> dict[Site, Float[Tensor, "users _"]]:
+        """For each of `users` (ids) the population vector of all others; zero where there are none."""
+        return {site: rows for site, rows in self._without(users).items() if isinstance(site, Site)}
+
+    def centres_without(self, users: Sequence[str]) -> Float[Tensor, "users _"]:
+        """For each of `users` the mean key of all others: what their keys are compared from; zero without others."""
+        return self._without(users)[_KEYS]
+
+    @cached_property
+    def _units(self) -> dict[Site | str, tuple[Tensor, Tensor]]:
+        """Of each site and the keys: every user's mean in whole units, int64 [users, width], and their sum."""
+        found: dict[Site | str, tuple[Tensor, Tensor]] = {}
+        tables: list[tuple[Site | str, Tensor]] = [*self.sums.items(), (_KEYS, self.keys)]
+        for name, sums in tables:
+            means = sums / self.counts[:, None].clamp(min=1)
+            if means.numel() and float(means.abs().max()) * _UNIT * len(self.users) > _LARGEST:
+                raise InputError(
+                    f"vectors at {name} are too large to be added up exactly: expected less than 2^30 / users"
+                )
+            units = (means * _UNIT).round().to(torch.int64)
+            found[name] = units, units.sum(0)
+        return found
+
+    def _without(self, users: Sequence[str | None]) -> dict[Site | str, Tensor]:
+        known = {user: index for index, user in enumerate(self.users)}
+        indices = [-1 if user is None else known.get(source_of(user).user, -1) for user in users]
+        there = torch.tensor([index >= 0 for index in indices])
+        others = (len(self.users) - there.long())[:, None].clamp(min=1)
+        found = {}
+        for name, (units, total) in self._units.items():
+            own = units[indices] * there[:, None] if len(units) else torch.zeros(len(indices), units.shape[1]).long()
+            found[name] = ((total - own).double() / others / _UNIT).float()
+        return found
+
+
+def population_of(banks: Mapping[str, Bank]) -> Population:
+    """The population of these users (ids). Users without rows don't count.
+
+    Raises `InputError` for no banks or banks of different models, readings, keys or sites.
+    """
+    if not banks:
+        raise InputError("a population of no banks: expected at least one")
+    like = next(iter(banks.values()))
+    if any(bank.identity != like.identity for bank in banks.values()):
+        raise InputError("a population of banks of different models, readings, keys or sites: expected the same")
+    named = sorted((source_of(user).user, bank) for user, bank in banks.items() if len(bank))
+    chosen = [bank for _, bank in named]
+    return Population(
+        tuple(name for name, _ in named),
+        torch.tensor([len(bank) for bank in chosen], dtype=torch.int64),
+        {site: _sums((bank.vectors[site] for bank in chosen), like.vectors[site].shape[1]) for site in like.sites},
+        _sums((bank.keys for bank in chosen), like.keys.shape[1]),
     )
 
 
-def select_best(
-    group: CrossValidation,
-    held_out: Sequence[tuple[str, int]],
-    tried: Sequence[tuple[SteeringConfig, Intervention, Effect]],
-    none: SteeringConfig,
-    least: float = 0.0,
-) -> SteeringConfig:
-    """The configuration that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
-    `least`, which is what is gained without the users' own vectors."""
-    found = group.gains(held_out, [intervention for _, intervention, _ in tried])
-    effects = tuple(
-        replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
-    )
-    best = max(range(len(tried)), key=lambda number: found[number][0])
-    if not found[best][0] > least:
-        return replace(none, strength=0.0, effects=effects)
-    return replace(tried[best][0], effects=effects)
-
-
-def describe_aggregation(aggregation: Aggregation) -> str:
-    """An aggregation in a few words."""
-    top = "all" if aggregation.top is None else f"top {aggregation.top}"
-    weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
-    shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
-    aged = f", halved every {aggregation.half_life:g} days" if aggregation.half_life is not None else ""
-    share = f", own share {aggregation.own_share:g}" if aggregation.own_share != 1 else ""
-    return f"{top}, {weights}{shrunk}{aged}{share}"
+def _sums(tables: Iterable[Tensor], width: int) -> Tensor:
+    return torch.stack([torch.zeros(width, dtype=torch.float64), *(table.double().sum(0) for table in tables)])[1:]

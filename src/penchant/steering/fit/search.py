@@ -19,23 +19,19 @@ from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
+from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer, Similarity
 from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.extract.extractor import PromptTemplate, Sample, exchange_of
-from penchant.steering.fit.cross_validation import (
-    PER_USER,
-    SCOPE,
-    CrossValidation,
-    blank_config,
-    describe_aggregation,
-    leave_one_out,
-    select_best,
-)
-from penchant.steering.fit.population import population_of
+from penchant.steering.data.contrast import Sample
+from penchant.steering.extract.extractor import PromptTemplate, exchange_of
+from penchant.steering.extract.vectors import default_key
+from penchant.steering.fit.cross_validation import PER_USER, SCOPE, CrossValidation, leave_one_out, population_of
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.quantization import basis_of
 
+CAP = 0.5
+"""Longest vector, as a share of the residual stream's length: beyond it models speak gibberish."""
 BASES = (0.05, 0.1, 0.15)
 """Lengths of the population's step that are tried, as shares of the residual stream's."""
 
@@ -101,7 +97,7 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
     tried: list[tuple[SteeringConfig, Intervention, Effect]] = []
     held_out = group.held_out()
     for layer in layers:
-        blank = blank_config(group, layer, norms[layer], centre)
+        blank = _blank_config(group, layer, norms[layer], centre)
         here = {
             user: replace(bank, vectors={site: bank.vectors[site] for site in blank.sites})
             for user, bank in banks.items()
@@ -111,7 +107,7 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
                 config = replace(blank, strength=strength, aggregation=aggregation)
                 effect = Effect(layer, strength, "own", describe_aggregation(aggregation), 0.0, 0.0)
                 tried.append((config, leave_one_out(here, held_out, config, scorer=group.scorer), effect))
-    chosen = select_best(group, held_out, tried, tried[0][0])
+    chosen = _select_best(group, held_out, tried, tried[0][0])
     there = [replace(one, vectors={site: one.vectors[site] for site in chosen.sites}) for one in banks.values()]
     return replace(chosen, basis=basis_of(there, chosen.centre))
 
@@ -140,7 +136,7 @@ def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int
         if found[best][0] > 0:
             base, least = bases[best], found[best][0]
             everyone = {site: rows[2] for site, rows in base.items()}
-    blank = replace(blank_config(group, layer, norms[layer], centre), base=everyone)
+    blank = replace(_blank_config(group, layer, norms[layer], centre), base=everyone)
     # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
     other_half = [
         Intervention({site: Edit(rows[number][None]) for site, rows in base.items()}, group.scope) if base else None
@@ -160,7 +156,7 @@ def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int
             effect = Effect(layer, length, "own", describe_aggregation(aggregation), 0.0, 0.0)
             rows = leave_one_out(banks, held_out, config, scorer=group.scorer, alone=True, bases=halves)
             tried.append((config, rows, effect))
-    chosen = select_best(group, held_out, tried, blank, least)
+    chosen = _select_best(group, held_out, tried, blank, least)
     basis = basis_of(list(banks.values()), chosen.centre)
     return replace(chosen, effects=(*effects, *chosen.effects), basis=basis)
 
@@ -193,3 +189,54 @@ def _typical(banks: Mapping[str, Bank]) -> float:
     """Length of a user's mean vector over all sites, averaged over users."""
     found = [torch.cat([table.mean(0) for _, table in sorted(bank.vectors.items())]).norm() for bank in banks.values()]
     return max(float(torch.stack(found).mean()), 1e-12)
+
+
+def _blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor) -> SteeringConfig:
+    """A configuration for one layer that writes nothing yet. norm: length of the residual stream there."""
+    sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
+    loaded, method = group.loaded, group.method
+    return SteeringConfig(
+        method.name,
+        loaded.fingerprint,
+        loaded.name,
+        method.reading,
+        sites,
+        default_key(loaded),
+        group.scope,
+        0.0,
+        method.aggregations[0],
+        centre,
+        dict.fromkeys(sites, CAP * norm),
+        users=len(group.samples),
+        pairs=sum(map(len, group.samples.values())),
+        similarity=group.similarity,
+    )
+
+
+def _select_best(
+    group: CrossValidation,
+    held_out: Sequence[tuple[str, int]],
+    tried: Sequence[tuple[SteeringConfig, Intervention, Effect]],
+    none: SteeringConfig,
+    least: float = 0.0,
+) -> SteeringConfig:
+    """The configuration that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
+    `least`, which is what is gained without the users' own vectors."""
+    found = group.gains(held_out, [intervention for _, intervention, _ in tried])
+    effects = tuple(
+        replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)
+    )
+    best = max(range(len(tried)), key=lambda number: found[number][0])
+    if not found[best][0] > least:
+        return replace(none, strength=0.0, effects=effects)
+    return replace(tried[best][0], effects=effects)
+
+
+def describe_aggregation(aggregation: Aggregation) -> str:
+    """An aggregation in a few words."""
+    top = "all" if aggregation.top is None else f"top {aggregation.top}"
+    weights = aggregation.weights if aggregation.weights == "uniform" else f"softmax {aggregation.temperature:g}"
+    shrunk = f", shrunk by {aggregation.shrinkage:g}" if aggregation.shrinkage else ""
+    aged = f", halved every {aggregation.half_life:g} days" if aggregation.half_life is not None else ""
+    share = f", own share {aggregation.own_share:g}" if aggregation.own_share != 1 else ""
+    return f"{top}, {weights}{shrunk}{aged}{share}"

@@ -10,13 +10,8 @@ from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import Level, ValidationResult
 from penchant.steering.apply.similarity import Scorer
 from penchant.steering.config import SteeringConfig
-from penchant.steering.extract.extractor import (
-    PromptTemplate,
-    Sample,
-    exchange_of,
-    inputs_of,
-    row_of,
-)
+from penchant.steering.data.contrast import Sample
+from penchant.steering.extract.extractor import PromptTemplate, exchange_of
 from penchant.steering.fit.cross_validation import evenly_spread, leave_one_out, mean_over_users
 from penchant.steering.storage.bank import Bank
 
@@ -34,7 +29,7 @@ def validate_user(
     samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
     nothing. Raises `InputError` for other samples.
     """
-    if [row.contrast for row in bank.rows] != [row_of("", sample).contrast for sample in samples]:
+    if [row.contrast for row in bank.rows] != [sample.id for sample in samples]:
         raise InputError("samples that aren't those of the bank's rows, in order: read the bank anew")
     common = config.common() if config.base or config.population else None
     if config.strength == 0 and common is None:
@@ -45,7 +40,7 @@ def validate_user(
     numbers = evenly_spread(len(bank), MOST_HELD_OUT)
     count = len(numbers)
     exchanges = [exchange_of(loaded, samples[number], template) for number in numbers]
-    scorer = Scorer(config.similarity, inputs_of(samples))
+    scorer = Scorer(config.similarity, {sample.id: sample.request.query for sample in samples})
     by_own = leave_one_out({"": bank}, [("", number) for number in numbers], config, scorer=scorer)
     by_common = [] if common is None else [config.common(count)]
     unsteered, *steered = losses(loaded, exchanges, [None, by_own, *by_common])

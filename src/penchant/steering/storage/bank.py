@@ -17,7 +17,7 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.inference.sites import Site
-from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.contrast import Sample
 from penchant.store.erasure.lineage import Source, source_of
 
 Reading = Literal["answer_mean", "prompt_last", "gradient"]
@@ -49,7 +49,8 @@ class KeySite:
 
 @dataclass(frozen=True)
 class Row:
-    """Where a bank's row is from. contrast: its id; record: id of its record ("": feedback); when: of that record.
+    """Where a bank's row is from. contrast: the sample's id; record: id of its record ("": feedback). when: of
+    that record.
 
     sources: the record and the donors of the rejected answer, as hashes: the row goes when one of them is erased.
     """
@@ -60,14 +61,14 @@ class Row:
     sources: tuple[Source, ...] = ()
 
     @classmethod
-    def of(cls, user: str, contrast: Contrast) -> Row:
-        """The row of a user's contrast."""
-        own = [source_of(user, contrast.record)] if contrast.record else []
-        donors = [Source(*donor) for donor in contrast.donors]
-        when = contrast.when
+    def of(cls, user: str, sample: Sample) -> Row:
+        """The row of a user's sample."""
+        own = [source_of(user, sample.record)] if sample.record else []
+        donors = [Source(*donor) for donor in sample.donors]
+        when = sample.when
         if when is not None:
             when = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
-        return cls(contrast.id, contrast.record, when, tuple(sorted({*own, *donors})))
+        return cls(sample.id, sample.record, when, tuple(sorted({*own, *donors})))
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Bank:
 
     @cached_property
     def tie_order(self) -> npt.NDArray[np.intp]:
-        """Each row's place in the order of contrast ids: breaks ties, whatever order the rows came in."""
+        """Each row's rank in the order of contrast ids: breaks ties, whatever order the rows came in."""
         order = np.argsort(np.array([row.contrast for row in self.rows], dtype=str), kind="stable")
         return np.argsort(order)
 

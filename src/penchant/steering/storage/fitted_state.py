@@ -19,6 +19,7 @@ from penchant.history.records import Record
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import FittedSteering, ValidationResult
 from penchant.steering.config import SteeringConfig, config_name, read_config
+from penchant.steering.data.contrast import Contrast, Sample
 from penchant.steering.data.contrast_file import AREA as CONTRASTS
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.pairs import input_of
@@ -26,7 +27,7 @@ from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, identity
 from penchant.steering.storage.bank_file import AREA, StaleBankError, bank_path, load_bank
 from penchant.store import Store
-from penchant.store.erasure.lineage import KEY, SHARED, Source, derived_line, locked, read_rows, replace_file, root_of
+from penchant.store.erasure.lineage import KEY, SHARED, Still, derived_line, read_rows, write_derived
 
 _CHECK = ".jsonl"
 _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
@@ -45,9 +46,20 @@ class SteeringPaths:
     named: str = "--history FILE"
     history: Callable[[], Iterable[Record]] = tuple
 
-    def alive(self, user: str, record: str) -> bool:
+    def holds(self, user: str, record: str) -> bool:
         """Whether a record is still there."""
         return self.store is None or self.store.holds(user, record)
+
+    def alive(self, samples: Sequence[Sample]) -> list[bool]:
+        """Which of the user's samples may still be written of: their record is there, and so is their contrast."""
+        known: set[str] = set()
+        if any(isinstance(sample, Contrast) for sample in samples):
+            known = {one.id for one in ContrastFile(self.contrasts, self.user).contrasts()}
+        return [
+            (not sample.record or self.holds(self.user, sample.record))
+            and (not isinstance(sample, Contrast) or sample.id in known)
+            for sample in samples
+        ]
 
     def inputs(self, bank: Bank) -> dict[str, str]:
         """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
@@ -80,12 +92,12 @@ class SteeringPaths:
 
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
-    """The place of a stored user."""
+    """The paths of a stored user."""
     return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
 def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> SteeringPaths:
-    """A place of its own, for a history that isn't in a store."""
+    """Paths in a folder of their own, for a history that isn't in a store."""
     return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
 
 
@@ -128,7 +140,7 @@ def save_validation(
     bank: Bank,
     validation: ValidationResult,
     *,
-    still: Callable[[], Sequence[bool]],
+    still: Still,
 ) -> None:
     """Keep what `validate_user` found: numbers and a reason, which go with any of the records that they are of."""
     about = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
@@ -145,23 +157,6 @@ def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | N
     if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
         return None
     return ValidationResult(**line["checked"])
-
-
-def save_own_config(
-    paths: SteeringPaths, config: SteeringConfig, sources: Iterable[Source], still: Callable[[], Sequence[bool]]
-) -> None:
-    """Keep a configuration that was chosen on this user's own samples: it goes with any of them."""
-    write_derived(paths.config(config.method, config.model), config.to_bytes(set(sources)), still)
-
-
-def write_derived(path: Path, content: bytes, still: Callable[[], Sequence[bool]]) -> None:
-    """Write a file that goes as a whole, unless something that it is derived from went already."""
-    with locked(root_of(path)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, content if all(still()) else b"")
-        except OSError as error:
-            raise StoreError(f"{path} can't be written ({error.strerror or error}): free space") from error
 
 
 def storage_of(path: Path) -> str | None:

@@ -155,9 +155,9 @@ class Worker:
             return cache
         # kvpress keeps int(length x (1 - ratio)) pairs: the half makes that the budget whatever the rounding.
         ratio = 1 - (budget + 0.5) / length
-        for place, scores in made.scores.items():
-            layer = cache.layers[place]
-            module = self.model.get_decoder().layers[place].self_attn
+        for number, scores in made.scores.items():
+            layer = cache.layers[number]
+            module = self.model.get_decoder().layers[number].self_attn
             cutting = Scored(compression_ratio=ratio, given=scores)
             layer.keys, layer.values = cutting.compress(module, None, layer.keys, layer.values, None, None)
         return cache
