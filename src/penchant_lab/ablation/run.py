@@ -19,8 +19,8 @@ from penchant.progress import Progress, no_progress
 from penchant_lab.ablation.axes import (
     AXES,
     DEFAULT,
+    AblationConfig,
     Grid,
-    Setting,
     by_encoding,
     changes,
     is_costly,
@@ -95,7 +95,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
         for trial in trials
     )
     done = 0
-    measured: dict[Setting, Measured] = {}
+    measured: dict[AblationConfig, Measured] = {}
 
     def step(what: str) -> None:
         nonlocal done
@@ -132,7 +132,11 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
 
 
 def _measure(
-    setting: Setting, trials: Sequence[Trial], asked: Sequence[Sequence[int]], features: Sequence[Features], heads: int
+    setting: AblationConfig,
+    trials: Sequence[Trial],
+    asked: Sequence[Sequence[int]],
+    features: Sequence[Features],
+    heads: int,
 ) -> Measured:
     groups = [
         _examples(setting, trial, positions, one) for trial, positions, one in zip(trials, asked, features, strict=True)
@@ -152,7 +156,7 @@ def _measure(
     return Measured(positions, values, tuple(one.heads for one in chosen), fed)
 
 
-def _examples(setting: Setting, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
+def _examples(setting: AblationConfig, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
     readout = readout_of(setting)
     salience, baseline = features.salience[readout], float(setting.baseline)
     return [
@@ -162,7 +166,7 @@ def _examples(setting: Setting, trial: Trial, asked: Sequence[int], features: Fe
 
 
 def _maps(
-    setting: Setting,
+    setting: AblationConfig,
     trials: Sequence[Trial],
     asked: Sequence[Sequence[int]],
     features: Sequence[Features],
@@ -179,7 +183,7 @@ def _maps(
     return {metric: np.mean(rows, axis=0).reshape(shape).round(4).tolist() for metric, rows in found.items()}
 
 
-def _variants(found: Sequence[Setting], measured: dict[Setting, Measured]) -> list[dict[str, Any]]:
+def _variants(found: Sequence[AblationConfig], measured: dict[AblationConfig, Measured]) -> list[dict[str, Any]]:
     default = measured[DEFAULT]
     position = {asked: i for i, asked in enumerate(default.asked)}
     out = []

@@ -76,14 +76,14 @@ class _Pending:
     cold: bool
 
 
-Progress = Callable[[str, int], None]
+OnRows = Callable[[str, int], None]
 """(method, rows that were just measured)."""
 
 
 class Bench:
     """Runs a plan with one model. Rows go to the journal as they are made."""
 
-    def __init__(self, plan: Plan, loaded: LoadedModel, journal: Journal, progress: Progress) -> None:
+    def __init__(self, plan: Plan, loaded: LoadedModel, journal: Journal, progress: OnRows) -> None:
         self.plan, self.loaded, self.journal, self.progress = plan, loaded, journal, progress
         self.answerer = Answerer(loaded)
         self.count = history_counter(loaded.tokenizer)

@@ -102,7 +102,7 @@ class Learning:
         made = learn_offsets(
             loaded, learned, common.heads, held_out=aside, start=common, scope=SCOPE, passes=OWN, patience=PATIENCE
         )
-        own = made.course is not None and made.course.kept > 0
+        own = made.run is not None and made.run.kept > 0
         return Learned(made.intervention(loaded), made.bytes, own)
 
     def _injection(self, pairs: Sequence[Pair]) -> Learned:

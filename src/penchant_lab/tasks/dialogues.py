@@ -16,7 +16,7 @@ from penchant_lab.bench.dialogues import history_of
 from penchant_lab.bench.items import Item, part_of
 from penchant_lab.measures.adherence import Check
 from penchant_lab.tasks.chatter import EVERYDAY, FILL, LEADS, TOPICS
-from penchant_lab.tasks.planted import ANSWERED, FACTS, KINDS, Fact
+from penchant_lab.tasks.insertions import ANSWERED, FACTS, KINDS, Fact
 from penchant_lab.tasks.task import Task
 
 A_HALF = 24
@@ -69,11 +69,11 @@ class _Script:
         answered = self.draw.sample(ANSWERED, 1)
         free = [position for position in range(1, self.count - RECENT) if position != self.change]
         positions = self.draw.sample(free, len(facts) + 1)
-        planted = dict(zip(positions, [*facts, *answered], strict=True))
-        values = {fact.name: self.draw.choice(fact.values) for fact in planted.values()}
+        inserted = dict(zip(positions, [*facts, *answered], strict=True))
+        values = {fact.name: self.draw.choice(fact.values) for fact in inserted.values()}
         for position in range(self.count):
-            self._exchange(position, planted.get(position), values)
-        return self._asked(planted, values)
+            self._exchange(position, inserted.get(position), values)
+        return self._asked(inserted, values)
 
     def _exchange(self, position: int, fact: Fact | None, values: dict[str, str]) -> None:
         question, pool = self.questions[position]
@@ -106,11 +106,11 @@ class _Script:
         self.opened.add(first)
         return [first, *(one for one in filled if one is not first)]
 
-    def _asked(self, planted: dict[int, Fact], values: dict[str, str]) -> list[Item]:
+    def _asked(self, inserted: dict[int, Fact], values: dict[str, str]) -> list[Item]:
         turn = 0 if self.change is None else 2 * self.change
         history = history_of(self.name, self.said, standing=[turn])
         phrase, made = self._phrase(self.count), []
-        for position, fact in planted.items():
+        for position, fact in inserted.items():
             given = self.kind.opening(fact.given, phrase)
             value = values[fact.name]
             if self.kind.name in ("upper", "lower"):
