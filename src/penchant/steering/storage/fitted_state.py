@@ -54,7 +54,7 @@ class SteeringPaths:
         """Which of the user's samples may still be written of: their record is there, and so is their contrast."""
         known: set[str] = set()
         if any(isinstance(sample, Contrast) for sample in samples):
-            known = {one.id for one in ContrastFile(self.contrasts, self.user).contrasts()}
+            known = {contrast.id for contrast in ContrastFile(self.contrasts, self.user).contrasts()}
         return [
             (not sample.record or self.holds(self.user, sample.record))
             and (not isinstance(sample, Contrast) or sample.id in known)
@@ -143,28 +143,20 @@ def save_validation(
     still: Still,
 ) -> None:
     """Keep what `validate_user` found: numbers and a reason, which go with any of the records that they are of."""
-    about = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
-    written = {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
-    written |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
-    fields = {**about, **written, **_tied(config, bank), "checked": asdict(validation)}
+    line: dict[str, Any] = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
+    line |= {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
+    line |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
+    line |= {**_tied(config, bank), "checked": asdict(validation)}
     sources = sorted({source for row in bank.rows for source in row.sources})
-    write_derived(paths.check(config.method, config.model), (derived_line(fields, sources) + "\n").encode(), still)
+    write_derived(paths.check(config.method, config.model), (derived_line(line, sources) + "\n").encode(), still)
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
     """What was found with this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
-    if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
+    if line is None or bank is None or not _tied(config, bank).items() <= line.items():
         return None
     return ValidationResult(**line["checked"])
-
-
-def storage_of(path: Path) -> str | None:
-    """How a bank's numbers are stored; None where there is no bank that could be read."""
-    try:
-        return read_rows(path)[2].get("storage")
-    except (FileNotFoundError, StoreError):
-        return None
 
 
 def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
@@ -200,12 +192,13 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
         banks = [
             path for path in steering_files(paths, method, model) if path.name.startswith(f"{_stem(method, model)}-")
         ]
-        rows = [len(read_rows(path)[1]) for path in banks]
+        contents = [read_rows(path) for path in banks]
+        rows = sum(len(sources) for _, sources, _ in contents)
         settings = (paths.shared(method, model), paths.config(method, model))
-        validation = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
-        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": sum(rows)}
+        validation = line.get("checked") or {"level": "population" if banks else None, "reason": _UNCHECKED}
+        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": rows}
         about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
-        about |= {"storage": storage_of(banks[0]) if banks else None}
+        about |= {"storage": contents[0][2].get("storage") if contents else None}
         about |= {"bytes": sum(path.stat().st_size for path in steering_files(paths, method, model))}
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
         about |= {name: validation.get(name) for name in ("level", "own", "common", "answers", "reason")}
