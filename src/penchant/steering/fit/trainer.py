@@ -126,7 +126,7 @@ def fit_user(
         progress("checking", 1, 1)
 
     # 5. What was kept before goes.
-    remove_stale(paths, config)
+    remove_stale(paths.banks, config)
     size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
     seconds = round(time.perf_counter() - began, 3)
     return FitReport(paths.user, config, shared, fitted, validation, len(bank), read, skipped, storage, size, seconds)

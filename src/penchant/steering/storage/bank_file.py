@@ -139,7 +139,7 @@ def _check_about(path: Path, about: Mapping[str, str], model: str, storage: Stor
     for name, wanted, maker in (
         ("format", FORMAT, "another version of Penchant"),
         ("model", model, "another model"),
-        ("storage", storage, "other options"),
+        ("storage", storage, "another fit"),
     ):
         if wanted is not None and (found := about.get(name, "none")) != wanted:
             raise StaleBankError(
