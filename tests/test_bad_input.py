@@ -51,7 +51,7 @@ BAD_FILES = [
     ((GOOD, '{"text": "x", "when": "yesterday"}'), "line 2: invalid record (when"),
     ((GOOD, '{"text": "  "}'), "line 2: invalid record (a record has no text"),
     ((GOOD, b'{"text": "\xff"}'), "line 2: not UTF-8"),
-    (('{"text": "A.", "id": "1"}', '{"text": "B.", "id": "1"}'), "line 2: the id '1' stands on line 1 already"),
+    (('{"text": "A.", "id": "1"}', '{"text": "B.", "id": "1"}'), "line 2: the id '1' is already on line 1"),
 ]
 
 

@@ -59,7 +59,7 @@ def test_an_unknown_name_lists_all(bring: Bring) -> None:
     [
         ("no_such_module:f", r"can't be imported from no_such_module:f \(ModuleNotFoundError: No module named"),
         ("math:no_such_name", r"can't be imported from math:no_such_name \(AttributeError"),
-        ("math:pi", "is a float: expected something that can be called"),
+        ("math:pi", "is a float: expected a callable"),
     ],
 )
 def test_what_can_not_be_used_is_told_with_the_package(bring: Bring, value: str, said: str) -> None:

@@ -54,7 +54,7 @@ def __getattr__(name: str) -> object:
         from importlib.metadata import version
 
         return version("penchant")
-    # torch and transformers take seconds to import: whoever needs a Record or an error shouldn't wait for them.
+    # torch and transformers take seconds to import: code that needs only a Record or an error shouldn't wait for them.
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -1,4 +1,4 @@
-"""`penchant` and `python -m penchant`: Ctrl-C is one line even in the seconds in which torch is imported."""
+"""`penchant` and `python -m penchant`: Ctrl-C gives one line, even while torch is being imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NoReturn
 def run() -> None:
     """Entry point of the `penchant` script."""
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # else whoever started us wants it to be ignored
+    if before is signal.default_int_handler:  # otherwise the parent process wants it ignored
         signal.signal(signal.SIGINT, _leave)
     from penchant.cli.main import run as run_commands
 
@@ -21,7 +21,7 @@ def run() -> None:
 
 
 def _leave(_number: int, _frame: FrameType | None) -> NoReturn:
-    # Not an exception: raised in the middle of an import it may be swallowed (in a __del__) or leave modules half made.
+    # Not an exception: raised during an import it may be swallowed (in a __del__) or leave modules half initialised.
     sys.stderr.write("penchant: interrupted before anything was done\n")
     sys.stderr.flush()
     os._exit(130)

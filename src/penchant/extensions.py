@@ -1,4 +1,4 @@
-"""Implementations by name: the built-in ones, and those that installed packages bring through entry points.
+"""Implementations by name: built-in ones, and those that installed packages add through entry points.
 
 A package adds a marker by declaring an entry point in the group `penchant.markers`:
 
@@ -22,22 +22,23 @@ T = TypeVar("T")
 
 
 class Registry(Mapping[str, T]):
-    """Names to implementations, which are imported when they are first looked up.
+    """A mapping from names to implementations, each imported when it is first looked up.
 
-    kind: what one of them is, in messages ("marker"). group: of the entry points that add to it ("": nothing does).
-    built_in: names to "module:attribute". expects: "module:class" of what an implementation has to be an instance of;
-    "" for something that can be called.
+    kind: the word for an implementation in messages ("marker"). group: the entry point group that adds to it ("":
+    none). built_in: names to "module:attribute". expects: the "module:class" that an implementation must be an instance
+    of; "" for any callable.
     """
 
     def __init__(self, kind: str, group: str, built_in: Mapping[str, str], expects: str = "") -> None:
         self.kind, self.group = kind, group
         self._built_in, self._expects = dict(built_in), expects
         self.loaded: dict[str, T] = {}
-        """What was imported so far."""
+        """The implementations imported so far."""
 
     def find(self, name: str) -> T:
-        """The implementation `name`. Raises `InputError` for an unknown name, listing the known ones, and
-        `ExtensionError` where a package's entry point can't be used."""
+        """Return the implementation `name`. Raises `InputError` for an unknown name, listing the known ones, and
+        `ExtensionError` if a package's entry point can't be used.
+        """
         if name not in self:
             raise InputError(f"no {self.kind} {name!r}: expected one of {', '.join(self) or 'none: none is installed'}")
         return self[name]
@@ -88,7 +89,7 @@ class Registry(Mapping[str, T]):
                 f"({type(error).__name__}: {error}): repair or uninstall the package"
             ) from error
         if not (isinstance(made, resolve_name(self._expects)) if self._expects else callable(made)):
-            wanted = self._expects.rpartition(":")[2] or "something that can be called"
+            wanted = self._expects.rpartition(":")[2] or "a callable"
             raise ExtensionError(
                 f"the {self.kind} {name!r} of {_whose(points)} is a {type(made).__name__}: expected {wanted}; "
                 "repair or uninstall the package"
@@ -98,7 +99,7 @@ class Registry(Mapping[str, T]):
 
 @cache
 def _entry_points() -> Mapping[str, EntryPoints]:
-    # Once for all groups: every look reads the metadata of every installed package.
+    # Read once for all groups: each call reads the metadata of every installed package.
     found = entry_points()
     return {group: found.select(group=group) for group in found.groups}
 

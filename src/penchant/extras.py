@@ -1,4 +1,4 @@
-"""Packages that only some commands need: missed before the work begins, not after it."""
+"""Optional packages: a missing one is reported before the work begins, not after it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from penchant.errors import InputError
 
 _DISTRIBUTION = {"sklearn": "scikit-learn", "rouge_score": "rouge-score"}
-"""How a module is called by those who install it, where that differs."""
+"""Names of distributions that differ from the name of their module."""
 
 
 def require(*modules: str, extra: str, why: str) -> None:
-    """Raise `InputError` for a top-level module that isn't installed. extra: the extra of Penchant that brings it. why:
-    what needs it, in a few words. Imports nothing."""
+    """Raise `InputError` if a top-level module isn't installed. extra: the extra of Penchant that installs it. why:
+    what needs it, in a few words. Imports nothing.
+    """
     missing = [_DISTRIBUTION.get(module, module) for module in modules if find_spec(module) is None]
     if missing:
         raise InputError(f"{why} needs {', '.join(missing)}, not installed here: pip install 'penchant[{extra}]'")

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or as it was before, whatever happens in between."""
+"""Atomic writes: a file has its old content or its new content, never a part of either."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PART = ".part"
-"""How the name of a temporary file ends."""
+"""Suffix of a temporary file's name."""
 _STALE_SECONDS = 24 * 3600
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to: `.NAME.<32 hexadecimal digits>.part`. When the block ends it is
-    synced to disk and takes the place of `path` in one step; after an exception it is removed, and `path` is as it was.
+    """Give a temporary file next to `path` to write to: `.NAME.<32 hexadecimal digits>.part`. When the block ends, the
+    file is synced to disk and replaces `path` in one step. After an exception it is removed, and `path` is unchanged.
 
-    Several writers of one path don't disturb each other: the last one wins. What a killed writer left behind is removed
-    when the same path is written a day later. Raises `OSError`.
+    Several writers of one path don't disturb each other: the last one wins. A file that a killed writer left behind is
+    removed when the same path is written a day or more later. Raises `OSError`.
     """
     _sweep(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
@@ -31,7 +31,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         _sync(part)
         part.replace(path)
     finally:
-        with contextlib.suppress(OSError):  # it took the place, or was never written
+        with contextlib.suppress(OSError):  # it has been renamed, or was never written
             part.unlink()
 
 
@@ -42,7 +42,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace a file's content by UTF-8 text, line ends as they are, atomically. Raises `OSError`."""
+    """Replace a file's content with UTF-8 text, atomically; line ends are kept as they are. Raises `OSError`."""
     write_bytes(path, content.encode("utf-8"))
 
 
@@ -54,7 +54,7 @@ def _sweep(path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDWR)  # Windows syncs only what may be written
+    descriptor = os.open(path, os.O_RDWR)  # Windows syncs only files that are open for writing
     try:
         os.fsync(descriptor)
     finally:

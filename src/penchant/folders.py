@@ -1,4 +1,4 @@
-"""The folders that Penchant keeps its data and caches in when nobody names others."""
+"""The default folders of Penchant's data and caches."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAME = "penchant"
 
 
 def data_folder() -> Path:
-    """The platform's folder for Penchant's data (not made here)."""
+    """The platform's folder for Penchant's data (not created here)."""
     found = platformdirs.user_data_path(_NAME, appauthor=False)
     return _former("Application Support") or found
 
 
 def cache_folder() -> Path:
-    """$PENCHANT_CACHE, else the platform's folder for Penchant's caches (not made here)."""
+    """$PENCHANT_CACHE, else the platform's folder for Penchant's caches (not created here)."""
     if own := os.environ.get("PENCHANT_CACHE"):
         return Path(own).expanduser()
     found = platformdirs.user_cache_path(_NAME, appauthor=False, opinion=False)

@@ -1,4 +1,4 @@
-"""The histories that are in use, each with what is worked out for it once: its segments, and its size in tokens."""
+"""The histories in use, each with its segments and its size in tokens, which are computed once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penchant.models.fingerprint import tokenizer_fingerprint
 from penchant.models.loading import LoadedModel
 from penchant.store import Store
 
-#: Histories that are held at a time; the least recently used goes first.
+#: How many histories are held at a time; the least recently used one is dropped first.
 _HELD = 64
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,11 @@ class _Held:
 
 
 class Histories:
-    """A stored user's history is read again only when its revision in the store is another one, whoever changed it.
+    """Histories in memory. A stored user's history is read again only when its revision in the store has changed, by
+    any process.
 
-    unit: see `segment`. close: told of a user who isn't there any more, so that nothing of the user stays in memory.
-    Safe for several threads.
+    unit: see `segment`. close: called with a user who no longer exists, so that nothing of the user stays in memory.
+    Thread-safe.
     """
 
     def __init__(self, loaded: LoadedModel, store: Store | None, unit: Unit, close: Callable[[str], None]) -> None:
@@ -47,8 +48,9 @@ class Histories:
         self._lock = RLock()
 
     def stored(self, store: Store, user: str) -> History:
-        """A user's history as it is in the store now; an unchanged one is the object it was before. Raises
-        `UnknownUserError`."""
+        """Return a user's history as it is in the store now; while it is unchanged, the same object is returned. Raises
+        `UnknownUserError`.
+        """
         try:
             revision = store.revision(user)
             known = self._known(user)
@@ -65,14 +67,16 @@ class Histories:
         return history
 
     def segments(self, history: History) -> tuple[Segment, ...]:
-        """The units of a history that are marked."""
+        """Return the segments of a history."""
         held = self._hold(history)
         if held.segments is None:
             held.segments = segment(history, self._unit)
         return held.segments
 
     def tokens(self, history: History) -> int:
-        """The size of a history in the model's tokens (`history_counter`); a stored user's is kept in the store."""
+        """Return the size of a history in the model's tokens (`history_counter`); that of a stored user is kept in the
+        store.
+        """
         held = self._hold(history)
         if held.tokens is None:
             held.tokens = self._count(history) if held.revision is None else self._stored_count(held, held.revision)
@@ -83,7 +87,7 @@ class Histories:
             return self._held.get(key)
 
     def _hold(self, history: History) -> _Held:
-        key = history.user or id(history)  # the history is held, so that no other one can have its id
+        key = history.user or id(history)  # the history is held, so that no other object can get its id
         with self._lock:
             held = self._held.get(key)
             if held is None or held.history is not history:
@@ -98,6 +102,6 @@ class Histories:
             tokens = self._count(held.history)
             try:
                 self._store.keep_token_count(user, revision, tokenizer, tokens)
-            except StoreError as error:  # it can be read only, or is full: the request can be answered all the same
+            except StoreError as error:  # the store is read-only or full: the request can be answered all the same
                 log.warning("%s; the size of the history will be counted again", error)
         return tokens

@@ -12,7 +12,7 @@ from penchant.errors import InputError
 
 
 class Options(BaseModel):
-    """Base of the options of one implementation: a field each, with its type and default."""
+    """Base class for the options of one implementation: each field has a type and a default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -21,8 +21,9 @@ O = TypeVar("O", bound=Options)  # noqa: E741
 
 
 def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
-    """The options as an object. whose: in messages ("compressor 'remote'"). Raises `InputError` for one that it doesn't
-    have, listing those it has, for one that is missing, and for a value of another type."""
+    """Return the options as an object. whose: their owner, for messages ("compressor 'remote'"). Raises `InputError`
+    for an unknown option (listing the known ones), a missing one, and a value of the wrong type.
+    """
     try:
         return kind.model_validate(given)
     except ValidationError as error:
@@ -32,7 +33,7 @@ def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
         raise _unknown(whose, unknown, list(kind.model_fields))
     missing = [str(one["loc"][0]) for one in problems if one["type"] == "missing"]
     if missing:
-        raise InputError(f"{whose} needs {', '.join(missing)}: pass what is missing")
+        raise InputError(f"{whose} needs {', '.join(missing)}: pass a value for each")
     first = problems[0]
     raise InputError(f"{whose}: the option {first['loc'][0]} can't be {first['input']!r}: {first['msg']}")
 
@@ -40,8 +41,9 @@ def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
 def check_options(
     function: Callable[..., Any], given: Mapping[str, object], whose: str, besides: tuple[str, ...] = ()
 ) -> None:
-    """Raise `InputError` for a name that isn't one of the function's keyword arguments. besides: those that aren't
-    options."""
+    """Raise `InputError` for a name that isn't a keyword argument of the function. besides: arguments that aren't
+    options.
+    """
     parameters = inspect.signature(function).parameters.values()
     known = [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.name not in besides]
     unknown = [name for name in given if name not in known]

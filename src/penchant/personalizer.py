@@ -52,17 +52,18 @@ from penchant.store import Store
 DEFAULT_BUDGET = "2%"
 
 Knowledge = Literal["profile", "full", "none"]
-"""What an answer may stand on: the profile, as much of the history as the window takes, or nothing."""
+"""What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""
 Steer = str | Intervention
-"""A method's name, or what is written itself."""
+"""The name of a method, or an intervention."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """text: what the model said. profile: what it stood on (None without one). prompt_tokens: what was read.
+    """An answer. text: what the model wrote. profile: what it was based on (None: no profile). prompt_tokens: size of
+    the prompt.
 
-    dropped_records: oldest records that didn't fit the window (knowledge "full" only). seconds: wall time by phase.
-    steering: what was written into the model meanwhile (None where none was asked for).
+    dropped_records: how many of the oldest records didn't fit the window (knowledge "full" only). seconds: wall time by
+    phase. steering: the intervention that was applied, and why (None: no steering was asked for).
     """
 
     text: str
@@ -76,14 +77,14 @@ class Answer:
 class Personalizer:
     """Marks, compresses and answers for many users with one model.
 
-    model: a loaded model, or what `load_model` takes. store: where users' records are; without one, histories are
-    passed in. marker, compressor: names, see MARKERS and COMPRESSORS. unit: what is marked (`segment`).
-    directory: where the index of a user is kept (default: in the store, else in memory). storage, index_limit: how
-    keys are kept and how many bytes of them in memory. steering_directory: where steering of a user is kept (default:
-    in the store). options: the compressor's own, see its options class (`RemoteOptions`, ...).
+    model: a loaded model, or anything that `load_model` takes. store: holds the users' records; without one, pass
+    histories. marker, compressor: names from MARKERS and COMPRESSORS. unit: what is marked, see `segment`. directory:
+    where the indexes of users are kept (default: in the store, else in memory). storage, index_limit: how keys are
+    stored, and how many bytes of them stay in memory. steering_directory: where the steering of users is kept (default:
+    in the store). options: those of the compressor, see its options class (`RemoteOptions`, ...).
 
-    Raises `InputError` for a name that isn't known and an option that the compressor doesn't have, `ModelError` for a
-    model that can't be used.
+    Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
+    that can't be used.
     """
 
     def __init__(
@@ -152,12 +153,12 @@ class Personalizer:
     ) -> Answer:
         """Answer a request from the user's profile, the full history, or nothing; greedy decoding.
 
-        steer: a method that `fit_steering` was run with, "emphasis" (more attention for what the profile stands on), or
+        steer: a method that `fit_steering` was run with, "emphasis" (more attention to the segments of the profile), or
         an intervention. Raises as `compress`, and `InputError` for steering that wasn't fitted or doesn't fit.
         """
         options: dict[str, Any] = {"knowledge": knowledge, "steer": steer, "budget": budget}
         *_, answer = self.stream(who, request, max_new_tokens=max_new_tokens, **options)
-        assert isinstance(answer, Answer)  # what every stream ends with
+        assert isinstance(answer, Answer)  # every stream ends with an Answer
         return answer
 
     def stream(
@@ -172,8 +173,9 @@ class Personalizer:
         temperature: float = 0.0,
         seed: int | None = None,
     ) -> Iterator[str | Answer]:
-        """`ask`, piece by piece: pieces of text as they are made, and at the end the whole `Answer`. Between pieces the
-        caller isn't steered."""
+        """Like `ask`, but yields pieces of text as they are generated, and the whole `Answer` at the end. Between
+        pieces, other calls to the model aren't steered.
+        """
         if knowledge not in get_args(Knowledge):
             raise InputError(f"knowledge {knowledge!r}: expected one of {', '.join(get_args(Knowledge))}")
         request = _request(request)
@@ -203,19 +205,20 @@ class Personalizer:
     # Steering
 
     def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> FitReport:
-        """Fit steering for a user and keep it, for `ask(..., steer=method)`; see `steering.fit.trainer.fit_user` for
-        the options and what is raised."""
+        """Fit and store steering for a user, for `ask(..., steer=method)`; see `steering.fit.trainer.fit_user` for
+        options and errors.
+        """
         check_options(fit_user, options, "fit_steering")
         history = self.history(who)
         return fit_user(self.steering_paths(history), history, self.loaded, self.render_prompt, method, **options)
 
     def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
-        """What is written for a request, and why. Raises `InputError` where nothing was fitted."""
+        """Return the intervention for a request, and why it was chosen. Raises `InputError` if nothing was fitted."""
         fitted = load_fitted(self.steering_paths(who), self.loaded, method, lambda: self.history(who))
         return steer_request(self.loaded, fitted, _request(request).query)
 
     def steering_paths(self, who: History | str) -> SteeringPaths:
-        """Where a user's steering is kept. Raises `InputError` for nowhere."""
+        """Return where a user's steering is kept. Raises `InputError` if there is no such place."""
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
@@ -225,19 +228,19 @@ class Personalizer:
         return paths_in_store(self.store, user)
 
     def render_prompt(self, notes: str | None, request: Request) -> str:
-        """The prompt of a request."""
+        """Return the prompt of a request."""
         return render_chat(self.loaded, answer_messages(notes, request))
 
     @contextmanager
     def _steering_context(
         self, steer: Steer | None, who: History | str, request: Request, prompt: str, profile: Profile | None
     ) -> Iterator[tuple[StepContext, Steering | None]]:
-        """The context to generate each piece in, and what is written there."""
+        """Return the context in which each piece is generated, and the intervention applied there."""
         if steer is None:
             yield nullcontext, None
         elif steer == EMPHASIS:
             if profile is None:
-                raise InputError("emphasis is put on what a profile stands on: expected knowledge 'profile'")
+                raise InputError("emphasis needs a profile to emphasise: expected knowledge 'profile'")
             pairs = zip(profile.segments, profile.scores, strict=True)
             marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
             yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
@@ -249,8 +252,9 @@ class Personalizer:
     # Conversations
 
     def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
-        """A conversation with a user, a new one or by its name an old one that goes on: `Conversation.say` answers. See
-        `ConversationFactory.open` for the options and what is raised."""
+        """Open a conversation with a user: a new one, or an earlier one by its name. `Conversation.say` answers. See
+        `ConversationFactory.open` for options and errors.
+        """
         check_options(ConversationFactory.open, options, "conversation")
         return self._conversations.open(user, name, **options)
 
@@ -264,7 +268,7 @@ class Personalizer:
     # Histories
 
     def history(self, who: History | str) -> History:
-        """The history itself, or a stored user's. Raises `InputError` when it is empty or there is no store."""
+        """Return a history, or that of a stored user. Raises `InputError` if it is empty or there is no store."""
         if isinstance(who, str):
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
@@ -274,7 +278,7 @@ class Personalizer:
         return who
 
     def segments(self, history: History) -> tuple[Segment, ...]:
-        """The units of a history that are marked; a second request doesn't cut it again."""
+        """Return the segments of a history; a second request doesn't segment it again."""
         return self._histories.segments(history)
 
     def _full(self, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:

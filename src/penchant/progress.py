@@ -1,14 +1,15 @@
-"""How long work reports how far it is: one signature for all of it."""
+"""How long-running work reports its progress: one signature for all of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int | None], None]
-"""(step, done, total), called again and again. step: what is being done, a few words ("encoding records"). done, total:
-how much of it, in whatever the step works on; None while the total is not known. An exception that it raises reaches
-whoever asked for the work."""
+"""A callback (step, done, total), called repeatedly. step: what is being done, in a few words ("encoding records").
+done, total: counts in the unit of the step; total is None while unknown. An exception raised by the callback ends the
+work.
+"""
 
 
 def no_progress(step: str, done: int, total: int | None) -> None:
-    """For callers that show nothing."""
+    """Show nothing."""

@@ -230,5 +230,5 @@ def test_what_was_said_before_ctrl_c_in_a_script_is_kept(home: Home) -> None:
         running.send_signal(signal.SIGINT)
         ran = finished(running)
     assert ran.code == 130
-    assert ran.err == "penchant: interrupted; what was acknowledged is kept\n"
+    assert ran.err == "penchant: interrupted; everything that was acknowledged is kept\n"
     assert len(said(home, "tea")) == 2

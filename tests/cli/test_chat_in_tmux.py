@@ -173,7 +173,7 @@ def test_ctrl_c_twice_before_the_first_word(home: Home, tmp_path: Path) -> None:
         shown.keys("C-c")
         shown.wait("stopping")
         shown.keys("C-c")  # at once, although the model never goes on
-        shown.wait("stopped before a word was said; /retry asks again")
+        shown.wait("stopped before the answer began; /retry asks again")
         held.unlink()
         shown.enter("/retry")
         shown.wait("of 400 tokens")

@@ -153,7 +153,7 @@ def test_users_are_paged_and_shown_as_they_are(penchant, tmp_path):
     assert [entry["user"] for entry in rest["users"]] == ["[red]2", "[red]3", "[red]4"]
     out = penchant("users", "--limit", "2")[1]
     assert "[red]0" in out
-    assert "2 of 5 users; go on with --after [red]1" in out
+    assert "2 of 5 users; continue with --after [red]1" in out
 
 
 def test_the_store_can_be_named_before_or_behind_the_subcommand(penchant, tmp_path):
@@ -175,7 +175,7 @@ def test_csv_options(penchant, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["import", "jsonl", "{history}"], "a history file is one person's: expected the id"),
+        (["import", "jsonl", "{history}"], "a history file belongs to one person: expected the id"),
         (["import", "word", "{history}", "--user", "u"], "no format 'word': expected one of jsonl"),
         (["import", "jsonl", "missing.jsonl", "--user", "u"], "can't be read: No such file"),
         (["import", "jsonl", "{history}", "--user", "u", "-o", "a=b"], "jsonl has no option 'a'"),
@@ -206,7 +206,7 @@ def test_conflicting_content_needs_replace(penchant, history):
     penchant("import", "jsonl", history, "--user", "ann")
     history.write_text('{"text": "other", "id": "1"}\n')
     code, _, err = penchant("import", "jsonl", history, "--user", "ann")
-    assert (code, "is there already with other content" in err) == (2, True)
+    assert (code, "is already stored with other content" in err) == (2, True)
     assert json.loads(penchant("import", "jsonl", history, "--user", "ann", "--replace", "--json")[1])["replaced"] == 1
 
 
@@ -256,7 +256,7 @@ def test_ctrl_c_in_the_middle_of_an_import_keeps_whole_batches(tmp_path):
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)
             assert (process.returncode, out) == (130, "")
-            assert err == "penchant: interrupted; what was acknowledged is kept\n"
+            assert err == "penchant: interrupted; everything that was acknowledged is kept\n"
             assert store.count("ann") == 2_000
 
 

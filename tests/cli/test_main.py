@@ -78,7 +78,7 @@ def test_ctrl_c_while_encoding_keeps_what_was_written_and_the_next_run_goes_on(
     running.send_signal(signal.SIGINT)
     ran = finished(running)
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err == "penchant: interrupted; what was acknowledged is kept\n"
+    assert ran.err == "penchant: interrupted; everything that was acknowledged is kept\n"
     resumed, warm = penchant(*asked), penchant(*asked)
     assert resumed.err == ""
     request = warm.document["tokens_fed"]

@@ -83,7 +83,7 @@ def test_ask(penchant: Invoke, whose: tuple[str, str]) -> None:
     assert set(document["seconds"]) == {"encode", "mark", "compress", "answer"}
     spoken = penchant("ask", *whose, *TINY, "--budget", "30", "--max-tokens", "6")
     assert spoken.out.strip() == document["answer"]
-    assert "stands on" in spoken.err
+    assert "based on" in spoken.err
     bare = penchant("ask", *whose, *TINY, "--no-profile", "--max-tokens", "6", "--json").document
     assert (bare["profile"], bare["knowledge"]) == (None, "none")
     assert bare["prompt_tokens"] < document["prompt_tokens"]
@@ -259,7 +259,7 @@ def test_on_a_terminal_the_answer_still_goes_to_stdout(home: Home, tmp_path: Pat
     assert ran.out.strip()
     shown = b"".join(seen)
     assert b"Encoding records" in shown
-    assert b"stands on" in shown
+    assert b"based on" in shown
 
 
 def test_users_of_one_store_do_not_mix(penchant: Invoke, tmp_path: Path, home: Home) -> None:

@@ -142,7 +142,7 @@ def test_export_and_back(penchant: Invoke, stored: Home, tmp_path: Path) -> None
         (("steer", "show", "--user", "eve"), "no user 'eve'"),
         (("ask", "--user", "ann", *ASK, "--steer", "ascent"), "penchant steer fit --user ann"),
         (("ask", "--user", "ann", *ASK, "--steer", "luck"), "no steering method 'luck'"),
-        (("ask", "--user", "ann", *ASK, "--steer", "emphasis"), "emphasis is put on what a profile stands on"),
+        (("ask", "--user", "ann", *ASK, "--steer", "emphasis"), "emphasis needs a profile to emphasise"),
         (("ask", "--user", "ann", *ASK, "--steer", "ascent", "--steer-file", "x.gguf"), "exclude each other"),
         (("ask", "--user", "ann", *ASK, "--steer-file", "gone.safetensors"), "gone.safetensors"),
         ((*VECTOR, "--user", "ann", "--format", "luck", "--out", "x"), "penchant steer fit --user ann"),

@@ -32,7 +32,7 @@ def test_options_reach_the_compressor() -> None:
         ("extractive", {"base_url": "http://x"}, "no option 'base_url': its options are tokenizer, dates"),
         ("extractive", {"loaded": None}, "compressor 'extractive' has no option 'loaded'"),
         ("rewriting", {"endpoint_model": "m", "a": 1}, "has no option 'endpoint_model', 'a'"),
-        ("remote", {}, "'remote' needs base_url, endpoint_model: pass what is missing"),
+        ("remote", {}, "'remote' needs base_url, endpoint_model: pass a value for each"),
         ("remote", {"base_url": "http://x", "endpoint_model": "m", "timeout": "soon"}, "timeout can't be 'soon'"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_bad_line_is_named(tmp_path, line, message):
         list(read_records(path))
     text = str(caught.value)
     assert text.startswith("history.jsonl line 7: ")
-    assert "expected one object a line" in text
+    assert "expected one object per line" in text
     assert text.endswith("fix or remove the line")
     assert "\n" not in text
 
@@ -66,7 +66,7 @@ def test_bytes_that_are_no_utf8(tmp_path):
 def test_duplicate_ids_name_both_lines(tmp_path):
     path = tmp_path / "h.jsonl"
     path.write_text('{"text": "a", "id": "1"}\n\n{"text": "b", "id": "1"}\n', encoding="utf-8")
-    with pytest.raises(InputError, match=r"h\.jsonl line 3: the id '1' stands on line 1 already"):
+    with pytest.raises(InputError, match=r"h\.jsonl line 3: the id '1' is already on line 1"):
         load_history(path)
 
 
@@ -94,7 +94,7 @@ def test_bom_nul_carriage_returns_and_half_characters(tmp_path):
 def test_an_empty_or_missing_file(tmp_path):
     path = tmp_path / "h.jsonl"
     path.write_text("\n \n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"h\.jsonl is empty: expected one object a line"):
+    with pytest.raises(InputError, match=r"h\.jsonl is empty: expected one object per line"):
         load_history(path)
     with pytest.raises(InputError, match="can't be read: No such file"):
         load_history(tmp_path / "none.jsonl")

@@ -132,12 +132,12 @@ def test_what_families_can_do_is_measured() -> None:
 
 
 def test_what_would_be_wrong_is_refused() -> None:
-    with pytest.raises(ModelError, match="tiny-recurrent_gemma takes padding for text: expected rows of one length"):
+    with pytest.raises(ModelError, match="tiny-recurrent_gemma treats padding as text: expected rows of one length"):
         generate(tiny("recurrent_gemma"), [PromptTokens(LONG, 4), PromptTokens(SHORT, 4)])
     jamba = tiny("jamba")
     cache = growing_cache(jamba.model)
     hidden_states(jamba, torch.tensor([LONG]), cache=cache)
-    with pytest.raises(ModelError, match="reads 17 tokens behind others wrongly"):
+    with pytest.raises(ModelError, match="computes 17 tokens after a cache wrongly"):
         hidden_states(jamba, torch.tensor([SHORT]), cache=cache)
     rows = CachedRows.empty(tiny("bamba"), 2)
     rows.read(pad_right([LONG, SHORT]), last=0)

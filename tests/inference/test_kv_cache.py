@@ -92,5 +92,5 @@ def test_layers_that_forget_can_not_be_gone_back_in() -> None:
     loaded = tiny("mistral")
     cache = growing_cache(loaded.model, whole=False)
     for wrong in (Checkpoint, branch):
-        with pytest.raises(ModelError, match="a cache with a DynamicSlidingWindowLayer can't be gone back in"):
+        with pytest.raises(ModelError, match="a cache with a DynamicSlidingWindowLayer can't be rewound"):
             wrong(cache)

@@ -79,5 +79,5 @@ def test_a_records_prefix_is_not_ended_and_indexes_made_so_are_not_used() -> Non
 def test_a_slow_tokenizer_has_no_offsets(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = tiny("llama")
     monkeypatch.setattr(type(loaded.tokenizer), "is_fast", False)
-    with pytest.raises(InputError, match="expected a fast one"):
+    with pytest.raises(InputError, match="expected a fast tokenizer"):
         prompt_offsets(loaded, "x")

@@ -56,7 +56,7 @@ def test_records_without_a_time_keep_their_order(store):
 def test_the_same_id_with_other_content(store):
     store.add("u", some(3))
     changed = Record("other text", id="r1")
-    with pytest.raises(InputError, match="record 'r1' of user 'u' is there already with other content"):
+    with pytest.raises(InputError, match="record 'r1' of user 'u' is already stored with other content"):
         store.add("u", [changed])
     with pytest.raises(InputError, match="record 'x' of user 'u'"):
         store.add("u", [Record("a", id="x"), Record("b", id="x")])

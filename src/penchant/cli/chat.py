@@ -31,10 +31,10 @@ from penchant.store.keys import checked
 
 def chat(
     *,
-    user: Annotated[str, typer.Option("--user", metavar="ID", help="Who is talking.", show_default=False)],
+    user: Annotated[str, typer.Option("--user", metavar="ID", help="The user who is talking.", show_default=False)],
     name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="The conversation to continue, or to begin.", show_default=False),
+        typer.Option("--name", metavar="NAME", help="The conversation to continue or begin.", show_default=False),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the newest conversation; with --name, that one, if it exists.")
@@ -66,7 +66,7 @@ def chat(
     ] = None,
     notes: Annotated[
         float,
-        typer.Option("--notes", metavar="SHARE", help="Share of a prompt for the user's history; 0: none."),
+        typer.Option("--notes", metavar="SHARE", help="Share of the prompt for the user's history; 0: none."),
     ] = NOTES,
     priority: Annotated[
         float,
@@ -76,14 +76,15 @@ def chat(
         int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
     ] = MAX_NEW_TOKENS,
     temperature: Annotated[
-        float, typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: sampled.")
+        float,
+        typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: a sampled one."),
     ] = 0.0,
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
     ] = None,
     model: ModelOption = "smollm2",
     device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.", show_default=False)
+        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
     ] = None,
     dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
     store: StoreOption = None,
@@ -112,10 +113,10 @@ def chat(
         }
         with waiting(f"loading {escape(model)}"):
             loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
-            # Without notes nothing is marked; then choose a marker that needs no calibration.
+            # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
             personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
-            personalizer.conversation(**options)  # of nobody: bad options are reported before anything is kept
+            personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,
             opened,
@@ -152,7 +153,7 @@ def _system(text: str | None, file: Path | None) -> str | None:
 
 
 def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
-    """The name of the conversation to open; "" for a new one."""
+    """Return the name of the conversation to open; "" for a new one."""
     if name is not None:
         checked(name, "conversation")
         if resume:
@@ -195,7 +196,7 @@ def _at_terminal(session: Session) -> int:
 
 
 class _Script:
-    """Turns from a file or a pipe, and the answers to questions too."""
+    """Reads turns, and answers to questions, from a file or a pipe."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -217,7 +218,7 @@ class _Script:
 
 
 def _scripted(session: Session) -> int:
-    """Answers go to stdout, everything else to stderr; the exit code is 2 if a line couldn't be carried out."""
+    """Run a script: answers go to stdout, everything else to stderr; the exit code is 2 if a line failed."""
     script = _Script(piped(sys.stdin))
     done = True
     while (text := script.turn()) is not None and text.strip() != commands.QUIT:

@@ -18,7 +18,7 @@ from penchant.text.unicode import sanitize
 
 QUIT = "/quit"
 RESUMED = 4
-"""Turns shown of a conversation that is continued."""
+"""How many turns are shown when a conversation is continued."""
 
 
 class Person(Protocol):
@@ -38,28 +38,30 @@ class Command:
 
 
 def run(session: Session, person: Person, line: str) -> None:
-    """Runs a line that begins with a slash. Raises `InputError` for an unknown command or bad arguments."""
+    """Run a line that begins with a slash. Raises `InputError` for an unknown command or bad arguments."""
     name, _, rest = line.partition(" ")
     if name not in COMMANDS:
-        raise InputError(f"no command {name!r}: expected one of {', '.join([*COMMANDS, QUIT])}; // says a slash")
+        raise InputError(
+            f"no command {name!r}: expected one of {', '.join([*COMMANDS, QUIT])}; // begins a turn with a slash"
+        )
     COMMANDS[name].run(session, person, rest.strip())
 
 
 def respond(session: Session, answer: ChatAnswer | None) -> None:
-    """Prints what stands below an answer."""
+    """Print what follows an answer."""
     if answer is not None:
         for line in views.learned(answer.given, answer.ended, answer.records):
             stderr.print(line)
         nothing = "[yellow]the model said nothing; /retry asks again[/]"
         stderr.print(views.summary(answer) if answer.text else nothing)
     elif session.conversation.exchanges[-1].assistant is None:
-        stderr.print("[yellow]stopped before a word was said; /retry asks again[/]")
+        stderr.print("[yellow]stopped before the answer began; /retry asks again[/]")
     else:
         stderr.print("[yellow]stopped; what was said is kept, /retry answers again[/]")
 
 
 def resumed(session: Session) -> None:
-    """Shows where a conversation was left."""
+    """Show where a conversation was left off."""
     turns = session.conversation.turns
     stderr.print(views.dim(f"{session.name}: {views.counted(len(turns), 'turn')}; /history shows them"))
     if turns:

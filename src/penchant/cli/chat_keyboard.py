@@ -1,4 +1,4 @@
-"""Typing in `penchant chat`: a line editor with completion and a history."""
+"""Keyboard input of `penchant chat`: a line editor with completion and a history."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from penchant.cli.output import stderr
 
 
 class Keyboard:
-    """Lines as they are typed, with editing and a history. The history is in memory only: what a user says is kept in
-    the store and nowhere else."""
+    """A line editor with a history. The history is in memory only: what a user says is kept in the store and nowhere
+    else.
+    """
 
     def __init__(self, words: Iterable[str]) -> None:
         """words: completed by the tab key at the beginning of a line."""

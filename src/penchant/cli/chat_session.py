@@ -1,4 +1,4 @@
-"""What `penchant chat` holds between two turns: the open conversation, and the last answer."""
+"""The state of `penchant chat` between two turns: the open conversation and the last answer."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class LastAnswer:
 
 @dataclass
 class Session:
-    """options: of `Personalizer.conversation`; sampling: of `Conversation.stream`. name: "" for a conversation that
-    hasn't begun: nothing of it is kept until something is said. system: the system prompt of the first conversation and
-    of new ones. at_terminal: Ctrl-C only stops an answer."""
+    """A chat session. options: for `Personalizer.conversation`; sampling: for `Conversation.stream`. name: "" for a
+    conversation that hasn't begun, of which nothing is kept until something is said. system: the system prompt of the
+    first conversation and of new ones. at_terminal: Ctrl-C only stops an answer.
+    """
 
     user: str
     store: Store
@@ -47,7 +48,7 @@ class Session:
 
     @property
     def conversation(self) -> Conversation:
-        """The open conversation; begun, or read from the store, on first use."""
+        """Return the open conversation; it is begun, or read from the store, on first use."""
         if self._opened is None:
             self._begun_here |= not self.old
             self._opened = self._open(self.name, self._system)
@@ -119,7 +120,7 @@ class Session:
 
     def _shown(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
         shown = Wrapped()
-        # Closed at once, so that the answer so far is kept before anything else happens.
+        # Close the stream at once, so that the answer so far is kept before anything else happens.
         with closing(cast("Generator[str | ChatAnswer]", pieces)) as made, shown, self.waiting("thinking"):
             for piece in made:
                 self.waiting.over()
@@ -132,7 +133,7 @@ class Session:
 
 
 def check_known(store: Store, user: str, name: str) -> None:
-    """Raises `InputError` for a conversation that the user doesn't have."""
+    """Raise `InputError` for a conversation that the user doesn't have."""
     if not _known(store, user, name):
         raise InputError(f"no conversation {name!r} of user {user!r}: `penchant chat --user ID --list` lists them")
 

@@ -1,5 +1,6 @@
-"""Turns and answers in `penchant chat`: turns of several lines, Ctrl-C, a line that says what is being waited for, and
-answers that break between words."""
+"""Turns and answers in `penchant chat`: turns of several lines, Ctrl-C, a progress line, and answers wrapped between
+words.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +21,13 @@ from penchant.text.unicode import sanitize
 BLOCK = '"""'
 CONTINUES = "\\"
 Line = Callable[[bool], str]
-"""Gives the next line; called with whether it continues a turn. Raises `EOFError` at the end."""
+"""Returns the next line; called with whether it continues a turn. Raises `EOFError` at the end."""
 
 
 def next_turn(line: Line) -> str:
-    """The next turn: a line, several lines of which all but the last end in a backslash, or a block between triple
-    quotes. Raises `EOFError` at the end."""
+    """Return the next turn: one line, several lines (all but the last end in a backslash), or a block between triple
+    quotes. Raises `EOFError` at the end.
+    """
     text = line(False)
     if text.lstrip().startswith(BLOCK):
         said = _block(text.lstrip()[len(BLOCK) :], line)
@@ -68,8 +70,9 @@ def piped(source: Iterable[str]) -> Line:
 
 
 class Waiting:
-    """A line on stderr that says what the user is waiting for (nothing if stderr is no terminal), and whether the user
-    has asked to stop."""
+    """A line on stderr that says what the user is waiting for (none if stderr isn't a terminal), and whether the user
+    has asked to stop.
+    """
 
     def __init__(self) -> None:
         self.asked_to_stop = False
@@ -87,20 +90,21 @@ class Waiting:
             self.over()
 
     def over(self) -> None:
-        """Removes the line: while it is live it would overwrite what is printed."""
+        """Remove the line: while it is live it would overwrite other output."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
     def encoded(self, step: str, done: int, total: int | None) -> None:
-        """For `Personalizer(progress=...)`. Raises `KeyboardInterrupt` if the user has asked to stop: between two
-        batches nothing is lost."""
-        self._say(f"reading what is new: {done:,}" + ("" if total is None else f" of {total:,}"))
+        """Callback for `Personalizer(progress=...)`. Raises `KeyboardInterrupt` if the user has asked to stop: between
+        two batches nothing is lost.
+        """
+        self._say(f"reading new records: {done:,}" + ("" if total is None else f" of {total:,}"))
         if self.asked_to_stop:
             raise KeyboardInterrupt
 
     def stop(self) -> None:
-        """The user asks to stop. Raises `KeyboardInterrupt` if that is not the first time."""
+        """Note that the user asks to stop. Raises `KeyboardInterrupt` if that is not the first time."""
         if self.asked_to_stop:
             raise KeyboardInterrupt
         self.asked_to_stop = True
@@ -113,7 +117,7 @@ class Waiting:
 
 @contextmanager
 def stoppable(waiting: Waiting) -> Iterator[None]:
-    """Inside, Ctrl-C asks to stop at the next piece, so that what is being written is completed."""
+    """Within this context, Ctrl-C asks to stop at the next piece, so that the current write is completed."""
 
     def pressed(number: int, frame: FrameType | None) -> None:
         waiting.stop()
@@ -128,8 +132,9 @@ def stoppable(waiting: Waiting) -> Iterator[None]:
 
 
 class Wrapped:
-    """Text on stdout as it is generated, wrapped between words: a word that reaches the edge of the terminal moves to
-    the next line. If stdout is no terminal, text is written unchanged."""
+    """Writes text to stdout as it is generated, wrapped between words: a word that reaches the edge of the terminal
+    moves to the next line. If stdout isn't a terminal, text is written unchanged.
+    """
 
     def __init__(self) -> None:
         self._column, self._word, self._any = 0, "", False
@@ -148,7 +153,9 @@ class Wrapped:
         sys.stdout.flush()
 
     def _placed(self, character: str) -> str:
-        width = shutil.get_terminal_size().columns - 1  # in the last column the cursor's position isn't what it seems
+        width = (
+            shutil.get_terminal_size().columns - 1
+        )  # in the last column terminals report the cursor's position differently
         size = cell_len(character)
         if character == "\n":
             self._column, self._word = 0, ""
@@ -158,14 +165,14 @@ class Wrapped:
             self._word = ""
             return character if self._column <= width else ""
         fits = self._column <= width
-        wide = size > 1  # of a script that breaks anywhere, or a symbol
+        wide = size > 1  # a script that can be broken anywhere, or a symbol
         before, self._word = ("", "") if wide else (self._word, self._word + character)
         if fits:
             return character
         if wide:
             self._column = size
             return f"\n{character}"
-        # What is written of the word already is erased and written again on the next line, if it fits there.
+        # The part of the word already written is erased and written again on the next line, if it fits there.
         if cell_len(self._word) > width:
             before, self._word = "", character
         self._column = cell_len(self._word)

@@ -30,12 +30,12 @@ REASONS = {
     "budget": "no room",
     "method": "chosen by the method",
 }
-_SHOWN = 48  # characters of a turn in a table
-_DROPPED = 20  # exchanges that were dropped are listed up to so many
+_SHOWN = 48  # characters shown of a turn in a table
+_DROPPED = 20  # how many dropped exchanges are listed at most
 
 
 def show(*parts: RenderableType) -> None:
-    """Prints on stdout, for people."""
+    """Print to stdout, for people."""
     console = Console(highlight=False)
     for part in parts:
         console.print(part)
@@ -50,7 +50,7 @@ Entry = tuple[str, Text, str]
 
 
 def listing(entries: Iterable[Entry]) -> RenderableType:
-    """Entries, each with its details on a line of its own, so that they stay readable in a narrow window."""
+    """A list of entries, each with its details on a separate line, readable in a narrow window."""
     made = Table(box=None, show_header=False, pad_edge=False)
     made.add_column(justify="right", style="dim", no_wrap=True)
     made.add_column(overflow="fold")
@@ -61,7 +61,9 @@ def listing(entries: Iterable[Entry]) -> RenderableType:
 
 
 def instructions(listed: Sequence[Instruction], here: str, known: Sequence[Instruction] = ()) -> RenderableType:
-    """A numbered list of those in force; of `known` (all) the ended ones follow, without numbers."""
+    """A numbered list of the instructions in force; those of `known` (all of them) that have ended follow, without
+    numbers.
+    """
     entries = [(str(number), Text(sanitize(one.text)), _about(one, here)) for number, one in enumerate(listed, 1)]
     for one in known:
         if not one.active:
@@ -77,7 +79,7 @@ def _about(one: Instruction, here: str) -> str:
 
 
 def _cause(one: Instruction, known: Iterable[Instruction]) -> str:
-    """What ended it: you, its time, or the one that superseded it."""
+    """What ended an instruction: you, its time, or the one that superseded it."""
     follower = next((other for other in known if other.id == one.ended_by), None)
     if follower is not None:
         return f" by “{short(follower.text)}”"
@@ -184,9 +186,9 @@ def _notes(context: Context) -> RenderableType:
 
 
 def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableType]:
-    """The turns, or the last ones, with their numbers; missing and stopped answers are marked."""
+    """The turns, or the last of them, with their numbers; missing and stopped answers are marked."""
     if not turns:
-        return [dim("nothing was said yet")]
+        return [dim("nothing has been said yet")]
     lines: list[tuple[str, Text]] = []
     for index, turn in enumerate(turns):
         mine = turn.role == "user"

@@ -1,4 +1,6 @@
-"""`penchant import` and `penchant users`: what goes into the store, who is in it, and out again."""
+"""`penchant import` and `penchant users`: putting records into the store, listing its users, and getting data out
+again.
+"""
 
 from __future__ import annotations
 
@@ -44,16 +46,18 @@ def import_command(
         typer.Option(
             "--user",
             metavar="ID",
-            help="Whose records these are; for a file of several users, the one to import.",
+            help="The user whose records these are; for a file of several users, the one to import.",
             show_default=False,
         ),
     ] = None,
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="An option of the format: text_column=review."),
+        typer.Option(
+            "--option", "-o", metavar="KEY=VALUE", help="An option of the format, such as text_column=review."
+        ),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite records whose id is there already with other content.")
+        bool, typer.Option("--replace", help="Overwrite stored records that have the same id but other content.")
     ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -131,14 +135,14 @@ users_app = typer.Typer(help="List, show, erase and export the users of the stor
 @users_app.callback()
 def list_users(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", help="Users a page.")] = 100,
+    limit: Annotated[int, typer.Option("--limit", help="Users per page.")] = 100,
     after: Annotated[
-        str | None, typer.Option("--after", metavar="ID", help="Begin behind this user.", show_default=False)
+        str | None, typer.Option("--after", metavar="ID", help="Begin after this user.", show_default=False)
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the users, a page at a time; or show, forget or export one."""
+    """List the users, a page at a time, or show, forget or export one."""
     if context.invoked_subcommand:
         return
     with open_store(store) as opened:
@@ -157,14 +161,14 @@ def list_users(
         for entry in entries:
             table.add_row(escape(entry.user), f"{entry.records:,}")
         Console().print(table)
-        _say(f"{len(entries)} of {total:,} users" + (f"; go on with --after {entries[-1].user}" if more else ""))
+        _say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
 
     emit(document, as_json, human)
 
 
 @users_app.command("show")
 def show_user(context: typer.Context, user: User, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show how much is kept of a user, from when, and of which kinds; the conversations and standing instructions."""
+    """Show how much is stored for a user, of which kinds and dates, with conversations and standing instructions."""
     from penchant.store.conversation_list import one_line
 
     with _opened(context, store) as opened:
@@ -212,12 +216,12 @@ def forget_user(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Erase a user and everything kept for the user; prints a receipt."""
+    """Erase a user and everything stored for the user, and print a receipt."""
     with _opened(context, store) as opened:
         kept = f"{opened.count(user):,} records and {len(opened.conversations.list(user)):,} conversations"
         if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.directory} for good?"):
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
-        with stderr.status("Erasing, and looking for what is left"):
+        with stderr.status("Erasing, and checking that nothing is left"):
             receipt = opened.forget(user).as_dict()
     emit({"receipt": receipt}, _json(context, as_json), lambda: _say_all(receipt))
 
@@ -228,15 +232,16 @@ def export_user(
     context: typer.Context,
     user: User,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write there instead of to stdout.", show_default=False)
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Write to this file instead of stdout.", show_default=False),
     ] = None,
     conversations: Annotated[
-        bool, typer.Option("--conversations", help="Everything said and every instruction, instead of the records.")
+        bool, typer.Option("--conversations", help="Export all turns and instructions instead of the records.")
     ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Give a user's records back as JSON Lines that `penchant import jsonl` reads; or the conversations."""
+    """Export a user's records as JSON Lines that `penchant import jsonl` reads, or the user's conversations."""
     from penchant.history.jsonl import write_lines
 
     with _opened(context, store) as opened:
@@ -255,7 +260,7 @@ def export_user(
 
 
 def _opened(context: typer.Context, store: str | None) -> Store:
-    """The store named behind the subcommand, or else before it (`penchant users --store X show ID`)."""
+    """Open the store named after the subcommand, or else before it (`penchant users --store X show ID`)."""
     return open_store(store or (context.parent.params.get("store") if context.parent else None))
 
 

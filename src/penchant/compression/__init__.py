@@ -1,1 +1,1 @@
-"""From marks to a profile: budget, packing, rewriting and its check, the prompt."""
+"""From marks to a profile: budget, packing, rewriting, checking, prompts."""

@@ -15,9 +15,9 @@ from penchant.marking.lru import LRU, digest
 from penchant.text.unicode import sanitize
 
 BATCH = 4096  # texts per tokenizer call: bounds the memory of a batch
-REOPENED = 4  # how many of the last segments `fill` may trade for a better fit
+REOPENED = 4  # how many of the last segments `fill` may exchange for a better fit
 POOL = 200  # how many candidates the exact step of `fill` looks at
-DP_CELLS = 40_000_000  # its limit on pool x room; for larger budgets greedy filling is close enough
+DP_CELLS = 40_000_000  # limit on pool x room; for larger budgets greedy filling is close enough
 
 
 class Tokenizer(Protocol):
@@ -27,12 +27,12 @@ class Tokenizer(Protocol):
 
 
 def count_tokens(tokenizer: Tokenizer, text: str) -> int:
-    """Tokens of a text, without the special tokens that a model's prompt adds around it."""
+    """Count the tokens of a text, without special tokens."""
     return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if text else 0
 
 
 def count_each(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Tokens of each text, int64 [texts]; one batched call per `BATCH` texts."""
+    """Count the tokens of each text, int64 [texts]; one batched call per `BATCH` texts."""
     counts: list[int] = []
     for start in range(0, len(texts), BATCH):
         batch = list(texts[start : start + BATCH])
@@ -41,10 +41,10 @@ def count_each(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int
 
 
 def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[History], int]:
-    """A function that gives the size of a history (its records' bodies) in tokens of this tokenizer.
+    """Return a function that counts the tokens of a history (its records' bodies) with this tokenizer.
 
-    Records are counted each on its own, as they are encoded. The last `remember` answers are kept under a digest of
-    the texts; no text is held.
+    Records are counted separately, as they are encoded. The last `remember` results are kept under a digest of the
+    texts; no text is kept.
     """
     known: LRU[int] = LRU(remember)
 
@@ -61,7 +61,7 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
 
 
 def resolve_budget(budget: int | str, history_tokens: int) -> int:
-    """A budget in tokens from 200, "200" or "2%" (of the history, rounded down, at least 1).
+    """Return a budget in tokens from 200, "200" or "2%" (of the history, rounded down, at least 1).
 
     Raises `InputError` for anything else and for zero or less.
     """
@@ -86,17 +86,17 @@ def resolve_budget(budget: int | str, history_tokens: int) -> int:
 
 
 def fill(costs: Sequence[int], marks: Sequence[float], budget: int, *, scale: float | None = None) -> list[int]:
-    """Positions of the segments to take, ascending, with a total cost of at most `budget`.
+    """Choose segments with a total cost of at most `budget`; returns their positions, ascending.
 
     costs: tokens of each segment. marks: any real numbers, higher is better; `scale` is the difference that counts as
     much better (default: their standard deviation).
 
-    A mark is a value per token, not per segment: long evidence is worth more than short chatter with the same mark.
-    A segment's value is therefore cost x exp(mark / scale), and taking segments in the order of their marks is optimal
-    but for the last few, where the next one doesn't fit. So: take by mark until one doesn't fit; reopen the last few
-    that are not much better than that one (at most `REOPENED`, and never the better half); fill the room so gained
-    exactly, by dynamic programming over the best candidates; whatever still fits then goes in, best first.
-    The result can't be extended by any segment.
+    A mark is a value per token, not per segment: long evidence is worth more than short chatter with the same mark. A
+    segment's value is therefore cost x exp(mark / scale), and taking segments in the order of their marks is optimal
+    except for the last few, where the next one doesn't fit. So: take by mark until one doesn't fit; give back the last
+    few that are not much better than that one (at most `REOPENED`, and never the better half); fill the space exactly,
+    by dynamic programming over the best candidates; then add whatever still fits, best first. No segment can be added
+    to the result.
     """
     cost = np.maximum(np.asarray(costs, dtype=np.int64), 1)
     mark = np.asarray(marks, dtype=np.float64)
@@ -120,14 +120,14 @@ def fill(costs: Sequence[int], marks: Sequence[float], budget: int, *, scale: fl
     taken[order[:head] if len(pool) else order[:fits]] = True
     if len(pool):
         worth = np.exp((mark[pool] - mark[pool].max()) / spread) if spread > 0 else np.ones(len(pool))
-        # the floor keeps hopeless segments usable as filling
+        # the floor keeps low-marked segments usable as filling
         taken[pool[_pack(cost[pool], cost[pool] * np.maximum(worth, 1e-9), room)]] = True
     _top_up(taken, order, cost, budget)
     return [int(i) for i in np.flatnonzero(taken)]
 
 
 def _closed(ranked: npt.NDArray[np.float64], fits: int, spread: float) -> int:
-    """How many of the `fits` best are settled; the others may be traded."""
+    """Return how many of the `fits` best are final; the others may be exchanged."""
     head = fits
     while fits - head < min(REOPENED, fits // 2) and ranked[head - 1] - ranked[fits] <= spread:
         head -= 1
@@ -135,7 +135,7 @@ def _closed(ranked: npt.NDArray[np.float64], fits: int, spread: float) -> int:
 
 
 def _pack(cost: npt.NDArray[np.int64], value: npt.NDArray[np.float64], room: int) -> list[int]:
-    """The 0/1 knapsack, exactly: positions with the largest total value whose costs fit into `room`."""
+    """Solve the 0/1 knapsack exactly: positions with the largest total value whose costs fit into `room`."""
     best = np.zeros(room + 1)
     took = np.zeros((len(cost), room + 1), dtype=bool)
     for i, (c, v) in enumerate(zip(cost, value, strict=True)):
@@ -154,7 +154,7 @@ def _pack(cost: npt.NDArray[np.int64], value: npt.NDArray[np.float64], room: int
 def _top_up(
     taken: npt.NDArray[np.bool_], order: npt.NDArray[np.intp], cost: npt.NDArray[np.int64], budget: int
 ) -> None:
-    """Take, best first, every further segment that still fits. `taken` is changed."""
+    """Add every further segment that fits, best first. Changes `taken`."""
     left = budget - int(cost[taken].sum())
     rest = order[~taken[order]]
     while left > 0 and len(rest):

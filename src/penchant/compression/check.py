@@ -1,4 +1,4 @@
-"""The check of a rewriting against the marked history: nothing invented, nothing negated, enough kept.
+"""Checks a rewriting against the marked history: nothing invented, nothing negated, enough kept.
 
 It is strict on purpose: refusing a good rewriting costs little (the extractive profile replaces it), an invented fact
 about a person costs a lot.
@@ -16,7 +16,7 @@ import regex
 from penchant.text.terms import Terms, language_of, split_words
 
 MIN_COVERAGE = 0.3
-SHOWN_WORDS = 5  # offending words named in a reason
+SHOWN_WORDS = 5  # how many offending words a reason names
 
 
 def _words(words: str) -> tuple[str, ...]:
@@ -58,8 +58,9 @@ Day = tuple[int | None, int, int]
 
 @dataclass(frozen=True)
 class RewritingCheck:
-    """failed: the first check that failed, with the offending words; None if all passed. covered: float64
-    [marked segments], share of each one's content words that are in the rewriting."""
+    """The result of a check. failed: the first check that failed, with the offending words; None if all passed.
+    covered: float64 [marked segments], the share of each segment's content words that occur in the rewriting.
+    """
 
     failed: str | None
     covered: npt.NDArray[np.float64]
@@ -73,13 +74,13 @@ def check_rewriting(
     *,
     min_coverage: float = MIN_COVERAGE,
 ) -> RewritingCheck:
-    """Check a rewriting against what the model was shown.
+    """Check a rewriting against the text that the model was shown.
 
     source: the history as shown, headers included. segments: the texts of the segments shown. weights: how much each
     counts in the coverage, float64 [segments], >= 0 (0: shown but not expected).
 
-    In this order: dates and numbers, proper names and other content words (by stem; reporting words are free) must all
-    be in the source; a sentence must not negate what its nearest segment affirms, or the other way round; and the
+    In this order: dates and numbers, proper names and other content words (by stem; reporting words are exempt) must
+    all occur in the source; a sentence must not negate what its nearest segment affirms, or vice versa; and the
     weighted share of content words kept must reach `min_coverage`.
     """
     language = language_of(source)
@@ -115,7 +116,7 @@ def check_rewriting(
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a model's answer (plain rule: end marks and line breaks)."""
+    """Split a model's answer into sentences, at end marks and line breaks."""
     return [s.strip() for s in _SENTENCE_END.split(text) if s and s.strip()]
 
 
@@ -143,7 +144,7 @@ def _new_numbers(text: str, source: str) -> Iterable[str]:
 
 
 def _normalised_number(number: str) -> str:
-    """1,000 and 1000 become the same; 4.50 and 4,50 stay as they are."""
+    """Normalise thousands separators: 1,000 becomes 1000; 4.50 and 4,50 are unchanged."""
     return str(regex.sub(r",(?=\p{N}{3}(?:\P{N}|$))", "", number))
 
 
@@ -171,7 +172,7 @@ def _new_words(text: str, known: set[str], terms: Terms) -> Iterable[str]:
 
 
 def _negation_conflicts(text: str, segments: Sequence[str], stems: Callable[[str], set[str]]) -> Iterable[str]:
-    """Sentences whose negation disagrees with every sentence of the segments that is nearest to them in words."""
+    """Return sentences whose negation differs from that of all segment sentences nearest to them in words."""
     shown = [(s, stems(s)) for segment in segments for s in sentences(segment)]
     for sentence in sentences(text):
         words = stems(sentence)

@@ -26,25 +26,26 @@ from penchant.text.unicode import sanitize
 if TYPE_CHECKING:
     from penchant.marking.resources import Resources
 
-SPARE = 64  # candidates beyond those that fill the budget by themselves
+SPARE = 64  # candidates beyond those that fill the budget
 ROUNDS = 6  # refills with a corrected target
-TRIES = 12  # exact recounts spent on the last free tokens
+TRIES = 12  # exact recounts to fill the last free tokens
 MUCH_BETTER = 2.0  # standard deviations of the marks
-WORTH_CUTTING = 16  # tokens; a shorter beginning of a segment displaces nothing
-LONGEST_TOKEN = 32  # characters; bounds how much of a huge segment is looked at when it is cut
+WORTH_CUTTING = 16  # tokens; a shorter beginning of a segment replaces nothing
+LONGEST_TOKEN = 32  # characters; limits how much of a huge segment is read when it is cut
 
 
 def extractive(
     tokenizer: Tokenizer, *, dates: bool = True, history_tokens: Callable[[History], int] | None = None
 ) -> Compressor:
-    """A compressor whose profiles are verbatim text of the history, in time order, grouped by record (`lay_out`).
+    """Make a compressor whose profiles are verbatim text of the history, in time order, grouped by record (`lay_out`).
 
     tokenizer: of the model that will read the profile; `Profile.tokens` is counted on the final text with it, without
-    special tokens, and never exceeds the budget. dates: show days. history_tokens: size of a history in its tokens
-    (default: counted, and remembered for the last histories).
+    special tokens, and never exceeds the budget. dates: show days. history_tokens: counts the tokens of a history
+    (default: `history_counter` with this tokenizer).
 
-    Segments are chosen by `fill`. If a segment marked much better than those chosen doesn't fit, or none fits, the best
-    one is cut at a word boundary. If everything fits, everything is taken; days are left out if only they don't fit.
+    Segments are chosen by `fill`. If a segment with a much better mark than the chosen ones doesn't fit, or no segment
+    fits, the best one is cut at a word boundary. If everything fits, everything is taken; days are omitted if only they
+    don't fit.
 
     Raises `InputError` for a budget below 1 and for marks of another history.
     """
@@ -55,7 +56,7 @@ def extractive(
         if budget < 1:
             raise InputError(f"budget {budget} is too small: expected at least 1 token")
         total = count_history(history)
-        # joins make this an estimate; trying costs one count of at most some more than the budget
+        # joins make this an estimate; trying costs one count of little more than the budget
         fits = total <= budget + budget // 8 + len(history)
         draft = (_whole(tokenizer, history, marks, budget, dates) if fits else None) or _draft(
             tokenizer, history, marks, budget, dates
@@ -77,10 +78,10 @@ def extractive(
 
 
 def mass_kept(marks: Marks, positions: Sequence[int], segments: Sequence[Segment] | None = None) -> float:
-    """Share of the positive marking mass, sum of max(score, 0), that the segments at `positions` hold: 0 to 1.
+    """Return the share of the positive marking mass, sum of max(score, 0), in the segments at `positions`: 0 to 1.
 
-    segments: what was taken of each; a cut segment counts by its share of the characters. Where no mark is positive
-    there is no mass: 1 if everything was taken, else 0.
+    segments: the part taken of each; a cut segment counts by its share of characters. If no mark is positive, the
+    result is 1 if everything was taken, else 0.
     """
     mass = np.maximum(marks.scores.astype(np.float64), 0.0)
     total = float(mass.sum())
@@ -104,7 +105,7 @@ class _Draft:
 
 
 def _whole(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft | None:
-    """All segments, without days where these alone are too much; None when they don't fit."""
+    """Return a draft of all segments, without days if only those don't fit; None if it doesn't fit."""
     check_segments(history, marks.segments)
     for days in (True, False) if dates else (False,):
         text = lay_out(history, marks.segments, dates=days)
@@ -136,7 +137,7 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     left_out = next((p for p, i in enumerate(candidates) if int(i) not in taken), None)
     if left_out is None:
         return best or _Draft("", 0, (), ())
-    # What is far worse than the best one left out gives way to the beginning of that one.
+    # Segments much worse than the best one left out are replaced by the beginning of that one.
     bar = scores[left_out] - MUCH_BETTER * scale
     kept = [p for p, i in enumerate(candidates) if int(i) in taken and scores[p] >= bar]
     if best is None or (len(kept) < len(taken) and budget - int(costs[kept].sum()) >= WORTH_CUTTING):
@@ -154,8 +155,9 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
 
 
 def _candidates(tokenizer: Tokenizer, marks: Marks, budget: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64]]:
-    """The best segments, as many as fill the budget and `SPARE` more, best first, with what each costs on a line of
-    its own. Only these are tokenised, so that a budget costs time by its own size and not by the history's."""
+    """Return the best segments, enough to fill the budget and `SPARE` more, best first, each with its cost on a
+    separate line. Only these are tokenised, so that the time depends on the budget and not on the history.
+    """
     order = marks.ranked()
     costs = np.zeros(0, dtype=np.int64)
     step = SPARE
@@ -173,9 +175,9 @@ def _filled(
     budget: int,
     scale: float,
 ) -> _Draft | None:
-    """The fullest draft of whole segments within the budget; None when not one fits.
+    """Return the fullest draft of whole segments within the budget; None if no segment fits.
 
-    Joins and headers change the count, so `fill` gets a target that is corrected by what the text really took.
+    Joins and headers change the count, so the target of `fill` is corrected by the real size of the text.
     """
     best: _Draft | None = None
     picked: list[int] = []
@@ -193,7 +195,7 @@ def _filled(
             break
         target += budget - made.tokens
     while best is None and picked:
-        # The worst-marked goes until it fits; positions among the candidates are ranks.
+        # Drop the lowest-marked until it fits; positions among the candidates are ranks.
         picked = picked[: len(picked) - max(1, len(picked) // 8)]
         if picked and (made := draft(picked)).tokens <= budget:
             best, best_picked = made, picked
@@ -207,7 +209,7 @@ def _filled(
 def _topped_up(
     draft: Callable[[Sequence[int]], _Draft], best: _Draft, taken: set[int], costs: npt.NDArray[np.int64], budget: int
 ) -> _Draft:
-    """Add, best first, what still fits by an exact recount. `taken` is changed."""
+    """Add segments that still fit by an exact recount, best first. Changes `taken`."""
     tries = 0
     for p in range(len(costs)):
         left = budget - best.tokens
@@ -224,20 +226,21 @@ def _topped_up(
 
 
 def _enough(budget: int) -> int:
-    """Free tokens that are not worth another recount."""
+    """Return how many free tokens don't justify another recount."""
     return max(2, budget // 200)
 
 
 def _cut(draft: Callable[[Segment], _Draft], segment: Segment, budget: int) -> _Draft | None:
-    """The draft with the longest beginning of a segment that fits, cut between words where that costs at most half of
-    it, and never inside a character as a reader sees it. None when not even one character fits."""
+    """Return the draft with the longest beginning of a segment that fits, cut between words if that costs at most half
+    of it, and never inside a grapheme. None if not even one character fits.
+    """
     lead = len(segment.text) - len(segment.text.lstrip())
     text = segment.text[: lead + budget * LONGEST_TOKEN]
 
     def upto(end: int) -> _Draft:
         return draft(replace(segment, end=segment.start + end, text=segment.text[:end]))
 
-    # Token counts grow with length all but strictly; the result is recounted below.
+    # Token counts grow almost monotonically with length; the result is recounted below.
     low = longest_fit(lead, len(text), lambda end: upto(end).tokens <= budget)
     end = word_boundary(text, lead, low) if low < len(segment.text) else low
     for shorter in (end, low, low - 1, low - 2):
@@ -249,7 +252,7 @@ def _cut(draft: Callable[[Segment], _Draft], segment: Segment, budget: int) -> _
 
 
 class ExtractiveOptions(Options):
-    """See `extractive`. tokenizer: default the model's own."""
+    """Options of `extractive`. tokenizer: default the model's own."""
 
     tokenizer: SkipValidation[Tokenizer | None] = None
     dates: bool = True

@@ -1,4 +1,4 @@
-"""What an entry point of `penchant.compressors` names."""
+"""The type of entry points in the group `penchant.compressors`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CompressorFactory:
-    """about: one line for the documentation. make: (resources, options) -> the compressor. options: the class of its
-    options."""
+    """How a compressor is made. about: one line for the documentation. make: (resources, options) -> compressor.
+    options: the class of its options.
+    """
 
     about: str
 

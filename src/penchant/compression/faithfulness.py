@@ -1,4 +1,4 @@
-"""How much of what the full history would have told the model a profile still tells it."""
+"""Faithfulness: how much of the information in the full history a profile still gives the model."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from penchant.models.tokenization import opening_ids, prompt_ids
 
 @dataclass(frozen=True)
 class FaithfulnessReport:
-    """mass_kept: share of the positive marking mass in the profile, 0 to 1.
+    """How faithful a profile is. mass_kept: share of the positive marking mass in the profile, 0 to 1.
 
-    The rest is None unless it was asked for. kl_profile: KL(answer given the full history || given the profile), nats
-    per token, mean over the first `answer_tokens` tokens of the answer that the full history leads to. kl_none: the
-    same for no history at all: what the profile has to beat. share_kept: 1 - kl_profile / kl_none (1: the profile says
-    all that the history says; 0: no more than nothing; may be negative). full_tokens, profile_tokens: sizes of the
-    prompts. dropped_tokens: tokens of the oldest records that the window left no room for, 0 when the full history was
-    read. seconds: wall time.
+    The other fields are None unless requested. kl_profile: KL(answer given the full history || given the profile), nats
+    per token, mean over the first `answer_tokens` tokens of the greedy answer given the full history. kl_none: the same
+    without any history: the value that the profile has to beat. share_kept: 1 - kl_profile / kl_none (1: as good as the
+    history; 0: no better than nothing; may be negative). full_tokens, profile_tokens: sizes of the prompts.
+    dropped_tokens: tokens of the oldest records that didn't fit the window; 0 if the full history was read. seconds:
+    wall time.
     """
 
     mass_kept: float
@@ -63,11 +63,11 @@ class FaithfulnessReport:
 def faithfulness(
     loaded: LoadedModel, history: History, request: Request, profile: Profile, *, answer_tokens: int = 1
 ) -> FaithfulnessReport:
-    """Report on one profile; runs the model over the full history, so it takes as long as that.
+    """Report on one profile. Takes as long as running the model over the full history.
 
-    answer_tokens: over how many tokens of the answer the distributions are compared (the first is the next-token
-    distribution; the others follow the greedy answer given the full history); 0: only the mass, no model is run.
-    Where the history exceeds the window its oldest records are left out, and the report says how many tokens.
+    answer_tokens: how many tokens of the answer are compared (the first is the next-token distribution; the others
+    follow the greedy answer given the full history); 0: only the mass, without running the model. If the history
+    exceeds the window, its oldest records are left out, and the report says how many tokens they have.
 
     Raises `InputError` for a negative `answer_tokens` and for a request or profile that doesn't fit into the window.
     """
@@ -105,7 +105,7 @@ def _prompt(loaded: LoadedModel, text: str | None, request: Request) -> list[int
 
 
 def _full_prompt(loaded: LoadedModel, history: History, request: Request, answer_tokens: int) -> tuple[list[int], int]:
-    """The prompt with as many of the newest records as fit, and how many tokens of the history were left out."""
+    """Return the prompt with as many of the newest records as fit, and how many tokens of the history were left out."""
     whole = [Segment(i, r.id, 0, len(r.body), r.body) for i, r in enumerate(history)]
 
     def size(first: int) -> int:
@@ -116,7 +116,7 @@ def _full_prompt(loaded: LoadedModel, history: History, request: Request, answer
     all_tokens = size(0)
     if all_tokens <= room:
         return _prompt(loaded, lay_out(history, whole), request), 0
-    low, high = 1, len(whole)  # the first record that is read
+    low, high = 1, len(whole)  # the first record in the prompt
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if size(middle) <= room else (middle + 1, high)
@@ -125,7 +125,7 @@ def _full_prompt(loaded: LoadedModel, history: History, request: Request, answer
 
 @torch.no_grad()
 def _follow(loaded: LoadedModel, ids: Sequence[int], count: int) -> tuple[list[int], Float[Tensor, "answer vocab"]]:
-    """The greedy answer to a prompt and the log-probabilities, float64, that each of its tokens was chosen from."""
+    """Return the greedy answer to a prompt, and the log-probabilities, float64, from which each token was chosen."""
     rows = CachedRows.empty(loaded, 1, rewind=False)
     found = [_log_softmax(rows.prefill(pad_left([ids])))]
     answer = [int(found[0].argmax())]
@@ -137,7 +137,7 @@ def _follow(loaded: LoadedModel, ids: Sequence[int], count: int) -> tuple[list[i
 
 @torch.no_grad()
 def _log_probs(loaded: LoadedModel, ids: Sequence[int], keep: int) -> Float[Tensor, "keep vocab"]:
-    """Log-probabilities, float64, after each of the last `keep` tokens."""
+    """Return log-probabilities, float64, after each of the last `keep` tokens."""
     rows = CachedRows.empty(loaded, 1, rewind=False)
     return _log_softmax(rows.read(pad_left([ids]), last=keep, step=PREFILL)[0])
 

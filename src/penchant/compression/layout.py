@@ -20,12 +20,12 @@ _validity_notes: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = Wea
 
 
 def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True) -> str:
-    """The profile text of some segments (any order; overlaps are merged).
+    """Return the profile text of segments (in any order; overlaps are merged).
 
     Each record is one line. Neighbouring segments are joined by the text between them in the record, others by " … ".
-    Records of one day follow a line with the day ("8 May 2023:"). Before a record's text come its label
-    ("(rating 4.5) ") and, if a later record has superseded it, or it has superseded one, its validity
-    ("(until 3 May 2026) ", "(current) "). Everything else is verbatim but for `sanitize`.
+    Records of one day follow a line with the day ("8 May 2023:"). A record's text follows its label ("(rating 4.5) ")
+    and, if it was superseded or superseded another one, its validity ("(until 3 May 2026) ", "(current) "). Everything
+    else is verbatim except for `sanitize`.
     """
     heading = record_headings(history, dates=dates)
     lines: list[str] = []
@@ -36,8 +36,9 @@ def lay_out(history: History, segments: Sequence[Segment], *, dates: bool = True
 
 
 def record_headings(history: History, *, dates: bool = True) -> Callable[[Record], list[str]]:
-    """A function that gives what stands before each record's text, as lines: its day, where the record called for
-    before had another, then the beginning of its own line."""
+    """Return a function that gives the lines before a record's text: its day, if the previous record had another one,
+    then the beginning of the record's line.
+    """
     notes = validity_notes(history, dates=dates)
     shown: date | None = None
 
@@ -53,13 +54,14 @@ def record_headings(history: History, *, dates: bool = True) -> Callable[[Record
 
 
 def format_day(day: date) -> str:
-    """A day in words, the same in every locale: fewer tokens than ISO, where every digit is one, and a small model
-    reads it better (LoCoMo at 2 %: NLL of the answer -0.19 against no dates, ISO dates -0.02)."""
+    """Format a day in words, the same in every locale. It takes fewer tokens than ISO, where every digit is a token,
+    and a small model reads it better (LoCoMo at 2 %: NLL of the answer -0.19 compared with no dates, ISO dates -0.02).
+    """
     return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
 
 
 def format_label(record: Record) -> str:
-    """A record's label as its line shows it, with a space after it; "" for no label."""
+    """Format a record's label, followed by a space; "" for no label."""
     if record.label is None or record.label == "":
         return ""
     if isinstance(record.label, str):
@@ -68,8 +70,9 @@ def format_label(record: Record) -> str:
 
 
 def validity_notes(history: History, *, dates: bool = True) -> Mapping[str, str]:
-    """The validity of superseded records, and of those that superseded them and are current, as their lines show it; by
-    record id. Only histories with such records (`superseded`) have any. Computed once for a history."""
+    """Return formatted notes on the validity of superseded records, and of current ones that superseded others, by
+    record id. Only histories with such records (`superseded`) have any. Computed once per history.
+    """
     known = _validity_notes.setdefault(history, {})
     if dates not in known:
         known[dates] = _compute_validity_notes(history, dates)
@@ -87,7 +90,7 @@ def _compute_validity_notes(history: History, dates: bool) -> dict[str, str]:
 
 
 def check_segments(history: History, segments: Iterable[Segment]) -> None:
-    """Raises `InputError` when a segment isn't what its history says at these offsets (marks of another history)."""
+    """Raise `InputError` if a segment's text differs from the history at its offsets (marks of another history)."""
     for s in segments:
         if s.record >= len(history) or history[s.record].body[s.start : s.end] != s.text:
             raise InputError(
@@ -97,7 +100,7 @@ def check_segments(history: History, segments: Iterable[Segment]) -> None:
 
 
 def _runs(history: History, segments: Sequence[Segment]) -> Iterable[tuple[Record, list[str]]]:
-    """Each record that is touched, in time order, with its stretches of text (blank edges cut off)."""
+    """Yield each record that has segments, in time order, with its spans of text, trimmed."""
     spans: dict[int, list[list[int]]] = {}
     bodies: dict[int, str] = {}
     for s in sorted(segments, key=lambda s: (s.record, s.start, s.end)):

@@ -1,6 +1,7 @@
-"""The marked history, as a rewriting model reads it: important passages between tags, in their context and in order.
+"""The marked history that a rewriting model reads: important passages between tags, in context and in order.
 
-Attn-GS (arXiv 2602.07778): segments over alpha x the highest mark stand between <start_important> and <end_important>.
+Attn-GS (arXiv 2602.07778): segments above alpha x the highest mark are put between <start_important> and
+<end_important>.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from penchant.marking.marks import Marks
 from penchant.text.unicode import sanitize
 
 START, END = "<start_important>", "<end_important>"
-NEIGHBOURS = 1  # segments on either side that go in with a marked one when not everything fits
+NEIGHBOURS = 1  # segments included on either side of a marked one if not everything fits
 
 SYSTEM = (
     "You shorten a user's history to notes that help with one request. Use only what stands in the history. "
@@ -29,8 +30,9 @@ SYSTEM = (
 
 @dataclass(frozen=True)
 class MarkedHistory:
-    """text: with the tags. shown: positions (into the marks) of the segments in it, ascending. important: those of
-    them between tags. complete: nothing of the history was left out."""
+    """A history with tags. text: the tagged text. shown: positions (in the marks) of its segments, ascending.
+    important: those between tags. complete: whether nothing was left out.
+    """
 
     text: str
     shown: tuple[int, ...]
@@ -39,7 +41,8 @@ class MarkedHistory:
 
 
 def important_segments(marks: Marks, alpha: float) -> npt.NDArray[np.bool_]:
-    """Which segments are over alpha x the highest mark, bool [segments]; marks are shifted so that the lowest is 0.
+    """Return which segments are above alpha x the highest mark, bool [segments]; marks are shifted so that the lowest
+    is 0.
 
     Raises `InputError` unless 0 <= alpha < 1.
     """
@@ -55,15 +58,15 @@ def important_segments(marks: Marks, alpha: float) -> npt.NDArray[np.bool_]:
 def marked_history(
     history: History, marks: Marks, *, alpha: float, room: int, count: Callable[[str], int], tokenizer: Tokenizer
 ) -> MarkedHistory:
-    """The history with its tags in at most `room` tokens (as `count` counts a text).
+    """Return the history with its tags in at most `room` tokens (counted by `count`).
 
-    If not all of it fits, it holds the best-marked segments with `NEIGHBOURS` on either side of each, in order. Raises
-    `InputError` if not even one segment fits.
+    If it doesn't fit completely, it contains the best-marked segments with `NEIGHBOURS` on either side of each, in
+    order. Raises `InputError` if not even one segment fits.
     """
     if room < 1 or not marks.segments:
         raise InputError(f"no marked segment fits into the {max(room, 0)} tokens left for the history in the prompt")
     important = important_segments(marks, alpha)
-    # Only what could stand in the prompt is tokenised: the best segments at a few tokens each, and their neighbours.
+    # Tokenise only segments that could fit: the best ones, at a few tokens each, and their neighbours.
     near = np.zeros(len(marks.segments), dtype=bool)
     best = marks.ranked()[: max(1, room // 4)]
     for step in range(-NEIGHBOURS, NEIGHBOURS + 1):
@@ -90,7 +93,7 @@ def marked_history(
 
 
 def rewrite_messages(marked: MarkedHistory, request: Request, budget: int) -> list[dict[str, str]]:
-    """Chat messages that ask for the rewriting of a marked history in at most `budget` tokens."""
+    """Return chat messages that ask for a rewriting of a marked history in at most `budget` tokens."""
     whole = "This is my history" if marked.complete else "These are the most relevant parts of my longer history"
     task = f"Task: {request.task.strip()}\n" if request.task else ""
     user = (
@@ -107,11 +110,11 @@ def _positions(flags: npt.NDArray[np.bool_]) -> tuple[int, ...]:
 
 
 def _neighbourhoods(ranked: npt.NDArray[np.intp], costs: npt.NDArray[np.int64], target: int) -> npt.NDArray[np.bool_]:
-    """Best first, each segment with its neighbours, until `target` tokens are used; bool [segments]."""
+    """Take segments with their neighbours, best first, until `target` tokens are used; bool [segments]."""
     shown = np.zeros(len(costs), dtype=bool)
     used = 0
     for i in ranked:
-        for around in (NEIGHBOURS, 0):  # alone, where the neighbours are too long
+        for around in (NEIGHBOURS, 0):  # alone, if the neighbours are too long
             near = np.arange(max(0, i - around), min(len(costs), i + around + 1))
             new = near[~shown[near]]
             # each new segment may bring a line break, a gap or a pair of tags

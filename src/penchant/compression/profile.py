@@ -1,4 +1,4 @@
-"""What a compressor returns: a short text within its budget, and the segments it is based on."""
+"""Profiles: a short text within a budget, and the segments it is based on."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from penchant.marking.marks import Marks
 
 @dataclass(frozen=True)
 class Profile:
-    """Text of at most `budget` tokens of the target tokenizer (`tokens` is counted on the final text).
+    """A text of at most `budget` tokens in the target tokenizer (`tokens` is counted on the final text).
 
-    segments: those chosen, in time order, with their marks in `scores`. compressor: the one requested. fallback: the
+    segments: the chosen ones, in time order, with their marks in `scores`. compressor: the requested one. fallback: the
     text is extractive although a rewriter was requested; `reason` says why. mass_kept: share of the positive marking
-    mass that the chosen segments hold, 0 to 1.
+    mass in the chosen segments, 0 to 1.
     """
 
     text: str

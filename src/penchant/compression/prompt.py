@@ -1,12 +1,12 @@
-"""The conversation that asks a model for the answer, with a profile or without."""
+"""The prompt for an answer, with or without a profile."""
 
 from __future__ import annotations
 
 from penchant.history.records import Request
 
 # Prompts were compared by the NLL of the gold answer under SmolLM2-135M with the gold evidence as notes (48 questions
-# of LoCoMo, conversations 0 to 2): no notes 4.86; bare notes 3.79; "Notes about me:" 3.77; this one 3.49. The system
-# message brings most of it, "Question:" some; repeating the question before the notes brings nothing more.
+# of LoCoMo, conversations 0 to 2): no notes 4.86; bare notes 3.79; "Notes about me:" 3.77; this one 3.49. Most of the
+# gain comes from the system message, some from "Question:"; repeating the question before the notes adds nothing.
 WITH_NOTES = (
     "Answer the user's question with the help of the user's notes. "
     "Be brief and specific; use the names, dates and facts in the notes."
@@ -20,10 +20,10 @@ TASK_WITHOUT_NOTES = "Do what the user asks."
 
 
 def answer_messages(profile_text: str | None, request: Request) -> list[dict[str, str]]:
-    """Chat messages (a system and a user message) that ask for the answer to `request`.
+    """Return chat messages (system and user) that ask for the answer to `request`.
 
-    profile_text: a profile's text (or a whole history laid out likewise); None or blank: the same request without
-    notes. A task, where the request has one, stands before the query.
+    profile_text: a profile's text (or a whole history in the same layout); None or blank: no notes. If the request has
+    a task, it precedes the query.
     """
     notes = (profile_text or "").strip()
     if request.task:

@@ -29,7 +29,8 @@ COMPRESSORS: Registry[CompressorFactory] = Registry(
 
 
 def make_compressor(name: str, resources: Resources, options: Mapping[str, object]) -> Compressor:
-    """The compressor `name`. Raises `InputError` for an unknown name, for an option that this compressor doesn't have,
-    and for one that it needs and that is missing; `ModelError` for what the model lacks."""
+    """Make the compressor `name`. Raises `InputError` for an unknown name, an unknown option or a missing required one,
+    and `ModelError` if the model lacks something it needs.
+    """
     factory = COMPRESSORS.find(name)
     return factory.make(resources, parse_options(factory.options, options, f"compressor {name!r}"))

@@ -1,4 +1,4 @@
-"""Rewriting by any OpenAI-compatible endpoint: the prompt, check and fallback of `rewriting`, over HTTP."""
+"""Rewriting by any OpenAI-compatible endpoint, with the prompt, check and fallback of `rewriting`."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 RETRIED = frozenset({408, 429, 500, 502, 503, 504})
-MAX_WAIT = 30.0  # seconds, whatever the endpoint asks for
-TEMPLATE_TOKENS = 8  # per message: role markers of a chat template that we don't know
+MAX_WAIT = 30.0  # seconds; limits what the endpoint may ask for
+TEMPLATE_TOKENS = 8  # per message: role markers of an unknown chat template
 
 
 def remote(
@@ -44,20 +44,20 @@ def remote(
     min_coverage: float = MIN_COVERAGE,
     dates: bool = True,
 ) -> Compressor:
-    """A compressor that has a remote model rewrite the marked history; POST {base_url}/chat/completions.
+    """Make a compressor that lets a remote model rewrite the marked history: POST {base_url}/chat/completions.
 
-    The marked history leaves this machine: use an endpoint that you trust with it, and lower `context_tokens` to send
-    less.
+    The marked history leaves this machine: use only an endpoint that you trust with it, and lower `context_tokens` to
+    send less.
 
     base_url: up to and including the version ("https://host/v1"). tokenizer: of the model that will read the profile.
-    api_key: default is the environment variable OPENAI_API_KEY; none is sent where there is none. timeout: seconds per
-    try. retries: further tries after 408, 429, 5xx or a broken connection. Before the n-th one it waits
-    backoff x 2^(n-1) seconds, less some at random, or as Retry-After says, at most 30 seconds. window, context_tokens:
-    tokens of prompt and answer, and of history in it.
+    api_key: default is the environment variable OPENAI_API_KEY; without either, no key is sent. timeout: seconds per
+    try. retries: further tries after 408, 429, 5xx or a broken connection; before the n-th one it waits up to backoff x
+    2^(n-1) seconds, with jitter, or as long as Retry-After says, at most 30 seconds. window: tokens of prompt and
+    answer together. context_tokens: tokens of history in the prompt.
 
-    An endpoint that refuses, times out or answers with something unusable gives the extractive profile with the
-    reason, or `EndpointError` when `strict`. A rewriting that fails its check falls back either way.
-    Raises `InputError` for a URL that isn't http(s).
+    If the endpoint refuses, times out or answers with something unusable, the result is the extractive profile with the
+    reason, or with `strict`, an `EndpointError`. A rewriting that fails its check falls back either way. Raises
+    `InputError` for a URL that isn't http(s).
     """
     if not base_url.startswith(("http://", "https://")):
         raise InputError(f"endpoint {base_url!r} is not a URL: expected http://... or https://... up to the version")
@@ -67,8 +67,8 @@ def remote(
         allowed_methods=["POST"],
         status_forcelist=RETRIED,
         retry_on_exceptions=[httpx.HTTPError],
-        backoff_factor=backoff / 2,  # the library's first wait is twice its factor
-        backoff_jitter=0.3,  # so that many clients don't come back at once
+        backoff_factor=backoff / 2,  # the library waits twice its factor at first
+        backoff_jitter=0.3,  # so that many clients don't retry at the same moment
         max_backoff_wait=MAX_WAIT,
     )
     key = api_key if api_key is not None else os.environ.get(KEY_VARIABLE, "")
@@ -104,7 +104,7 @@ def remote(
 
 
 def _post(client: httpx.Client, url: str, body: dict[str, object], retry: Retry) -> httpx.Response:
-    """The first successful answer. Raises `EndpointError` when the tries are used up or the error is final."""
+    """Return the first successful response. Raises `EndpointError` if all tries fail or the error is final."""
     tried = f" (tried {retry.total + 1} times)" if retry.total else ""
     try:
         response = retry_request(client, "POST", url, json=body, retry=retry)
@@ -128,12 +128,12 @@ def _content(response: httpx.Response) -> str:
             f"{response.url} gave no chat completion: expected choices[0].message.content, got {said!r}"
         ) from None
     if not isinstance(content, str):
-        raise EndpointError(f"{response.url} gave an answer that is no text: {content!r}")
+        raise EndpointError(f"{response.url} gave an answer that isn't text: {content!r}")
     return content
 
 
 class RemoteOptions(Options):
-    """See `remote`. endpoint_model: the model to ask for there. tokenizer: default the model's own."""
+    """Options of `remote`. endpoint_model: the model's name at the endpoint. tokenizer: default the model's own."""
 
     base_url: str
     endpoint_model: str

@@ -1,4 +1,4 @@
-"""Rewriting by a local language model from the marked history (Attn-GS, arXiv 2602.07778), checked, with a fallback."""
+"""Rewriting of the marked history by a local language model (Attn-GS, arXiv 2602.07778), checked, with a fallback."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:  # importing a compressor must not import torch
     from penchant.marking.resources import Resources
     from penchant.models.loading import LoadedModel
 
-OVERHANG = 16  # tokens a rewriter may write beyond the budget, which shows whether its last sentence is complete
-BASED_ON = 0.5  # share of a segment's content words in a rewriting that is based on it
+OVERHANG = 16  # tokens beyond the budget, which show whether the last sentence is complete
+BASED_ON = 0.5  # a rewriting is based on a segment if it has this share of its content words
 ENDS = ".!?…。！？"
 
 _LIST_MARK = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+")
@@ -37,7 +37,7 @@ Messages = list[dict[str, str]]
 
 
 class RewriteError(Exception):
-    """The rewriter gave no text, and why. Never leaves a compressor."""
+    """The rewriter gave no text; the message says why. Compressors never raise it."""
 
 
 def rewriting(
@@ -49,12 +49,12 @@ def rewriting(
     dates: bool = True,
     context_tokens: int | None = None,
 ) -> Compressor:
-    """A compressor that has `loaded` rewrite the marked history, decoding greedily, and checks the result.
+    """Make a compressor that lets `loaded` rewrite the marked history, with greedy decoding, and checks the result.
 
-    tokenizer: of the model that will read the profile (default: the rewriter's own); the budget counts in it.
-    alpha: a segment is important over alpha x the highest mark. min_coverage: share of the marked content to keep.
-    dates: as in `extractive`, for the fallback. context_tokens: at most this much history goes into the prompt
-    (default: what the window holds; less is faster).
+    tokenizer: of the model that will read the profile (default: the rewriter's own); the budget counts in it. alpha: a
+    segment is important above alpha x the highest mark. min_coverage: least share of the marked content to keep. dates:
+    as in `extractive`, for the fallback. context_tokens: most tokens of history in the prompt (default: as many as fit
+    the window; fewer are faster).
 
     A rewriting that fails the check (`check_rewriting`), has no complete sentence within the budget, or can't be made
     is replaced by the extractive profile, with `fallback=True` and the reason.
@@ -97,9 +97,10 @@ def rewrite_with(
     dates: bool,
     context_tokens: int | None,
 ) -> Compressor:
-    """A checked rewriting compressor around any way to ask a model: `ask(messages, max_tokens)` gives its text or
-    raises `RewriteError`. tokenizer counts the budget, reader the prompt; `measure` is the prompt's size with its
-    template, `window` what the model takes in all."""
+    """Make a checked rewriting compressor from any function that asks a model: `ask(messages, max_tokens)` returns text
+    or raises `RewriteError`. tokenizer counts the budget, reader the prompt; measure: size of the prompt with its
+    template; window: most tokens of prompt and answer.
+    """
     extract = extractive(tokenizer, dates=dates)
 
     def compress(history: History, request: Request, marks: Marks, budget: int) -> Profile:
@@ -153,7 +154,7 @@ def rewrite_with(
 
 
 def tidy(answer: str) -> str:
-    """A rewriter's answer without echoed tags, list marks at the beginning of lines, and blank lines."""
+    """Remove echoed tags, list markers at the beginning of lines, and blank lines from a rewriter's answer."""
     lines = (
         _LIST_MARK.sub("", line).strip() for line in sanitize(answer).replace(START, "").replace(END, "").split("\n")
     )
@@ -161,7 +162,9 @@ def tidy(answer: str) -> str:
 
 
 def shorten(text: str, budget: int, tokenizer: Tokenizer) -> str:
-    """The text, or its longest beginning that ends with a sentence and has at most `budget` tokens; "" if none."""
+    """Return the text, or its longest beginning of whole sentences with at most `budget` tokens; "" if there is
+    none.
+    """
     if count_tokens(tokenizer, text) <= budget:
         return text
     ends = [i + 1 for i, c in enumerate(text) if c in ENDS and (i + 1 == len(text) or not text[i + 1].isalnum())]
@@ -174,7 +177,7 @@ def shorten(text: str, budget: int, tokenizer: Tokenizer) -> str:
 
 
 def _check(text: str, marked: MarkedHistory, marks: Marks, plain: Profile, min_coverage: float) -> RewritingCheck:
-    """A rewriting should cover what the extractive profile shows to fit into the budget, weighted by marks."""
+    """Check a rewriting: it should cover the segments of the extractive profile, weighted by their marks."""
     floor = float(marks.scores.min())
     taken = {(s.record, s.start) for s in plain.segments}
     weights = np.array(
@@ -192,14 +195,16 @@ def _check(text: str, marked: MarkedHistory, marks: Marks, plain: Profile, min_c
 
 
 def _mass(marks: Marks, marked: MarkedHistory, check: RewritingCheck) -> float:
-    """Share of the positive marking mass kept, each segment by the share of its content words in the rewriting."""
+    """Return the share of the positive marking mass kept; each segment counts by the share of its content words
+    kept.
+    """
     mass = np.maximum(marks.scores.astype(np.float64), 0.0)
     total = float(mass.sum())
     return min(1.0, float((mass[list(marked.shown)] * check.covered).sum()) / total) if total > 0 else 0.0
 
 
 class RewritingOptions(Options):
-    """See `rewriting`."""
+    """Options of `rewriting`."""
 
     tokenizer: SkipValidation[Tokenizer | None] = None
     alpha: float = 0.3

@@ -1,1 +1,1 @@
-"""Conversations: sessions, the prompt under a budget, past exchanges found again."""
+"""Conversations: sessions, prompts under a budget, retrieval of past exchanges."""

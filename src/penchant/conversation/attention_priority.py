@@ -29,8 +29,8 @@ def attention_priority(
     nats: float = DEFAULT_NATS,
     heads: Heads | None = None,
 ) -> StepContext:
-    """A context for each step of an answer, in which the instructions in `context` get `nats` more attention, in the
-    logits, from the question on. Tokens before the question are read as usual, so a cached prompt stays valid.
+    """Return a context for each step of an answer, in which the instructions in `context` get `nats` more attention (in
+    the logits) from the question on. Tokens before the question are read as usual, so a cached prompt stays valid.
 
     prompt: the rendered messages of `context`. heads: default the calibrated retrieval heads. Does nothing if no
     instruction is in the prompt or `nats` is 0.
@@ -49,8 +49,8 @@ def attention_priority(
 def instruction_emphasis(
     loaded: LoadedModel, prompt: str, context: Context, nats: float = DEFAULT_NATS
 ) -> AttentionBias | None:
-    """The bias that `attention_priority` puts on the instructions; None where it does nothing."""
+    """Return the attention bias on the instructions; None if there is nothing to do."""
     lines = [line.strip() for line in instruction_lines(context.instructions)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
-    # Special tokens in a question are broken up in the prompt; the bias then begins behind the instructions.
+    # Special tokens in a question are broken up in the prompt; the bias then begins after the instructions.
     return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

@@ -1,4 +1,4 @@
-"""What a memory makes the prompt of a question from, and why."""
+"""The input and output of a memory: a dialogue, and the prompt of a question with reasons."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ Spans = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class Dialogue:
-    """All that a memory may use. past: the exchanges before the question, in time order. instructions: those in force,
-    in the order they were given. system: the system prompt ("": none). notes: a profile of the user's history."""
+    """Everything that a memory may use. past: the exchanges before the question, in time order. instructions: those in
+    force, in the order they were given. system: the system prompt ("": none). notes: a profile of the user's history.
+    """
 
     past: tuple[Exchange, ...] = ()
     instructions: tuple[Instruction, ...] = ()
@@ -33,8 +34,9 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Inclusion:
-    """How one past exchange is included in the prompt. user, assistant: characters [start, end) of its turns that are
-    (empty: none). similarity: to the question, on the method's own scale; None where it wasn't computed."""
+    """How one past exchange is included in the prompt. user, assistant: the included characters [start, end) of its
+    turns (empty: none). similarity: to the question, on the method's own scale; None if it wasn't computed.
+    """
 
     exchange: int
     how: How
@@ -47,8 +49,10 @@ class Inclusion:
 @dataclass(frozen=True)
 class Context:
     """The prompt of a question. messages: with role and content, the question last. tokens: of the rendered prompt,
-    never more than `budget`. instructions: those in the prompt, numbered in this order; left_out: those that there was
-    no room for. inclusions: one for each past exchange. tokens_fed: through any model to make it. seconds: by phase."""
+    never more than `budget`. instructions: those in the prompt, numbered in this order; left_out: those that didn't
+    fit. inclusions: one for each past exchange. tokens_fed: how many tokens any model read to make it. seconds: wall
+    time by phase.
+    """
 
     messages: tuple[dict[str, str], ...]
     tokens: int
@@ -62,19 +66,20 @@ class Context:
 
 
 class Memory(Protocol):
-    """Chooses what of a conversation goes into the prompt. Made once for a model, used for many conversations."""
+    """Chooses the parts of a conversation that go into the prompt. Made once per model, used for many conversations."""
 
     def context(self, dialogue: Dialogue, question: str, budget: int) -> Context:
-        """The prompt of a question. budget: tokens of the whole rendered prompt. Raises `InputError` for a question
-        that is over it by itself."""
+        """Return the prompt of a question. budget: most tokens of the whole rendered prompt. Raises `InputError` for a
+        question that exceeds it alone.
+        """
 
     def forget(self, key: str) -> None:
-        """Drop what is held in memory of a conversation."""
+        """Drop everything held in memory for a conversation."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a user's turn says about standing instructions. given: new ones. ended: ids of known ones that it ends."""
+    """The standing instructions in a user's turn. given: new ones. ended: ids of known ones that it ends."""
 
     given: tuple[Instruction, ...] = ()
     ended: tuple[str, ...] = ()
@@ -84,4 +89,6 @@ class Detector(Protocol):
     """Finds standing instructions in a user's turn."""
 
     def __call__(self, text: str, known: Sequence[Instruction]) -> Found:
-        """known: standing instructions. Those found have text, scope, until and slot; the caller fills in the rest."""
+        """Find instructions. known: the standing ones. Found ones have text, scope, until and slot; the caller fills in
+        the rest.
+        """

@@ -1,4 +1,4 @@
-"""A conversation's turns as a history that grows: what is computed for a turn is computed once."""
+"""A conversation's turns as a growing history: each turn is segmented once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from penchant.history.records import History, Record, Segment
 from penchant.history.segmentation import Unit, segment_record
 
 CONVERSATIONS = 64
-"""Conversations held in memory; the least recently used one goes first, and is prepared again when it comes back."""
+"""How many conversations are held in memory; the least recently used one is dropped first, and prepared again if
+needed.
+"""
 
 IntArray = npt.NDArray[np.int64]
 
@@ -37,7 +39,7 @@ class Episodes:
         self.segments: Sequence[Segment] = ()
 
     def update(self, past: tuple[Exchange, ...]) -> None:
-        """Hold exactly these exchanges. The beginning that they share with those held before is kept."""
+        """Update to exactly these exchanges. The beginning shared with the previous ones is kept."""
         known = self._past
         if past is known:
             return
@@ -57,11 +59,11 @@ class Episodes:
 
     @property
     def first_segments(self) -> IntArray:
-        """The index of each exchange's first segment, int64 [exchanges]."""
+        """Return the index of each exchange's first segment, int64 [exchanges]."""
         return np.fromiter((segment for _, segment in self._starts), np.int64, len(self._starts))
 
     def segments_of(self, position: int, answer: bool) -> range:
-        """Indices of the segments of one side of the exchange at `position`."""
+        """Return the indices of the segments of one side of the exchange at `position`."""
         record, start = self._starts[position]
         last = position + 1 == len(self._starts)
         end = len(self._segments) if last else self._starts[position + 1][1]
@@ -70,7 +72,7 @@ class Episodes:
 
 
 class EpisodeCache:
-    """The episodes of many conversations, by `Dialogue.key`. Safe to use from several threads."""
+    """The episodes of many conversations, by `Dialogue.key`. Thread-safe."""
 
     def __init__(self, unit: Unit = "sentence") -> None:
         self._unit = unit
@@ -78,7 +80,7 @@ class EpisodeCache:
         self._lock = RLock()
 
     def of(self, dialogue: Dialogue) -> Episodes:
-        """The episodes under the dialogue's key; without a key new ones, which aren't held."""
+        """Return the episodes under the dialogue's key; without a key, new ones that aren't cached."""
         if not dialogue.key:
             return Episodes("", self._unit)
         with self._lock:
@@ -94,7 +96,7 @@ def turns(exchange: Exchange) -> tuple[Turn, ...]:
 
 
 def sentences(turn: Turn) -> tuple[Segment, ...]:
-    """The sentences of one turn, with offsets into its text."""
+    """Return the sentences of one turn, with offsets into its text."""
     return segment_record(record_of(turn), 0, "sentence")
 
 

@@ -1,4 +1,4 @@
-"""Opens conversations: what those of all users share (memories, detectors, profiles of histories)."""
+"""Opens conversations, with the parts that those of all users share: memories, detectors, profiles of histories."""
 
 from __future__ import annotations
 
@@ -52,12 +52,13 @@ class ConversationFactory:
         priority: float = 0.0,
         system: str | None = None,
     ) -> Conversation:
-        """A conversation with a user: a new one, or an old one by its name. Without a user or a store nothing of it is
-        kept.
+        """Open a conversation with a user: a new one, or an earlier one by its name. Without a user or a store, nothing
+        is kept.
 
-        memory, detector: names, see MEMORIES and DETECTORS. budget: tokens of a whole prompt (default: a quarter of the
-        model's window, at most `BUDGET`). notes: share of it for the profile of the user's history (0: none). priority:
-        nats added to the attention on standing instructions. system: the system prompt; None: the one it had.
+        memory, detector: names, see MEMORIES and DETECTORS. budget: most tokens of a whole prompt (default: a quarter
+        of the model's window, at most `BUDGET`). notes: share of it for the profile of the user's history (0: none).
+        priority: nats added to the attention on standing instructions. system: the system prompt; None: the previous
+        one.
 
         Raises `InputError` for an unknown name or a share out of range, and as `Conversation`.
         """
@@ -83,10 +84,10 @@ class ConversationFactory:
         )
 
     def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
-        """A profile of the user's history for a turn."""
+        """Return a profile of the user's history for a turn."""
         try:
             history = self.history(user)
-        except InputError:  # nothing is known of the user yet
+        except InputError:  # nothing is known about the user yet
             return None
         request = Request(text)
         marks = current_marks(self.mark(history, request), history, conversation)
@@ -104,7 +105,7 @@ class ConversationFactory:
 
     @cached_property
     def _turns(self) -> Resources:
-        """A resources whose indexes are of conversations, each in a folder of its own."""
+        """Return resources for indexes of conversations, each in a separate folder."""
         return self.resources.beside(self._folder)
 
     def _folder(self, key: str) -> Path | None:
@@ -113,9 +114,9 @@ class ConversationFactory:
 
 
 def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
-    """The marks without records that the conversation itself left (its turns are in the prompt anyway), and without
-    superseded ones: of two addresses a small model takes either, whatever is written beside them
-    (docs/methods/facts.md)."""
+    """Drop the marks of records that this conversation created (its turns are in the prompt anyway), and of superseded
+    ones: given two addresses, a small model uses either, even if one is labelled as outdated (docs/methods/facts.md).
+    """
     outdated = superseded(history)
     left_out = {one.id for one in history if one.id in outdated or one.meta.get("conversation") == conversation}
     if not left_out:
@@ -125,5 +126,5 @@ def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
 
 
 def new_name() -> str:
-    """A name for a new conversation: the time, and four digits that tell two of the same second apart."""
+    """Return a name for a new conversation: the time, and four digits that distinguish two of the same second."""
     return f"{datetime.now(UTC):%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"

@@ -1,4 +1,4 @@
-"""From a memory's candidates to the messages of a prompt, under a hard budget of tokens."""
+"""Assembles a memory's candidates into the messages of a prompt, under a hard budget of tokens."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize
 
 MAX_MISSES = 32
-"""Candidates in a row that don't fit before the search ends: the cost of a question doesn't grow with the past."""
+"""The search ends after this many candidates in a row don't fit, so that a question's cost doesn't grow with
+the past.
+"""
 
 ALWAYS_SHARE = 0.5
 """Share of the room that instructions leave which exchanges that are always included may fill with more than their
@@ -36,8 +38,9 @@ Forms = Sequence[Inclusion]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One past exchange that may be included. position: in `Dialogue.past`. forms: called when its turn comes, so that
-    only exchanges that may still fit are compressed and counted."""
+    """One past exchange that may be included. position: in `Dialogue.past`. forms: called only when needed, so that
+    exchanges that can't fit aren't compressed and counted.
+    """
 
     position: int
     forms: Callable[[], Forms]
@@ -45,9 +48,9 @@ class Candidate:
 
 @dataclass
 class _Draft:
-    """The prompt so far. limit: most tokens; used: an estimate of those it has. included: by position in the past.
-    without_room: positions of candidates that didn't fit. undo: how to remove each addition, in the order they were
-    made."""
+    """The prompt so far. limit: most tokens; used: their estimated number. included: by position in the past.
+    without_room: positions of candidates that didn't fit. undo: functions that remove each addition, in the order made.
+    """
 
     counter: TokenCounter
     dialogue: Dialogue
@@ -99,8 +102,9 @@ class _Draft:
             self.undo.append(partial(setattr, self, "notes", None))
 
     def add_exchanges(self, candidates: Iterable[Candidate], *, patience: int = MAX_MISSES, share: float = 1.0) -> None:
-        """Include each candidate in the first of its forms that fits into this share of the room, until `patience` of
-        them in a row don't fit. One that is included already may get a better form."""
+        """Include each candidate in the first of its forms that fits this share of the room, until `patience`
+        candidates in a row don't fit. A candidate that is already included may get a better form.
+        """
         misses, limit = 0, self.used + int(share * (self.limit - self.used))
         for candidate in candidates:
             before = self.included.get(candidate.position)
@@ -163,19 +167,19 @@ def assemble(
     tokens_fed: int = 0,
     seconds: Mapping[str, float] | None = None,
 ) -> Context:
-    """The context of a question: at most `budget` tokens of the rendered prompt, counted on it.
+    """Assemble the context of a question: at most `budget` tokens, counted on the rendered prompt.
 
-    Room is given in this order: the question and the system prompt; the instructions, the newest first if they don't
-    all fit (they are numbered in the order they were given); the summary; exchanges that are always included (see
-    `ALWAYS_SHARE`); the notes; `candidates`. Each candidate gets the first of its forms that fits, or is dropped with
-    the reason "budget"; summary and notes are included whole or not at all. contiguous: stop at the first candidate
-    that doesn't fit. rest: gives the outcome of an exchange that is no candidate.
+    Priority: the question and the system prompt; the instructions, the newest first if they don't all fit (they are
+    numbered in the order they were given); the summary; exchanges that are always included (see `ALWAYS_SHARE`); the
+    notes; `candidates`. Each candidate gets the first of its forms that fits, or is dropped with the reason "budget";
+    summary and notes are included whole or not at all. contiguous: stop at the first candidate that doesn't fit. rest:
+    returns the inclusion of an exchange that isn't a candidate.
 
-    Tokens of each piece are counted once and added up; the whole prompt is counted at the end, and what was added last
-    is removed until it fits.
+    Each piece is counted once, and the counts are added; the whole prompt is counted at the end, and the last additions
+    are removed until it fits.
 
-    Raises `InputError` for an empty question, and if question and system prompt by themselves are over the budget or
-    the model's window.
+    Raises `InputError` for an empty question, and if question and system prompt alone exceed the budget or the model's
+    window.
     """
     began = time.perf_counter()
     if not question.strip():
@@ -184,7 +188,7 @@ def assemble(
     draft.used = _minimum(draft, budget)
     draft.add_instructions()
     draft.add_summary(summary)
-    draft.used = draft.tokens()  # a template that adds a system message of its own spoils the estimate
+    draft.used = draft.tokens()  # a template that adds its own system message makes the estimate wrong
     draft.add_exchanges(always, share=ALWAYS_SHARE)
     missing = (one for one in always if one.position not in draft.included)
     draft.add_exchanges(Candidate(one.position, partial(_shortest_form, one)) for one in missing)
@@ -215,7 +219,7 @@ def _shortest_form(candidate: Candidate) -> Forms:
 
 
 def _minimum(draft: _Draft, budget: int) -> int:
-    """Tokens of the question with the system prompt. Raises `InputError` if they exceed budget or window."""
+    """Count the question with the system prompt. Raises `InputError` if they exceed budget or window."""
     used = draft.tokens()
     if used <= draft.limit:
         return used

@@ -1,4 +1,4 @@
-"""How a memory's choice is written as a prompt (the system message and the turns), and how many tokens that takes."""
+"""Rendering a memory's choice as a prompt (system message and turns), and counting its tokens."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import opening_ids
 from penchant.text.unicode import sanitize
 
-_REMEMBERED = 65_536  # counts of pieces
+_REMEMBERED = 65_536  # cached counts of pieces
 _SAMPLE = "a"
 
 INSTRUCTIONS_HEADING = "Follow these instructions in every answer:"
@@ -33,10 +33,10 @@ class TokenCounter:
         one = [{"role": "user", "content": _SAMPLE}]
         more = [*one, {"role": "assistant", "content": _SAMPLE}, *one]
         self.message_overhead = max(0, (self.prompt(more) - self.prompt(one)) // 2 - self.text(_SAMPLE))
-        """Tokens that the template adds to a message (an estimate, the same for both roles)."""
+        """Tokens that the template adds to a message (an estimate for both roles)."""
 
     def text(self, text: str) -> int:
-        """Tokens of a piece by itself; in a prompt it may be a few more or fewer."""
+        """Count a piece alone; in a prompt it may be a few tokens more or fewer."""
         key = digest(text)
         known = self._known.get(key)
         if known is None:
@@ -45,18 +45,18 @@ class TokenCounter:
         return known
 
     def message(self, text: str) -> int:
-        """About the tokens of a message with this content."""
+        """Estimate the tokens of a message with this content."""
         return self.text(text) + self.message_overhead if text else 0
 
     def prompt(self, messages: Sequence[dict[str, str]]) -> int:
-        """Tokens of the rendered prompt, exactly. Raises `InputError` for messages that the template refuses."""
+        """Count the rendered prompt exactly. Raises `InputError` for messages that the template refuses."""
         return len(opening_ids(self.loaded, render_chat(self.loaded, messages)))
 
 
 def build_messages(
     system: str, past: Sequence[Exchange], included: Mapping[int, Inclusion], question: str
 ) -> list[dict[str, str]]:
-    """The messages of a prompt, the question last. included: by position in the past."""
+    """Return the messages of a prompt, the question last. included: by position in the past."""
     out = [{"role": "system", "content": system}] if system else []
     waiting: list[str] = []  # user turns without an answer: templates refuse two of them in a row
     for position in sorted(included):
@@ -72,7 +72,7 @@ def build_messages(
 
 
 def system_message(system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None) -> str:
-    """The system message: the system prompt, the instructions numbered, a summary, the notes."""
+    """Return the system message: system prompt, numbered instructions, summary, notes."""
     parts = [sanitize(system)] if system.strip() else []
     if instructions:
         parts.append("\n".join([INSTRUCTIONS_HEADING, *instruction_lines(instructions)]))
@@ -84,18 +84,18 @@ def system_message(system: str, instructions: Sequence[Instruction], summary: st
 
 
 def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:
-    """The instructions as they are written, numbered from 1."""
+    """Return the instructions as lines, numbered from 1."""
     return [f"{number}. {sanitize(one.text)}" for number, one in enumerate(instructions, 1)]
 
 
 def included_text(exchange: Exchange, included: Inclusion) -> tuple[str, str]:
-    """The text of both sides in the prompt: verbatim spans, one after the other."""
+    """Return the text of both sides in the prompt: verbatim spans, joined."""
     assistant = join_spans(exchange.assistant.text, included.assistant) if exchange.assistant else ""
     return join_spans(exchange.user.text, included.user), assistant
 
 
 def join_spans(text: str, spans: Spans) -> str:
-    """Spans of a turn as one text. Nothing marks what is left out: models would copy the mark into their answers."""
+    """Join spans of a turn. Gaps aren't marked: models would copy the mark into their answers."""
     out = ""
     for at, (start, end) in enumerate(spans):
         between = text[spans[at - 1][1] : start] if at else ""
@@ -104,19 +104,19 @@ def join_spans(text: str, spans: Spans) -> str:
 
 
 def whole_span(text: str | None) -> Spans:
-    """The span of all of a text."""
+    """Return the span of a whole text."""
     return ((0, len(text)),) if text else ()
 
 
 def raw(exchange: Exchange, why: Why, similarity: float | None = None) -> Inclusion:
-    """Both sides word for word; if the answer is missing, the user's turn alone."""
+    """Both sides verbatim; if the answer is missing, the user's turn alone."""
     answer = exchange.assistant.text if exchange.assistant else None
     how: How = "raw" if answer else "user-only"
     return Inclusion(exchange.number, how, why, similarity, whole_span(exchange.user.text), whole_span(answer))
 
 
 def user_only(exchange: Exchange, why: Why, similarity: float | None = None) -> Inclusion:
-    """The user's turn word for word, nothing of the answer."""
+    """The user's turn verbatim, without the answer."""
     return Inclusion(exchange.number, "user-only", why, similarity, whole_span(exchange.user.text))
 
 

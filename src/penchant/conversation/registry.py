@@ -25,5 +25,7 @@ MEMORIES: Registry[Callable[[Resources], Memory]] = Registry(
 
 
 def make_memory(name: str, resources: Resources) -> Memory:
-    """The memory `name`. Raises `InputError` for an unknown name, `ModelError` for what the model lacks."""
+    """Make the memory `name`. Raises `InputError` for an unknown name, and `ModelError` if the model lacks something it
+    needs.
+    """
     return MEMORIES.find(name)(resources)

@@ -1,4 +1,4 @@
-"""Episodic retrieval: how similar a past exchange is to the question, and which of its sentences stand for it."""
+"""Episodic retrieval: how similar a past exchange is to the question, and which of its sentences represent it."""
 
 from __future__ import annotations
 
@@ -22,22 +22,25 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 RAW_THRESHOLD, COMPRESSED_THRESHOLD = 0.7, 0.5
-"""Rhea's thresholds (arXiv 2512.06869). From the first similarity on, both sides of an exchange are included word for
-word; from the second on, the user's turn word for word and the answer compressed; below it, neither."""
+"""Rhea's thresholds (arXiv 2512.06869). From the first similarity on, both sides of an exchange are included verbatim;
+from the second on, the user's turn verbatim and the answer compressed; below it, neither.
+"""
 
 MAX_QUESTION_TOKENS = 512
-"""Tokens of a question that the past is marked for; of a longer one (a pasted document), half from its beginning and
-half from its end."""
+"""Most tokens of a question used to mark the past; of a longer one (a pasted document), half are from the beginning and
+half from the end.
+"""
 
 MAX_TOKENS = 64
-"""Tokens of a compressed turn."""
+"""Most tokens of a compressed turn."""
 
 ALPHA = 0.3
 """Sentences marked below this share of the turn's best one are left out (Attn-GS's alpha: 0.2 to 0.4)."""
 
 MAX_FIRST_TOKENS, MAX_LAST_TOKENS = 24, 12
-"""An answer's first and last sentence stay up to this many tokens when the rest is compressed: how an answer begins and
-ends shows how it follows an instruction, and a model imitates its own answers."""
+"""The first and last sentence of a compressed answer are kept if they have at most this many tokens: the beginning and
+end show how it follows an instruction, and a model imitates its own answers.
+"""
 
 
 @dataclass(frozen=True)
@@ -54,25 +57,27 @@ class PlattScaling:
 
 # Fitted on LoCoMo, conversations 0 to 2, pairs of turns as exchanges, every second question (192): labelled evidence
 # against all other exchanges, both classes of equal weight, score = best sentence of "fusion" with the dense encoder.
-# Fitted on two conversations and asked on the third: expected calibration error 0.04 to 0.07; of the evidence 74 to
-# 84 % is at 0.7 or more, of the rest 3 to 5 %.
+# Fitted on two conversations and tested on the third: expected calibration error 0.04 to 0.07; 74 to 84 % of the
+# evidence is at 0.7 or more, and 3 to 5 % of the rest.
 FITTED = {"smollm2": PlattScaling(1.33, -3.72)}
 DEFAULT_SCALING = PlattScaling(1.33, -3.72)
-"""For models that nothing was fitted on: every model's scores are standardised and weighted much the same."""
+"""For models without a fitted scaling: the scores of all models are standardised and weighted similarly."""
 
 
 def scaling_for(calibration: Calibration) -> PlattScaling:
-    """The scaling fitted on a model, or the default."""
+    """Return the scaling fitted on a model, or the default."""
     return FITTED.get(calibration.model_name, DEFAULT_SCALING)
 
 
 def exchange_scores(scores: FloatArray, first: IntArray) -> FloatArray:
-    """The best score among each exchange's segments, float32 [exchanges]. first: as `Episodes.first_segments`."""
+    """Return the best score among each exchange's segments, float32 [exchanges]. first: as
+    `Episodes.first_segments`.
+    """
     return np.maximum.reduceat(scores, first) if len(first) else np.zeros(0, np.float32)
 
 
 def shortened_question(loaded: LoadedModel, question: str) -> str:
-    """The question; one longer than `MAX_QUESTION_TOKENS` is cut to its beginning and its end."""
+    """Return the question; if it has more than `MAX_QUESTION_TOKENS`, only its beginning and end."""
     room = min(MAX_QUESTION_TOKENS, loaded.window // 2)
     if len(question) <= room:  # a token is at least a character
         return question
@@ -92,8 +97,8 @@ def best_spans(
     alpha: float = ALPHA,
     edges: bool = False,
 ) -> Spans:
-    """The best sentences of a turn in at most `max_tokens` tokens: characters [start, end), in time order, neighbours
-    merged; at least the beginning of the best sentence, cut between words.
+    """Choose the best sentences of a turn in at most `max_tokens` tokens: characters [start, end), in time order,
+    neighbours merged; at least the beginning of the best sentence, cut between words.
 
     scores: float32 [segments]. edges: take the last and the first sentence too, if they have at most `MAX_LAST_TOKENS`
     and `MAX_FIRST_TOKENS` tokens and leave room for the best one.
@@ -122,7 +127,7 @@ def best_spans(
 
 
 def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Spans:
-    """Spans of segments that follow each other become one."""
+    """Merge spans of adjacent segments."""
     follows = {a.end: b.start for a, b in pairwise(segments)}
     out: list[tuple[int, int]] = []
     for start, end in spans:
@@ -134,12 +139,12 @@ def _merged(spans: Sequence[tuple[int, int]], segments: Sequence[Segment]) -> Sp
 
 
 def truncate(counter: TokenCounter, text: str, max_tokens: int) -> str:
-    """The longest beginning of at most `max_tokens` tokens, sanitized."""
+    """Return the longest beginning of at most `max_tokens` tokens, sanitized."""
     whole = sanitize(text)
     return whole if counter.text(whole) <= max_tokens else whole[: _prefix(counter, whole, max_tokens)]
 
 
 def _prefix(counter: TokenCounter, text: str, max_tokens: int) -> int:
-    """Characters of the longest beginning of at most `max_tokens` tokens, but at least one."""
+    """Return the length in characters, at least 1, of the longest beginning of at most `max_tokens` tokens."""
     end = longest_fit(1, len(text), lambda end: counter.text(sanitize(text[:end])) <= max_tokens)
     return end if end == len(text) else word_boundary(text, 0, end)

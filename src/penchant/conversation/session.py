@@ -1,4 +1,4 @@
-"""A conversation with one user: turns are kept, a prompt is made of what matters in them, and the model answers."""
+"""A conversation with one user: turns are stored, a prompt is made from what matters in them, and the model answers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ from penchant.store.conversations import FoundTurn
 
 MAX_NEW_TOKENS = 256
 Notes = Callable[[str], Profile | None]
-"""From a question to a profile of the user's history for it; None where there is nothing to tell."""
+"""Makes a profile of the user's history for a question; None if there is nothing to say."""
 
 
 class Learned(NamedTuple):
-    """What a user's turn changed: instructions that it gave, instructions that it ended, ids of records it became."""
+    """What a user's turn changed: instructions that it gave, instructions that it ended, ids of records made
+    from it.
+    """
 
     given: tuple[Instruction, ...] = ()
     ended: tuple[Instruction, ...] = ()
@@ -43,9 +45,9 @@ class Learned(NamedTuple):
 class ChatAnswer:
     """The model's answer to a user's turn.
 
-    number: of the answer's turn (None: the model said nothing, so nothing is kept). context: the prompt it was made
-    from, and why. given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect",
-    "notes", "context" and "answer".
+    number: of the answer's turn (None: the model said nothing, so nothing is stored). context: the prompt, and reasons.
+    given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect", "notes",
+    "context" and "answer".
     """
 
     text: str
@@ -59,7 +61,7 @@ class ChatAnswer:
 
 @dataclass(frozen=True)
 class ErasedTurns:
-    """What was erased: turns, the instructions given in them, and ids of the records that they had become."""
+    """What was erased: turns, the instructions given in them, and ids of the records made from them."""
 
     turns: tuple[Turn, ...]
     instructions: tuple[Instruction, ...] = ()
@@ -67,16 +69,16 @@ class ErasedTurns:
 
 
 class Conversation:
-    """One conversation of one user. `say` answers a turn; everything said is kept in the store, where there is one.
+    """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one.
 
-    user, name: whose conversation and which; a known one is continued. memory: makes the prompt. detector: finds
-    standing instructions. budget: tokens of a whole prompt, without the answer. notes: makes a profile of the user's
-    history for a question. priority: nats added to the attention on the instructions (0: none), in the heads of
-    `calibration`. system: the system prompt; None: the one it had.
+    user, name: identify the conversation; an existing one is continued. memory: makes the prompt. detector: finds
+    standing instructions. budget: most tokens of a whole prompt, without the answer. notes: makes a profile of the
+    user's history for a question. priority: nats added to the attention on the instructions (0: none), in the heads of
+    `calibration`. system: the system prompt; None: the previous one.
 
-    A user's turn is kept before it is answered: after a crash the turn is there and its answer is missing. Turns of one
-    conversation wait for each other. Raises `InputError` for a store without a user, or a budget that leaves no room
-    for an answer.
+    A user's turn is stored before it is answered: after a crash the turn is there without an answer. Turns of one
+    conversation run one after the other. Raises `InputError` for a store without a user, or a budget that leaves no
+    room for an answer.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class Conversation:
 
     @property
     def key(self) -> str:
-        """Names the conversation among all users' (`Dialogue.key`)."""
+        """The unique key of the conversation (`Dialogue.key`)."""
         return conversation_key(self.user, self.name) if self.name else f"conversation {id(self)}"
 
     @property
@@ -133,15 +135,16 @@ class Conversation:
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
-        """Those to follow now, in the order they were given; lasting ones of the user's other conversations are among
-        them."""
+        """Return the instructions in force, in the order they were given, including lasting ones of the user's other
+        conversations.
+        """
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
 
     def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
-        """The answer to the user's turn; greedy by default. sampling: temperature, seed.
+        """Answer the user's turn, greedily by default. sampling: temperature, seed.
 
-        Raises `InputError` for an empty turn, or one that alone is over the budget: nothing is kept of it.
+        Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
         *_, answer = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
@@ -150,8 +153,9 @@ class Conversation:
     def stream(
         self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
-        """`say`, piece by piece, and at the end the whole `ChatAnswer`. Closing the stream early, or an interrupt,
-        keeps the answer so far, marked as stopped."""
+        """Like `say`, but yield pieces of text, and the whole `ChatAnswer` at the end. If the stream is closed early or
+        interrupted, the answer so far is kept, marked as stopped.
+        """
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
             self._check_room(text, max_new_tokens)
@@ -163,8 +167,9 @@ class Conversation:
             yield from self._answer(text, past, learned, seconds, **sampling)
 
     def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
-        """Answers the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces
-        the stopped one. Raises `InputError` where there is no such turn."""
+        """Answer the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces a
+        stopped one. Raises `InputError` if there is no such turn.
+        """
         with self._lock:
             past = self.exchanges
             if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
@@ -191,13 +196,13 @@ class Conversation:
                 finished = True
             finally:
                 answer = "".join(pieces).strip()
-                number = self._next if answer else None  # without a word the answer is missing
+                number = self._next if answer else None  # an empty answer counts as missing
                 if answer:
                     self._keep(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
         yield ChatAnswer(answer, number, context, *learned, seconds)
 
     def context(self, text: str) -> Context:
-        """The prompt that there would be if the user said `text`, and why; nothing is kept."""
+        """Return the prompt if the user said `text`, with reasons; nothing is stored."""
         return self._context(text, self.exchanges, {})
 
     def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float]) -> Context:
@@ -208,13 +213,15 @@ class Conversation:
             return self.memory.context(dialogue, text, self.budget)
 
     def forget(self, numbers: Sequence[int]) -> ErasedTurns:
-        """Erases turns, the instructions given in them, and the records they became: from memory and from the store. A
-        user's turn goes with its answers. Raises `InputError` for a turn that isn't there; then nothing is erased."""
+        """Erase turns, the instructions given in them, and the records made from them, from memory and from the store.
+        A user's turn is erased with its answers. Raises `InputError` for a turn that doesn't exist; then nothing is
+        erased.
+        """
         with self._lock:
             there = {turn.number for turn in self._turns}
             for number in numbers:
                 if number not in there:
-                    raise InputError(f"no turn {number} in this conversation: expected the number of one that is there")
+                    raise InputError(f"no turn {number} in this conversation: expected the number of an existing turn")
             gone = _with_answers(self._turns, set(numbers))
             names = [turn.number for turn in gone]
             records: tuple[str, ...] = ()
@@ -228,8 +235,9 @@ class Conversation:
             return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
 
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
-        """Turns of all of the user's conversations that share words with a query, best first. Raises `InputError`
-        without a store."""
+        """Search all of the user's conversations for turns that share words with a query, best first. Raises
+        `InputError` without a store.
+        """
         if self.store is None:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
@@ -245,7 +253,7 @@ class Conversation:
             raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
-        """Keeps what a user's turn says. Learning from the same turn again changes nothing."""
+        """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""
         given, ended = self.instruction_store.update(self._turns, self.detector)
         if self.store is None:
             return Learned(given, ended)
@@ -268,8 +276,9 @@ def conversation_key(user: str, name: str) -> str:
 
 
 def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
-    """The turns of these numbers, and the answers to a user's turn among them: left alone, they would count as answers
-    to the turn before."""
+    """Return these turns and the answers to the user's turns among them: otherwise the answers would count as answers
+    to the turn before.
+    """
     found: list[Turn] = []
     answers_erased = False
     for turn in turns:

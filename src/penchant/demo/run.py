@@ -1,4 +1,4 @@
-"""The whole way on the sample histories: what a new user sees first, and what the tests check."""
+"""The demo: every step on the sample histories."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from penchant.personalizer import Personalizer
 class Outcome:
     """One request: answered without and with a profile.
 
-    cold: seconds until the profile when the history wasn't indexed; warm: when it was. None where not measured.
-    evidence_kept: whether the profile holds a segment of a record that answers the request.
+    cold: seconds until the profile, with indexing; warm: without. None if not measured. evidence_kept: whether the
+    profile contains a segment of a record that answers the request.
     """
 
     user: str
@@ -41,9 +41,9 @@ class Outcome:
 def run_demo(
     personalizer: Personalizer, *, budget: int | str = "2%", max_new_tokens: int = 48, requests: int | None = None
 ) -> Iterator[tuple[History, Outcome]]:
-    """Answer the sample requests, without and with a profile; `requests` limits how many of each user's.
+    """Answer the sample requests, without and with a profile; `requests` limits their number per user.
 
-    The first request of a user is timed cold, then again warm; the others are warm.
+    The first request of a user is timed cold, then warm; the others warm.
     """
     for history, asked in sample_users():
         for position, request in enumerate(asked[:requests]):

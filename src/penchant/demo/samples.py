@@ -1,4 +1,4 @@
-"""The sample histories written for this project, and what is asked of them."""
+"""Sample histories and requests, written for this project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penchant.history.records import History
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """facts: an answer that holds any of them (whatever the case) holds what was asked for. evidence: record ids."""
+    """facts: an answer that contains any of them (ignoring case) is right. evidence: record ids."""
 
     query: str
     facts: tuple[str, ...]
@@ -24,7 +24,7 @@ class SampleRequest:
 
 
 def sample_users() -> list[tuple[History, tuple[SampleRequest, ...]]]:
-    """The three sample users: history and requests."""
+    """Return the three sample users: history and requests."""
     folder = files("penchant.demo") / "samples"
     users = []
     for entry in json.loads((folder / "requests.json").read_text(encoding="utf-8")):

@@ -1,4 +1,4 @@
-"""What a user did: records, segments, dialogues, history files."""
+"""A user's history: records, segments, dialogues, history files."""
 
 from penchant.history.jsonl import load_history, read_records, write_records
 from penchant.history.records import History, Record, Request, Segment

@@ -1,4 +1,4 @@
-"""What is said in a conversation (`Turn`, `Exchange`), and its standing instructions (`Instruction`)."""
+"""The parts of a conversation: turns, exchanges and standing instructions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from penchant.errors import InputError
 
 Role = Literal["user", "assistant"]
 Scope = Literal["conversation", "always", "until"]
-"""How long an instruction holds: in its conversation, in all of the user's, or in its conversation until something that
-`Instruction.until` names."""
+"""How long an instruction holds: in its conversation, in all of the user's conversations, or in its conversation until
+the event that `Instruction.until` names.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One side's turn. number: its position in the conversation, from 0. when: UTC. stopped: the answer was cut off.
+    """A turn of one side. number: its position in the conversation, from 0. when: UTC. stopped: the answer was cut off.
 
     Raises `InputError` for a turn without text.
     """
@@ -35,8 +36,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A user's turn with its answer. number: its position among the exchanges, from 0. assistant: None where the answer
-    is missing (a crash, or an answer that wasn't kept)."""
+    """A user's turn with its answer. number: its position among the exchanges, from 0. assistant: None if the answer is
+    missing (after a crash, or because it wasn't kept).
+    """
 
     number: int
     user: Turn
@@ -44,9 +46,9 @@ class Exchange:
 
 
 def exchanges(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
-    """The exchanges of a conversation, in order. Several turns of one side in a row: each user's turn begins an
-    exchange, and of the assistant's turns after it the last one counts. Turns of the assistant before the first user
-    turn belong to none."""
+    """Return the exchanges of a conversation, in order. Each user turn begins an exchange; of several assistant turns
+    after it, the last one is its answer. Assistant turns before the first user turn are left out.
+    """
     found: list[Exchange] = []
     for turn in turns:
         if turn.role == "user":
@@ -58,13 +60,13 @@ def exchanges(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A standing instruction, word for word.
+    """A standing instruction, verbatim.
 
     id: unique among a user's. conversation: where it was given ("" for none: the user wrote it down directly). turn:
-    number of the user turn it stands in (None: the system prompt, or written down directly). until: what ends it, word
-    for word as said (scope "until" only). slot: what it is about ("language", "length", ...; None: nothing that an
-    other instruction could contradict by itself). ended: when it stopped holding; ended_by: the id of the instruction
-    that superseded it, or "user", or "until".
+    number of the user turn that contains it (None: the system prompt, or written down directly). until: the event that
+    ends it, verbatim (scope "until" only). slot: what it regulates ("language", "length", ...; None: nothing that
+    another instruction could contradict). ended: when it stopped holding; ended_by: the id of the instruction that
+    superseded it, or "user", or "until".
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""The history FILE: JSON Lines, one record a line.
+"""History files: JSON Lines, one record per line.
 
 {"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?}
 """
@@ -19,7 +19,7 @@ from penchant.files import atomic_write
 from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import History, Record
 
-_SHAPE = 'one object a line, such as {"text": "...", "when": "2024-05-01T10:00:00Z"}'
+_SHAPE = 'one object per line, such as {"text": "...", "when": "2024-05-01T10:00:00Z"}'
 
 
 class _Line(BaseModel):
@@ -54,11 +54,11 @@ class _Line(BaseModel):
 
 
 def read_records(path: str | Path) -> Iterator[Record]:
-    """The records of a history file, one by one. Blank lines and a byte-order mark are passed over.
+    """Yield the records of a history file. Blank lines and a byte-order mark are skipped.
 
-    A record without an id that repeats an earlier one in everything is given once: their ids would be the same.
-    Raises `InputError` naming file and line: unreadable, no UTF-8, no JSON, wrong type, unknown key, no text, or an id
-    that an earlier line has.
+    Records without an id that are equal in everything else are yielded once, since their ids would be the same. Raises
+    `InputError`, naming file and line, for a file that can't be read, invalid UTF-8 or JSON, a wrong type, an unknown
+    key, a missing text, or a repeated id.
     """
     path = Path(path)
     seen: dict[str, int] = {}
@@ -70,13 +70,13 @@ def read_records(path: str | Path) -> Iterator[Record]:
             yield record
         elif named:
             raise InputError(
-                f"{path.name} line {number}: the id {record.id!r} stands on line {first} already: "
+                f"{path.name} line {number}: the id {record.id!r} is already on line {first}: "
                 "expected each id once; change or remove one of the two lines"
             )
 
 
 def load_history(path: str | Path, user: str = "") -> History:
-    """A whole history file in memory. Raises `InputError` as `read_records` does, and for a file without records."""
+    """Read a whole history file. Raises `InputError` as `read_records` does, and for a file without records."""
     history = History(read_records(path), user)
     if not len(history):
         raise InputError(f"{Path(path).name} is empty: expected {_SHAPE}; add at least one record")
@@ -84,7 +84,7 @@ def load_history(path: str | Path, user: str = "") -> History:
 
 
 def to_line(record: Record) -> str:
-    """One record as one line of JSON (no line end); reading it gives an equal record."""
+    """Return one record as a line of JSON without line end; reading it gives an equal record."""
     fields: dict[str, Any] = {"id": record.id, "text": record.text, "reply": record.reply, "label": record.label}
     fields |= {"when": record.when.isoformat() if record.when else None, "kind": record.kind}
     fields |= {"meta": dict(record.meta) or None}
@@ -99,14 +99,14 @@ def to_line(record: Record) -> str:
 
 
 def write_records(path: str | Path, records: Iterable[Record]) -> int:
-    """Writes a history file, whole or not at all. Returns the count. See `write_lines`."""
+    """Write a history file, completely or not at all. Returns the number of records. See `write_lines`."""
     return write_lines(path, map(to_line, records))
 
 
 def write_lines(path: str | Path, lines: Iterable[str]) -> int:
-    """Writes lines to a file through a neighbouring temporary one, so that the file is whole or as it was.
+    """Write lines to a file, atomically: after an error the file is as it was before.
 
-    Returns the count. Raises `StoreError` when the file can't be written.
+    Returns the number of lines. Raises `StoreError` if the file can't be written.
     """
     path = Path(path)
     count = 0
@@ -122,6 +122,6 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
 
 
 def _made(line: _Line) -> tuple[Record, bool]:
-    """The record, and whether the line gives it its id."""
+    """Return the record, and whether the line contains its id."""
     record = Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
     return record, bool(line.id)

@@ -1,4 +1,4 @@
-"""Files of JSON Lines that people write: what a line is, and what is said about one that can't be read."""
+"""Reading JSON Lines files that people write, with error messages that name file and line."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ Made = TypeVar("Made")
 
 
 def numbered_lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file with their numbers, without blank ones and a byte-order mark. what: a "history" file.
-
-    Raises `InputError` for a file that can't be read, or is UTF-16.
+    """Yield the lines of a file with their numbers, without blank lines and a byte-order mark. what: the file's kind
+    for messages ("history"). Raises `InputError` for a file that can't be read or is UTF-16.
     """
     try:
         # Read as bytes: only \n ends a line (text mode would also break at a lone \r inside a string).
@@ -40,11 +39,11 @@ def numbered_lines(path: Path, what: str) -> Iterator[tuple[int, bytes]]:
 def parse_line(
     raw: bytes, where: str, model: type[Model], make: Callable[[Model], Made], *, what: str, shape: str
 ) -> Made:
-    """What `make` makes of one line, whose keys are those of `model`. where: file and line; what: a "record"; shape:
-    what a line looks like.
+    """Parse one line, whose keys are those of `model`, and return the result of `make`. For messages: where is file and
+    line, what a word for the line ("record"), shape an example of a line.
 
-    Raises `InputError` that names all three and the first thing that is wrong: no UTF-8, no JSON, a wrong type, an
-    unknown or missing key, or what `make` refuses.
+    Raises `InputError` that names all three and the first problem: invalid UTF-8 or JSON, a wrong type, an unknown or
+    missing key, or a value that `make` refuses.
     """
 
     def fail(why: str) -> NoReturn:

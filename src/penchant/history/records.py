@@ -1,4 +1,4 @@
-"""What a user did (`Record`), in time order (`History`), cut into units that can be marked (`Segment`)."""
+"""The main data types: what a user did (`Record`), in time order (`History`), in units to be marked (`Segment`)."""
 
 from __future__ import annotations
 
@@ -44,8 +44,9 @@ class Record:
 
     @property
     def body(self) -> str:
-        """The text that is encoded, segmented and quoted: `text`, then `reply` on its own line. Segment offsets
-        are character offsets into it."""
+        """The text to be encoded, segmented and quoted: `text`, then `reply` on its own line. Segment offsets are
+        character offsets into it.
+        """
         if not self.reply:
             return self.text
         return f"{self.text}\n{self.reply}" if self.text else self.reply
@@ -86,7 +87,7 @@ class Request:
 
 
 class History:
-    """One user's records in time order (stable: records without a time keep the place they came in).
+    """One user's records in time order (stable: records without a time stay where they were).
 
     A record without `when` inherits, for ordering only, the time of the record before it.
     """

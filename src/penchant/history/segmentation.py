@@ -1,4 +1,4 @@
-"""Cuts records into the units that are marked. Offsets are exact: `record.body[start:end] == text`, always."""
+"""Segmentation: cuts records into the units that are marked. Offsets are exact: `record.body[start:end] == text`."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _PLAIN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
 def segment(history: History, unit: Unit = "auto") -> tuple[Segment, ...]:
-    """All segments of a history, in time order, by position inside a record.
+    """Return all segments of a history, in time order, and within a record by position.
 
-    unit: "sentence"; "record" (one segment a record); "auto" (records of at most `WHOLE` characters whole, longer
-    ones by sentence). Every record gives at least one segment; only white space lies outside of segments.
-    Raises `InputError` for another unit.
+    unit: "sentence"; "record" (one segment per record); "auto" (records of up to `WHOLE` characters whole, longer ones
+    by sentence). Every record gives at least one segment; only white space lies outside segments. Raises `InputError`
+    for another unit.
     """
     return tuple(piece for position, record in enumerate(history) for piece in segment_record(record, position, unit))
 
 
 def segment_record(record: Record, position: int, unit: Unit = "auto") -> tuple[Segment, ...]:
-    """The segments of one record, which is the `position`-th of its history. See `segment`."""
+    """Return the segments of one record, at `position` in its history. See `segment`."""
     if unit not in ("auto", "sentence", "record"):
         raise InputError(f"unknown segmentation unit {unit!r}: expected 'auto', 'sentence' or 'record'")
     body = record.body
@@ -47,7 +47,7 @@ def segment_record(record: Record, position: int, unit: Unit = "auto") -> tuple[
 
 
 def _sentences(record: Record) -> Iterator[tuple[int, int]]:
-    """Trimmed (start, end) of the sentences; the reply always starts a new one."""
+    """Yield the trimmed (start, end) of each sentence; the reply always starts a new one."""
     body = record.body
     named = record.meta.get("lang")
     language = named if isinstance(named, str) and named else identify(body) or "en"
@@ -72,7 +72,7 @@ def _starts(text: str, language: str) -> list[int]:
 
 
 def _trimmed(body: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """(start, end) without the white space at the edges; nothing when nothing else is there."""
+    """Yield (start, end) without white space at the edges; nothing if there is only white space."""
     part = body[start:end]
     start += len(part) - len(part.lstrip())
     end -= len(part) - len(part.rstrip())
@@ -81,8 +81,9 @@ def _trimmed(body: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _cut(body: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """A sentence in pieces of at most `LONGEST` characters: at line ends, else at white space, else anywhere that
-    doesn't part a character from its marks."""
+    """Cut a sentence into pieces of at most `LONGEST` characters: at line ends, else at white space, else anywhere but
+    between a character and its combining marks.
+    """
     while end - start > LONGEST:
         limit = start + LONGEST
         floor = start + LONGEST // 2

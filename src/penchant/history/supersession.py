@@ -1,4 +1,4 @@
-"""Which statements of a user about themselves a later one has superseded."""
+"""Supersession: which of a user's statements about themselves have been replaced by later ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from penchant.text.terms import split_words
 
 STATEMENT = "said"
 """The kind of records that are statements. Their meta may hold "about" (the topic), "value" (normalised, if only one
-can be true at a time) and "ended" (the statement says that this is over)."""
+can be true at a time) and "ended" (the statement says that something is over).
+"""
 
 _MAX_ENDED = 64  # ended claims remembered for each topic: keeps a long history linear
 
@@ -27,16 +28,16 @@ class _Claim:
     def replaces(self, old: _Claim) -> bool:
         if self.ended == old.ended:
             return not self.ended and not self.agrees(old)
-        # That something is over holds until it is stated again; without a value, everything of the topic is over.
+        # Something stays over until it is stated again; an end without a value ends everything on the topic.
         return (not self.words if self.ended else not old.words) or self.agrees(old)
 
 
 def superseded(history: Iterable[Record]) -> dict[str, str]:
-    """Id of a statement -> id of the later one that superseded it, or that says it is over.
+    """Map the id of each superseded statement to the id of the later one that replaced it or says that it is over.
 
-    history: in time order. Computed from the records alone, so that the earlier statement is current again if the later
-    one is erased. A record that is a value here and not a key is current. Each is superseded by the next one, whose
-    time is when the earlier one stopped being true.
+    history: in time order. Computed from the records alone, so that an earlier statement is current again if the later
+    one is erased. A statement that is not a key of the result is current. Each is superseded by the next one on its
+    topic, at whose time the earlier one stopped being true.
     """
     found: dict[str, str] = {}
     current: dict[str, dict[_Claim, list[str]]] = {}
@@ -54,7 +55,7 @@ def superseded(history: Iterable[Record]) -> dict[str, str]:
 
 
 def _claim(record: Record) -> _Claim | None:
-    """None for a record that nothing can contradict."""
+    """Return the claim of a record; None if nothing can contradict it."""
     if record.kind != STATEMENT:
         return None
     value, ended = record.meta.get("value"), record.meta.get("ended") is True

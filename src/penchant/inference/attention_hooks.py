@@ -1,9 +1,10 @@
 """Hooks for attention: one attention function and its mask function, registered with transformers.
 
-Every decoder of the library looks its attention up by name at each call. `install` points a model at a function that
-shows queries and keys (rotated, normalised, after the cache was updated) to the context's observer, computes
-plain SDPA, and gives the result to the context's editor, if it has one. The mask function is registered under the same
-name: without it a cached prefill would get no mask and SDPA's `is_causal` would align it to the wrong corner.
+Every decoder of transformers looks up its attention function by name at each call. `install` makes a model use a
+function that shows queries and keys (rotated, normalised, after the cache was updated) to the context's observer,
+computes plain SDPA, and passes the result to the context's editor, if there is one. The mask function is registered
+under the same name: without it, a cached prefill would get no mask, and SDPA's `is_causal` would align it to the wrong
+corner.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ ATTENTION = "penchant"
 
 @runtime_checkable
 class Observer(Protocol):
-    """Looks at one attention call. May raise to end the forward pass."""
+    """Observes an attention call. May raise to end the forward pass."""
 
     def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None: ...
 
 
 @dataclass(frozen=True)
 class Call:
-    """One attention call as SDPA got it, and what it gave; nothing in it may be written to.
+    """The inputs and output of one call of SDPA; its tensors must not be modified.
 
-    query [batch, heads, new, dim]; key, value [batch, kv heads, context, dim]; mask: boolean, additive or None
-    [batch or 1, heads or 1, new, context or more]; None: causal from the first key on, or, for one new token,
-    everything is seen. output [batch, new, heads, value dim].
+    query [batch, heads, new, dim]; key, value [batch, kv heads, context, dim]; mask: boolean, additive or None [batch
+    or 1, heads or 1, new, context or more]; None: causal from the first key, or everything visible for a single new
+    token. output [batch, new, heads, value dim].
     """
 
     query: Tensor
@@ -52,7 +53,7 @@ class Call:
 
 @runtime_checkable
 class Editor(Protocol):
-    """Changes what attention calls give: another output, or the call's own (the same object) to leave it alone."""
+    """Edits attention outputs: returns another output, or the call's own (the same object) to leave it unchanged."""
 
     def edit(self, module: torch.nn.Module, call: Call) -> Tensor: ...
 
@@ -81,15 +82,14 @@ ALL_MASK_ATTENTION_FUNCTIONS.register(ATTENTION, ALL_MASK_ATTENTION_FUNCTIONS["s
 
 
 def install(model: PreTrainedModel) -> None:
-    """Let `model` attend through the hooks; idempotent. Without an observer or an editor the model computes exactly
-    what SDPA computes.
+    """Make `model` attend through the hooks; idempotent. Without an observer or editor, the model computes exactly what
+    SDPA computes.
 
-    Raises `ModelError` for a model that doesn't look its attention up in the library's registry, or that SDPA doesn't
-    serve.
+    Raises `ModelError` for a model that doesn't use the registry of transformers, or doesn't support SDPA.
     """
     if model.config._attn_implementation == ATTENTION:
         return
-    # Without SDPA support a family adds something (soft caps, sinks) that the hooks would refuse or, worse, leave out.
+    # Families without SDPA support add something (soft caps, sinks) that the hooks would refuse or, worse, leave out.
     if getattr(model, "_supports_attention_backend", False) and getattr(model, "_supports_sdpa", False):
         model.set_attn_implementation(ATTENTION)
     if model.config._attn_implementation != ATTENTION:
@@ -101,7 +101,7 @@ def install(model: PreTrainedModel) -> None:
 
 @contextmanager
 def observing(observer: Observer) -> Iterator[None]:
-    """Show every attention call made in this context (this thread or task only) to `observer`."""
+    """Show every attention call in this context (this thread or task only) to `observer`."""
     token = _observer.set(observer)
     try:
         yield
@@ -111,9 +111,10 @@ def observing(observer: Observer) -> Iterator[None]:
 
 @contextmanager
 def editing(editor: Editor | None) -> Iterator[None]:
-    """Let `editor` change what every attention call of this context (this thread or task only) gives; None: nobody.
+    """Let `editor` change the output of every attention call in this context (this thread or task only); None: no
+    editor.
 
-    It stands in for an editor that was there before; the observer sees queries and keys as ever.
+    It replaces an outer editor; the observer is unaffected.
     """
     token = _editor.set(editor)
     try:

@@ -1,4 +1,4 @@
-"""Texts run together: which of them, so that little is padding, and how they are padded."""
+"""Batching: groups texts of similar length, to waste little on padding, and pads them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ def length_batches(
     tokens_behind: int | None = None,
     equal: bool = False,
 ) -> Iterator[list[int]]:
-    """Positions in `lengths`, the shortest first, cut into batches: each holds texts of similar length.
+    """Group positions in `lengths` into batches of similar length, the shortest first.
 
-    rows: most texts of a batch. tokens: most tokens, padding included. behind: tokens that will follow each text, which
-    count towards `tokens` as the longest of the batch; tokens_behind: most of those alone, padding included.
-    equal: only texts of exactly one length together. A text that exceeds a limit by itself has a batch of its own.
+    rows: most texts per batch. tokens: most tokens per batch, padding included. behind: tokens that will follow each
+    text; they count towards `tokens`, padded to the longest of the batch; tokens_behind: limit for those alone, padding
+    included. equal: batch only texts of exactly the same length. A text that alone exceeds a limit gets a batch of its
+    own.
     """
     follow = [0] * len(lengths) if behind is None else behind
     batch: list[int] = []
@@ -47,25 +48,25 @@ def length_batches(
 
 @dataclass(frozen=True, eq=False)
 class Padded:
-    """ids: tokens, 0 where there is none. there: which of them are tokens. Both on the CPU."""
+    """A padded batch. ids: tokens, 0 at padding. there: True at tokens, False at padding. Both on the CPU."""
 
     ids: Int[Tensor, "rows width"]
     there: Bool[Tensor, "rows width"]
 
 
 def pad_left(rows: Sequence[Sequence[int]]) -> Padded:
-    """Rows that end together: what follows can be read behind all of them."""
+    """Align rows at their ends, so that the same step can continue all of them."""
     width = max(map(len, rows), default=0)
     return _padded(rows, [width - len(row) for row in rows], width)
 
 
 def pad_right(rows: Sequence[Sequence[int]]) -> Padded:
-    """Rows that begin together: in a causal model no token sees the padding behind it."""
+    """Align rows at their beginnings: in a causal model no token attends to later padding."""
     return _padded(rows, [0] * len(rows), max(map(len, rows), default=0))
 
 
 def beside(first: Padded, second: Padded) -> Padded:
-    """Each row of `first` with that of `second` behind it."""
+    """Concatenate each row of `first` with the same row of `second`."""
     return Padded(torch.cat([first.ids, second.ids], 1), torch.cat([first.there, second.there], 1))
 
 

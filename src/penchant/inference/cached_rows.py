@@ -1,4 +1,4 @@
-"""Rows of tokens that a model has read and reads on: what it keeps of them, and which of that is padding."""
+"""A batch of rows that a model reads incrementally, with its cache and padding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penchant.models.loading import LoadedModel
 
 @dataclass(eq=False)
 class CachedRows:
-    """A batch and the cache it was read into. read_so_far: its tokens, padding included."""
+    """A batch and its cache. read_so_far: how many tokens per row were read, padding included."""
 
     loaded: LoadedModel
     cache: Cache
@@ -27,20 +27,21 @@ class CachedRows:
 
     @classmethod
     def empty(cls, loaded: LoadedModel, rows: int, *, rewind: bool = True) -> CachedRows:
-        """Nothing read so far. rewind: `checkpoint` and `branch` will be asked for; without it layers with a sliding
-        window keep no more than they see."""
+        """Make an empty batch. rewind: allow `checkpoint` and `branch`; without it, layers with a sliding window keep
+        only their window.
+        """
         return cls(loaded, growing_cache(loaded.model, whole=rewind), pad_left([[]] * rows))
 
     @property
     def seen(self) -> Bool[Tensor, "rows tokens"]:
-        """Which of the tokens read are no padding."""
+        """The tokens read so far: True, or False at padding."""
         return self.read_so_far.there
 
     def read(self, new: Padded, *, last: int = 1, step: int | None = None) -> Float[Tensor, "rows _ vocab"]:
-        """Read `new` tokens behind the others: logits behind the `last` of them, in the model's dtype; behind none of
-        them (0), the LM head doesn't run. step: tokens of a row in one forward pass (None: all).
+        """Read `new` tokens after the others. Returns the logits after the `last` of them, in the model's dtype; with
+        0, the LM head doesn't run. step: tokens per row in one forward pass (None: all).
 
-        Raises `ModelError` where a recurrent model would compute something else (`check_readable`).
+        Raises `ModelError` if a recurrent model would compute a wrong result (`check_readable`).
         """
         able = recurrence(self.loaded)
         width, parts = new.ids.shape[1], []
@@ -52,7 +53,7 @@ class CachedRows:
             before, self.read_so_far = self.read_so_far, beside(self.read_so_far, part)
             ids, wanted = part.ids, min(end - start, max(0, end - width + last))
             if able is not None and before.ids.numel() and not (able.step if end - start == 1 else able.chunk):
-                # What the model can't continue is read once more from the beginning, in one pass.
+                # A model that can't continue reads everything again from the beginning, in one pass.
                 ids, self.cache = self.read_so_far.ids, growing_cache(self.loaded.model)
             if wanted:
                 parts.append(logits(self.loaded, ids, seen=self.seen, cache=self.cache, last=wanted))
@@ -61,17 +62,17 @@ class CachedRows:
         return torch.cat(parts, 1) if parts else torch.zeros(len(new.ids), 0, 0)
 
     def prefill(self, prompts: Padded) -> Float[Tensor, "rows vocab"]:
-        """Read prompts, padded on the left, in passes of bounded size; logits behind them."""
+        """Read prompts, padded on the left, in passes of bounded size; return the logits after them."""
         rows, width = prompts.ids.shape
         return self.read(prompts, step=max(1, PREFILL // rows) if width > PREFILL else None)[:, -1]
 
     def feed(self, tokens: list[int]) -> Float[Tensor, "rows vocab"]:
-        """Read one more token of each row; logits behind it."""
+        """Read one more token of each row; return the logits after it."""
         ids = torch.tensor(tokens)[:, None]
         return self.read(Padded(ids, torch.ones_like(ids, dtype=torch.bool)))[:, -1]
 
     def checkpoint(self) -> Callable[[], None]:
-        """A function that goes back to what has been read now, any number of times."""
+        """Return a function that goes back to the current state, any number of times."""
         read, cache, kept = self.read_so_far, self.cache, Checkpoint(self.cache)
 
         def restore() -> None:
@@ -81,7 +82,7 @@ class CachedRows:
         return restore
 
     def branch(self, rows: int | None = None) -> CachedRows:
-        """What has been read, to be continued on its own. rows: so many copies of the only row."""
+        """Return an independent continuation of what has been read. rows: how many copies of a single row."""
         read = self.read_so_far
         if rows is not None:
             read = Padded(read.ids.expand(rows, -1), read.there.expand(rows, -1))

@@ -1,5 +1,6 @@
-"""One forward pass of a decoder, always called the same way: every token's position is passed, so that no family counts
-from 0 behind a cache."""
+"""One forward pass of a decoder. Every token's position is passed, since some families would count from 0 after a
+cache.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from penchant.inference.recurrence import check_readable
 from penchant.models.loading import LoadedModel
 
 PREFILL = 1024
-"""Tokens of a batch that are fed in one pass; bounds the memory of a long prompt's mask and activations."""
+"""Most tokens of a batch in one pass; limits the memory of a long prompt's mask and activations."""
 
 
 def hidden_states(
@@ -27,11 +28,11 @@ def hidden_states(
     positions: Int[Tensor, "rows new"] | None = None,
     cache: Cache | None = None,
 ) -> Float[Tensor, "rows new width"]:
-    """Run the decoder without the LM head; what it gives behind the last layer, in the model's dtype.
+    """Run the decoder without the LM head. Returns the last hidden states, in the model's dtype.
 
-    seen: which cached and new tokens are no padding (None: all). positions: where the new tokens stand in their rows
-    (None: counted by `seen`). cache: read and extended in place. Raises `ModelError` where a recurrent model would
-    compute something else (`check_readable`).
+    seen: for cached and new tokens, False at padding (None: no padding). positions: of the new tokens in their rows
+    (None: counted by `seen`). cache: read and extended in place. Raises `ModelError` if a recurrent model would compute
+    a wrong result (`check_readable`).
     """
     check_readable(loaded, ids.shape[1], seen, cache)
     out: Tensor = loaded.base(**_given(loaded.base, ids, loaded.device, seen=seen, cache=cache, positions=positions))[0]
@@ -46,8 +47,9 @@ def logits(
     cache: Cache | None = None,
     last: int | None = None,
 ) -> Float[Tensor, "rows _ vocab"]:
-    """Logits behind each new token, or behind the `last` ones of them, in the model's dtype; otherwise as
-    `hidden_states`."""
+    """Return logits after each new token, or after the `last` ones, in the model's dtype; otherwise as
+    `hidden_states`.
+    """
     check_readable(loaded, ids.shape[1], seen, cache)
     given = _given(loaded.model, ids, loaded.device, seen=seen, cache=cache)
     if last is not None and _takes(loaded.model, "logits_to_keep"):
@@ -70,7 +72,7 @@ def _given(
         past = cache.get_seq_length() if cache is not None else 0
         if positions is None:
             positions = torch.arange(past, past + new)[None]
-        else:  # without a mask transformers takes positions that jump for several texts packed into one row
+        else:  # without a mask, transformers takes jumps in the positions for several texts packed into one row
             seen = torch.ones(len(ids), past + new, dtype=torch.bool)
     elif positions is None:
         positions = positions_of(seen)
@@ -80,7 +82,7 @@ def _given(
         "past_key_values": cache,
         "use_cache": cache is not None,
     }
-    if _takes(module, "position_ids"):  # the others have no positions, or count distances by the mask
+    if _takes(module, "position_ids"):  # the other families have no positions, or count distances by the mask
         given["position_ids"] = positions[:, -new:].to(device)
     return given
 

@@ -1,4 +1,4 @@
-"""Answers of a model, token by token: of one row or many, streamed or whole, greedy or sampled."""
+"""Generation: one row or many, streamed or whole, greedy or sampled."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ BATCH_TOKENS = 16384
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """A prompt, and how it is answered. max_new_tokens: the answer's at most. temperature: 0 takes the likeliest token;
-    above, samples with `seed` (None: another sample each time). stop: the answer ends before the first of these texts.
+    """A prompt and its sampling options. max_new_tokens: longest answer. temperature: 0 takes the likeliest token;
+    above 0 samples with `seed` (None: a different sample each time). stop: the answer ends before the first of these
+    texts.
     """
 
     ids: tuple[int, ...]
@@ -35,8 +36,9 @@ class PromptTokens:
 
 
 def batches(prompts: Sequence[PromptTokens], rows: int = ROWS, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
-    """Positions of the prompts, those of similar length together: at most `rows` to a batch, and `tokens` with padding
-    and answers (but at least one prompt)."""
+    """Group positions of prompts of similar length: at most `rows` per batch, and `tokens` with padding and answers
+    (but at least one prompt).
+    """
     return length_batches(
         [len(prompt.ids) for prompt in prompts],
         rows=rows,
@@ -47,11 +49,11 @@ def batches(prompts: Sequence[PromptTokens], rows: int = ROWS, tokens: int = BAT
 
 @torch.inference_mode()
 def generate(loaded: LoadedModel, prompts: Sequence[PromptTokens]) -> list[str]:
-    """The answers to one batch of prompts, which have to fit the window with their answers. `steered` around the call
-    writes into each row what is its own.
+    """Generate the answers to one batch of prompts, which must fit the window together with their answers. Inside
+    `steered`, each row is steered by its own vectors.
 
-    Prompts are padded on the left and read once. What a row samples depends on its seed and its logits alone, not on
-    the rows beside it (whose padding can change a logit in its last digits).
+    Prompts are padded on the left and read once. A row's samples depend on its seed and its logits only, not on other
+    rows (though padding can change the last digits of a logit).
     """
     rows = CachedRows.empty(loaded, len(prompts), rewind=False)
     logits = rows.prefill(pad_left([prompt.ids for prompt in prompts]))
@@ -67,11 +69,11 @@ def generate_stream(
     seed: int | None = None,
     stop: str | Iterable[str] | None = None,
 ) -> Iterator[str]:
-    """The model's continuation of `prompt`, piece by piece as it is made.
+    """Generate the continuation of `prompt`, yielding pieces of text.
 
-    temperature: 0 takes the likeliest token; above, samples with `seed`. Ends at the model's end tokens, at its chat
-    template's end of turn, before the first of the `stop` texts, after `max_new_tokens`, or at the end of the window.
-    A piece never splits a character. Runs in the caller's thread: closing the iterator ends the work.
+    temperature: 0 takes the likeliest token; above 0 samples with `seed`. Ends at the model's end tokens, at its chat
+    template's end of turn, before the first of the `stop` texts, after `max_new_tokens`, or at the end of the window. A
+    piece never splits a character. Runs in the caller's thread; closing the iterator ends generation.
 
     Raises `InputError` at once (not at the first piece) for a prompt that doesn't fit or an option out of range.
     """
@@ -96,14 +98,15 @@ def _stream(loaded: LoadedModel, prompt: PromptTokens) -> Iterator[str]:
 
 
 Feed = Callable[[list[int]], Float[Tensor, "rows vocab"]]
-"""From each row's new token to the logits behind it."""
+"""Takes each row's new token, and returns the logits after it."""
 
 
 def answers(
     loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
 ) -> list[str]:
-    """The whole answer of each row, as a user would see it; see `decode`. That of a model without a chat template also
-    ends where the next turn begins."""
+    """Return the whole answer of each row, as a user would see it; see `decode`. Without a chat template, an answer
+    also ends where the next turn begins.
+    """
     stops = stop_texts(loaded)
     steps = list(decode(loaded, feed, logits, [replace(one, stop=(*one.stop, *stops)) for one in prompts]))
     return ["".join(step[row] for step in steps).strip() for row in range(len(prompts))]
@@ -112,10 +115,10 @@ def answers(
 def decode(
     loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
 ) -> Iterator[list[str]]:
-    """The pieces of every row's answer, one step after the other. logits: behind the prompts.
+    """Yield the pieces of every row's answer, step by step. logits: those after the prompts.
 
-    A row ends at one of the model's end tokens, before one of its stop texts, or at its limit; what it takes after that
-    is of no account, and when all have ended nothing is fed any more.
+    A row ends at one of the model's end tokens, before one of its stop texts, or at its limit; later tokens are
+    ignored, and decoding stops when all rows have ended.
     """
     ends = end_tokens(loaded)
     texts = [AnswerText(loaded, one.stop) for one in prompts]
@@ -140,7 +143,7 @@ def decode(
 def _pick(
     logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens], draws: Sequence[random.Random | None]
 ) -> list[int]:
-    """Each row's next token: drawn where there is a draw, else the likeliest."""
+    """Return each row's next token: sampled if the row has a generator, else the likeliest."""
     picked: list[int] = logits.argmax(-1).tolist()
     for row, draw in enumerate(draws):
         if draw is not None:

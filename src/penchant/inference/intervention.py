@@ -1,4 +1,4 @@
-"""What is written into a forward pass: at named sites, for every row of a batch its own vectors."""
+"""Interventions: edits of a forward pass at named sites, with separate vectors for every row of a batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ what follows them; the first token of an answer is predicted at the prompt's las
 
 
 def prompt_tail(scope: str) -> int | None:
-    """How many of a prompt's last tokens a scope takes in; None: all. Raises `InputError` for another word."""
+    """Return how many of a prompt's last tokens a scope includes; None: all. Raises `InputError` for an unknown
+    scope.
+    """
     if scope in (AFTER_PROMPT, ALL):
         return 0 if scope == AFTER_PROMPT else None
     name, _, count = scope.partition("_")
@@ -41,9 +43,9 @@ class Edit:
 
 @dataclass(frozen=True)
 class Intervention:
-    """What is done to each row of a batch: site -> `Edit`, all with the same number of rows.
+    """Edits for a batch: a mapping from site to `Edit`, all with the same number of rows.
 
-    Vectors of callers are never changed. Raises `InputError` for edits of different row counts or an unknown scope.
+    The caller's tensors are never changed. Raises `InputError` for different row counts or an unknown scope.
     """
 
     edits: Mapping[Site, Edit] = field(default_factory=dict)
@@ -51,7 +53,7 @@ class Intervention:
 
     def __post_init__(self) -> None:
         prompt_tail(self.scope)
-        object.__setattr__(self, "edits", dict(self.edits))  # the caller's may change later
+        object.__setattr__(self, "edits", dict(self.edits))  # the caller may change its tensors later
         if odd := [list(tensor.shape) for tensor in self._tensors() if tensor.dim() != 2]:
             raise InputError(f"a tensor of shape {odd[0]} in an intervention: expected [rows, width]")
         if len(found := {tensor.shape[0] for tensor in self._tensors()}) > 1:
@@ -62,7 +64,7 @@ class Intervention:
         return next((tensor.shape[0] for tensor in self._tensors()), 0)
 
     def times(self, strength: float) -> Intervention:
-        """The same direction, `strength` times as far: add * strength, and scale moved likewise from 1."""
+        """Return the intervention scaled by `strength`: add * strength, and 1 + (scale - 1) * strength."""
         return replace(
             self,
             edits={
@@ -75,7 +77,7 @@ class Intervention:
         )
 
     def take(self, rows: Sequence[int]) -> Intervention:
-        """The rows of these numbers, in that order."""
+        """Return the rows at these positions, in that order."""
         return replace(
             self,
             edits={
@@ -89,9 +91,9 @@ class Intervention:
 
 
 def stack(interventions: Sequence[Intervention | None]) -> Intervention | None:
-    """One intervention for a batch from those of its rows (None: that row is left alone); None when all are.
+    """Combine interventions of single rows into one for a batch (None: that row is unchanged); None if all are None.
 
-    Rows may differ in their sites. Raises `InputError` when they differ in scope, or in the width of a site.
+    Rows may differ in their sites. Raises `InputError` if they differ in scope, or in the width of a site.
     """
     given = [one for one in interventions if one is not None and one.rows]
     if not given:

@@ -1,4 +1,4 @@
-"""What a model keeps of the tokens it has read: read past and gone back to, any number of times."""
+"""KV caches that can be extended and rewound, any number of times."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ _ROOM = 512
 
 
 def growing_cache(model: PreTrainedModel, *, whole: bool = True) -> Cache:
-    """An empty cache for `model`. whole: layers with a sliding window keep all of their tokens as well (the mask hides
-    what is out of the window), so that a `Checkpoint` can go back; else only as many as they see."""
+    """Make an empty cache for `model`. whole: layers with a sliding window keep all tokens (the mask hides those
+    outside the window), so that a `Checkpoint` can go back; otherwise they keep only their window.
+    """
     growing = (DynamicLayer, DynamicSlidingWindowLayer) if whole else (DynamicLayer,)
     layers = DynamicCache(config=model.config).layers
     return Cache(layers=[_Growing() if type(layer) in growing else layer for layer in layers])  # type: ignore[no-untyped-call]
 
 
 def recurrent_layers(cache: Cache) -> Iterator[LinearAttentionCacheLayerMixin]:
-    """Layers that keep a state of everything they have read, beside keys and values or instead of them."""
+    """Return the layers with a recurrent state, in addition to keys and values or instead of them."""
     return (layer for layer in cache.layers if isinstance(layer, LinearAttentionCacheLayerMixin))
 
 
 class Checkpoint:
-    """What a cache holds when this is made. `restore` goes back to it in place, any number of times; keys and values
+    """The state of a cache at construction. `restore` goes back to it in place, any number of times; keys and values
     aren't copied.
 
-    Raises `ModelError` for a cache with layers that can't be gone back in.
+    Raises `ModelError` for a cache with layers that can't be rewound.
     """
 
     def __init__(self, cache: Cache) -> None:
@@ -57,10 +58,10 @@ class Checkpoint:
 
 
 def branch(cache: Cache, rows: int | None = None) -> Cache:
-    """A cache that begins with what `cache` holds and leaves it as it is, whatever is read behind it, with gradients
-    too. rows: so many copies of the one row of `cache`. Keys and values are shared until something is read.
+    """Return a new cache that continues from `cache` without changing it, also with gradients. rows: how many copies of
+    the single row of `cache`. Keys and values are shared until something is read.
 
-    Raises `ModelError` for a cache with layers that can't be gone back in.
+    Raises `ModelError` for a cache with layers that can't be rewound.
     """
     _check(cache)
     layers: list[Any] = []
@@ -76,7 +77,7 @@ def branch(cache: Cache, rows: int | None = None) -> Cache:
 
 
 class _State:
-    """A recurrent layer's states, copied: the layer overwrites its own."""
+    """Copies of a recurrent layer's states: the layer overwrites its own."""
 
     def __init__(self, layer: LinearAttentionCacheLayerMixin) -> None:
         self._facts = {name: dict(getattr(layer, name)) for name in _FACTS}
@@ -111,13 +112,13 @@ def _check(cache: Cache) -> None:
     known = (DynamicLayer, _Growing, LinearAttentionLayer, LinearAttentionAndFullAttentionLayer, DummyLayer)
     if odd := [type(layer).__name__ for layer in cache.layers if type(layer) not in known]:
         raise ModelError(
-            f"a cache with a {odd[0]} can't be gone back in: expected full keys and values; use the model "
+            f"a cache with a {odd[0]} can't be rewound: expected full keys and values; use the model "
             "for plain generation only, or another one"
         )
 
 
 class _Growing(DynamicLayer):  # type: ignore[no-untyped-call]
-    """A cache layer that can be cut back and continued without copying: it writes into a buffer with room to spare."""
+    """A cache layer that can be truncated and continued without copying: it writes into a preallocated buffer."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         length, new = self.get_seq_length(), key_states.shape[-2]

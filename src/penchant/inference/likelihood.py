@@ -1,4 +1,6 @@
-"""How likely answers are under many interventions: prompts are read once, an intervention costs its answers only."""
+"""Likelihood of answers under many interventions: prompts are read once, and each intervention only reads the
+answers.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,11 @@ from penchant.progress import Progress, no_progress
 
 ROWS = 32
 NEW_TOKENS = 4096
-"""Tokens behind the prompts of one batch, padding included: their logits decide how much memory is needed."""
+"""Most tokens after the prompts of one batch, padding included: their logits determine how much memory is needed."""
 NEAR = 64
-"""Exchanges with prompts of similar length, among which answers of similar length are read together."""
+"""How many exchanges with prompts of similar length are grouped by the length of their answers."""
 TAIL = 1
-"""Tokens of the prompt that are read again with each answer: scopes that begin in the prompt reach no farther back."""
+"""How many of the prompt's last tokens are read again with each answer: scopes can't begin earlier."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ def losses(
     tail: int = TAIL,
     progress: Progress = no_progress,
 ) -> Float[Tensor, "interventions exchanges"]:
-    """NLL of each answer under each intervention, in nats a token, float32.
+    """Return the NLL of each answer under each intervention, in nats per token, float32.
 
-    interventions: of each a row for every exchange; None: nothing is written.
+    interventions: each with a row for every exchange; None: no intervention.
 
     The prompt without its last `tail` tokens is read once and unsteered, so scopes are limited to those tokens and
     what follows. progress: called with the number of exchanges read, after each batch.
 
-    Raises `InputError` for an empty prompt or answer, another number of rows, or a scope that begins farther back.
+    Raises `InputError` for an empty prompt or answer, a wrong number of rows, or a scope that begins earlier.
     """
     if odd := [one.rows for one in interventions if one is not None and one.edits and one.rows != len(exchanges)]:
         raise InputError(f"an intervention with {odd[0]} rows for {len(exchanges)} exchanges: expected one for each")
@@ -68,9 +70,9 @@ def losses(
 
 
 class Prefilled:
-    """Exchanges whose prompts have been read, as what is written then has them, without their last `tail` tokens: the
-    rest of them and the answers can be read any number of times. What has been read has no gradients, what is read
-    behind it does.
+    """Exchanges whose prompts have been read, except for the last `tail` tokens, with any intervention active at the
+    time. The rest of the prompts and the answers can then be read any number of times. The prefilled part has no
+    gradients; what follows does.
 
     Raises `InputError` for no exchanges, or an empty prompt or answer.
     """
@@ -80,15 +82,15 @@ class Prefilled:
             raise InputError("an exchange without a prompt or an answer: expected at least one token of each")
         self.loaded, self.tail = loaded, tail
         self.lengths = [len(one.prompt) for one in exchanges]
-        """Tokens of each prompt."""
+        """Tokens in each prompt."""
         heads = [one.prompt[: max(0, len(one.prompt) - tail)] for one in exchanges]
-        # With nothing of the prompt left to read, the answer's first token is predicted by what has been read.
+        # If the whole prompt has been read, the answer's first token is predicted by its last logits.
         rests = [(*one.prompt[len(head) :], *one.answer[:-1]) for one, head in zip(exchanges, heads, strict=True)]
         self._rests = pad_right(rests)
-        # Of each row the new tokens that predict some of the answer, and what they should.
+        # For each row, the new tokens that predict a token of the answer, and those targets.
         self._ends = [(len(rest), min(len(rest), len(one.answer))) for rest, one in zip(rests, exchanges, strict=True)]
         self._answers = [torch.tensor(one.answer, device=loaded.device) for one in exchanges]
-        self._first = torch.zeros(len(heads), device=loaded.device)  # nats of what the prompts' ends predict
+        self._first = torch.zeros(len(heads), device=loaded.device)  # NLL of what the prompts end with, nats
         self._rows = CachedRows.empty(loaded, len(heads))
         with torch.no_grad():
             logits = self._rows.read(pad_left(heads), last=0 if tail else 1)
@@ -97,7 +99,7 @@ class Prefilled:
                 self._first = nn.functional.cross_entropy(logits[:, -1].float(), firsts, reduction="none")
 
     def losses(self) -> Float[Tensor, " rows"]:
-        """NLL of each answer, in nats a token, float32, under whatever is written meanwhile."""
+        """Return the NLL of each answer, in nats per token, float32, under the intervention active now."""
         counts = torch.tensor([len(answer) for answer in self._answers], device=self.loaded.device)
         width = self._rests.ids.shape[1]
         if not width:
@@ -111,8 +113,9 @@ class Prefilled:
 
 
 def batches(exchanges: Sequence[Exchange], rows: int, new_tokens: int) -> Iterator[list[int]]:
-    """Positions of exchanges to be read together: at most `rows`, and `new_tokens` of answers with their padding
-    (but at least one exchange). They are alike in length, so that little is padding."""
+    """Group positions of exchanges of similar length: at most `rows` per batch, and `new_tokens` of answers with
+    padding (but at least one exchange).
+    """
     order = sorted(range(len(exchanges)), key=lambda i: (len(exchanges[i].prompt), i))
     for start in range(0, len(order), NEAR):
         near = sorted(order[start : start + NEAR])
@@ -134,7 +137,7 @@ def _steered(read: Prefilled, intervention: Intervention | None, hooks: _Hooks) 
 
 
 class _Hooks:
-    """The runtime for the sites that were last asked for; made anew only when they change."""
+    """Keeps the runtime for the last requested sites; a new one is made only when they change."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded

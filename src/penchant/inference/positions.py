@@ -1,5 +1,6 @@
-"""Where tokens stand in their own rows, padding aside: of a mask, and of a forward pass as the decoder's arguments tell
-it, without asking the device."""
+"""Positions of tokens in their rows, without padding: from a mask, or from the arguments of a decoder's forward pass,
+without synchronising with the device.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +16,15 @@ from penchant.errors import InputError
 
 
 def positions_of(there: Bool[Tensor, "rows tokens"]) -> Int[Tensor, "rows tokens"]:
-    """The position of each token among those of its row that are no padding; padding in front has position 0."""
+    """Return the position of each token in its row, not counting padding; padding at the front has position 0."""
     return _counted(there).clamp(min=0)
 
 
 @dataclass(frozen=True, eq=False)
 class TokenPositions:
-    """One call of a decoder. past: tokens in its cache, a tensor for static caches. attention: the mask as it was
-    given: bool or int [batch, cached + new], a prepared one in four dimensions, or a dictionary of those."""
+    """The tokens of one call of a decoder. past: tokens in its cache (a tensor for static caches). attention: the mask
+    as passed: bool or int [batch, cached + new], a prepared one in four dimensions, or a dictionary of those.
+    """
 
     batch: int
     new: int
@@ -33,32 +35,33 @@ class TokenPositions:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> TokenPositions:
-        """given: what the decoder's forward was called with, by name."""
+        """Make it from the arguments of the decoder's forward, by name."""
         tokens, cache = given.get("input_ids"), given.get("past_key_values")
         if tokens is None:
             tokens = given["inputs_embeds"]
         past = 0 if cache is None else cache.get_seq_length()
         positions = given.get("position_ids")
-        if positions is not None and positions.dim() != 2:  # those in three dimensions are of pictures
+        if positions is not None and positions.dim() != 2:  # position ids in three dimensions are for images
             positions = None
         batch, new = tokens.shape[:2]
         return cls(batch, new, past, tokens.device, given.get("attention_mask"), positions)
 
     @property
     def flat(self) -> Tensor | None:
-        """The mask, if it is one of tokens."""
+        """The mask, if it is one over tokens."""
         return self.attention if isinstance(self.attention, Tensor) and self.attention.dim() == 2 else None
 
     @property
     def end(self) -> int | None:
-        """A position that no token of this pass reaches; None where only the device knows. Not for compiled code,
-        which would be compiled for each length."""
+        """A position after all tokens of this pass; None if only the device knows it. Not for compiled code, which
+        would be recompiled for each length.
+        """
         counted = self.flat is not None or (self.attention is None and self.positions is None)
-        # Padding only lowers a token's position below its column in the cache.
+        # Because of padding, a token's position can only be lower than its column in the cache.
         return self.past + self.new if counted and isinstance(self.past, int) else None
 
     def reached(self, begin: Tensor) -> Tensor:
-        """bool [batch or 1, new]: the tokens, padding aside, at positions from begin [batch or 1, 1] on."""
+        """Return bool [batch or 1, new]: True for tokens, not padding, at positions from `begin` [batch or 1, 1] on."""
         if self.flat is not None:
             return self._by_mask(self.flat, begin)
         positions = self.positions
@@ -69,7 +72,8 @@ class TokenPositions:
         return mask if there is None else mask & there
 
     def columns(self) -> Tensor:
-        """[batch or 1, cached + new]: the position of every token so far; padding has that of the token before it.
+        """Return [batch or 1, cached + new]: the position of every token so far; padding has that of the token before
+        it.
 
         Raises `InputError` for a mask that is too short."""
         total = int(self.past) + self.new
@@ -91,15 +95,16 @@ class TokenPositions:
                 "that covers them all"
             )
         else:
-            # As transformers aligns it: a mask may go on behind the new tokens.
+            # Aligned as in transformers: a mask may extend beyond the new tokens.
             new = slice(self.past, self.past + self.new)
             there, at = there[:, new], at[:, new]
         return (at >= begin) & there
 
 
 def _attending(attention: Any) -> Tensor | None:
-    """bool [batch, new]: the tokens that attend to anything, by a prepared mask [batch, heads, new, keys]. Left padding
-    doesn't. (Prepared masks are what `generate` makes for static caches, and its padding is on the left.)"""
+    """Return bool [batch, new]: the tokens that attend to anything, by a prepared mask [batch, heads, new, keys]. Left
+    padding doesn't. (`generate` prepares such masks for static caches, with padding on the left.)
+    """
     if isinstance(attention, dict):
         attention = next((mask for mask in attention.values() if isinstance(mask, Tensor)), None)
     if not isinstance(attention, Tensor) or attention.dim() != 4:

@@ -1,8 +1,8 @@
-"""Models with recurrent layers (Mamba, short convolutions, gated linear attention): what they get right is measured.
+"""Measures what models with recurrent layers (Mamba, short convolutions, gated linear attention) compute correctly.
 
-Such a layer keeps one state of all that it has read. Families differ in how they carry it on: some lose it when several
-tokens are read behind a cache (Jamba), some compute a single step otherwise than a whole text (Zamba 2), some take
-padding for text (RecurrentGemma). Nothing of this raises an error in the model; it shows in what comes out.
+Such a layer keeps one state for everything it has read. Families differ in how they update it: some lose it when
+several tokens are read after a cache (Jamba), some compute a single step differently from a whole text (Zamba 2), some
+treat padding as text (RecurrentGemma). None of this raises an error in the model; only the output is wrong.
 """
 
 from __future__ import annotations
@@ -22,15 +22,18 @@ from penchant.inference.positions import positions_of
 from penchant.models.loading import LoadedModel
 
 TOLERANCE = {torch.float32: 2e-3}
-"""Of the largest hidden state. Rounding alone gives some 1e-5 in float32; in other formats `COARSE` is allowed."""
+"""Tolerance relative to the largest hidden state. Rounding alone gives about 1e-5 in float32; other formats are allowed
+`COARSE`.
+"""
 COARSE = 0.1
 _TOKENS, _BEHIND = 24, 7
 
 
 @dataclass(frozen=True)
 class Recurrence:
-    """What a model with recurrent layers computes as in one pass over a whole text. step: one token behind a cache.
-    chunk: several of them. padding: rows with padding in front."""
+    """What a model with recurrent layers computes exactly as in one pass over the whole text. step: one token after a
+    cache. chunk: several of them. padding: rows with padding at the front.
+    """
 
     step: bool
     chunk: bool
@@ -41,10 +44,10 @@ _measured: WeakKeyDictionary[PreTrainedModel, Recurrence | None] = WeakKeyDictio
 
 
 def recurrence(loaded: LoadedModel) -> Recurrence | None:
-    """None for a model without recurrent layers. Costs six short forward passes, once."""
+    """Measure a model; None if it has no recurrent layers. Costs six short forward passes, once per model."""
     if loaded.model not in _measured:
         has = any(recurrent_layers(DynamicCache(config=loaded.model.config)))
-        # In a context of its own: nothing that is written or read around this call touches it.
+        # In a separate context: interventions and reads around this call don't affect it.
         _measured[loaded.model] = Context().run(_measure, loaded) if has else None
     return _measured[loaded.model]
 
@@ -52,17 +55,19 @@ def recurrence(loaded: LoadedModel) -> Recurrence | None:
 def check_readable(
     loaded: LoadedModel, new: int, seen: Bool[Tensor, "rows context"] | None, cache: Cache | None
 ) -> None:
-    """Raise `ModelError` where the model would silently compute something else than for each row's text alone."""
+    """Raise `ModelError` if the model would silently compute something else than for each row's text alone."""
     able = recurrence(loaded)
     if able is None:
         return
     behind = cache is not None and any(any(layer.has_previous_state.values()) for layer in recurrent_layers(cache))
     if behind and not (able.step if new == 1 else able.chunk):
-        raise ModelError(f"{loaded.name} reads {new} tokens behind others wrongly: expected the whole text in one pass")
+        raise ModelError(
+            f"{loaded.name} computes {new} tokens after a cache wrongly: expected the whole text in one pass"
+        )
     if seen is None or bool(seen.all()):
         return
     if not able.padding and not bool(seen[:, 0].all()):
-        raise ModelError(f"{loaded.name} takes padding for text: expected rows of one length, or one at a time")
+        raise ModelError(f"{loaded.name} treats padding as text: expected rows of one length, or one at a time")
     starts = (seen[:, 1:] & ~seen[:, :-1]).sum(1) + seen[:, 0]
     if bool((starts > 1).any()):
         raise ModelError(f"{loaded.name} has recurrent layers: expected no padding between the tokens of a row")
@@ -88,7 +93,7 @@ def _measure(loaded: LoadedModel) -> Recurrence:
 
 
 def _states(loaded: LoadedModel, ids: Tensor, ends: list[int], padding: int = 0) -> Tensor:
-    """Hidden states of a text read in parts that end at `ends`."""
+    """Return the hidden states of a text that is read in parts ending at `ends`."""
     seen = torch.arange(ids.shape[1])[None].expand(len(ids), -1) >= padding
     positions = positions_of(seen)
     cache = growing_cache(loaded.model, whole=False) if len(ends) > 1 else None

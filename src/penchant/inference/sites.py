@@ -1,4 +1,4 @@
-"""Named places of a decoder where activations are read and written: a stable vocabulary, found by structure."""
+"""Sites: named places in a decoder where activations are read and edited, found by structure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ heads: the outputs of all heads side by side, [heads * head_dim], before the out
 
 @dataclass(frozen=True, order=True)
 class Site:
-    """A place in the forward pass. Written as "15.attention"; layers count from 0."""
+    """A place in the forward pass, written as "15.attention". Layers count from 0."""
 
     layer: int
     kind: Kind
@@ -30,7 +30,7 @@ class Site:
 
     @classmethod
     def parse(cls, text: str) -> Site:
-        """The site that is written so. Raises `InputError`."""
+        """Parse a site such as "15.attention". Raises `InputError`."""
         match = re.fullmatch(r"([0-9]{1,6})\.(\w+)", text.strip())
         if not match or match[2] not in get_args(Kind):
             raise InputError(f"site {text!r}: expected a layer and one of {', '.join(get_args(Kind))}: 15.attention")
@@ -38,9 +38,9 @@ class Site:
 
 
 def site_module(model: PreTrainedModel, site: Site) -> nn.Module:
-    """The module whose output is the site, or whose input is, for "heads": its output projection.
+    """Return the module whose output is the site, or for "heads", whose input is: the output projection.
 
-    Raises `ModelError` for a layer that isn't there or a family that has no such module.
+    Raises `ModelError` for a missing layer, or a family without such a module.
     """
     layers = decoder_layers(model)
     if not 0 <= site.layer < len(layers):
@@ -55,7 +55,7 @@ def site_module(model: PreTrainedModel, site: Site) -> nn.Module:
 
 
 def site_width(model: PreTrainedModel, kind: Kind) -> int:
-    """Numbers a token has at a site of this kind."""
+    """Return the width of a site of this kind."""
     config = model.config.get_text_config()
     if kind != "heads":
         return int(config.hidden_size)
@@ -68,7 +68,9 @@ def _head_dim(model: PreTrainedModel) -> int:
 
 
 def _output_projection(model: PreTrainedModel, attention: nn.Module) -> nn.Module:
-    """The last child that maps heads * head_dim to the hidden size: by its shape, since its name differs by family."""
+    """Return the last child that maps heads * head_dim to the hidden size, found by shape, since names differ by
+    family.
+    """
     wanted = site_width(model, "heads"), site_width(model, "block")
     fitting = [child for child in attention.children() if _shape(child) == wanted]
     if not fitting:
@@ -77,7 +79,7 @@ def _output_projection(model: PreTrainedModel, attention: nn.Module) -> nn.Modul
 
 
 def _shape(module: nn.Module) -> tuple[int, int] | None:
-    if hasattr(module, "in_features") and hasattr(module, "out_features"):  # nn.Linear, and LoRA around one
+    if hasattr(module, "in_features") and hasattr(module, "out_features"):  # nn.Linear, also wrapped by LoRA
         return int(module.in_features), int(module.out_features)  # type: ignore[arg-type]
     if hasattr(module, "nx") and hasattr(module, "nf"):  # GPT-2's Conv1D
         return int(module.nx), int(module.nf)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Where an answer ends: at a token, or before a stop text."""
+"""Where an answer ends: at an end token, or before a stop text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from penchant.models.chat import PLAIN_END, ROLES, render_chat
 from penchant.models.loading import LoadedModel
 
 NEXT_TURN = tuple(f"\n{role}:" for role in ROLES.values())
-"""How a model without a chat template begins the next turn by itself."""
+"""How a model without a chat template begins the next turn."""
 
 
 def end_tokens(loaded: LoadedModel) -> set[int]:
-    """Every token that ends an answer: the tokenizer's, the model's, and the chat template's end of turn."""
+    """Return all tokens that end an answer: the tokenizer's, the model's, and the chat template's end of turn."""
     found: set[int] = set()
     settings = getattr(loaded.model, "generation_config", None)
     for ids in (loaded.tokenizer.eos_token_id, loaded.model.config.eos_token_id, getattr(settings, "eos_token_id", 0)):
@@ -28,22 +28,24 @@ def end_tokens(loaded: LoadedModel) -> set[int]:
 
 
 def stop_texts(loaded: LoadedModel, prompt: str | None = None) -> tuple[str, ...]:
-    """What ends an answer of this model besides its end tokens: the next turn, for one without a chat template. prompt:
-    where it isn't a conversation, nothing does."""
+    """Return the texts that end an answer besides the end tokens: for a model without a chat template, the next turn,
+    if `prompt` is a conversation.
+    """
     plain = not loaded.tokenizer.chat_template and (prompt is None or prompt.endswith(PLAIN_END))
     return NEXT_TURN if plain else ()
 
 
 def cut_answer(loaded: LoadedModel, text: str) -> str:
-    """An answer that was generated without stop texts, as a user would see it."""
+    """Cut an answer that was generated without stop texts to what a user would see."""
     for stop in stop_texts(loaded):
         text = text.partition(stop)[0]
     return text.strip()
 
 
 class AnswerText:
-    """The text of one answer, from its tokens as they come. A character is never split, and nothing of a stop text is
-    ever handed out; `stopped` once one has come."""
+    """Decodes one answer incrementally. A character is never split, and no part of a stop text is ever returned;
+    `stopped` is True once one was found.
+    """
 
     def __init__(self, loaded: LoadedModel, stops: Sequence[str] = ()) -> None:
         self.stopped = False
@@ -53,7 +55,7 @@ class AnswerText:
         self._held = ""
 
     def add(self, token: int) -> str:
-        """The text that is ready now, often none."""
+        """Add a token; return the text that is ready now, often none."""
         self._ids.append(token)
         text = self._new()
         if not text or text.endswith("\ufffd"):
@@ -62,22 +64,24 @@ class AnswerText:
         return self._passed(text)
 
     def finish(self) -> str:
-        """What was held back; nothing more will come."""
+        """Return the text held back so far; call it when the answer has ended."""
         if self.stopped:
             return ""
         rest = self._passed(self._new())
         return rest if self.stopped else rest + self._held
 
     def _new(self) -> str:
-        # Decoded with a few tokens before it, a token keeps its leading space; text that still ends in the replacement
-        # character is the beginning of a character whose rest is to come.
+        # Decoded with a few tokens before it, a token keeps its leading space; text that ends in the replacement
+        # character is the beginning of an incomplete character.
         return self._decoded(self._context, len(self._ids))[len(self._decoded(self._context, self._shown)) :]
 
     def _decoded(self, start: int, end: int) -> str:
         return str(self._loaded.tokenizer.decode(self._ids[start:end], skip_special_tokens=True))
 
     def _passed(self, text: str) -> str:
-        """Text up to the first stop text; what may be the beginning of one is held back until it is known not to be."""
+        """Return text up to the first stop text; a possible beginning of one is held back until it is known not
+        to be.
+        """
         text = self._held + text
         self._held = ""
         if cuts := [at for stop in self._stops if (at := text.find(stop)) >= 0]:

@@ -1,8 +1,8 @@
-"""Who is being written into: for each decoder, and each kind of writing, at most one writer at a time, and which rows
-of a batch belong to which of its rows.
+"""Writers: each decoder has at most one active writer (an intervention, an attention bias) of each kind, and its rows
+are mapped to the rows of a batch.
 
-A writer holds for the thread or task that set it, and until its context ends. One set inside another's context takes
-its place until then, None included: two of them are never added up.
+A writer is active for the thread or task that set it, until its context ends. One set inside another's context replaces
+it until then, None included: two writers are never added up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Kind = Literal["activations", "attention"]
 
 
 class Slot(Generic[Writer]):
-    """What a decoder is written with now: in this context, and (compiled code can't ask for contexts) in general."""
+    """A decoder's current writer: in this context, and globally for compiled code, which can't read contexts."""
 
     def __init__(self) -> None:
         self._here: ContextVar[_Entry[Writer] | None] = ContextVar("penchant_writing", default=None)
@@ -35,7 +35,7 @@ class Slot(Generic[Writer]):
 
     @contextmanager
     def set(self, writer: Writer | None) -> Iterator[None]:
-        """Let `writer` write in this context; None: nobody does."""
+        """Make `writer` the active one in this context; None: no writer."""
         entry = None if writer is None else _Entry(writer)
         before, token = self._compiled, self._here.set(entry)
         self._compiled = entry
@@ -43,9 +43,9 @@ class Slot(Generic[Writer]):
             yield
         finally:
             if entry is not None:
-                entry.live = False  # for tasks and threads that were started inside and go on
+                entry.live = False  # for tasks and threads that were started inside and still run
             self._compiled = before
-            with suppress(ValueError):  # closed from another context, which this writer was never set in
+            with suppress(ValueError):  # closed from another context, in which this writer was never set
                 self._here.reset(token)
 
 
@@ -58,18 +58,19 @@ _slots: WeakKeyDictionary[nn.Module, dict[Kind, Slot[object]]] = WeakKeyDictiona
 
 
 def slot_of(decoder: nn.Module, kind: Kind) -> Slot[object]:
-    """Who writes into a decoder (`model.get_decoder()`)."""
+    """Return the slot of a decoder (`model.get_decoder()`)."""
     return _slots.setdefault(decoder, {}).setdefault(kind, Slot())
 
 
 def check_rows(batch: int, rows: int) -> None:
-    """Raise `InputError` for a batch that doesn't hold as many beams of every row."""
+    """Raise `InputError` for a batch that doesn't hold the same number of beams for every row."""
     if batch % rows:
         raise InputError(f"a batch of {batch} rows for an intervention of {rows}: expected a multiple of that")
 
 
 def spread(table: Tensor, batch: int) -> Tensor:
-    """One line for each row of the batch: each of the table's as often as it has beams, side by side. A single
-    one stays one, shared by the whole batch."""
+    """Repeat each row of a table once per beam, side by side, to match the batch. A single row stays one, shared by the
+    whole batch.
+    """
     rows = table.shape[0]
     return table if rows in (1, batch) else table.repeat_interleave(batch // rows, 0, output_size=batch)

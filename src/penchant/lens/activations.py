@@ -1,5 +1,6 @@
-"""Reading activations at named sites, pooled over tokens while the model runs, so that nothing of the size
-(tokens x layers) is kept."""
+"""Reading activations at named sites, pooled over tokens while the model runs, so that nothing of size (tokens x
+layers) is kept.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ from penchant.models.loading import LoadedModel
 
 
 class _ReachedError(Exception):
-    """Ends a forward pass behind the last site."""
+    """Ends a forward pass after the last site."""
 
 
 @torch.no_grad()
@@ -35,8 +36,8 @@ def pooled_activations(
     """Run the decoder to the last of `sites` and return each site's activations summed over tokens with `weights`
     (a row of weights that sums to 1 gives a mean; a single 1 gives one token), in float32.
 
-    seen covers cached and new tokens (False: padding). `cache` is extended in place at the layers that ran.
-    Raises `InputError` for no sites, `ModelError` for a site that the model doesn't have.
+    seen: for cached and new tokens, False at padding. `cache` is extended in place at the layers that ran. Raises
+    `InputError` without sites, and `ModelError` for a site that the model doesn't have.
     """
     if not sites:
         raise InputError("no sites to read: expected at least one, such as 15.attention")
@@ -44,7 +45,7 @@ def pooled_activations(
     pooling = weights.to(loaded.device).float()
 
     def see(site: Site, value: Tensor) -> None:
-        # Padding may be anything, and nothing times infinity isn't nothing.
+        # Activations at padding may be anything, and zero times infinity isn't zero.
         read = value.float().masked_fill((pooling == 0)[..., None], 0.0)
         found[site] = torch.einsum("bt,btw->bw", pooling, read)
         if len(found) == len(set(sites)):

@@ -1,4 +1,4 @@
-"""Which heads of a model mark best, and how their attention is read: a small JSON file per model."""
+"""Calibrations: which heads of a model mark best, and how their attention is read. A small JSON file per model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penchant.models.loading import LoadedModel
 SHIPPED = Path(__file__).parent / "calibrations"
 FORMAT = 1
 
-#: Requests that ask for nothing in particular. What they attend to is salience, not relevance, and is removed.
+#: Requests that ask for nothing in particular. Their attention is salience, not relevance, and is subtracted.
 NEUTRAL = (
     "Hello.",
     "What?",
@@ -45,11 +45,11 @@ NEUTRAL = (
 class Calibration:
     """How the attention index of one model is built and read.
 
-    heads: (layer, query head) pairs, with one weight each. prefix: text in front of every record and request (its
-    keys are never scored). neutral, baseline: the neutral requests, and how much of what they attend to is taken
-    off. previous, following: how much of a record's score its neighbours in time add. fusion: weights of the markers
-    that are combined, by the names that take part ("attention+bm25"). scores: what was measured when the file was
-    made, on what.
+    heads: (layer, query head) pairs, with one weight each. prefix: text before every record and request (its keys are
+    never scored). neutral, baseline: the neutral requests, and the share of their attention that is subtracted.
+    previous, following: how much the scores of a segment's neighbours in time add to its own. fusion: weights of the
+    markers that are combined, by their names ("attention+bm25"). scores: measurements made with the file, and their
+    data.
     """
 
     model_name: str
@@ -82,12 +82,14 @@ class Calibration:
 
     @property
     def name(self) -> str:
-        """The model's name (a hub id's slash replaced, so that it can name a file) and what decides the keys."""
+        """The model's name (without the slash of a hub id, so that it can name a file) and a digest of what determines
+        the keys.
+        """
         return f"{self.model_name.replace('/', '--')}-{self.encoding_digest[:8]}"
 
     @property
     def encoding_digest(self) -> str:
-        """SHA-256 of what decides the stored keys: a change of weights or smoothing leaves an index usable."""
+        """SHA-256 of what determines the stored keys. Changing weights or smoothing leaves an index usable."""
         stored = [FORMAT, sorted(self.heads), self.prefix]
         return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
 
@@ -102,7 +104,7 @@ class Calibration:
 
 
 def user_calibrations() -> Path:
-    """Where `heads discover` writes, and where calibrations are looked for before the shipped ones."""
+    """Return the folder that `heads discover` writes to, and that is searched before the shipped calibrations."""
     return cache_folder() / "calibrations"
 
 
@@ -141,9 +143,10 @@ def read_calibration(path: Path) -> Calibration:
 
 
 def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calibration:
-    """The calibration of a model: from `directory` (where `heads discover` wrote it), else from the shipped ones.
+    """Return the calibration of a model: from `directory` (where `heads discover` wrote it), else from the shipped
+    ones.
 
-    Matched by fingerprint. Raises `ModelError` when there is none.
+    Matched by fingerprint. Raises `ModelError` if there is none.
     """
     for folder in (directory, SHIPPED):
         for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
@@ -152,6 +155,6 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
                 calibration.check(loaded)
                 return calibration
     raise ModelError(
-        f"no calibration for {loaded.name}: nobody has looked which of its heads retrieve; run "
+        f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
         f"`penchant heads discover --model {loaded.name}` once (minutes), or use the bm25 marker"
     )

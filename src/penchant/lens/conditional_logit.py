@@ -1,4 +1,6 @@
-"""Weights of several scores from labelled evidence: a softmax over the segments of a history (conditional logit)."""
+"""Conditional logit: fits weights of several scores to labelled evidence, with a softmax over the segments of a
+history.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Example:
-    """features: float32 [scores, segments], standardised; evidence: positions of the segments that matter."""
+    """One request. features: float32 [scores, segments], standardised; evidence: positions of the segments that
+    matter.
+    """
 
     features: FloatArray
     evidence: tuple[int, ...]
@@ -26,7 +30,9 @@ class Example:
 
 @dataclass(frozen=True)
 class Fit:
-    """weights: one per score; previous, following: the share a segment gets from its neighbours in time."""
+    """The fitted parameters. weights: one per score; previous, following: the share that a segment gets from its
+    neighbours in time.
+    """
 
     weights: tuple[float, ...]
     previous: float
@@ -38,7 +44,7 @@ class Fit:
 
 
 def with_neighbours(scores: FloatArray, previous: float, following: float) -> FloatArray:
-    """Add to each segment a share of the score of the one before and the one after it in time."""
+    """Add to each segment's score a share of the scores of the segments before and after it in time."""
     out = scores.copy()
     out[1:] += previous * scores[:-1]
     out[:-1] += following * scores[1:]
@@ -48,9 +54,9 @@ def with_neighbours(scores: FloatArray, previous: float, following: float) -> Fl
 def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int = 80) -> Fit:
     """Maximise the mean log-probability of the evidence segments under a softmax over weighted scores.
 
-    Convex but for the two neighbour shares; L-BFGS from equal weights, deterministic. ridge: L2 penalty of the weights.
-    The shares stay between -1 and 1: a neighbour never counts more than the segment, and no share can grow in place of
-    weights that the penalty keeps small.
+    Convex except for the two neighbour shares; L-BFGS from equal weights, deterministic. ridge: L2 penalty on the
+    weights. The shares stay between -1 and 1, so that a neighbour never counts more than the segment itself and shares
+    can't grow to evade the penalty on the weights.
     """
     count = examples[0].features.shape[0]
     weights = torch.full((count,), 1.0 / count, requires_grad=True)
@@ -79,12 +85,12 @@ def fit_weights(examples: Sequence[Example], *, ridge: float = 0.05, steps: int 
 
 
 def held_out(examples: Sequence[Sequence[Example]], *, ridge: float = 0.05) -> list[list[FloatArray]]:
-    """Scores of every example by weights fitted on the other groups (histories): what the weights are worth unseen.
+    """Return scores of every example by weights fitted on the other groups (histories): leave-one-group-out validation.
 
     Raises `InputError` for fewer than two groups.
     """
     if len(examples) < 2:
-        raise InputError(f"{len(examples)} histories: expected at least two, to leave one out")
+        raise InputError(f"{len(examples)} histories: expected at least two, to hold one out")
     out = []
     for left_out, group in enumerate(examples):
         fitted = fit_weights([e for i, g in enumerate(examples) if i != left_out for e in g], ridge=ridge)
@@ -105,7 +111,7 @@ def auc_left_out(examples: Sequence[Sequence[Example]]) -> float | None:
 
 
 def area_under_curve(scores: npt.NDArray[np.floating], evidence: Sequence[int]) -> float:
-    """Probability that an evidence segment outscores another one (ties count half)."""
+    """Return the AUC: the probability that an evidence segment outscores another one (ties count half)."""
     positive = scores[list(evidence)]
     others = np.sort(np.delete(scores, list(evidence)))
     if not len(others):

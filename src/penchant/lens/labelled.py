@@ -1,4 +1,4 @@
-"""Histories of which is known where the answers stand: what heads are discovered with and markers are measured by."""
+"""Histories with labelled evidence: used to discover heads and to measure markers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penchant.history.records import History, Request
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, the answer that is right, and the ids of the records that hold it (at least one, each once).
+    """A request, the right answer, and the ids of the records that contain it (at least one, without repetition).
 
     category: the data set's own number for the kind of question; 0 where it has none.
     """
@@ -36,8 +36,9 @@ class LabelledTask(Protocol):
     """A data set with labelled evidence."""
 
     def labelled(self, path: Path) -> list[LabelledHistory]:
-        """Its histories with a labelled question, in the order of the data set. Raises `InputError` where there are
-        none, or for a path that isn't the data set."""
+        """Return the histories with labelled questions, in the order of the data set. Raises `InputError` if there are
+        none, or for a path that isn't the data set.
+        """
 
 
 TASKS: Registry[LabelledTask] = Registry("task", "penchant.tasks", {}, expects="penchant.lens.labelled:LabelledTask")

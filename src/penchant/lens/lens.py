@@ -1,6 +1,6 @@
-"""Reading a causal LM: queries, keys and attention rows beside SDPA, with an early exit. Nothing is ever written.
+"""The lens: reads queries, keys and attention rows of a causal LM alongside SDPA, with early exit. It never writes.
 
-No tensor of size (tokens x tokens) is allocated by a read: rows are computed only where they are asked for.
+A read allocates no tensor of size (tokens x tokens): only the requested rows are computed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from penchant.models.loading import LoadedModel
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a read should bring back: layers whose queries, keys or attention rows are wanted.
+    """What a read should return: layers whose queries, keys or attention rows are wanted.
 
     rows: positions within the tokens of this read whose attention distribution is wanted at `row_layers`
     (None: all of them; negative positions count from the end).
@@ -40,7 +40,7 @@ class Wanted:
 
 @dataclass
 class Reading:
-    """Layer -> what was read there, in the model's dtype.
+    """The result of a read: a mapping from layer to tensor for each kind, in the model's dtype.
 
     queries [batch, heads, new tokens, head_dim] and keys [batch, kv heads, new tokens, head_dim] are rotated and
     normalised as the model uses them; rows [batch, heads, rows, cached + new tokens] are float32 probabilities.
@@ -65,7 +65,7 @@ class _Reader:
             self.reading.queries[layer] = query
         if layer in wanted.keys:
             new = key[:, :, -self.new_tokens :]
-            self.reading.keys[layer] = new.clone() if self.cached else new  # the cache's own buffer is written again
+            self.reading.keys[layer] = new.clone() if self.cached else new  # the cache will overwrite its buffer
         if layer in wanted.row_layers:
             self.reading.rows[layer] = attention_rows(query, key, mask, scaling, wanted.rows)
         if layer == wanted.last_layer:
@@ -73,14 +73,16 @@ class _Reader:
 
 
 class Lens:
-    """Reads one loaded model. Safe to use from several threads at once (nothing but the weights is shared)."""
+    """Reads one loaded model. Thread-safe: only the weights are shared."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        """Raises `ModelError` for a model that can't be read, or that doesn't do what the lens takes it to do."""
+        """Check the model. Raises `ModelError` for a model that can't be read, or doesn't compute what the lens
+        assumes.
+        """
         install(loaded.model)
         self.loaded = loaded
         self.scaling = checked_scalings(loaded)
-        """Layer -> what query . key is multiplied by there."""
+        """The factor that multiplies query . key, by layer."""
 
     @torch.no_grad()
     def read(
@@ -92,13 +94,13 @@ class Lens:
         positions: Int[Tensor, "batch tokens"] | None = None,
         cache: Cache | None = None,
     ) -> Reading:
-        """Run the decoder up to the last layer that is wanted (never the LM head) and return what was read.
+        """Run the decoder up to the last wanted layer (never the LM head) and return what was read.
 
         input_ids: new tokens; `seen` covers cached and new tokens (False: padding); positions: where the new ones stand
-        (None: counted by `seen`). `cache` is extended in place by the new tokens at the layers that ran; go back by a
-        `Checkpoint` to keep it as it was.
+        (None: counted by `seen`). `cache` is extended in place by the new tokens at the layers that ran; use a
+        `Checkpoint` to restore it.
 
-        Raises `ModelError` when a wanted layer doesn't exist or the model passed its attention outside the registry.
+        Raises `ModelError` if a wanted layer doesn't exist, or the model's attention doesn't go through the registry.
         """
         if wanted.last_layer >= self.loaded.num_layers:
             raise ModelError(

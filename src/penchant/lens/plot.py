@@ -1,4 +1,4 @@
-"""A picture of which heads retrieve."""
+"""A heat map of the retrieval heads."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ FORMATS = (".png", ".svg", ".pdf")
 
 
 def check_plot(path: Path) -> None:
-    """Raise `InputError` where a picture couldn't be written there: matplotlib is missing, the name ends in no known
-    format, or there is no such folder."""
+    """Raise `InputError` if a plot can't be written to `path`: matplotlib is missing, the format is unknown, or the
+    folder doesn't exist.
+    """
     require("matplotlib", extra="bench", why="a plot")
     if path.suffix.lower() not in FORMATS or not path.parent.is_dir():
         raise InputError(f"can't write the plot {path}: expected a {', '.join(FORMATS)} file in a folder that exists")
@@ -35,7 +36,7 @@ def plot_heads(auc: npt.NDArray[np.float32], calibration: Calibration, path: Pat
 
 @dataclass(frozen=True)
 class HeadMap:
-    """values: float [layers, heads], nan where a head wasn't tried. low, high: the ends of its colours."""
+    """values: float [layers, heads], nan for heads that weren't tried. low, high: the ends of the colour scale."""
 
     label: str
     values: npt.NDArray[np.float32]

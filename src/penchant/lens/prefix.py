@@ -1,4 +1,6 @@
-"""The joint forward pass, history first, in blocks: prefilled once, appended to, read through without being changed."""
+"""A prefix cache for joint forward passes, history first: prefilled in blocks, extended, and read without being
+changed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ class PrefixCache:
     """Keys and values of a token sequence, at layers 0 to `last_layer`.
 
     Tokens are fed in blocks, so the largest mask is (block x context). Memory: 2 x kv heads x head_dim x element size
-    bytes a token and layer. All layers are kept in full, sliding ones too, so that a read can be undone.
+    bytes a token and layer. All layers are kept in full, including sliding ones, so that a read can be undone.
     """
 
     def __init__(self, lens: Lens, last_layer: int, block: int = BLOCK) -> None:
@@ -26,7 +28,7 @@ class PrefixCache:
         self.length = 0
 
     def append(self, ids: Sequence[int]) -> None:
-        """Extend the prefix. Raises `InputError` when it would leave the model's window."""
+        """Extend the prefix. Raises `InputError` if it would exceed the model's window."""
         self._check_room(len(ids))
         wanted = Wanted(keys=frozenset({self.last_layer}))
         for start in range(0, len(ids), self.block):
@@ -40,7 +42,7 @@ class PrefixCache:
             self.length += block.shape[1]
 
     def read(self, ids: Sequence[int], wanted: Wanted) -> Reading:
-        """Read `ids` as the continuation of the prefix; the prefix stays as it was. Row positions count within `ids`.
+        """Read `ids` as the continuation of the prefix, which stays unchanged. Row positions count within `ids`.
 
         Raises `InputError` for no tokens, a layer beyond `last_layer`, or more tokens than the window has left.
         """

@@ -1,4 +1,4 @@
-"""Attention rows from what an attention call is given: queries, keys, mask."""
+"""Computes attention rows from queries, keys and mask."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def attention_rows(
     scaling: float,
     rows: Sequence[int] | None,
 ) -> Float[Tensor, "batch heads rows context"]:
-    """Attention probabilities (float32) of the given rows. `mask` is what SDPA gets: boolean, additive, or None for
-    causal with the last row at the last key. The row of a padding token, which sees nothing, is zeros.
+    """Return attention probabilities (float32) of the given rows. `mask` is that of SDPA: boolean, additive, or None
+    for causal with the last row at the last key. The row of a padding token, which attends to nothing, is zero.
 
     Raises `InputError` for a row beyond the new tokens.
     """

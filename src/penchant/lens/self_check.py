@@ -1,8 +1,8 @@
-"""A look at a model before it is trusted: is what the lens is shown what the model computes with?
+"""A check of each model before it is used: does the lens see what the model computes with?
 
-Families differ in ways that no name tells: a soft cap or a sink in the attention, a head count that isn't the config's,
-a layer whose attention goes nowhere. Two things are measured instead: at every layer the attention rows sum to 1 and,
-times the values, give what the attention gave; and a changed row changes the logits.
+Families differ in ways that names don't show: a soft cap or a sink in the attention, a head count other than the
+config's, a layer whose attention is ignored. So two things are measured: at every layer the attention rows sum to 1
+and, multiplied by the values, give the output of the attention; and a changed row changes the logits.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ from penchant.models.loading import LoadedModel
 _TOKENS = 6
 _TOLERANCE = {torch.float32: 1e-3}
 _COARSE = 0.05
-"""Of the largest number that the attention gives; rounding alone makes some 1e-6 in float32 and 0.01 in bfloat16."""
+"""Tolerance relative to the largest attention output; rounding alone gives about 1e-6 in float32 and 0.01 in
+bfloat16.
+"""
 
 _scalings: WeakKeyDictionary[PreTrainedModel, Mapping[int, float]] = WeakKeyDictionary()
 
 
 def checked_scalings(loaded: LoadedModel) -> Mapping[int, float]:
-    """What query . key is multiplied by at each layer that attends, of a model that does what the lens takes it to do.
+    """Check the model, and return the factor that multiplies query . key at each layer that attends.
 
-    Costs three forward passes of six tokens, once for each model. Raises `ModelError` with what was found and expected.
+    Costs three forward passes of six tokens, once per model. Raises `ModelError` with what was found and expected.
     """
     if loaded.model not in _scalings:
-        # In a context of its own: nothing that is written or read around this call touches it.
+        # In a separate context: interventions and reads around this call don't affect it.
         _scalings[loaded.model] = Context().run(_check, loaded)
     return _scalings[loaded.model]
 
@@ -58,14 +60,14 @@ def _check(loaded: LoadedModel) -> Mapping[int, float]:
         with editing(_Change(layer)):
             if torch.equal(logits(loaded, ids, last=1), plain):
                 raise ModelError(
-                    f"{loaded.name}: another attention row at layer {layer} changes nothing of what is predicted: "
+                    f"{loaded.name}: a changed attention row at layer {layer} doesn't change the logits: "
                     "expected it to; use another model"
                 )
     return look.scalings
 
 
 class _Look:
-    """Compares every attention call with what the lens makes of it."""
+    """Compares every attention call with the lens's own computation of it."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded, self.scalings = loaded, dict[int, float]()
@@ -95,7 +97,7 @@ class _Look:
 
 
 class _Change:
-    """Lets the last token attend to nothing but the first, at one layer."""
+    """Makes the last token attend only to the first, at one layer."""
 
     def __init__(self, layer: int) -> None:
         self.layer = layer

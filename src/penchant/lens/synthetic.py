@@ -1,4 +1,4 @@
-"""Synthetic needles in generated histories: what heads are discovered on where nobody has labelled anything."""
+"""Synthetic needles in generated histories: used to discover heads without labelled data."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penchant.history.records import History, Record, Request
 from penchant.lens.labelled import LabelledHistory, Question
 
 SHORTEST, LONGEST = 10, 60  # words of a record
-_FACTS, _DISTRACTORS = 0.2, 0.25  # of the records, at most
+_FACTS, _DISTRACTORS = 0.2, 0.25  # largest share of the records
 _FIRST = {"I": "I", "me": "me", "my": "my", "am": "am", "have": "have", "do": "do", "was": "was", "s": ""}
 _THIRD = {"am": "is", "have": "has", "do": "does", "was": "was", "s": "s"}
 _PRONOUNS = {"she": {"I": "she", "me": "her", "my": "her"}, "he": {"I": "he", "me": "him", "my": "his"}}
@@ -32,7 +32,7 @@ class _Person:
 
 @dataclass(frozen=True)
 class _Fact:
-    """What one record says: `who` is the person in it, None for the history's own "I"."""
+    """The fact in one record. `who`: the person it is about, None for the history's own "I"."""
 
     told: str
     value: str
@@ -43,19 +43,18 @@ class _Fact:
 
 @cache
 def material() -> dict[str, Any]:
-    """The sentences, values and names that histories are made of (synthetic.json)."""
+    """Return the sentences, values and names that histories are made of (synthetic.json)."""
     document: dict[str, Any] = json.loads(Path(__file__).with_name("synthetic.json").read_text(encoding="utf-8"))
     return document
 
 
 def needle_histories(count: int, records: int, seed: int = 0) -> list[LabelledHistory]:
-    """`count` histories of `records` records each, with questions whose answers stand in one known record.
+    """Generate `count` histories of `records` records each, with questions answered by one known record.
 
-    Three styles take turns: notes in the first person, a chat of two, a log in the third person. A fifth of the
-    records (at most one for each of 55 kinds of fact) tells something about the main person, up to a quarter tells the
-    same kind of thing about somebody else, the rest is small talk. Each fact has one question, in other words than the
-    record; its answer, a value or a date, stands in that record and nowhere else in the history. Records have 10 to 60
-    words and go forward in time over months.
+    Three styles take turns: notes in the first person, a chat of two, a log in the third person. A fifth of the records
+    (at most one for each of 55 kinds of fact) state a fact about the main person, up to a quarter state the same kind
+    of fact about somebody else, and the rest are small talk. Each fact has one question, worded differently from the
+    record; its answer, a value or a date, occurs in that record only. Records have 10 to 60 words and span months.
 
     History k depends on the seed, k and `records` only. Raises `InputError` for a negative count or no records.
     """
@@ -83,7 +82,7 @@ def _history(rng: random.Random, style: str, records: int, user: str) -> Labelle
     for kind in (kinds * 2)[: min(len(indices), int(records * _DISTRACTORS))]:
         index = indices.pop()
         needles[index] = _distractor(rng, style, people, kind, _value(rng, kind, times[index], used))
-    # Small talk is about the main person half of the time.
+    # Half of the small talk is about the main person.
     talked_of = [people[0] if style == "log" else None] * 4 + people[2:6]
     told: list[Record] = []
     questions: list[tuple[int, _Fact]] = []
@@ -117,7 +116,9 @@ def _history(rng: random.Random, style: str, records: int, user: str) -> Labelle
 
 
 def _fact(rng: random.Random, style: str, people: Sequence[_Person], kind: dict[str, Any], value: str) -> _Fact:
-    """About the owner of notes ("I"), one of the two who chat (in the first person), or the first person of a log."""
+    """Make a fact about the owner of notes ("I"), one of two people in a chat (in the first person), or the main person
+    of a log.
+    """
     told, asked = rng.choice(kind["told"]), rng.choice(kind["asked"])
     if style == "chat":
         return _Fact(told, value, None, rng.choice(people[:2]), asked)
@@ -125,13 +126,13 @@ def _fact(rng: random.Random, style: str, people: Sequence[_Person], kind: dict[
 
 
 def _distractor(rng: random.Random, style: str, people: Sequence[_Person], kind: dict[str, Any], value: str) -> _Fact:
-    """The same kind of thing about somebody of whom nothing is asked."""
+    """Make the same kind of fact about somebody whom no question is about."""
     speaker = rng.choice(people[:2]) if style == "chat" else None
     return _Fact(rng.choice(kind["told"]), value, rng.choice(people[2:]), speaker)
 
 
 def _value(rng: random.Random, kind: dict[str, Any], when: datetime, used: set[str]) -> str:
-    """A value that no other record of the history has; for an event, a date of the weeks before."""
+    """Return a value that no other record of the history has; for an event, a date in the weeks before."""
     options = kind.get("values") or [_date(when - timedelta(days=days)) for days in range(60)]
     free = [option for option in options[:21] if option not in used] or [o for o in options if o not in used]
     value: str = rng.choice(free)
@@ -174,14 +175,14 @@ def _render(template: str, who: _Person | None, value: str) -> str:
 
 
 def _sentence_case(text: str, value: str) -> str:
-    """Capital letters where sentences begin, unless the value stands there: it is kept as it is."""
+    """Capitalise the beginnings of sentences, except for values, which are kept unchanged."""
     if value and text.startswith(value):
         return text
     return text[:1].upper() + text[1:]
 
 
 def _text(rng: random.Random, fact: str | None, people: Sequence[_Person | None], dated: str | None) -> str:
-    """A record of SHORTEST to LONGEST words: the fact, if any, somewhere among small talk about `people`.
+    """Make a record of SHORTEST to LONGEST words: the fact, if any, somewhere among small talk about `people`.
 
     dated: the record's date, where it may be mentioned."""
     opener = []
@@ -192,7 +193,7 @@ def _text(rng: random.Random, fact: str | None, people: Sequence[_Person | None]
     fillers = rng.sample([*material()["fillers"], *material()["daily"]], 15)
     while _words(opener + parts) < wanted and fillers:
         filler = _filler(rng, fillers.pop(), rng.choice(people))
-        if _words([*opener, *parts, filler]) < LONGEST:  # one is left for a speaker's name
+        if _words([*opener, *parts, filler]) < LONGEST:  # one word is reserved for a speaker's name
             parts.insert(rng.randrange(len(parts) + 1), filler)
     return " ".join(opener + parts)
 

@@ -1,4 +1,4 @@
-"""Where a model keeps its decoder layers, its attention and its MLP: found by structure, not by a list of families."""
+"""Finds a model's decoder layers, attention and MLP by their structure, not by a list of families."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from penchant.errors import ModelError
 
 
 def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
-    """The decoder layers in order, of a causal LM or of its base.
+    """Return the decoder layers of a causal LM or its base, in order.
 
-    Of a hybrid, some of them attend and others are recurrent. Raises `ModelError` when the model has no list of
-    `num_hidden_layers` layers of which any attends.
+    In a hybrid, some layers attend and others are recurrent. Raises `ModelError` if the model has no list of
+    `num_hidden_layers` layers with attention in at least one.
     """
     count = model.config.get_text_config().num_hidden_layers
     decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
@@ -28,15 +28,17 @@ def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
 
 
 def attending_layers(model: PreTrainedModel) -> list[int]:
-    """Numbers of the layers that attend; of a hybrid the others are recurrent. Raises as `decoder_layers`."""
+    """Return the numbers of the layers that attend; in a hybrid, the others are recurrent. Raises as
+    `decoder_layers`.
+    """
     return [i for i, layer in enumerate(decoder_layers(model)) if _attentions(layer)]
 
 
 def attention_module(layer: nn.Module) -> nn.Module:
-    """The module of a decoder layer whose forward calls transformers' attention registry.
+    """Return the module of a decoder layer whose forward calls transformers' attention registry.
 
-    It is the one the registry's functions are given as their first argument, and it has `layer_idx`.
-    Raises `ModelError` when the layer has none.
+    The registry's functions get it as their first argument, and it has `layer_idx`. Raises `ModelError` if the layer
+    has none.
     """
     found = _attentions(layer)
     if not found:
@@ -45,11 +47,11 @@ def attention_module(layer: nn.Module) -> nn.Module:
 
 
 def mlp_module(layer: nn.Module) -> nn.Module:
-    """The feed-forward module of a decoder layer: the largest direct child that doesn't mix tokens.
+    """Return the feed-forward module of a decoder layer: the largest direct child that doesn't mix tokens.
 
-    Raises `ModelError` when the layer has none (families that keep its matrices in the layer itself).
+    Raises `ModelError` if the layer has none (some families keep its matrices in the layer itself).
     """
-    # What mixes tokens, attention or a recurrent layer, is numbered, since it has a layer of the cache.
+    # Modules that mix tokens (attention, recurrent layers) have a layer number, since they use a layer of the cache.
     others = [child for child in layer.children() if not any(hasattr(one, "layer_idx") for one in child.modules())]
     # A norm or a lone projection isn't a feed-forward block: at least two weight matrices, or experts (3-D).
     blocks = [child for child in others if _matrices(child) >= 2]

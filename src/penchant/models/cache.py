@@ -1,4 +1,4 @@
-"""The directory where de-quantised models are kept: entries appear whole or not at all."""
+"""The cache directory of de-quantised models: entries appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from penchant.folders import cache_folder
 MANIFEST = "penchant.json"
 STALE_SECONDS = 24 * 3600
 HASHED_BYTES = 2 << 30
-"""Files up to this size are hashed in full at every load (about a second a GiB); of larger ones the size is checked."""
+"""Files up to this size are hashed in full at every load (about a second per GiB); for larger ones only the size is
+checked.
+"""
 
 
 def models_directory() -> Path:
@@ -52,7 +54,9 @@ def publish(entry: Path, write: Callable[[Path], None]) -> None:
 
 
 def is_complete(entry: Path) -> str | None:
-    """None when every file of the entry is there with the content it was written with, else what is wrong."""
+    """Return None if every file of the entry is there with its original content, else a description of what is
+    wrong.
+    """
     try:
         listed = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))["files"]
         for name, facts in listed.items():
@@ -66,12 +70,12 @@ def is_complete(entry: Path) -> str | None:
 
 
 def discard(entry: Path) -> None:
-    """Take a damaged entry away; its name is free at once. Raises `ModelError` when that isn't allowed."""
+    """Remove a damaged entry; its name is free at once. Raises `ModelError` if that isn't allowed."""
     aside = entry.with_name(f".{entry.name}-discarded-{os.getpid()}-{time.monotonic_ns()}")
     try:
         entry.rename(aside)
     except FileNotFoundError:
-        return  # another process was quicker
+        return  # another process was faster
     except OSError as error:
         raise ModelError(f"the damaged cache entry {entry} can't be removed ({error}): delete it by hand") from error
     if aside.is_dir():

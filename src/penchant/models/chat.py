@@ -1,4 +1,4 @@
-"""The prompt that a model's own template makes of a conversation."""
+"""Rendering a conversation with a model's own chat template."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PLAIN_END = "Assistant:"
 
 
 def render_chat(loaded: LoadedModel, messages: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
-    """The prompt text of a conversation: messages with "role" (system, user, assistant) and "content".
+    """Return the prompt text of a conversation: messages with "role" (system, user, assistant) and "content".
 
-    Uses the tokenizer's own chat template; where a template refuses a system message, its text is put in front of
-    the first user message. A model without a template gets "System: ...\\nUser: ...\\nAssistant:". Special tokens
-    written out in a content are broken up by a space: text of a history can't end its turn or start another.
+    Uses the tokenizer's chat template; if the template refuses a system message, its text is put before the first user
+    message. A model without a template gets "System: ...\\nUser: ...\\nAssistant:". Special tokens spelled out in a
+    content are broken up by a space, so that text of a history can't end its turn or start another.
 
-    Raises `InputError` for no messages, an unknown role, or an order the template refuses.
+    Raises `InputError` for no messages, an unknown role, or an order that the template refuses.
     """
     _check(messages)
     messages = [{**message, "content": _defused(loaded, message["content"])} for message in messages]

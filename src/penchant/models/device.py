@@ -1,8 +1,8 @@
-"""Where a model runs and in which number format: chosen sensibly, settable by argument or environment.
+"""The device and number format that a model runs with: sensible defaults, settable by argument or environment.
 
-`PENCHANT_DEVICE` (cpu, cuda, cuda:1, mps) and `PENCHANT_DTYPE` (float32, bfloat16, float16) hold where no argument
-is given. The number of CPU threads is torch's own (one per physical core unless OMP_NUM_THREADS or
-`torch.set_num_threads` says otherwise) and is left alone.
+`PENCHANT_DEVICE` (cpu, cuda, cuda:1, mps) and `PENCHANT_DTYPE` (float32, bfloat16, float16) apply if no argument is
+given. The number of CPU threads is torch's own (one per physical core unless OMP_NUM_THREADS or `torch.set_num_threads`
+says otherwise) and isn't changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DTYPES = {
 
 
 def choose_device(device: str | torch.device | None = None) -> torch.device:
-    """The given device, else PENCHANT_DEVICE, else cuda, mps or cpu, whichever is there first.
+    """Return the given device, else PENCHANT_DEVICE, else the first available of cuda, mps and cpu.
 
     Raises `ModelError` for a device that torch doesn't know or that this machine doesn't have.
     """
@@ -44,9 +44,9 @@ def choose_device(device: str | torch.device | None = None) -> torch.device:
 
 
 def choose_dtype(dtype: str | torch.dtype | None = None, device: torch.device | None = None) -> torch.dtype:
-    """The given dtype, else PENCHANT_DTYPE, else the fastest one that keeps float32's range on `device`.
+    """Return the given dtype, else PENCHANT_DTYPE, else the fastest one for `device`.
 
-    bfloat16 where the hardware multiplies it (CUDA from Ampere on, CPUs with AVX512-BF16, AMX or the ARM bf16
+    That is bfloat16 where the hardware multiplies it (CUDA from Ampere on, CPUs with AVX512-BF16, AMX or the ARM bf16
     extension), float16 on older CUDA and on mps, float32 elsewhere. Raises `ModelError` for any other dtype.
     """
     wanted = dtype or os.environ.get("PENCHANT_DTYPE") or None
@@ -68,6 +68,6 @@ def _fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def cpu_multiplies_bf16() -> bool:
-    """True where bfloat16 products run on the CPU's own instructions (elsewhere they are slower than float32)."""
+    """Whether the CPU has instructions for bfloat16 products (otherwise they are slower than float32)."""
     has = torch.cpu.get_capabilities()
     return any(bool(has.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))

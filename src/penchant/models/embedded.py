@@ -1,4 +1,4 @@
-"""The models that PyPI packages carry: which package, which files. Found without importing the package."""
+"""Embedded models: those shipped in PyPI packages, found without importing the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penchant.models.gguf import GgufSource
 
 @dataclass(frozen=True)
 class Embedded:
-    """A model inside installed distributions: `files` (one a distribution, in order) joined give the GGUF."""
+    """A model inside installed distributions: `files` (one per distribution, in order), joined, are the GGUF."""
 
     distributions: tuple[str, ...]
     files: tuple[str, ...]
@@ -36,7 +36,7 @@ EMBEDDED: dict[str, Embedded] = {
 
 
 def embedded_source(name: str) -> GgufSource:
-    """Where the GGUF of an embedded model lies. Raises `ModelError` when its package isn't installed."""
+    """Return the location of an embedded model's GGUF. Raises `ModelError` if its package isn't installed."""
     model = EMBEDDED[name]
     found = zip(model.distributions, model.files, strict=True)
     return GgufSource(name, tuple(_file_of(dist, file, name, model.install) for dist, file in found))

@@ -1,4 +1,4 @@
-"""What tells one model from another: a hash that an index or a calibration is keyed by."""
+"""Model fingerprints: the hash that indexes and calibrations are keyed by."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 SAMPLE = 1024
 """Values taken from each tensor, evenly spread."""
 
-# What changes a forward pass and doesn't show in the weights. A fixed list, not all of the config: a new release of
-# transformers adds keys and defaults, and must not make every stored index stale.
+# Settings that change a forward pass but don't show in the weights. A fixed list, not all of the config: a new release
+# of transformers adds keys and defaults, which must not make every stored index stale.
 CONFIG_KEYS = (
     "model_type",
     "num_attention_heads",
@@ -35,19 +35,20 @@ PROBE = "Añ 12 Tests,  don't\n\tпривет 你好 🙂 <|im_start|>user"
 
 
 def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 (hex) of what a model computes: its config, every weight tensor, and how its tokenizer cuts text.
+    """Return the SHA-256 (hex) of everything that determines what a model computes: its config, every weight tensor,
+    and how its tokenizer cuts text.
 
-    Of each parameter: name, shape, evenly spread values, and the exact sum of the bit patterns of all values, so a
-    changed value anywhere (a merged LoRA, one more training step) gives another fingerprint. Values are rounded to
-    bfloat16 first: the same checkpoint loaded in float32 and in bfloat16 has one fingerprint. Loaded in float16 it
-    has the same one as long as its values are exact in float16 (those of the models in Penchant's cache are).
-    Independent of device, of the path, and of the release of transformers. One read of the weights.
+    For each parameter: name, shape, evenly spaced values, and the exact sum of the bit patterns of all values, so that
+    any changed value (a merged LoRA, one more training step) gives another fingerprint. Values are rounded to bfloat16
+    first: the same checkpoint loaded in float32 and in bfloat16 has the same fingerprint, and in float16 too if its
+    values are exact there (as in Penchant's cache). Independent of device, path and release of transformers. Reads the
+    weights once.
     """
     return network_fingerprint(model, model.config, *_cutting(tokenizer))
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 (hex) of how a tokenizer cuts a sample of text, and of how many tokens it knows. Quick."""
+    """Return the SHA-256 (hex) of how a tokenizer cuts a sample of text, and of its number of tokens. Fast."""
     return hashlib.sha256("".join(_cutting(tokenizer)).encode()).hexdigest()
 
 
@@ -56,7 +57,9 @@ def _cutting(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
 
 
 def network_fingerprint(network: nn.Module, config: PretrainedConfig, *facts: str) -> str:
-    """SHA-256 (hex) of a config, what else is to be told apart, and every weight tensor; see `model_fingerprint`."""
+    """Return the SHA-256 (hex) of a config, other distinguishing data, and every weight tensor; see
+    `model_fingerprint`.
+    """
     digest = hashlib.sha256()
     for fact in (json.dumps(_config_facts(config), sort_keys=True), *facts):
         digest.update(fact.encode())
@@ -74,13 +77,13 @@ def _config_facts(config: PretrainedConfig) -> dict[str, Any]:
 
 
 def _tensor_digest(tensor: torch.Tensor) -> bytes:
-    # Integer sums of the bit patterns are exact: no order of addition, thread count or device changes them.
+    # Integer sums of the bit patterns are exact: they don't depend on order, thread count or device.
     flat = tensor.reshape(-1)
     total = 0
-    for block in torch.split(flat, 1 << 24):  # bounds the size of the rounded copy
+    for block in torch.split(flat, 1 << 24):  # limits the size of the rounded copy
         bits = block.to(torch.bfloat16)
         if bits.numel() % 2 or bits.storage_offset() % 2:
             bits = torch.cat([bits, bits.new_zeros(bits.numel() % 2)])
-        total += int(bits.view(torch.int32).sum(dtype=torch.int64))  # two values a word: half the additions
+        total += int(bits.view(torch.int32).sum(dtype=torch.int64))  # two values per word: half the additions
     picked = flat[:: max(1, flat.numel() // SAMPLE)].to(torch.bfloat16).view(torch.int16)
     return str(total).encode() + picked.cpu().numpy().tobytes()

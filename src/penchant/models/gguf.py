@@ -1,4 +1,4 @@
-"""GGUF files: de-quantised once into a cache directory, loaded from there ever after."""
+"""GGUF files: de-quantised once into a cache directory, then loaded from there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 FORMAT = 1
-"""Raised when what is written into the cache changes; older entries are then left alone and not used."""
+"""To be raised when the layout of the cache changes; older entries are then ignored."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ class GgufSource:
         return cls(path.stem, (path.resolve(),))
 
     def key(self) -> str:
-        """16 hex digits of the content: sizes, the first MiB (all metadata), and 64 blocks spread over each part."""
+        """Return 16 hex digits that identify the content: sizes, the first MiB (all metadata), and 64 blocks of each
+        part.
+        """
         digest = hashlib.sha256(f"format {FORMAT}".encode())
         for part in self.parts:
             size = part.stat().st_size
@@ -64,13 +66,13 @@ class GgufSource:
 
 
 def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dtype) -> Pair:
-    """The model and tokenizer of a GGUF, in `dtype`, on the CPU.
+    """Load the model and tokenizer of a GGUF, in `dtype`, on the CPU.
 
     The first call de-quantises into `<cache>/<name>-<key>` (progress on stderr) and later ones `read` that directory.
-    An entry that is incomplete or damaged is rebuilt and a warning logged. Where the cache can't be written (full
-    disk, no permission) the model is returned all the same and a warning logged.
+    An incomplete or damaged entry is rebuilt, with a warning. If the cache can't be written (full disk, no permission),
+    a warning is logged and the model returned all the same.
 
-    Raises `ModelError` when the GGUF can't be read.
+    Raises `ModelError` if the GGUF can't be read.
     """
     entry = models_directory() / f"{source.name}-{source.key()}"
     if entry.exists():
@@ -91,7 +93,9 @@ def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dty
 
 
 def _dequantise(source: GgufSource) -> Pair:
-    """The model in float32 with values that float16 holds, and its tokenizer. Slow: seconds to a minute."""
+    """Return the model in float32, with values representable in float16, and its tokenizer. Takes seconds to a
+    minute.
+    """
     step = f"Preparing {source.name} (once)"
     with bar() as progress, contextlib.ExitStack() as stack:
         progress(step, 0, None)
@@ -103,7 +107,7 @@ def _dequantise(source: GgufSource) -> Pair:
         try:
             tokenizer = AutoTokenizer.from_pretrained(**where)
             loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, quantization_config=unpack)
-        except Exception as error:  # the parsers raise whatever a damaged file makes them trip over
+        except Exception as error:  # on a damaged file the parsers may raise anything
             raise ModelError(f"can't read {source.parts[0].name}: {first_line(error)}") from error
         split_digits_like_smollm(tokenizer, pre_tokenizer_name(file))
         return plain_model(loaded), tokenizer
@@ -111,13 +115,14 @@ def _dequantise(source: GgufSource) -> Pair:
 
 @contextlib.contextmanager
 def _read_once() -> Iterator[None]:
-    """Let the readers of a GGUF share one parse of its metadata: for a vocabulary of 262,144 tokens it takes half of a
-    minute, and transformers needs it for the tokenizer, the configuration and the weights."""
+    """Let the readers of a GGUF share one parse of its metadata: with a vocabulary of 262,144 tokens it takes half a
+    minute, and transformers needs it for the tokenizer, the configuration and the weights.
+    """
     import gguf
 
     class Reader(gguf.GGUFReader):
         def _build_fields(self, offs: int, count: int) -> int:
-            self.data: Any = np.asarray(self.data)  # slices of a memmap cost three times those of an array
+            self.data: Any = np.asarray(self.data)  # slices of a memmap cost three times as much as those of an array
             return super()._build_fields(offs, count)
 
     with replaced(gguf, "GGUFReader", functools.lru_cache(maxsize=1)(Reader)):
@@ -125,7 +130,7 @@ def _read_once() -> Iterator[None]:
 
 
 def plain_model(loaded: PreTrainedModel) -> PreTrainedModel:
-    """A model of the same class without any trace of the GGUF: transformers refuses to save one that has it."""
+    """Return a model of the same class without traces of the GGUF, with which transformers refuses to save it."""
     facts = loaded.config.to_dict()
     facts.pop("quantization_config", None)
     facts.pop("_name_or_path", None)
@@ -146,7 +151,9 @@ def plain_model(loaded: PreTrainedModel) -> PreTrainedModel:
 
 
 def compact(tensor: torch.Tensor) -> torch.Tensor:
-    """In float16 where nothing overflows (relative error 2^-11, far below a 4-bit step), else as it is."""
+    """Return a tensor in float16 if nothing overflows (relative error 2^-11, far below a 4-bit step), else
+    unchanged.
+    """
     low, high = torch.aminmax(tensor)
     limit = torch.finfo(torch.float16).max
     return tensor.to(torch.float16) if -limit <= float(low) and float(high) <= limit else tensor
@@ -168,7 +175,7 @@ def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def pre_tokenizer_name(file: Path) -> str | None:
-    """`tokenizer.ggml.pre` of a GGUF file: which rule cuts text before the merges apply."""
+    """Return `tokenizer.ggml.pre` of a GGUF file: the rule that splits text before the merges apply."""
     from gguf import GGUFReader
 
     field = GGUFReader(str(file)).fields.get("tokenizer.ggml.pre")
@@ -176,15 +183,15 @@ def pre_tokenizer_name(file: Path) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """What a library's exception says, cut to one line."""
+    """Return the message of a library's exception, cut to one line."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
 
 
 def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None) -> None:
-    """Give SmolLM tokenizers their digit rule back, in place: transformers doesn't know this rule of GGUF files.
+    """Restore the digit rule of SmolLM tokenizers, in place: transformers doesn't know this rule of GGUF files.
 
-    Without it "  7" is cut as one space and " 7" where the model was trained on two spaces and "7".
+    Without it, "  7" becomes one space and " 7", but the model was trained on two spaces and "7".
     """
     if pre == "smollm":
         backend: Any = tokenizer.backend_tokenizer
@@ -195,7 +202,7 @@ def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None
 
 @contextlib.contextmanager
 def _joined(source: GgufSource) -> Iterator[Path]:
-    """The GGUF as one file: itself, or its parts joined in a temporary directory."""
+    """Provide the GGUF as one file: itself, or its parts joined in a temporary directory."""
     if len(source.parts) == 1:
         yield source.parts[0]
         return

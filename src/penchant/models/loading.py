@@ -1,4 +1,4 @@
-"""`load_model`: an embedded model, a directory, a GGUF file or a hub id becomes a `LoadedModel`."""
+"""Loading models: an embedded model, a directory, a GGUF file or a hub id becomes a `LoadedModel`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "s
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model ready to be read: in eval mode, no parameter wants a gradient.
+    """A causal language model, ready to use: in eval mode, without gradients of parameters.
 
     fingerprint: see `model_fingerprint`; the same on every device and in float32 and bfloat16.
     """
@@ -48,7 +48,7 @@ class LoadedModel:
 
     @property
     def window(self) -> int:
-        """How many tokens the model was made for."""
+        """The model's context window, in tokens."""
         return int(getattr(self._text, "max_position_embeddings", None) or self.tokenizer.model_max_length)
 
     @property
@@ -89,7 +89,7 @@ def load_model(
     or a hub id with optional `revision`. A GGUF is de-quantised once into Penchant's cache, with progress on stderr.
     device, dtype: see `choose_device` and `choose_dtype`.
 
-    Raises `ModelError`, in one line, when the model can't be found or read.
+    Raises `ModelError` if the model can't be found or read.
     """
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
@@ -112,9 +112,9 @@ def load_model(
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
-    """A `LoadedModel` of a model that is already in memory (a merged LoRA, a model built in code).
+    """Make a `LoadedModel` from a model that is already in memory (a merged LoRA, a model built in code).
 
-    Puts the model in eval mode and freezes it, in place. The fingerprint is of the weights as they are now.
+    Puts the model into eval mode and freezes it, in place. The fingerprint is that of the current weights.
     """
     model.train(False).requires_grad_(False)
     _give_plain_rows_to_head(model)
@@ -123,9 +123,10 @@ def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name:
 
 
 def _give_plain_rows_to_head(model: PreTrainedModel) -> None:
-    """Let the LM head copy the rows that it is given. It usually gets the last rows of a longer tensor; on a CPU in
-    bfloat16 a product with such a view takes 20 to 280 times as long as with a copy (2.4 s instead of 8 ms for 16 rows
-    of SmolLM2), even where the view counts as contiguous because it has one row."""
+    """Make the LM head copy its input rows. It usually gets the last rows of a longer tensor; on a CPU in bfloat16, a
+    product with such a view takes 20 to 280 times as long as with a copy (2.4 s instead of 8 ms for 16 rows of
+    SmolLM2), even if the view counts as contiguous because it has one row.
+    """
 
     def copied(head: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (args[0].clone(memory_format=torch.contiguous_format), *args[1:])
@@ -136,7 +137,7 @@ def _give_plain_rows_to_head(model: PreTrainedModel) -> None:
 
 
 def check_directory(path: Path) -> None:
-    """Raise `ModelError` naming what a model directory lacks: itself, its config, its weights, its tokenizer."""
+    """Raise `ModelError` if a model directory doesn't exist or lacks its config, weights or tokenizer."""
     if not path.is_dir():
         known = ", ".join(EMBEDDED)
         what = "is a file" if path.exists() else "does not exist"
@@ -171,20 +172,21 @@ def _from_pretrained(
                 source, config=config, dtype=dtype, output_loading_info=True, **where
             )
             model, info = loaded
-    except Exception as error:  # the parsers below raise whatever a damaged file makes them trip over
+    except Exception as error:  # on a damaged file the parsers below may raise anything
         raise ModelError(_reason(source, local, error)) from error
     missing = sorted(info["missing_keys"])
     if missing:
-        # transformers would fill these with random numbers and go on
+        # transformers would silently fill these with random numbers
         raise ModelError(f"{source} lacks {len(missing)} weights, first {missing[0]}: expected a complete checkpoint")
     return model, tokenizer
 
 
 def hub_answers() -> bool:
-    """False where the hub's name can't even be looked up: then only its local cache is asked, and a wrong name is an
-    error at once instead of after half a minute of retries."""
+    """Whether the hub's host name resolves. If not, only its local cache is used, and a wrong name is an error at once
+    instead of after half a minute of retries.
+    """
     if getproxies().get("https"):
-        return True  # the proxy looks names up
+        return True  # the proxy resolves names
     host = urlsplit(str(constants.ENDPOINT)).hostname or ""
     try:
         socket.getaddrinfo(host, None)

@@ -1,4 +1,4 @@
-"""What a person sees on stderr while a model is prepared: one bar of ours, none of transformers' own."""
+"""Progress on stderr while a model is prepared: one bar of Penchant's, none of transformers'."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from penchant.progress import Progress
 
 @contextlib.contextmanager
 def bar() -> Iterator[Progress]:
-    """A bar on stderr that goes away at the end. It pulses until the total is known."""
+    """Show a bar on stderr that disappears at the end. It pulses until the total is known."""
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as shown:
         task = shown.add_task("", total=None)
@@ -38,7 +38,7 @@ def no_bars() -> Iterator[None]:
 
 @contextlib.contextmanager
 def gguf_bar_into(progress: Progress, step: str) -> Iterator[None]:
-    """Report the tensors that transformers de-quantises to `progress`, instead of in the bar it makes itself."""
+    """Report the tensors that transformers de-quantises to `progress`, instead of in transformers' own bar."""
 
     def bar(items: Sequence[Any], **_: Any) -> Iterator[Any]:
         for done, item in enumerate(items):

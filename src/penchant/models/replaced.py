@@ -1,4 +1,4 @@
-"""Another object in the place of a library's, for a while."""
+"""Temporarily replaces an object of a library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _one_at_a_time = RLock()
 
 @contextmanager
 def replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
-    """Let `module.name` be `value` in this context, for every thread; others that want to replace something wait.
+    """Set `module.name` to `value` in this context, for every thread; other replacements wait.
 
-    Only for what a library has no option for: transformers reads GGUF files with `gguf.GGUFReader` and draws a bar with
-    its own `tqdm`, and takes neither from its caller.
+    Only for things that a library has no option for: transformers reads GGUF files with `gguf.GGUFReader` and draws a
+    bar with its own `tqdm`, and takes neither from its caller.
     """
     with _one_at_a_time:
         before = getattr(module, name)

@@ -1,4 +1,4 @@
-"""Text as a model's tokens: prompts, answers behind them, and where each token stands in its text."""
+"""Tokenization: prompts, answers that follow them, and the character offsets of tokens."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from penchant.models.loading import LoadedModel
 
 
 def text_ids(loaded: LoadedModel, text: str) -> list[int]:
-    """The tokens of a text by itself: nothing in front of it, nothing behind."""
+    """Return the tokens of a text alone, without special tokens before or after it."""
     ids: list[int] = loaded.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
     return ids
 
 
 def opening_ids(loaded: LoadedModel, text: str) -> list[int]:
-    """The tokens of a text that opens a sequence, a rendered prompt or the beginning of one.
+    """Return the tokens of a text that opens a sequence: a rendered prompt or the beginning of one.
 
-    In front stands what the tokenizer puts there (a begin-of-text token), unless the text brings it; behind, nothing,
-    whatever the tokenizer appends to a finished text (an end-of-text token would end the prompt).
+    The tokenizer's begin-of-text token comes first, unless the text contains it. Nothing is appended, whatever the
+    tokenizer adds to a finished text: an end-of-text token would end the prompt.
     """
     ids = text_ids(loaded, text)
     return [*_leading(loaded, ids), *ids]
 
 
 def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
-    """The tokens of a prompt, as `opening_ids` gives them.
+    """Return the tokens of a prompt, as `opening_ids` does.
 
-    Raises `InputError` naming both numbers when they don't leave room for an answer in the model's window.
+    Raises `InputError`, naming both numbers, if they leave no room for an answer in the model's window.
     """
     ids = opening_ids(loaded, prompt)
     if not ids:
@@ -41,19 +41,20 @@ def prompt_ids(loaded: LoadedModel, prompt: str) -> list[int]:
 
 
 def prompt_offsets(loaded: LoadedModel, prompt: str) -> list[tuple[int, int]]:
-    """The characters [start, end) of each token that `prompt_ids` gives; (0, 0) for one that stands for no text.
+    """Return the characters [start, end) of each token of `prompt_ids`; (0, 0) for tokens without text.
 
     Raises `InputError` for a tokenizer without offsets (a slow one).
     """
     if not loaded.tokenizer.is_fast:
-        raise InputError(f"the tokenizer of {loaded.name} doesn't tell where its tokens stand: expected a fast one")
+        raise InputError(f"the tokenizer of {loaded.name} gives no character offsets: expected a fast tokenizer")
     coded = loaded.tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     return [(0, 0)] * len(_leading(loaded, coded["input_ids"])) + [tuple(one) for one in coded["offset_mapping"]]
 
 
 def continuation_ids(loaded: LoadedModel, text: str) -> tuple[int, ...]:
-    """The tokens of an answer behind a prompt that ends with the assistant's turn begun. A model without a chat
-    template answers behind "Assistant:", so a space comes first. Raises `InputError` for an empty answer."""
+    """Return the tokens of an answer that follows a prompt. A model without a chat template answers after "Assistant:",
+    so a space comes first. Raises `InputError` for an empty answer.
+    """
     ids = tuple(text_ids(loaded, text if loaded.tokenizer.chat_template else f" {text}"))
     if not text.strip() or not ids:
         raise InputError("an answer is empty: expected some text; drop the item")
@@ -61,7 +62,7 @@ def continuation_ids(loaded: LoadedModel, text: str) -> tuple[int, ...]:
 
 
 def appends(loaded: LoadedModel) -> bool:
-    """Whether the tokenizer puts tokens behind a finished text."""
+    """Whether the tokenizer appends tokens to a finished text."""
     return _around(loaded)[1]
 
 
@@ -71,7 +72,7 @@ def _leading(loaded: LoadedModel, ids: Sequence[int]) -> list[int]:
 
 
 def _around(loaded: LoadedModel) -> tuple[list[int], bool]:
-    """What the tokenizer puts in front of a text, and whether it puts anything behind it."""
+    """Return the tokens that the tokenizer prepends to a text, and whether it appends any."""
     alone = text_ids(loaded, "x")
     finished: list[int] = loaded.tokenizer("x", verbose=False)["input_ids"]
     if not alone or alone[0] not in finished:

@@ -1,4 +1,4 @@
-"""A user's conversations at a glance."""
+"""The list of a user's conversations."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _OPENING = 80  # characters
 
 @dataclass(frozen=True)
 class ConversationEntry:
-    """A line of the list of conversations. turns: how many are kept. begun, last: UTC; last: when the newest turn was
-    said (None: there is none with a time). opening: how the first user turn begins, on one line. system: the system
-    prompt. next: number of the next turn, which numbers of erased turns count towards."""
+    """One conversation in the list. turns: how many are stored. begun, last: UTC; last is the time of the newest turn
+    (None: no turn has a time). opening: the beginning of the first user turn, on one line. system: the system prompt.
+    next: the number of the next turn; numbers of erased turns aren't used again.
+    """
 
     id: str
     turns: int
@@ -29,7 +30,7 @@ class ConversationEntry:
 
 
 def entries(connection: sa.Connection, owner: int, conversation: str | None = None) -> list[ConversationEntry]:
-    """A user's conversations, or one of them, the one last spoken in first. owner: the user's row."""
+    """Return a user's conversations, or one of them; the most recently used comes first. owner: the user's row."""
     asked = conversations.c.user == owner
     if conversation is not None:
         asked &= conversations.c.id == conversation
@@ -67,7 +68,7 @@ def entries(connection: sa.Connection, owner: int, conversation: str | None = No
 
 
 def one_line(text: str) -> str:
-    """A text without line ends and whatever else a terminal might obey."""
+    """Return a text without line ends and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 

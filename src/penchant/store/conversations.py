@@ -1,4 +1,4 @@
-"""Conversations in the store: what was said, and the instructions that stand."""
+"""Conversations in the store: turns and instructions."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from penchant.store.schema import (
     turns,
 )
 
-_EXPORTED = 1_000  # turns a page
+_EXPORTED = 1_000  # turns per page
 
 
 @dataclass(frozen=True)
 class FoundTurn:
-    """A turn that a search found, and where. score: BM25, over 0."""
+    """A search result: a turn and its conversation. score: BM25, above 0."""
 
     conversation: str
     turn: Turn
@@ -48,8 +48,8 @@ _Found = list[FoundTurn]
 
 
 class Conversations:
-    """The conversations of all users of a store: `Store.conversations`. What a method wrote is on disk when it returns.
-    Safe for several threads and processes.
+    """The conversations of all users of a store: `Store.conversations`. Writes are on disk when a method returns. Safe
+    for several threads and processes.
 
     Methods that read or change a conversation raise `UnknownUserError` for an unknown user and `InputError` for an
     unknown conversation, or for an id that is empty, over 1,000 characters, or not printable.
@@ -62,8 +62,9 @@ class Conversations:
     # Writing
 
     def open(self, user: str, conversation: str, *, system: str | None = None, when: datetime) -> ConversationEntry:
-        """The conversation; it, and the user, are made when missing. when: now, in UTC. system: the system prompt,
-        which takes the place of an earlier one (""): none; None leaves it as it is."""
+        """Open a conversation; it and the user are created if missing. when: the current time in UTC. system: the
+        system prompt, which replaces an earlier one ("": none; None: leave it unchanged).
+        """
         checked(user), checked(conversation, "conversation")
         _check_opening(conversation, system, when)
         with database.writing(self._engine) as connection:
@@ -79,12 +80,13 @@ class Conversations:
         return entry
 
     def add(self, user: str, conversation: str, turn: Turn) -> None:
-        """Keeps a turn. Raises `InputError` for a turn that isn't the next one: then another process is writing to the
-        conversation, or the turn is kept already."""
+        """Store a turn. Raises `InputError` for a turn that isn't the next one: another process is writing to the
+        conversation, or the turn is already stored.
+        """
         row = to_turn_row(turn)
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
-            # Of two writers one finds the number taken, whatever database it is.
+            # Of two writers, one finds the number taken, in any database.
             mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == turn.number)
             if not connection.execute(mine.values(next=turn.number + 1)).rowcount:
                 wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
@@ -95,10 +97,10 @@ class Conversations:
             connection.execute(sa.insert(turns).values(conversation=key, **row))
 
     def put(self, user: str, *given: Instruction) -> None:
-        """Keeps instructions, all or none: new ones, and changes of known ones. Makes the user when missing.
+        """Store instructions, all or none: new ones, and changes to known ones. The user is created if missing.
 
-        Raises `InputError` for an instruction of a conversation or a turn that isn't there (what was erased meanwhile
-        mustn't come back), and for an id that an instruction of another conversation has.
+        Raises `InputError` for an instruction of a conversation or turn that doesn't exist (erased ones must not come
+        back), and for an id that an instruction of another conversation has.
         """
         checked(user)
         rows = [(one, to_instruction_row(one)) for one in given if checked(one.id, "instruction")]
@@ -131,13 +133,13 @@ class Conversations:
     # Reading
 
     def list(self, user: str) -> _Entries:
-        """A user's conversations, the one last spoken in first; none for a user who isn't there."""
+        """Return a user's conversations, the most recently used first; none for an unknown user."""
         with database.reading(self._engine) as connection:
             owner = find_user(connection, user)
             return [] if owner is None else entries(connection, owner)
 
     def turns(self, user: str, conversation: str, after: int = -1) -> _Turns:
-        """What was said, in order, behind a number."""
+        """Return the turns after a number, in order."""
         with database.reading(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
             where = (turns.c.conversation == key) & (turns.c.number > after)
@@ -145,8 +147,9 @@ class Conversations:
             return [to_turn(row) for row in rows]
 
     def instructions(self, user: str, conversation: str | None) -> _Instructions:
-        """Those of a conversation and those of any that always hold, in the order they were given, ended ones too;
-        None: all of the user's. None for a user who isn't there."""
+        """Return the instructions of a conversation and those that hold in all, in the order they were given, ended
+        ones included; conversation None: all of the user's. An unknown user has none.
+        """
         with database.reading(self._engine) as connection:
             if (owner := find_user(connection, user)) is None:
                 return []
@@ -160,11 +163,12 @@ class Conversations:
             return [to_instruction(row) for row in connection.execute(query).mappings()]
 
     def search(self, user: str, query: str, limit: int = 10) -> _Found:
-        """Turns of all of a user's conversations that share words with a query, best first by BM25, the newer of two
-        as good; none for a user who isn't there."""
+        """Search all of a user's conversations for turns that share words with a query: best first by BM25, and of
+        equals the newer first; none for an unknown user.
+        """
         if limit < 1:
             raise InputError(f"a search for {limit} turns: expected at least 1; raise the limit")
-        # Reads every turn. An index of words kept beside them would have to be erased turn by turn with them.
+        # Reads every turn: a stored index of words would have to be erased turn by turn as well.
         found = list(self._all_turns(user))
         if not found:
             return []
@@ -175,8 +179,9 @@ class Conversations:
         return [FoundTurn(*found[at], float(scores[at])) for at in order[:limit] if scores[at] > 0]
 
     def export(self, user: str) -> Iterator[str]:
-        """Everything said, and then every instruction, as lines of JSON. A conversation's system prompt is a line of
-        the role "system" without a number. Raises `UnknownUserError` at the call."""
+        """Yield all turns, then all instructions, as lines of JSON. A system prompt is a line with the role "system"
+        and no number. Raises `UnknownUserError` at the call.
+        """
         with database.reading(self._engine) as connection:
             user_key(connection, user)
         return self._lines(user)
@@ -186,26 +191,27 @@ class Conversations:
     def forget_turns(
         self, user: str, conversation: str, numbers: Iterable[int], *, keep_index: bool = False
     ) -> tuple[str, ...]:
-        """Erases turns, all or none, with what came of them: instructions given in them, the user's records whose meta
-        names the conversation and a turn of them ({"conversation": id, "turn": n}) and what is derived from those, and
-        the conversation's cached index. The database is rewritten and keeps nothing of them.
+        """Erase turns, all or none, with everything that came from them: instructions given in them, the user's records
+        whose meta names the conversation and one of the turns ({"conversation": id, "turn": n}) with all data derived
+        from those, and the conversation's cached index. The database is rewritten and keeps nothing of them.
 
-        Instructions that an erased one had taken the place of stand again, or fall to what took the erased one's
-        place; those that were ended at the moment of an erased turn stand again. Numbers of erased turns aren't used
-        again. The index of the user's records goes if one of them did, unless `keep_index` says that the caller drops
-        its rows. Returns the ids of erased records. Raises `InputError` for a turn that isn't there.
+        Instructions that an erased one had superseded hold again, unless a later one supersedes them; instructions that
+        ended at the time of an erased turn hold again. Numbers of erased turns aren't used again. If a record was
+        erased, the index of the user's records is removed, unless `keep_index` says that the caller drops its rows.
+        Returns the ids of erased records. Raises `InputError` for a turn that doesn't exist.
         """
         return turn_erasure.forget(
             self._engine, self._directory, user, conversation, set(numbers), keep_index=keep_index
         )
 
     def forget(self, user: str, conversation: str, *, keep_index: bool = False) -> tuple[str, ...]:
-        """Erases a conversation, as `forget_turns` erases turns, with its system prompt and the instructions in it. A
-        user of whom nothing else is kept goes with it."""
+        """Erase a conversation, as `forget_turns` erases turns, with its system prompt and instructions. A user with no
+        other data is removed as well.
+        """
         return turn_erasure.forget(self._engine, self._directory, user, conversation, None, keep_index=keep_index)
 
     def _all_turns(self, user: str) -> Iterator[tuple[str, Turn]]:
-        """All turns of a user with their conversations, in the order they were kept."""
+        """Yield all turns of a user with their conversations, in the order they were stored."""
         last = -1
         while True:
             query = (
@@ -252,7 +258,7 @@ def _check_opening(conversation: str, system: str | None, when: datetime) -> Non
 
 
 def _check_turn(connection: sa.Connection, one: Instruction, conversation: int | None) -> None:
-    """Raises `InputError` for an instruction whose turn isn't there."""
+    """Raise `InputError` for an instruction whose turn doesn't exist."""
     if one.turn is None:
         return
     where = (turns.c.conversation == conversation) & (turns.c.number == one.turn)

@@ -1,4 +1,4 @@
-"""The database underneath: how SQLite is set up, how a schema is brought up to date, how its errors are named."""
+"""The database engine: setting up SQLite, migrating the schema, translating errors."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from penchant.errors import InputError, StoreError
 from penchant.store.schema import SCHEMA
 
 BUSY_SECONDS = 60.0
-"""How long a writer waits for another process before it gives up."""
+"""How many seconds a writer waits for another process before it gives up."""
 
 _BEGIN = "penchant_begin"
 
 
 def open_engine(url: str | sa.URL) -> sa.Engine:
-    """An engine whose SQLite connections use WAL, wait for each other, check foreign keys, sync every commit and
-    overwrite what is deleted. Raises `InputError` for a URL that is none, or whose driver is missing."""
+    """Open an engine whose SQLite connections use WAL, wait for each other, check foreign keys, sync every commit and
+    overwrite deleted data. Raises `InputError` for an invalid URL or a missing driver.
+    """
     try:
         engine = sa.create_engine(url)
     except (SQLAlchemyError, ModuleNotFoundError) as error:
@@ -40,13 +41,13 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
     cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA secure_delete=ON")
-    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose an acknowledged commit when power fails
+    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose an acknowledged commit in a power failure
     _switch_to_wal(cursor)
     cursor.close()
 
 
 def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
-    # The switch, needed once in a database's life, doesn't honour the busy timeout.
+    # Switching to WAL, needed once per database, ignores the busy timeout.
     deadline = time.monotonic() + BUSY_SECONDS
     while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         try:
@@ -64,15 +65,15 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A read transaction: one consistent view, never blocked by a writer."""
+    """Open a read transaction: one consistent view, never blocked by a writer."""
     with _named_errors(engine), engine.connect() as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A write transaction: all of it or nothing."""
-    # The lock is taken at once: a reader that turns writer half-way can fail without waiting.
+    """Open a write transaction: all or nothing."""
+    # Take the lock at once: a reader that becomes a writer half-way can fail without waiting.
     options = {_BEGIN: "BEGIN IMMEDIATE"}
     with _named_errors(engine), engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
@@ -80,7 +81,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 @contextmanager
 def outside_transactions(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """For VACUUM and checkpoints, which can't run inside of a transaction."""
+    """Open a connection for VACUUM and checkpoints, which can't run inside a transaction."""
     # SQLite connections are in autocommit mode until a BEGIN (see _set_up_sqlite); setting it would undo that later.
     options = {_BEGIN: ""} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
     with _named_errors(engine), engine.connect().execution_options(**options) as connection:
@@ -114,8 +115,9 @@ def _explain(engine: sa.Engine, problem: str) -> str:
 
 
 def migrate(engine: sa.Engine) -> None:
-    """Brings the schema up to date, in one transaction, alone. Raises `StoreError` for a schema this version doesn't
-    know."""
+    """Bring the schema up to date, in one exclusive transaction. Raises `StoreError` for a schema that this version
+    doesn't know.
+    """
     with reading(engine) as connection:
         if _revision(connection) == SCHEMA:
             return
@@ -127,7 +129,7 @@ def migrate(engine: sa.Engine) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     with writing(engine) as connection:
-        revision = _revision(connection)  # again, now that no other process can be migrating
+        revision = _revision(connection)  # check again, now that no other process can be migrating
         if revision is not None and revision not in known:
             raise StoreError(
                 f"the store {engine.url.database} has schema {revision!r}, which is newer than this Penchant knows "

@@ -1,4 +1,4 @@
-"""From the ids of users and conversations, which others choose, to the rows of the database."""
+"""Maps ids of users and conversations, which callers choose, to rows of the database."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from penchant.errors import InputError, UnknownUserError
 from penchant.store.schema import LONGEST, conversations, instructions, is_id, records, token_counts, users
 
 VARIABLES = 500
-"""Of a statement; some databases take no more than 999."""
+"""Values per statement; some databases take no more than 999."""
 
 
 def checked(name: str, what: str = "user") -> str:
-    """The id itself. Raises `InputError` for one that is empty, too long, or not printable."""
+    """Return the id. Raises `InputError` if it is empty, too long or not printable."""
     if not is_id(name):
         raise InputError(
             f"the {what} id {name[:40]!a} can't be used: expected 1 to {LONGEST} printable characters; choose another"
@@ -24,20 +24,20 @@ def checked(name: str, what: str = "user") -> str:
 
 
 def find_user(connection: sa.Connection, user: str) -> int | None:
-    """A user's row key; None for a user who isn't there. Raises `InputError` for an id that can't be one."""
+    """Return a user's row key; None for an unknown user. Raises `InputError` for an invalid id."""
     key = connection.execute(sa.select(users.c.key).where(users.c.id == checked(user))).scalar()
     return None if key is None else int(key)
 
 
 def user_key(connection: sa.Connection, user: str) -> int:
-    """A user's row key. Raises `UnknownUserError`."""
+    """Return a user's row key. Raises `UnknownUserError`."""
     if (key := find_user(connection, user)) is None:
         raise _unknown(user)
     return key
 
 
 def user_revision(connection: sa.Connection, user: str) -> int:
-    """The revision of a user's records. Raises `UnknownUserError`."""
+    """Return the revision of a user's records. Raises `UnknownUserError`."""
     found = connection.execute(sa.select(users.c.revision).where(users.c.id == checked(user))).scalar()
     if found is None:
         raise _unknown(user)
@@ -49,7 +49,7 @@ def _unknown(user: str) -> UnknownUserError:
 
 
 def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
-    """Row keys of users by id; those that are new are made."""
+    """Return row keys of users by id; missing users are created."""
     names = sorted(wanted)
     find = sa.select(users.c.id, users.c.key)
     keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
@@ -61,7 +61,7 @@ def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
 
 
 def find_conversation(connection: sa.Connection, user: int, conversation: str) -> int | None:
-    """A conversation's row key; None for one that isn't there. Raises `InputError` for an id that can't be one."""
+    """Return a conversation's row key; None for an unknown one. Raises `InputError` for an invalid id."""
     name = checked(conversation, "conversation")
     where = (conversations.c.user == user) & (conversations.c.id == name)
     key = connection.execute(sa.select(conversations.c.key).where(where)).scalar()
@@ -69,7 +69,7 @@ def find_conversation(connection: sa.Connection, user: int, conversation: str) -
 
 
 def conversation_key(connection: sa.Connection, user: str, conversation: str) -> int:
-    """A conversation's row key. Raises `UnknownUserError`, and `InputError` for an unknown conversation."""
+    """Return a conversation's row key. Raises `UnknownUserError`, and `InputError` for an unknown conversation."""
     key = find_conversation(connection, user_key(connection, user), conversation)
     if key is None:
         raise InputError(
@@ -80,7 +80,7 @@ def conversation_key(connection: sa.Connection, user: str, conversation: str) ->
 
 
 def records_changed(connection: sa.Connection, changed: Iterable[int]) -> None:
-    """Gives users, by their row keys, another revision. To be called in the transaction that changes their records."""
+    """Give users, by row key, a new revision. Call it in the transaction that changes their records."""
     keys = sorted(set(changed))
     for start in range(0, len(keys), VARIABLES):
         some = keys[start : start + VARIABLES]
@@ -89,6 +89,6 @@ def records_changed(connection: sa.Connection, changed: Iterable[int]) -> None:
 
 
 def drop_if_empty(connection: sa.Connection, user: int) -> bool:
-    """Deletes a user of whom nothing is kept any more. Returns whether that was so."""
+    """Delete a user without any remaining data. Returns whether the user was deleted."""
     kept = [sa.exists().where(table.c.user == user) for table in (records, conversations, instructions)]
     return bool(connection.execute(sa.delete(users).where(users.c.key == user, ~sa.or_(*kept))).rowcount)

@@ -1,4 +1,4 @@
-"""Where a store lives when nobody says so, and where one user's files lie inside it."""
+"""The default location of a store, and where a user's files lie inside it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def default_store() -> str:
 
 
 def user_folder(user: str) -> str:
-    """Name of a user's folder in every area of a store: the SHA-256 of the user id, so any id is a safe name."""
+    """Return the name of a user's folder in every area of a store: the SHA-256 of the user id, so that any id
+    is safe.
+    """
     return hashlib.sha256(user.encode("utf-8")).hexdigest()
 
 
 def conversation_folder(directory: Path, user: str, conversation: str) -> Path:
-    """`<store>/episodes/<user's folder>/<16 digits of a hash of the conversation's id>` (not made here)."""
+    """`<store>/episodes/<user's folder>/<16 digits of a hash of the conversation's id>` (not created here)."""
     digits = hashlib.sha256(conversation.encode("utf-8")).hexdigest()[:16]
     return directory / EPISODES / user_folder(user) / digits

@@ -1,4 +1,4 @@
-"""The tables, and the way from a record, a turn or an instruction to a row and back."""
+"""The tables, and conversions of records, turns and instructions to rows and back."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
 SCHEMA = "0003"
-"""The newest migration; a test holds it against the scripts in store/migrations/versions."""
+"""The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
-"""Characters of an id."""
+"""Longest id, in characters."""
 
-_LAST_TURN = 1 << 31  # what an Integer takes
+_LAST_TURN = 1 << 31  # the range of an Integer
 _Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's row id
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,15 +42,15 @@ users = Table(
     metadata,
     Column("key", _Key, primary_key=True),
     Column("id", Text, nullable=False, unique=True),
-    # Another number after each change of the user's records; begins anywhere, so that a user who was erased and came
-    # back doesn't have an earlier one again.
+    # A new number after each change of the user's records. It starts at a random value, so that a user who was erased
+    # and added again never has an earlier revision.
     Column("revision", BigInteger, nullable=False, server_default="0"),
 )
 
 records = Table(
     "records",
     metadata,
-    # Also the order in which records came in, which is the order of records without a time.
+    # Also the order in which records arrived, which orders records without a time.
     Column("key", _Key, primary_key=True),
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
     Column("id", Text, nullable=False),
@@ -61,7 +61,7 @@ records = Table(
     Column("when", BigInteger),  # microseconds since 1970 in UTC
     Column("kind", Text),
     Column("meta", Text),  # JSON object
-    # The turn that it came of, as its meta says: {"conversation": id, "turn": number}.
+    # The turn that the record came from, as its meta says: {"conversation": id, "turn": number}.
     Column("conversation", Text),
     Column("turn", Integer),
     UniqueConstraint("user", "id", name="one_id_a_user"),
@@ -73,7 +73,7 @@ token_counts = Table(
     metadata,
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), primary_key=True),
     Column("tokenizer", Text, primary_key=True),
-    Column("revision", BigInteger, nullable=False),  # of the records that were counted
+    Column("revision", BigInteger, nullable=False),  # the revision of the records that were counted
     Column("tokens", BigInteger, nullable=False),
 )
 
@@ -85,7 +85,7 @@ conversations = Table(
     Column("id", Text, nullable=False),
     Column("system", Text),
     Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
-    Column("next", Integer, nullable=False),  # number of the next turn: outlives turns that are erased
+    Column("next", Integer, nullable=False),  # number of the next turn; erasing turns doesn't lower it
     UniqueConstraint("user", "id", name="one_conversation_a_user"),
 )
 
@@ -123,7 +123,9 @@ instructions = Table(
 
 
 def to_row(record: Record) -> dict[str, Any]:
-    """A row without its keys. Raises `InputError` for what can't be stored: half characters, NaN, non-JSON meta."""
+    """Return a record's row without its keys. Raises `InputError` for values that can't be stored: lone surrogates,
+    NaN, non-JSON meta.
+    """
     try:
         label = None if record.label is None else json.dumps(record.label, ensure_ascii=False, allow_nan=False)
         meta = json.dumps(dict(record.meta), ensure_ascii=False, allow_nan=False) if record.meta else None
@@ -156,12 +158,12 @@ def _turn_of(record: Record) -> dict[str, Any]:
 
 
 def is_id(name: str) -> bool:
-    """Whether a user, a conversation or an instruction can have this id."""
+    """Whether this is a valid id of a user, a conversation or an instruction."""
     return 0 < len(name) <= LONGEST and name.isprintable()
 
 
 def to_record(row: RowMapping) -> Record:
-    """The record that `to_row` was given."""
+    """Return the record of a row: the inverse of `to_row`."""
     return Record(
         text=row["text"],
         id=row["id"],
@@ -174,7 +176,9 @@ def to_record(row: RowMapping) -> Record:
 
 
 def to_turn_row(turn: Turn) -> dict[str, Any]:
-    """A row without its keys. Raises `InputError` for half characters, another role, or a time without a zone."""
+    """Return a turn's row without its keys. Raises `InputError` for lone surrogates, an unknown role, or a time without
+    a zone.
+    """
     what = f"turn {turn.number}"
     if turn.role not in ("user", "assistant"):
         raise InputError(f"{what} can't be stored: its role is {turn.role!r}; expected user or assistant")
@@ -189,13 +193,14 @@ def to_turn_row(turn: Turn) -> dict[str, Any]:
 
 
 def to_turn(row: RowMapping) -> Turn:
-    """The turn that `to_turn_row` was given."""
+    """Return the turn of a row: the inverse of `to_turn_row`."""
     return Turn(row["number"], row["role"], row["text"], moment(row["when"]), bool(row["stopped"]))
 
 
 def to_instruction_row(instruction: Instruction) -> dict[str, Any]:
-    """A row without its keys, and without the conversation's, which another table has. Raises `InputError` for half
-    characters, no text, an unknown scope, or a time without a zone."""
+    """Return an instruction's row without its keys and without its conversation, which another table holds. Raises
+    `InputError` for lone surrogates, no text, an unknown scope, or a time without a zone.
+    """
     what = f"instruction {instruction.id[:40]!a}"
     if not instruction.text.strip():
         raise InputError(f"{what} is empty: expected some text; write down what is asked for")
@@ -219,7 +224,7 @@ def to_instruction_row(instruction: Instruction) -> dict[str, Any]:
 
 
 def to_instruction(row: RowMapping) -> Instruction:
-    """The instruction of a row that has its conversation's id as "named"."""
+    """Return the instruction of a row that has its conversation's id as "named"."""
     return Instruction(
         id=row["id"],
         text=row["text"],
@@ -254,4 +259,4 @@ def _check(what: str, texts: Iterable[str | None], times: Iterable[datetime | No
     except UnicodeEncodeError as error:
         raise InputError(f"{what} can't be stored ({error}): expected whole characters; change the text") from None
     if any(when is not None and when.utcoffset() is None for when in times):
-        raise InputError(f"{what} can't be stored: a time of it has no zone; expected one in UTC")
+        raise InputError(f"{what} can't be stored: one of its times has no zone; expected UTC")

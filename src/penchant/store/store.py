@@ -1,4 +1,4 @@
-"""Where the records of all users live. SQLite in a folder by default; any SQLAlchemy URL otherwise."""
+"""The store: the records of all users, in SQLite in a folder by default, or in any database that SQLAlchemy serves."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from penchant.store.location import DATABASE, INDEXES, conversation_folder, user
 from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
-"""Records a transaction."""
+"""Records per transaction."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of the records that were handed over."""
+    """How many of the given records were added, replaced or unchanged."""
 
     added: int = 0
     unchanged: int = 0
@@ -42,21 +42,20 @@ class Counts:
 
 @dataclass(frozen=True)
 class UserEntry:
-    """A line of the list of users."""
+    """A user in the list of users."""
 
     user: str
     records: int
 
 
 class Store:
-    """Records of many users, on disk, with everything else that is kept for a user in folders beside them.
+    """Records of many users on disk, with all other data of each user in folders next to them.
 
-    `path_or_url`: a folder (made when missing) that will hold `penchant.db` (SQLite) and one folder per area and user
-    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders
-    (the platform's data folder by default).
-    Safe for several threads and processes at once; writers wait for each other. A context manager.
-    Raises `InputError` for a path that can't be a store, `StoreError` for one that can't be opened or that a newer
-    Penchant wrote.
+    `path_or_url`: a folder (created if missing) for `penchant.db` (SQLite) and one folder per area and user
+    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders (the
+    platform's data folder by default). Safe for several threads and processes; writers wait for each other. A context
+    manager. Raises `InputError` for a path that can't be a store, and `StoreError` for one that can't be opened or was
+    written by a newer Penchant.
     """
 
     def __init__(self, path_or_url: str | Path, directory: str | Path | None = None) -> None:
@@ -74,7 +73,7 @@ class Store:
         url = named if "://" in named else sa.URL.create("sqlite", database=str(self.directory / DATABASE))
         self._engine = database.open_engine(url)
         self.conversations = Conversations(self._engine, self.directory)
-        """The users' conversations, and the instructions that stand in them."""
+        """The users' conversations and the instructions in them."""
         try:
             database.migrate(self._engine)
             erasure.finish_erasures(self._engine, self.directory)
@@ -92,23 +91,25 @@ class Store:
         self._engine.dispose()
 
     def index_dir(self, user: str) -> Path:
-        """Where the caches of a user's attention index go (not created here). `forget` removes it."""
+        """Return the folder for the caches of a user's attention index (not created here). `forget` removes it."""
         return self.user_dir(INDEXES, user)
 
     def conversation_dir(self, user: str, conversation: str) -> Path:
-        """Where the caches of a conversation's attention index go (not created here). Erasing the conversation, or a
-        turn of it, or the user removes it. Raises `InputError` for an id that can't be one."""
+        """Return the folder for the caches of a conversation's attention index (not created here). Erasing the
+        conversation, one of its turns or the user removes it. Raises `InputError` for an invalid id.
+        """
         return conversation_folder(self.directory, checked(user), checked(conversation, "conversation"))
 
     def user_dir(self, area: str, user: str) -> Path:
-        """`<store>/<area>/<sha256 of user>`: files kept for a user under any area are erased with the user. What is
-        derived from other users' records as well is written as lineage.py says."""
+        """`<store>/<area>/<sha256 of user>`: files stored for a user in any area are erased with the user. Data that is
+        also derived from other users' records must be written as erasure/lineage.py describes.
+        """
         return self.directory / area / user_folder(user)
 
     # Writing
 
     def add(self, user: str, new: Iterable[Record], *, replace: bool = False, batch: int = BATCH) -> Counts:
-        """Adds a user's records. See `add_many`."""
+        """Add a user's records. See `add_many`."""
         return self.add_many(((user, record) for record in new), replace=replace, batch=batch)
 
     def add_many(
@@ -119,11 +120,11 @@ class Store:
         batch: int = BATCH,
         acknowledge: Callable[[Counts], None] | None = None,
     ) -> Counts:
-        """Adds records of any number of users, as they come, `batch` to a transaction.
+        """Add records of any number of users, in the given order, `batch` per transaction.
 
-        A record whose id and content are there already is unchanged; one whose id is there with other content raises
-        `InputError`, unless `replace` says to overwrite. An error undoes its own batch only. After each commit
-        `acknowledge` gets the counts so far: what it was told survives a crash.
+        A record whose id and content are already stored is unchanged; one whose id is stored with other content raises
+        `InputError`, unless `replace` says to overwrite it. An error undoes its own batch only. After each commit,
+        `acknowledge` is called with the counts so far: these records survive a crash.
         """
         if batch < 1:
             raise InputError(f"a batch of {batch} records: expected at least 1; raise the batch")
@@ -144,16 +145,17 @@ class Store:
     # Reading
 
     def history(self, user: str) -> History:
-        """A user's whole history. Raises `UnknownUserError`."""
+        """Return a user's whole history. Raises `UnknownUserError`."""
         return History(self._records(user), user)
 
     def export(self, user: str) -> Iterator[str]:
-        """A user's records as lines of a history file, in the order they came in: importing them gives the same
-        history. Raises `UnknownUserError` at the call, not at the first line."""
+        """Yield a user's records as lines of a history file, in the order they arrived: importing them gives the same
+        history. Raises `UnknownUserError` at the call, not at the first line.
+        """
         return (to_line(record) for record in self._records(user))
 
     def users(self, limit: int = 100, after: str | None = None) -> Iterator[UserEntry]:
-        """One page of users by id (by code point), beginning behind `after`, with their numbers of records."""
+        """Return one page of users by id (by code point), starting after `after`, with their numbers of records."""
         if limit < 1:
             raise InputError(f"a page of {limit} users: expected at least 1; raise the limit")
         page = sa.select(users).order_by(users.c.id).limit(limit)
@@ -171,14 +173,14 @@ class Store:
         return (UserEntry(user, count) for user, count in rows)
 
     def all_users(self, page: int = 1_000) -> Iterator[UserEntry]:
-        """Every user, a page at a time."""
+        """Yield every user, reading a page at a time."""
         after: str | None = None
         while entries := list(self.users(page, after)):
             yield from entries
             after = entries[-1].user
 
     def count(self, user: str | None = None) -> int:
-        """How many records a user has, or without a user, how many users there are. Raises `UnknownUserError`."""
+        """Return how many records a user has; without a user, how many users there are. Raises `UnknownUserError`."""
         query = sa.select(sa.func.count()).select_from(users if user is None else records)
         if user is not None:
             query = query.where(records.c.user == self._key(user))
@@ -186,28 +188,32 @@ class Store:
             return connection.execute(query).scalar_one()
 
     def holds(self, user: str, record: str) -> bool:
-        """Whether a user has a record of that id; False for a user who isn't there."""
+        """Whether a user has a record with that id; False for an unknown user."""
         query = sa.select(records.c.key).join(users, users.c.key == records.c.user)
         with database.reading(self._engine) as connection:
             found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
             return found.first() is not None
 
     def revision(self, user: str) -> int:
-        """A number that is another one after each change of the user's records, whoever made it. Raises
-        `UnknownUserError`."""
+        """Return a number that changes with each change of the user's records, by any process. Raises
+        `UnknownUserError`.
+        """
         with database.reading(self._engine) as connection:
             return user_revision(connection, user)
 
     def token_count(self, user: str, revision: int, tokenizer: str) -> int | None:
-        """The size of a user's records in tokens that `keep_token_count` was given at this revision; None: unknown."""
+        """Return the size of a user's records in tokens, as `keep_token_count` stored it at this revision; None:
+        unknown.
+        """
         where = (users.c.id == user) & (token_counts.c.tokenizer == tokenizer) & (token_counts.c.revision == revision)
         query = sa.select(token_counts.c.tokens).join(users, users.c.key == token_counts.c.user).where(where)
         with database.reading(self._engine) as connection:
             return connection.execute(query).scalar()
 
     def keep_token_count(self, user: str, revision: int, tokenizer: str, tokens: int) -> None:
-        """Keeps what a user's records at a revision are in tokens of a tokenizer (any name that tells it from others),
-        until they change."""
+        """Store the size of a user's records in tokens until they change. tokenizer: a name that distinguishes it from
+        others.
+        """
         with database.writing(self._engine) as connection:
             if (key := find_user(connection, user)) is None:
                 return
@@ -219,25 +225,25 @@ class Store:
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
-        """Erases a user: records, conversations with their turns, instructions, every folder kept for the user, every
-        row derived from the user's records in the folders of others and every aggregate that counted them in
-        (lineage.py), what the database keeps of deleted rows (secure delete, vacuum, empty log). Then every file
-        under the store's folder is searched for each run of 8 consecutive words of their texts (a shorter text as a
-        whole, from 8 bytes on; residue.py says exactly what), sparing what another user's live row holds too.
+        """Erase a user: records, conversations with their turns, instructions, every folder of the user, every row
+        derived from the user's records in other users' folders, every aggregate that includes them
+        (erasure/lineage.py), and the database's remains of deleted rows (secure delete, vacuum, empty log). Then search
+        every file under the store's folder for each run of 8 consecutive words of the texts (shorter texts as a whole,
+        from 8 bytes; erasure/residue.py has the details), except for words that another user's live row contains too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
-        erasure that is cut off is finished when the store is next opened. Ids are erased but not searched
-        for. With another database than SQLite, only the folder's files are searched.
+        interrupted erasure is finished when the store is next opened. Ids are erased but not searched for. With a
+        database other than SQLite, only the folder's files are searched.
         """
         return erasure.forget(self._engine, self.directory, user, self._key(user))
 
     def forget_record(self, user: str, *names: str, keep_index: bool = False) -> None:
-        """Erases records, by id, all of them or none; with the last one goes a user who has no conversations. What is
-        left is what would be there without them, in what was derived from them for any user too (lineage.py), and
-        the database keeps nothing of the deleted rows. That rewrites it: name several at once.
+        """Erase records by id, all of them or none. A user without records and conversations is removed as well. The
+        store is then as if the records had never been added, including data derived from them for any user
+        (erasure/lineage.py). The database is rewritten each time, so name several records at once.
 
-        The user's attention index holds things computed from the records and is removed too, unless `keep_index` says
-        that the caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
+        The user's attention index is computed from the records and is removed too, unless `keep_index` says that the
+        caller drops its rows. Raises `UnknownUserError`, and `InputError` for an unknown record.
         """
         key = self._key(user)
         index = None if keep_index else self.index_dir(user)
@@ -265,7 +271,7 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
             continue
         if known is not None and not overwrite:
             raise InputError(
-                f"record {row['id']!r} of user {user!r} is there already with other content: expected a new id or the "
+                f"record {row['id']!r} of user {user!r} is already stored with other content: expected a new id or the "
                 "same content; give it another id, or replace it on purpose"
             )
         there[key] = row["hash"]
@@ -288,7 +294,7 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
 def _hashes(
     connection: sa.Connection, keys: Mapping[str, int], rows: list[tuple[str, dict[str, Any]]]
 ) -> dict[tuple[int, str], str]:
-    """Content hashes of the records that are there already, by (user key, record id)."""
+    """Return content hashes of the records that are already stored, by (user key, record id)."""
     there: dict[tuple[int, str], str] = {}
     by_user: dict[int, list[str]] = {}
     for user, row in rows:

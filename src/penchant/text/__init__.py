@@ -1,1 +1,1 @@
-"""Terms, languages, BM25 and ROUGE-L: text without a model or a store."""
+"""Terms, languages, BM25 and ROUGE-L: text processing without a model or a store."""

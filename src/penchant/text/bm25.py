@@ -1,4 +1,4 @@
-"""BM25 (Robertson and Zaragoza, 2009): of a set of texts through the bm25s library, and of one that grows."""
+"""BM25 (Robertson and Zaragoza, 2009) over a fixed set of texts, through the bm25s library, or a growing one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _K1, _B = 0.9, 0.4
 
 
 class TextIndex:
-    """Texts to be searched. language: as in `marking.lexical.bm25`, which says where k1 and b are from."""
+    """A fixed set of texts to search. language: as in `marking.bm25.bm25`, which gives the origin of k1 and b."""
 
     def __init__(self, texts: Sequence[str], language: str | None) -> None:
         words = [split_words(text) for text in texts]
@@ -40,8 +40,9 @@ class TextIndex:
 
 
 class GrowingIndex:
-    """Texts that are added to: the scores are those of a `TextIndex` of all of them, whose library can't be added to.
-    The language is guessed."""
+    """A growing set of texts. Scores equal those of a `TextIndex` of all texts so far; bm25s itself can't append. The
+    language is identified from the texts.
+    """
 
     def __init__(self) -> None:
         self._sample, self._terms = "", Terms(None)
@@ -50,7 +51,7 @@ class GrowingIndex:
         self._clear()
 
     def add(self, texts: Sequence[str]) -> None:
-        """More texts, behind the others."""
+        """Append texts."""
         words = [split_words(text) for text in texts]
         if len(self._sample) < SAMPLE:
             self._sample = sample(texts, self._sample)

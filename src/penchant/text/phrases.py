@@ -1,4 +1,4 @@
-"""Phrases of a language, kept as data: one TOML file a language, compiled when first looked for."""
+"""Phrases of a language, kept as data: one TOML file per language, compiled on first use."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ _AS_IT_IS = re.compile(r"\\b|(?<!\[)\^|\$|\(\?<!")
 
 
 def compile_phrases(phrases: Iterable[str], words: Mapping[str, str | Sequence[str]]) -> re.Pattern[str]:
-    r"""One pattern for any of some phrases, without regard to case.
+    r"""Compile phrases into one pattern that matches any of them, ignoring case.
 
-    A phrase is a regular expression (`re`) that is matched as whole words; one with \b, ^, $ or (?<! is taken as it is.
-    words: %NAME% in a phrase stands for words["NAME"], or for any of them. No phrases match nothing.
+    A phrase is a regular expression (`re`) that is matched as whole words, unless it contains \b, ^, $ or (?<!. words:
+    %NAME% in a phrase stands for words["NAME"], or for any of them if there are several. Without phrases, the pattern
+    matches nothing.
     """
     whole = "|".join(one if _AS_IT_IS.search(one) else rf"\b(?:{one})\b" for one in phrases)
     for name, value in words.items():
@@ -26,7 +27,7 @@ def compile_phrases(phrases: Iterable[str], words: Mapping[str, str | Sequence[s
 
 
 def read_languages(folder: Path, fields: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """The files CODE.toml of a folder by code, English first: where languages tie, the order decides.
+    """Read the files CODE.toml of a folder, by code, English first: the order decides ties between languages.
 
     Raises `InputError` for a file that isn't TOML or has a field that isn't among `fields`.
     """

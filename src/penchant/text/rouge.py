@@ -1,4 +1,4 @@
-"""How much one text says the same as another: ROUGE-L, in any script."""
+"""ROUGE-L: the overlap of two texts, in any script."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _TOKEN = re.compile(
 
 
 def rouge_l(truth: str, text: str) -> float:
-    """F-measure of the longest common subsequence of words, 0 to 1: rouge-score's, without stemming. Words are runs of
-    letters and digits of any script, which for English text are those of rouge-score itself."""
+    """Return the F-measure of the longest common subsequence of words, 0 to 1, as rouge-score computes it without
+    stemming. Words are runs of letters and digits of any script; for English text they equal those of rouge-score.
+    """
     return float(_scorer().score(truth, text)["rougeL"].fmeasure)
 
 

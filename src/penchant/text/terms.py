@@ -1,4 +1,4 @@
-"""Text to index terms for lexical search: unicode words, lower case, stop words dropped, Snowball stems."""
+"""Index terms for lexical search: Unicode words in lower case, without stop words, as Snowball stems."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ _LANGUAGES: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 STOP_WORDS = frozenset(_LANGUAGES)
-"""Codes of the languages that have a list of them here."""
+"""Codes of the languages with a stop-word list."""
 SNOWBALL = {code: name for code, (name, _) in _LANGUAGES.items() if name}
 """Code -> the name of its stemmer."""
 
 
 def split_words(text: str) -> list[str]:
-    """Words of a text, NFKC-normalised and in lower case; pairs of characters where a script has no spaces."""
+    """Return the words of a text, NFKC-normalised, lower case; pairs of characters where a script has no spaces."""
     if text.isascii():  # most texts; the same rule, several times faster
         return _ASCII_WORD.findall(text.lower())
     words: list[str] = []
@@ -58,14 +58,14 @@ def split_words(text: str) -> list[str]:
 
 
 def language_of(text: str) -> str | None:
-    """The language of a text, None when it isn't known or has no list of stop words here."""
+    """Return the language of a text; None if it is unknown or has no stop-word list."""
     code = identify(text)
     return code if code in STOP_WORDS else None
 
 
 @dataclass(slots=True)
 class Terms:
-    """Words -> index terms of one language (None: words as they are). Stems are remembered."""
+    """Turns words into index terms of one language (None: words as they are). Stems are cached."""
 
     language: str | None
     _stem: Callable[[str], str] | None = field(init=False)
@@ -93,7 +93,7 @@ class Terms:
 
 
 def check_language(language: str) -> None:
-    """Raises `InputError` unless the code is one of those with a stop-word list."""
+    """Raise `InputError` unless the language has a stop-word list."""
     if language not in _LANGUAGES:
         raise InputError(
             f"no stop words for language {language!r}: expected one of {', '.join(_LANGUAGES)}, "

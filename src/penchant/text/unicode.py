@@ -1,4 +1,4 @@
-"""Repair of text that files, terminals and tokenizers refuse: lone surrogates and control characters."""
+"""Repairs text that files, terminals and tokenizers refuse: lone surrogates and control characters."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _REPLACEMENTS |= dict.fromkeys(range(0xD800, 0xE000), "\N{REPLACEMENT CHARACTER}
 
 
 def sanitize(text: str) -> str:
-    """A text of the same length with control characters blanked and lone surrogates replaced by U+FFFD."""
+    """Return a text of the same length, with control characters blanked and lone surrogates replaced by U+FFFD."""
     return text if text.isascii() and text.isprintable() else text.translate(_REPLACEMENTS)
 
 
 def replace_surrogates(value: T) -> T:
-    """The same text, or lists and dicts of texts, with every lone surrogate replaced by U+FFFD.
+    """Return the text, or the lists and dicts of texts, with every lone surrogate replaced by U+FFFD.
 
     A JSON file that was cut inside an emoji leaves lone surrogates behind; no UTF-8 file or tokenizer accepts them. A
     high and a low surrogate next to each other are joined to the character that they encode.

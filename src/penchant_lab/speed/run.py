@@ -15,6 +15,7 @@ import torch
 from penchant.errors import InputError
 from penchant.extras import require
 from penchant_lab.bench.provenance import machine, memory_bytes, own_revision, versions
+from penchant_lab.bench.results import make_folder
 from penchant_lab.peers.client import find_peers
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
@@ -150,9 +151,4 @@ def _check(options: SpeedOptions) -> None:
         find_peers(options.peers)
     if "G" in options.parts:
         require("matplotlib", extra="bench", why="part G")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't write to {options.out} ({error.strerror}): expected a folder; see --out") from error
-    if not os.access(options.out, os.W_OK):
-        raise InputError(f"can't write to {options.out}: expected a folder that can be written; see --out")
+    make_folder(options.out)

@@ -39,7 +39,7 @@ def test_nothing_found_is_no_emphasis() -> None:
         attention_bias_on(loaded, "a b c", ["a"], 1.0, "Question")
     with pytest.raises(InputError, match="1 bonuses for 2 pieces"):
         attention_bias_on(loaded, "a b c", ["a", "b"], [1.0])
-    with pytest.raises(InputError, match="expected a fast one"):
+    with pytest.raises(InputError, match="expected a fast tokenizer"):
         token_spans(replace(loaded, tokenizer=SimpleNamespace(is_fast=False)), "a", [])  # type: ignore[arg-type]
 
 

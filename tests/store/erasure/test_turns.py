@@ -126,7 +126,9 @@ def test_numbers_are_never_used_again(store):
 def test_all_of_the_turns_or_none(store):
     before = kept(store, "bob")
     for numbers in ([0, 99], [-1], [12, 0]):
-        with pytest.raises(InputError, match=r"conversation 'a' has no turn -?\d+: expected the number of one"):
+        with pytest.raises(
+            InputError, match=r"conversation 'a' has no turn -?\d+: expected the number of an existing turn"
+        ):
             store.conversations.forget_turns("bob", "a", numbers)
     assert store.conversations.forget_turns("bob", "a", []) == ()
     assert kept(store, "bob") == before

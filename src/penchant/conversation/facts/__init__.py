@@ -1,4 +1,4 @@
-"""What a user's turns say about the user, as records of the history."""
+"""Statements in a user's turns about the user, as records of the history."""
 
 from penchant.conversation.facts.records import records_of
 from penchant.conversation.facts.statements import Statement, statements

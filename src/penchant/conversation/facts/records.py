@@ -1,4 +1,4 @@
-"""Statements of a conversation as records of the user's history."""
+"""Turns statements in a conversation into records of the user's history."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from penchant.history.supersession import STATEMENT
 
 
 def records_of(turn: Turn, conversation: str, *, skip: Sequence[tuple[int, int]] = ()) -> list[Record]:
-    """A record for each statement of a user's turn, word for word; none for an assistant's.
+    """Return a record for each statement in a user's turn, verbatim; none for an assistant's turn.
 
-    conversation: its id. skip: see `statements`. kind: "said"; when: the turn's. The id is made of conversation, turn
-    number and offset, so that adding a turn's records twice adds nothing; meta has the same ("conversation", "turn",
-    "start", "end"), to find what a turn gave when it is forgotten, and of the statement "about", "value" and "ended"
-    where it has them.
+    conversation: its id. skip: see `statements`. kind: "said"; when: the turn's. The id combines conversation, turn
+    number and offset, so that adding a turn's records twice adds nothing. meta has "conversation", "turn", "start" and
+    "end", to find the records when the turn is erased, and "about", "value" and "ended" of the statement where it has
+    them.
     """
     if turn.role != "user":
         return []

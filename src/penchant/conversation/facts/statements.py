@@ -1,4 +1,4 @@
-"""The sentences of a user's turn that say something lasting about the user, word for word."""
+"""Finds sentences in a user's turn that say something lasting about the user."""
 
 from __future__ import annotations
 
@@ -47,14 +47,15 @@ _PARTICLES = frozenset(
         "sur",
     ]
 )
-_LONGEST = 600  # characters; what is longer is no statement but a text
+_LONGEST = 600  # characters; anything longer isn't a statement
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """text: characters [start, end) of the turn. about: what it is about ("residence", "dentist", "favourite film";
-    "sister" for "My sister ..."), None where nothing is recognised. value: where only one can be true at a time,
-    normalised ("leipzig"). ended: it says that this is over."""
+    """A statement. text: characters [start, end) of the turn. about: its topic ("residence", "dentist", "favourite
+    film"; "sister" for "My sister ..."), None if none is recognised. value: normalised ("leipzig"), if only one can be
+    true at a time. ended: it says that something is over.
+    """
 
     text: str
     start: int
@@ -67,12 +68,12 @@ class Statement:
 def statements(
     text: str, *, language: str | None = None, skip: Sequence[tuple[int, int]] = ()
 ) -> tuple[Statement, ...]:
-    """What a user's turn says about the user, in its order. No model runs.
+    """Return the statements in a user's turn, in order. No model runs.
 
-    language: ISO 639-1, of the patterns to use (None, or one without patterns: all of them). skip: characters
-    [start, end) that are something else, such as instructions; a sentence that overlaps one says nothing here.
-    Questions, requests, conditions, quotations and small talk aren't statements, nor is what is said about the
-    conversation itself. Of "I'm vegetarian, what can I cook?" the part before the question is one.
+    language: ISO 639-1 code of the patterns to use (None, or one without patterns: all of them). skip: characters
+    [start, end) that are something else, such as instructions; sentences that overlap them are ignored. Questions,
+    requests, conditions, quotations, small talk and remarks about the conversation itself aren't statements. In "I'm
+    vegetarian, what can I cook?" the part before the question is one.
     """
     told = languages().get(language or "")
     tried = (told,) if told else tuple(languages().values())
@@ -86,7 +87,7 @@ def statements(
 
 
 def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, int]]:
-    """Characters that are another's words, or a text to work on."""
+    """Return the characters that quote others, or are a text to work on."""
     for match in _QUOTED.finditer(plain):
         own = match.group()[0] in _MARKS and match.group() == plain.strip()
         if " " in match.group().strip() and not own:
@@ -97,7 +98,7 @@ def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, in
 
 
 def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
-    """Trimmed lines of the sentences, with "Dr." and the name behind it in one."""
+    """Yield the trimmed sentences, with "Dr." and the following name kept together."""
     if not text.strip():
         return
     meta = {"lang": language} if language else {}
@@ -117,7 +118,7 @@ def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
 
 
 def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]) -> Iterator[Statement]:
-    """The statement in one sentence, if there is one."""
+    """Return the statement in one sentence, if there is one."""
     if end - start > _LONGEST:
         return
     sentence = plain[start:end]
@@ -173,7 +174,7 @@ def _meant(topic: Topic, match: re.Match[str]) -> bool:
 
 
 def _value(taken: str, sentence: str, topic: Topic, language: Language) -> str | None:
-    """The words that say the value, in lower case; None where they don't name one."""
+    """Return the words of the value, in lower case; None if they don't name one."""
     parts = taken.split()
     while parts and parts[0].lower() in language.articles:
         parts = parts[1:]
@@ -191,5 +192,5 @@ def _value(taken: str, sentence: str, topic: Topic, language: Language) -> str |
     while kept and kept[-1].lower() in _PARTICLES:
         kept.pop()
     value = " ".join(split_words(" ".join(kept[:5])))
-    # What has no glyph can't be shown to anybody as somebody's value.
+    # Characters without a glyph can't be displayed as a value.
     return value if value and value.isprintable() else None

@@ -1,4 +1,4 @@
-"""Whether a sentence is a standing instruction, by the patterns of its language (`verdict`)."""
+"""Classifies whether a sentence is a standing instruction, by the patterns of its language (`verdict`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ Sure = Literal["yes", "doubt", "no"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """sure: yes; doubt: it has cues of an instruction and of something else; no. table: of the language that decided.
-    start: where in the sentence the instruction begins."""
+    """The classification of a sentence: sure (an instruction), doubt (it has cues of an instruction and of something
+    else), or no. table: that of the deciding language. start: where the instruction begins in the sentence.
+    """
 
     sure: Sure
     table: Table | None = None
@@ -27,7 +28,7 @@ NO = Verdict("no")
 
 
 def verdict(sentence: Sentence) -> Verdict:
-    """Of the languages' verdicts the surest."""
+    """Return the most confident verdict among the languages."""
     best = NO
     for table in sentence.tables:
         found = _verdict(sentence, table)
@@ -59,7 +60,7 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
         not alone and sentence.asks and not has("request"),
     ]
     if any(guards):
-        # One guard may err where an instruction is otherwise plain.
+        # A single guard may be wrong if the instruction is otherwise clear.
         return Verdict("doubt", table, start) if sum(guards) == 1 and strong and told else NO
     if alone or told or about():
         certain = alone or habit or strong or told or has("wish")
@@ -75,8 +76,9 @@ _CUES = (*_STRONG, "always", "alone", "habit", "wish")
 
 
 def _begin(plain: str, table: Table) -> tuple[int, int]:
-    """Where the instruction begins, and the clause with its first cue: what comes before that clause belongs to the
-    instruction, unless it says nothing of it. 0: with the sentence."""
+    """Return where the instruction begins, and the clause with its first cue. Earlier clauses belong to the instruction
+    unless they are unrelated. 0: at the beginning of the sentence.
+    """
     cues = [match.start() for name in _CUES if (match := table.find(name, plain))]
     if not cues:
         return 0, 0
@@ -91,7 +93,7 @@ def _begin(plain: str, table: Table) -> tuple[int, int]:
 
 
 def _says_nothing(plain: str, table: Table) -> bool:
-    """Whether words before a clause have no part in an instruction."""
+    """Whether the words before a clause are unrelated to the instruction."""
     if any(table.find(name, plain) for name in ("ask", "wish")):
         return False
     return bool(plain.strip(" ,")) and not any(table.find(f"slot.{name}", plain) for name in table.slots)

@@ -1,4 +1,4 @@
-"""The built-in detectors, each made from the resources of a model."""
+"""The built-in detectors, each made from `Resources`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from penchant.marking.resources import Resources
 def probed(resources: Resources) -> Detector:
     """Patterns, and a probe of the model's hidden states that adds to them and can overrule them.
 
-    It adds what the patterns pass over, and rejects what they take for an instruction by its words alone. For a model
-    that no probe was fitted on, patterns alone.
+    The probe adds instructions that the patterns miss, and rejects sentences that only look like instructions. For a
+    model without a fitted probe, patterns alone.
     """
     fitted = fitted_for(resources.loaded.fingerprint)
     if fitted is None:

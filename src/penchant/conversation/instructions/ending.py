@@ -1,4 +1,6 @@
-"""Which known instructions a sentence ends ("stop that", "you can stop ending with OK", "forget all my rules")."""
+"""Finds the known instructions that a sentence ends ("stop that", "you can stop ending with OK", "forget all my
+rules").
+"""
 
 from __future__ import annotations
 
@@ -13,17 +15,17 @@ from penchant.history.dialogue import Instruction
 
 @dataclass(frozen=True)
 class Ended:
-    """ids: of the instructions that end. meant: the sentence does nothing but end some, even when none is known."""
+    """ids: of the instructions that end. meant: the sentence only ends instructions, even if none is known."""
 
     ids: tuple[str, ...] = ()
     meant: bool = False
 
 
 def ended_by(sentence: Sentence, known: Sequence[Instruction]) -> Ended:
-    """What a sentence ends of the standing instructions, given in the order they were made.
+    """Return the standing instructions that a sentence ends. known: in the order they were given.
 
-    All of them; the newest, when it says "stop that"; else, when it says that something need not be done any more,
-    those that it shares most words with, or the newest of its slot.
+    All of them; the newest for "stop that"; or for a sentence that says something need not be done any more, those that
+    share most words with it, or the newest in its slot.
     """
     for table in sentence.tables:
         if table.find("everything", sentence.plain) and not _about_others(sentence, table):

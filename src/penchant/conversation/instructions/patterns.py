@@ -1,4 +1,4 @@
-"""Standing instructions by patterns alone (`patterns`): quick, five languages, no model."""
+"""Detects standing instructions by patterns alone (`patterns`): fast, five languages, no model."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from penchant.history.dialogue import Instruction
 _GOES_ON = regex.compile(r"\s*[;:–—]\s*")
 
 Judge = Callable[[Sequence[str]], Sequence[bool]]
-"""Whether each of some sentences is a standing instruction."""
+"""Says for each sentence whether it is a standing instruction."""
 
 
 def patterns() -> Detector:
-    """Detector without a model. The text of an instruction is a sentence, its clause, or a list with the line above,
-    word for word."""
+    """Detector without a model. The text of an instruction is a sentence, a clause, or a list with the line above it,
+    verbatim.
+    """
     return detector(None)
 
 
 def detector(
     judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None, possible: Judge | None = None
 ) -> Detector:
-    """Detector by patterns. judge: is asked about the sentences for which `asked` says so (default: the doubtful
-    ones). possible: is asked about those that patterns are sure of."""
+    """Make a detector by patterns. judge: classifies the sentences for which `asked` is true (default: the doubtful
+    ones). possible: can reject those that the patterns are sure of.
+    """
     wanted = asked or (lambda sentence, found: found.sure == "doubt")
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
@@ -63,7 +65,7 @@ def detector(
 
 
 def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instruction:
-    """The characters of a turn as an instruction, with scope and slot."""
+    """Make an instruction from characters of a turn, with scope and slot."""
     said = text[slice(*span)]
     table = table or tables()["en"]
     slot = slot_of(said, table)
@@ -72,7 +74,7 @@ def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instru
 
 
 def _besides(sentence: Sentence) -> list[Sentence]:
-    """What follows where a sentence goes on after it has ended an instruction: "Stop that; rhyme from now on." """
+    """The rest of a sentence that goes on after ending an instruction ("Stop that; rhyme from now on.")."""
     found = _GOES_ON.search(sentence.plain)
     if found is None:
         return []
@@ -81,7 +83,9 @@ def _besides(sentence: Sentence) -> list[Sentence]:
 
 
 def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:
-    """Where the instruction stands. "I hate commas." belongs to it when it says only "Leave them out." """
+    """Return the span of the instruction. "I hate commas." belongs to it if the next sentence only says "Leave them
+    out."
+    """
     sentence, found = pairs[place]
     table = found.table
     start = sentence.start + found.start

@@ -26,5 +26,7 @@ DETECTORS: Registry[Callable[[Resources], Detector]] = Registry(
 
 
 def make_detector(name: str, resources: Resources) -> Detector:
-    """The detector `name`. Raises `InputError` for an unknown name, `ModelError` for what the model lacks."""
+    """Make the detector `name`. Raises `InputError` for an unknown name, and `ModelError` if the model lacks something
+    it needs.
+    """
     return DETECTORS.find(name)(resources)

@@ -1,9 +1,8 @@
 """Rhea's detector of global instructions, as published (arXiv 2512.06869; revised as REA, 2610.00958).
 
-A turn is an instruction as a whole. Eight English patterns, else a question with four examples that the model answers
-with YES or NO, greedily. What was found once stays: nothing takes its place and nothing ends it. The paper asks
-Qwen3-0.6B; here the model at hand is asked. Half of the patterns are known to us word for word, the rest by what they
-are said to cover.
+A whole turn is an instruction or not. Eight English patterns decide, or else the model answers YES or NO, greedily, to
+a question with four examples. An instruction is never superseded or ended. The paper asks Qwen3-0.6B; here the loaded
+model is asked. Half of the patterns are quoted in the paper, the others only described there.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ QUESTION = (
 
 
 def rhea(loaded: LoadedModel | None) -> Detector:
-    """Rhea's detector over one model; None: its patterns alone. A turn is cut to 512 tokens for the question."""
+    """Make Rhea's detector over one model; None: patterns alone. A turn is cut to 512 tokens for the question."""
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
         if not (_PATTERN.search(text) or (loaded is not None and says_yes(loaded, text))):
@@ -53,7 +52,7 @@ def rhea(loaded: LoadedModel | None) -> Detector:
 
 
 def says_yes(loaded: LoadedModel, text: str) -> bool:
-    """Whether the model answers YES about a turn."""
+    """Say whether the model answers YES about a turn."""
     text = replace_surrogates(text)
     ids = text_ids(loaded, text)
     if len(ids) > TURN_TOKENS:

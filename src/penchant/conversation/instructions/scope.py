@@ -1,4 +1,4 @@
-"""How long an instruction stands (`scope_of`)."""
+"""How long an instruction holds (`scope_of`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from penchant.conversation.instructions.languages import Table
 from penchant.conversation.instructions.sentences import plain_text
 from penchant.history.dialogue import Scope
 
-#: What a user is called, and how, is meant to last, without a word about it.
+#: Slots for addressing the user: such instructions are meant to last, even if they don't say so.
 _LASTING = ("address", "formality")
 
 
 def scope_of(text: str, slot: str | None, table: Table) -> tuple[Scope, str | None]:
-    """Scope and, for "until", the words that say what ends it.
+    """Return the scope and, for "until", the words that name the end.
 
     In this order: an end is named ("until ...", "as long as ...", "for the next three answers"): "until". This
     conversation, today or for now is named: "conversation". A word that looks ahead or allows no exception ("from now

@@ -1,4 +1,4 @@
-"""A turn in the pieces that are looked at one by one: sentences, and lists with the line above them."""
+"""Splits a turn into pieces to be classified: sentences, and lists with the line above them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
 
 _STRAIGHT = str.maketrans({"’": "'", "‘": "'", "ʼ": "'", "\u00a0": " ", "\u202f": " "})
-# A quotation of one kind of mark, up to its closing one. A straight single quote counts only where it can't be an
-# apostrophe.
+# A quotation from an opening mark to the closing mark of its kind. A straight single quote counts only if it can't be
+# an apostrophe.
 _QUOTED = regex.compile(
     r"\"{3}.*?\"{3}|`{3}.*?`{3}|`[^`\n]+`|\"[^\"\n]+\"|“[^”\"\n]+[”\"]|„[^“”\"\n]+[“”\"]|«[^»\n]+»|(?<![\w'])'[^'\n]+'(?!\w)",
     regex.S,
 )
 _ITEM = regex.compile(r"[^\S\n]*(?:[-*•–]|\(?\d{1,2}[.)])[^\S\n]*\S")
-#: Where a sentence ends besides: at the end of a line, behind a question that goes on in lower case, and behind a
-#: quotation that a question follows (End with "OK" How tall is it?).
+#: Further places where a sentence ends: at the end of a line, after a question that continues in lower case, and after
+#: a quotation that a question follows (End with "OK" How tall is it?).
 _BREAK = regex.compile(r"\n+|(?<=[?!]) +(?=\p{Ll})|(?<=_\") +(?=\p{Lu}[^.!?\n]*\?)")
 
 
 @dataclass(frozen=True)
 class Sentence:
     """Characters [start, end) of a turn. plain: the same characters, quotations blanked out, apostrophes straight.
-    items: lines of a list that belong to it."""
+    items: the lines of a list that belong to it.
+    """
 
     start: int
     end: int
@@ -38,23 +39,27 @@ class Sentence:
 
     @cached_property
     def tables(self) -> Sequence[Table]:
-        """Of the languages it may be in."""
+        """The tables of the languages it may be in."""
         return tables_for(self.plain)
 
     @property
     def asks(self) -> bool:
-        """Whether it ends as a question does."""
+        """Whether it ends like a question."""
         return self.text.rstrip().endswith("?")
 
 
 def plain_text(text: str) -> str:
-    """As long as the text: quotations become underscores between their marks, apostrophes are straight."""
+    """Return a text of the same length in which quotations are underscores between their marks, and apostrophes are
+    straight.
+    """
     straight = text.translate(_STRAIGHT)
     return str(_QUOTED.sub(lambda match: '"' + "_" * (len(match.group()) - 2) + '"', straight))
 
 
 def sentences(text: str) -> list[Sentence]:
-    """The sentences of a turn, in order. A list (lines with a bullet or a number) is one piece with the line above."""
+    """Return the sentences of a turn, in order. A list (lines with a bullet or a number) forms one piece with the line
+    above.
+    """
     if not text.strip():
         return []
     plain = plain_text(text)
@@ -70,7 +75,9 @@ def sentences(text: str) -> list[Sentence]:
 
 
 def _pieces(text: str, plain: str) -> list[tuple[int, int]]:
-    """Trimmed (start, end) of sentences. Split on the plain text, where a full stop inside a quotation ends nothing."""
+    """Yield trimmed (start, end) of sentences. Splits the plain text, so that a full stop inside a quotation ends
+    nothing.
+    """
     found: list[tuple[int, int]] = []
     for piece in segment_record(Record(plain), 0, "sentence"):
         at = piece.start
@@ -84,7 +91,7 @@ def _pieces(text: str, plain: str) -> list[tuple[int, int]]:
 
 
 def _whole_items(text: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    """ "1." alone isn't a sentence: it belongs to what follows on its line."""
+    """Join "1.", which isn't a sentence, with the rest of its line."""
     whole: list[tuple[int, int]] = []
     for start, end in pieces:
         if (
@@ -103,6 +110,6 @@ def _at_line(text: str, start: int) -> bool:
 
 
 def _continues(text: str, last: tuple[int, int, int], start: int) -> bool:
-    """Whether a list item goes on with the list before it, or with a line that announces it."""
+    """Whether a list item continues the list before it, or a line that introduces it."""
     between = text[last[1] : start]
     return between.count("\n") == 1 and (last[2] > 0 or text[: last[1]].endswith((":", "：")))

@@ -1,4 +1,4 @@
-"""What an instruction is about (`slot_of`), and whether it takes the place of another (`conflict`)."""
+"""What an instruction regulates (`slot_of`), and whether it supersedes another (`conflict`)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from penchant.history.dialogue import Instruction
 from penchant.text.terms import STOP_WORDS, Terms, split_words
 
 SEVERAL = frozenset({"words"})
-"""Slots that hold several instructions at once."""
+"""Slots that can hold several instructions at once."""
 
-#: Of these an answer has one, or none, whatever is said.
+#: An answer can have only one of these.
 _ONE = ("emoji", "formality", "address")
 _FORMATS = regex.compile(r"\b(?:json|xml|yaml|csv|html|markdown)\b", regex.I)
 
 
 def slot_of(text: str, table: Table) -> str | None:
-    """The slot of an instruction in a language; None: no slot, or more than one in a list."""
+    """Return the slot of an instruction in a language; None: no slot, or more than one in a list."""
     plain = plain_text(text)
     for name in ("counted", "until", "spanned"):
         plain = table.without(name, plain)
@@ -31,11 +31,12 @@ def slot_of(text: str, table: Table) -> str | None:
 
 
 def conflict(new: Instruction, old: Instruction) -> bool:
-    """Whether two instructions can't both be followed, as far as their slots tell.
+    """Whether two instructions can't both be followed, judged by their slots.
 
-    They share a slot that holds one. Two wishes in it always conflict (but for formats of the whole answer against
-    those of a part, as bold keywords); a wish and a prohibition, or two prohibitions, only about the same thing. What
-    holds on a condition ("whenever I send you code") contradicts only what holds on a like one.
+    They must share a slot that holds only one. Two positive instructions in it always conflict (except formats of the
+    whole answer and of a part, such as bold keywords); a positive one and a prohibition, or two prohibitions, only if
+    they concern the same thing. Conditional instructions ("whenever I send you code") conflict only with those under a
+    similar condition.
     """
     if new.slot is None or new.slot != old.slot or new.slot in SEVERAL:
         return False
@@ -52,7 +53,7 @@ def conflict(new: Instruction, old: Instruction) -> bool:
 
 @lru_cache(maxsize=4096)
 def _whole(text: str) -> bool:
-    """Whether it names a format of a whole answer."""
+    """Whether an instruction names a format of the whole answer."""
     plain = plain_text(text)
     return bool(_FORMATS.search(plain)) or any(table.find("whole", plain) for table in tables().values())
 
@@ -71,7 +72,7 @@ def forbids(text: str) -> bool:
 
 
 def speaks(plain: str, table: Table) -> bool:
-    """Whether a text has any cue of a language: what tells its words from another's that look the same."""
+    """Whether a text has any cue of a language; distinguishes languages with similar words."""
     return any(
         table.find(name, plain) for name in ("ask", "durable", "always", "each", "here", "wish", "alone", "habit")
     )
@@ -79,7 +80,7 @@ def speaks(plain: str, table: Table) -> bool:
 
 @lru_cache(maxsize=4096)
 def content(text: str) -> frozenset[str]:
-    """Stems of the words that an instruction is about: no stop words, no words of when or how often."""
+    """Return the stems of an instruction's content words, without stop words and words for time and frequency."""
     bare = text
     for table in tables().values():
         for name in ("durable", "always", "each", "here", "until", "counted"):
@@ -98,10 +99,10 @@ def _terms(code: str) -> Terms:
 
 
 def normalised(text: str) -> str:
-    """An instruction without what makes no difference: case, punctuation, white space."""
+    """Normalise an instruction: ignore case, punctuation and white space."""
     return " ".join(split_words(text))
 
 
 def about_same(text: str, known: Instruction) -> int:
-    """How many words a text shares with a known instruction."""
+    """Count the words that a text shares with a known instruction."""
     return len(content(text) & content(known.text))

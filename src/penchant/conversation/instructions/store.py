@@ -1,4 +1,4 @@
-"""The standing instructions of a user: what a turn adds, supersedes and ends; kept in the store, where there is one."""
+"""A user's standing instructions: what a turn adds, supersedes and ends. Kept in the store, if there is one."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ _REACH = {"until": 0, "conversation": 1, "always": 2}
 
 
 class InstructionStore:
-    """A user's instructions as one conversation sees them: its own, and those of other conversations that always hold.
+    """The instructions that concern one conversation: its own, and those of the user's other conversations that always
+    hold.
 
-    conversation: whose turns give them. store: where they are kept; None: in memory only.
+    conversation: the one whose turns give them. store: where they are kept; None: in memory only.
     """
 
     def __init__(self, conversation: str = "", store: Store | None = None, user: str = "") -> None:
@@ -33,28 +34,32 @@ class InstructionStore:
 
     @property
     def all(self) -> Instructions:
-        """In the order they were given; ended ones too."""
+        """Return all instructions, including ended ones, in the order they were given."""
         return self._all
 
     @property
     def standing(self) -> Instructions:
-        """Those that haven't ended, in the order they were given. Some may be overridden for now (see `in_force`)."""
+        """Return those that haven't ended, in the order they were given. Some may be overridden for now (see
+        `in_force`).
+        """
         return tuple(one for one in self._all if one.active)
 
     @property
     def in_force(self) -> Instructions:
-        """Those to follow now, in the order they were given: standing, of this conversation or of scope "always", and
-        not contradicted by a newer one. An instruction for today overrides one for always without ending it."""
+        """Return those to follow now, in the order they were given: standing, of this conversation or of scope
+        "always", and not contradicted by a newer one. An instruction for today overrides a permanent one without ending
+        it.
+        """
         here = [one for one in self.standing if one.scope == "always" or one.conversation == self.conversation]
         return tuple(
             one for index, one in enumerate(here) if not any(conflict(newer, one) for newer in here[index + 1 :])
         )
 
     def update(self, turns: Sequence[Turn], detector: Detector) -> tuple[Instructions, Instructions]:
-        """Learn from the last of the turns, the user's newest. Returns the instructions it added, and those it ended.
+        """Learn from the last turn, the user's newest. Returns the instructions it added, and those it ended.
 
-        What was to hold until now ends first; words that end it ("stop") end nothing else. Updating with the same turn
-        again changes nothing.
+        Instructions whose "until" is met end first; words that meet it ("stop") end nothing else. Updating with the
+        same turn again changes nothing.
         """
         turn = turns[-1]
         current = self._expired(turns, turn.when)
@@ -64,7 +69,7 @@ class InstructionStore:
         return self._save(self._applied(current, found, turn))
 
     def replay(self, turns: Sequence[Turn], detector: Detector) -> None:
-        """`update` with every turn of the user's, in order."""
+        """Call `update` with every turn of the user, in order."""
         for index, turn in enumerate(turns):
             if turn.role == "user":
                 self.update(turns[: index + 1], detector)
@@ -72,26 +77,28 @@ class InstructionStore:
     def apply(self, found: Found, turn: Turn) -> tuple[Instructions, Instructions]:
         """Apply what a detector found in a turn. Returns the instructions it added, and those it ended.
 
-        Those in `found.ended` end, by "user". An instruction that repeats a standing one, but for case and punctuation,
-        isn't added, nor is one of the same turn that is read twice. A new one ends those that it contradicts
-        (`conflict`), of its conversation or of scope "always", unless they reach further.
+        Those in `found.ended` end, by "user". An instruction that repeats a standing one, apart from case and
+        punctuation, isn't added, nor is one of a turn that is read twice. A new one ends those that it contradicts
+        (`conflict`), of its conversation or of scope "always", unless their scope is wider.
         """
         return self._save(self._applied(self._all, found, turn))
 
     def expire(self, turns: Sequence[Turn], now: datetime) -> None:
-        """End what was to hold only until something that has happened. turns: of this conversation; instructions of
-        other conversations end by time alone. See `ended_until`."""
+        """End instructions whose "until" is met. turns: those of this conversation; instructions of other conversations
+        end by time only. See `ended_until`.
+        """
         self._save(self._expired(turns, now))
 
     def add(self, text: str, scope: Scope = "conversation") -> Instruction:
-        """Add an instruction that the user writes directly, word for word. Raises `InputError` for an empty one."""
+        """Add an instruction that the user writes directly, verbatim. Raises `InputError` for an empty one."""
         added = self._written(text, scope)
         self._save((*self._all, added))
         return added
 
     def edit(self, name: str, text: str) -> Instruction:
-        """Replace the standing instruction of that id by another text: the old one ends, and the new one is erased with
-        the turn that gave the old one. Raises `InputError` for an unknown id or an empty text."""
+        """Replace a standing instruction's text: the old one ends, and the new one will be erased with the turn that
+        gave the old one. Raises `InputError` for an unknown id or an empty text.
+        """
         old = self._find(name)
         new = replace(
             self._written(text, old.scope),
@@ -104,14 +111,15 @@ class InstructionStore:
         return new
 
     def end(self, name: str) -> Instruction:
-        """End the standing instruction of that id. Raises `InputError` for an unknown id."""
+        """End a standing instruction. Raises `InputError` for an unknown id."""
         ended = _end(self._find(name), "user", datetime.now(UTC))
         self._save(_changed(self._all, ended))
         return ended
 
     def forget(self, turns: Sequence[int]) -> None:
-        """As if these turns had never been said: what they gave is gone, and what that had ended stands again. In a
-        store `Conversations.forget_turns` has done that already."""
+        """Undo turns as if they had never been said: their instructions are removed, and those that they had ended hold
+        again. In a store, `Conversations.forget_turns` has already done that.
+        """
         if self.store is not None:
             self._all = tuple(self.store.conversations.instructions(self.user, self.conversation))
             return
@@ -152,7 +160,7 @@ class InstructionStore:
         raise InputError(f"no standing instruction {name!r}: expected an id that is in the list of instructions")
 
     def _save(self, after: Instructions) -> tuple[Instructions, Instructions]:
-        """Keep what changed, in one transaction. Returns the instructions that are new, and those that ended."""
+        """Save changes in one transaction. Returns the instructions that are new, and those that ended."""
         before = {one.id: one for one in self._all}
         changed = [one for one in after if before.get(one.id) != one]
         if self.store is not None and changed:
@@ -163,7 +171,7 @@ class InstructionStore:
 
 
 def instruction_id(conversation: str, turn: int | None, text: str) -> str:
-    """The id of an instruction: the same whenever the same turn is read again."""
+    """Return the id of an instruction: the same if the same turn is read again."""
     parts = "\x1f".join([conversation, "" if turn is None else str(turn), text])
     return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
@@ -173,7 +181,8 @@ def _changed(known: Iterable[Instruction], changed: Instruction) -> Instructions
 
 
 def _end(one: Instruction, by: str, when: datetime | None) -> Instruction:
-    # An instruction is active while it has no end: a turn without a time leaves the time it was added, or the earliest.
+    # An instruction is active while it has no end, so a turn without a time needs one: when it was added, or the
+    # earliest.
     return replace(one, ended=when or one.added or datetime.min, ended_by=by)
 
 

@@ -1,4 +1,4 @@
-"""Whether an instruction with an end has come to it (`ended_until`)."""
+"""Decides whether an instruction with scope "until" has ended (`ended_until`)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SPANS["months"] = timedelta(days=30)
 
 
 def ended_until(instruction: Instruction, turns: Sequence[Turn], now: datetime | None = None) -> bool:
-    """Whether what `instruction.until` names has happened.
+    """Whether the event that `instruction.until` names has happened.
 
-    turns: of its conversation (those up to the instruction's own turn are passed over). now: UTC; None: unknown.
-    "Until I say X": a sentence of a later user turn is X, but for polite words around it. "For the next N answers":
-    the assistant has answered N times, the answer to the instruction's own turn among them. "Until tomorrow": the next
-    day has begun, counted from when the instruction was added (UTC); a weekday or a date: that day is over. "For the
-    next N days" and the like: that long since it was added. Anything else: never.
+    turns: of its conversation (those up to the instruction's own turn are skipped). now: UTC; None: unknown. "Until I
+    say X": a sentence of a later user turn is X, apart from polite words around it. "For the next N answers": the
+    assistant has answered N times, including the answer to the instruction's own turn. "Until tomorrow": the next day
+    has begun, counted from when the instruction was added (UTC); a weekday or a date: that day is over. "For the next N
+    days" and similar: that much time since it was added. Anything else: never.
     """
     if instruction.until is None:
         return False
@@ -55,7 +55,7 @@ def _number(groups: Mapping[str, str | None], table: Table) -> int | None:
 def _says(text: str, wanted: Sequence[str], table: Table) -> bool:
     polite, stops = table.listed("polite"), table.listed("stops")
     core = [word for word in wanted if word not in polite] or list(wanted)
-    # "Until I tell you to stop" is met by any of the words that stop, "until I say pineapple" by that one alone.
+    # "Until I tell you to stop" is met by any word for stopping, "until I say pineapple" only by that word.
     choices = stops if any(word in stops for word in core) else None
     for sentence in sentences(text):
         words = [word for word in split_words(sentence.text) if word not in polite]
@@ -65,7 +65,7 @@ def _says(text: str, wanted: Sequence[str], table: Table) -> bool:
 
 
 def _end(plain: str, table: Table, added: datetime) -> datetime | None:
-    """When a time that is named has passed."""
+    """Return when a named time has passed."""
     midnight = added.replace(hour=0, minute=0, second=0, microsecond=0)
     if match := table.find("spanned", plain):
         count = _number(match.groupdict(), table)
@@ -83,7 +83,7 @@ def _end(plain: str, table: Table, added: datetime) -> datetime | None:
 
 
 def _date(plain: str, table: Table, midnight: datetime) -> datetime | None:
-    """The day that is written as a date; without a year, the next such day."""
+    """Parse a date; without a year, the next such day."""
     months = table.listed("months")
     month = rf"(?P<m>{'|'.join(months) or '(?!)'})\b"
     named = regex.search(

@@ -1,1 +1,1 @@
-"""What of a conversation the model reads, one file per memory."""
+"""Memories: they choose which parts of a conversation the model reads. One file per memory."""

@@ -1,4 +1,4 @@
-"""Baseline: the exchanges that BM25 finds, word for word."""
+"""Baseline: the exchanges that BM25 finds, verbatim."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penchant.text.bm25 import TextIndex
 def bm25_top(resources: Resources, count: int = 5) -> Memory:
     """The exchanges most similar to the question by BM25, five by default (Robertson and Zaragoza, 2009).
 
-    One that shares no word with the question isn't taken.
+    Exchanges that share no word with the question are left out.
     """
     return _Lexical(TokenCounter(resources.loaded), count)
 
@@ -49,4 +49,4 @@ class _Lexical:
         )
 
     def forget(self, key: str) -> None:
-        """Nothing is held of a conversation."""
+        """Nothing to do: no state is held."""

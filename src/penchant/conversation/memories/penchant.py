@@ -31,7 +31,7 @@ from penchant.marking.marks import Marker
 from penchant.marking.resources import Resources
 
 RECENT = 2
-"""Last exchanges that are always in the prompt."""
+"""How many of the last exchanges are always in the prompt."""
 
 Side = Literal["assistant", "user"]
 Rule = Literal["filled", "thresholds"]
@@ -49,12 +49,13 @@ def penchant(
 ) -> Memory:
     """Instructions, the newest exchanges, and older ones that the default marker finds (after Rhea, arXiv 2512.06869).
 
-    The turns are a history with an attention index of its own, which grows with the conversation; one mark of it for
-    the question says how similar each exchange is and which sentences of its answer matter.
+    The turns form a history with its own attention index, which grows with the conversation. Marking it for the
+    question shows how similar each exchange is, and which sentences of its answer matter.
 
-    instructions: False leaves them where they were said. episodes: False includes only the first and last exchanges.
-    compress: the side that is compressed. rule: "thresholds" includes what Rhea's thresholds say and no more, "filled"
-    fills all of the budget in the order of similarity. recent: last exchanges that are always included.
+    instructions: False leaves them in the turns that gave them. episodes: False includes only the first and last
+    exchanges. compress: the side that is compressed. rule: "thresholds" includes only what passes Rhea's thresholds,
+    "filled" fills the whole budget in the order of similarity. recent: how many of the last exchanges are always
+    included.
 
     Raises `InputError` for an unknown side or rule.
     """
@@ -128,8 +129,9 @@ class _Penchant:
 
 @dataclass(frozen=True)
 class _ScoredPast:
-    """The past, marked for one question. scores: float32 [segments]. similarities: float32 [exchanges]. since: the
-    first exchange whose answer can follow all instructions in force."""
+    """The past, scored for one question. scores: float32 [segments]. similarities: float32 [exchanges]. since: position
+    of the first exchange whose answer can follow all instructions in force.
+    """
 
     counter: TokenCounter
     episodes: Episodes
@@ -148,7 +150,7 @@ class _ScoredPast:
         return Candidate(position, lambda: list(self._forms(position, why, best)))
 
     def retrieved(self, taken: Sequence[int], rule: Rule) -> Iterator[Candidate]:
-        """Candidates in the order of similarity."""
+        """Yield candidates in the order of similarity."""
         out = set(taken)
         for at in np.argsort(-self.similarities, kind="stable"):
             position, similarity = int(at), float(self.similarities[at])
@@ -180,9 +182,11 @@ class _ScoredPast:
 
 
 def _since(dialogue: Dialogue) -> int:
-    """The position of the exchange that gave the newest instruction; 0 if none was given in this conversation."""
+    """Return the position of the exchange that gave the newest instruction; 0 if none was given in this
+    conversation.
+    """
     given: dict[int | None, list[str]] = {}
-    for one in dialogue.instructions:  # of other conversations too, whose turns have the same numbers
+    for one in dialogue.instructions:  # includes other conversations, whose turns have the same numbers
         given.setdefault(one.turn, []).append(one.text)
     said = enumerate(one.user for one in dialogue.past)
     return max((at for at, turn in said if any(text in turn.text for text in given.get(turn.number, ()))), default=0)

@@ -1,4 +1,4 @@
-"""Rhea as published (arXiv 2512.06869, revised as REA, 2610.00958), with stand-ins for what it trains."""
+"""Rhea as published (arXiv 2512.06869, revised as REA, 2610.00958), with substitutes for its trained parts."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from penchant.models.tokenization import opening_ids
 from penchant.text.unicode import sanitize
 
 VECTORS = 8
-"""Memory vectors of a text."""
+"""Memory vectors per text."""
 LONGEST = 512
-"""Tokens of a text that are read."""
+"""Most tokens read of a text."""
 _KEPT = 20_000
 
 FloatArray = npt.NDArray[np.float32]
@@ -41,7 +41,7 @@ def rhea(resources: Resources) -> Memory:
     Others are dropped, except the first exchange. The newest ones get no special treatment.
 
     The similarity is the largest cosine between the 8 memory vectors of the question and the 8 of the exchange. The
-    trained compressor (a LoRA of a 7B model) isn't available, so there are stand-ins: a memory vector is the mean of
+    trained compressor (a LoRA of a 7B model) isn't available, so there are substitutes: a memory vector is the mean of
     the model's own last hidden states over an eighth of the text, minus their mean over neutral requests; an answer is
     compressed to its sentences that are most similar to the question by the same vectors. The published prompt has no
     budget; here the most similar exchanges come first, compressed if there is no room for all of them.
@@ -50,7 +50,7 @@ def rhea(resources: Resources) -> Memory:
 
 
 class States:
-    """Memory vectors of texts; those of the last texts are kept under a digest."""
+    """Computes memory vectors of texts; the most recent ones are cached under a digest."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -58,7 +58,7 @@ class States:
         self._centre: FloatArray | None = None
 
     def vectors(self, text: str) -> tuple[FloatArray, int]:
-        """float32 [at most VECTORS, width], of unit length, and the tokens that had to be run."""
+        """Return float32 [at most VECTORS, width], of unit length, and how many tokens had to be run."""
         key = digest(text)
         known = self._known.get(key)
         if known is not None:
@@ -98,7 +98,7 @@ class _Rhea:
             asked, fed = self.states.vectors(question)
             found = [self.states.vectors("\n".join(turn.text for turn in turns(one))) for one in past]
             fed += sum(tokens for _, tokens in found)
-            # Fewer than VECTORS of a short text: the first ones stand in for those it lacks.
+            # A short text has fewer than VECTORS: the first ones are repeated.
             stacked = np.stack([np.resize(vectors, (VECTORS, vectors.shape[1])) for vectors, _ in found])
             similarities = (stacked @ asked.T).max(axis=(1, 2))
         seconds = {"mark": time.perf_counter() - began}
@@ -131,7 +131,7 @@ class _Rhea:
         )
 
     def forget(self, key: str) -> None:
-        """Vectors are kept under a digest of their text, whatever conversation it is from."""
+        """Nothing to do: vectors are cached by a digest of their text, for all conversations."""
         self.states.clear()
 
     def _spans(self, exchange: Exchange, asked: FloatArray) -> Spans:

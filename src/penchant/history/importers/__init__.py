@@ -1,4 +1,4 @@
-"""Foreign formats, one file each: a generator of (user, record) pairs.
+"""Importers, one file per format: each is a generator of (user, record) pairs.
 
 A new format is a file with `read` and its `IMPORTER`, and a line in `IMPORTERS`.
 """

@@ -16,13 +16,13 @@ from penchant.history.records import Record
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
-    """One record per turn of the person, all of them `user`'s.
+    """Yield one record per turn that the person wrote; all belong to `user`.
 
-    text: what the person wrote. The assistant's answer goes to meta["answer"], not to `reply`: a reply is what the
-    user wrote, and what is marked, quoted and steered towards must be the user's own words. meta["conversation"] is
-    the title; id is the message's; kind "chat". Of a conversation with branches (regenerated answers, edited turns)
-    only the branch that was last shown is read. Turns without text (images alone) and custom instructions are left
-    out. Raises `InputError` for another file.
+    text: what the person wrote. The assistant's answer goes to meta["answer"], not to `reply`: a reply is written by
+    the user, and only the user's own words may be marked, quoted and steered towards. meta["conversation"] is the
+    title; id is the message's; kind "chat". Of a conversation with branches (regenerated answers, edited turns) only
+    the branch that was last shown is read. Turns without text (images alone) and custom instructions are left out.
+    Raises `InputError` for any other file.
     """
     owner = need_user(user, "a ChatGPT export")
     for number, conversation in enumerate(_conversations(Path(path)), 1):
@@ -82,7 +82,7 @@ def _record(asked: Mapping[str, Any], answer: str, title: str, conversation: Map
 
 
 def _shown_branch(conversation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Messages from the root to the node that was last shown (the newest leaf when none is named)."""
+    """Return the messages from the root to the node that was last shown (the newest leaf if none is named)."""
     mapping = conversation["mapping"]
     at: str | None = conversation.get("current_node")
     if at not in mapping:

@@ -1,4 +1,4 @@
-"""A table with a header line, one record a row; options say which column is what."""
+"""CSV: a table with a header line, one record per row; options name the columns."""
 
 from __future__ import annotations
 
@@ -31,13 +31,11 @@ def read(
     delimiter: str = ",",
     skip_empty: bool = False,
 ) -> Iterator[Pair]:
-    """One record a row.
-
-    A field whose column isn't named is taken from the column of its own name ("reply", "label", ...), if there is one;
-    columns that are no field go into `meta` as text. A label that is a number becomes one; a time is ISO 8601,
-    YYYY/MM/DD or seconds since 1970. The user is `user`, or read from `user_column` (with both: only that user's rows).
-    skip_empty: pass over rows without text instead of stopping there.
-    Raises `InputError` naming the columns that are missing and those that exist, or the line of a bad row.
+    """Yield one record per row. A field whose column isn't named is taken from the column of its own name ("reply",
+    "label", ...), if there is one; other columns go into `meta` as text. A label that is a number becomes one; a time
+    is ISO 8601, YYYY/MM/DD or seconds since 1970. The user is `user`, or read from `user_column` (with both: only that
+    user's rows). skip_empty: skip rows without text instead of raising. Raises `InputError` naming missing and existing
+    columns, or the line of a bad row.
     """
     path = Path(path)
     asked = (text_column, reply_column, label_column, when_column, kind_column, id_column, user_column)
@@ -112,4 +110,4 @@ def _label(cell: str) -> float | str | None:
     return number if math.isfinite(number) else cell
 
 
-IMPORTER = Importer(read, "a table; options map its columns", several_users=True)
+IMPORTER = Importer(read, "a table; options name its columns", several_users=True)

@@ -20,11 +20,11 @@ _CHUNK = 1 << 16
 
 
 def read(path: str | Path, *, user: str | None = None, author: str | None = None) -> Iterator[Pair]:
-    """One record per commit (no merges) that leads to HEAD, all of them `user`'s, oldest first.
+    """Yield one record per commit in the history of HEAD, without merges, oldest first; all belong to `user`.
 
-    author: part of the author's name or address, as it is (no pattern); by default the repository's own user.email.
-    text: the commit message; when: the author date; id: the hash; kind "commit"; meta: author, repository.
-    Runs `git log`. Raises `InputError` when git or the repository is missing, or nothing is known about the author.
+    author: part of the author's name or address, taken literally (default: the repository's user.email). text: the
+    commit message; when: the author date; id: the hash; kind "commit"; meta: author, repository. Runs `git log`. Raises
+    `InputError` if git or the repository is missing, or no author is known.
     """
     owner = need_user(user, "a git log")
     folder = Path(path)
@@ -65,7 +65,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _commits(folder: Path, author: str) -> Iterator[tuple[str, str, str, str]]:
-    """Fields of commit after commit, as git writes them: with -z, a NUL ends each field and each commit."""
+    """Yield the fields of each commit as git writes them: with -z, a NUL ends each field and each commit."""
     shape = "%x00".join(_FIELDS)
     wanted = ("-z", "--no-merges", "--reverse", "-i", "-F", f"--author={author}", "--encoding=UTF-8", "--no-mailmap")
     command = _command(folder, "log", *wanted, f"--format=tformat:{shape}", "HEAD", "--")

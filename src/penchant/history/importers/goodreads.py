@@ -1,4 +1,4 @@
-"""Goodreads' library export (My Books, Import and export): one row a book."""
+"""Goodreads library export (My Books, Import and export): one row per book."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
-    """One record a book, all of them `user`'s.
+    """Yield one record per book; all belong to `user`.
 
-    text: "Title by Author. Rated 4 of 5 stars.", and the review below it; label: the stars (none for an unrated book);
-    when: the date it was read, else added; id: Goodreads' book number; kind "book"; meta: author, shelves, private
-    notes. Raises `InputError` naming the columns that are missing.
+    text: "Title by Author. Rated 4 of 5 stars.", then the review; label: the stars (none for an unrated book); when:
+    the date read, else the date added; id: Goodreads' book number; kind "book"; meta: author, shelves, private notes.
+    Raises `InputError` naming the columns that are missing.
     """
     owner = need_user(user, "a Goodreads export")
     path = Path(path)
@@ -62,7 +62,7 @@ def _record(row: dict[str, str]) -> Record:
 
 
 def plain(markup: str) -> str:
-    """The text of a little HTML: line breaks kept, other tags dropped."""
+    """Return the text of simple HTML: line breaks are kept, other tags dropped."""
     return html.unescape(_TAG.sub("", _BREAK.sub("\n", markup))).strip()
 
 

@@ -1,4 +1,4 @@
-"""What an importer is: how a format is read, and what it says of itself."""
+"""`Importer`: how a format is read and described."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from penchant.history.importers.reading import Pair
 
 @dataclass(frozen=True)
 class Importer:
-    """A format. `several_users`: the file says whose the records are, and the option `user` picks one of them;
-    otherwise `user` is needed and says whose they are."""
+    """A format. `several_users`: the file names the users, and the option `user` picks one of them; otherwise `user` is
+    required and owns all records.
+    """
 
     read: Callable[..., Iterator[Pair]]
     summary: str
@@ -20,6 +21,6 @@ class Importer:
 
     @property
     def options(self) -> dict[str, object]:
-        """Names and default values of the options, `user` left out."""
+        """Return names and defaults of the options, without `user`."""
         parameters = inspect.signature(self.read).parameters.values()
         return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "user"}

@@ -11,7 +11,7 @@ from penchant.history.jsonl import read_records
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
-    """The records of a history file, all of them `user`'s."""
+    """Yield the records of a history file; all belong to `user`."""
     owner = need_user(user, "a history file")
     return ((owner, record) for record in read_records(path))
 

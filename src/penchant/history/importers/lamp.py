@@ -1,4 +1,4 @@
-"""LaMP 1 to 7: questions.json, and outputs.json when it is there.
+"""LaMP 1 to 7: questions.json, and outputs.json if it exists.
 
 Source: https://lamp-benchmark.github.io (Salemi et al. 2023).
 """
@@ -53,21 +53,22 @@ TASKS: dict[str, Callable[[Item], dict[str, Any]]] = {
     "6": _titled("email", "text"),
     "7": _tweet,
 }
-"""What a profile item is for each task: 1 citation (title and abstract), 2 film tag as label (2N: the older news
-category), 3 review with its score as label, 4 article and headline as reply, 5 abstract and title as reply, 6 email
-and subject as reply, 7 tweet."""
+"""The content of a profile item in each task: 1 citation (title and abstract), 2 film tag as label (2N: the older news
+category), 3 review with its score as label, 4 article and headline as reply, 5 abstract and title as reply, 6 email and
+subject as reply, 7 tweet.
+"""
 
 _OPENINGS = (("1", "for an author who has written"), ("4", "generate a headline"), ("6", "generate a subject"))
 _KEYS = (("2", "tag"), ("2N", "category"), ("3", "score"), ("5", "abstract"))
 
 
 def read(path: str | Path, *, user: str | None = None, task: str | None = None) -> Iterator[Pair]:
-    """One record per profile item; the question that is asked is none.
+    """Yield one record per profile item; the question itself is not a record.
 
-    Users are the samples' `user_id`, or else their `id`; `user` picks one. `path`: a questions file, or a folder with
-    one (`questions.json`, `train_questions.json`, ...). The task ("1" to "7", or "2N") comes from `task`, from the
-    outputs file beside the questions, or from how the samples look. Items without any text are passed over.
-    Raises `InputError` for a file that isn't LaMP.
+    Users are the samples' `user_id`, else their `id`; `user` picks one. `path`: a questions file, or a folder with one
+    (`questions.json`, `train_questions.json`, ...). The task ("1" to "7", or "2N") comes from `task`, from the outputs
+    file next to the questions, or from the form of the samples. Items without text are skipped. Raises `InputError` for
+    a file that isn't LaMP.
     """
     for sample, _, records in samples(path, user=user, task=task):
         for record in records:
@@ -75,15 +76,16 @@ def read(path: str | Path, *, user: str | None = None, task: str | None = None) 
 
 
 def owner(sample: Item) -> str:
-    """Whose sample it is: its `user_id`, or else its `id`."""
+    """Return the owner of a sample: its `user_id`, else its `id`."""
     return str(sample.get("user_id") or sample["id"])
 
 
 def samples(
     path: str | Path, *, user: str | None = None, task: str | None = None
 ) -> Iterator[tuple[Item, str, list[Record]]]:
-    """Every sample as it stands in the file, the file and number for messages, and the records of its profile.
-    Arguments and errors: see `read`."""
+    """Yield every sample as it is in the file, file and number for messages, and the records of its profile. Arguments
+    and errors: see `read`.
+    """
     file = questions_file(path)
     named = _task_name(task) if task else _task_of_outputs(file)
     for number, sample in enumerate(json_items(file), 1):
@@ -112,7 +114,7 @@ def samples(
 
 
 def questions_file(path: str | Path) -> Path:
-    """The questions file that a path means. Raises `InputError` for a folder without one, or with several."""
+    """Return the questions file for a path. Raises `InputError` for a folder without one, or with several."""
     path = Path(path)
     if not path.is_dir():
         return path
@@ -124,7 +126,7 @@ def questions_file(path: str | Path) -> Path:
 
 
 def outputs_file(questions: Path) -> Path:
-    """Where the outputs of a questions file stand."""
+    """Return the path of the outputs of a questions file."""
     return questions.with_name(questions.name.replace("questions", "outputs"))
 
 

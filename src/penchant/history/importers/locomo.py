@@ -22,11 +22,11 @@ _TIME = re.compile(r"(\d+):(\d+)\s*([ap])m on (\d+) ([a-z]+),? (\d+)", re.IGNORE
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
-    """One record a turn; one conversation is one user, by its `sample_id`; `user` picks one.
+    """Yield one record per turn. Each conversation is a user, named by its `sample_id`; `user` picks one.
 
     text: "Speaker: what was said", with " [shares a photo: caption]" for a turn with an image; id: the turn's `dia_id`;
-    when: the session's time plus one second a turn; kind "turn"; meta: session, speaker, and the caption by itself.
-    Sessions of which only the date is given hold no turns. Raises `InputError` for another file.
+    when: the session's time plus one second per turn; kind "turn"; meta: session, speaker, caption. Sessions with only
+    a date have no turns. Raises `InputError` for any other file.
     """
     file = Path(path) / "locomo.json" if Path(path).is_dir() else Path(path)
     for number, sample in enumerate(json_items(file)):
@@ -57,7 +57,7 @@ def _turns(conversation: Mapping[str, Any], session: int, where: str) -> Iterato
 
 
 def parse_session_time(text: str) -> datetime | None:
-    """ "1:56 pm on 8 May, 2023" as UTC, whatever the locale; None when it says no time."""
+    """Parse "1:56 pm on 8 May, 2023" as UTC, in any locale; None if there is no time."""
     match = _TIME.search(text)
     if not match or match[5].lower() not in _MONTHS:
         return None
@@ -69,4 +69,4 @@ def parse_session_time(text: str) -> datetime | None:
         return None
 
 
-IMPORTER = Importer(read, "LoCoMo conversations, one user each", several_users=True)
+IMPORTER = Importer(read, "LoCoMo conversations, one user per conversation", several_users=True)

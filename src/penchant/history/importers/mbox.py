@@ -35,13 +35,13 @@ _BELOW = re.compile(
 
 
 def read(path: str | Path, *, user: str | None = None, me: str | None = None) -> Iterator[Pair]:
-    """One record per mail that its owner sent, all of them `user`'s.
+    """Yield one record per mail that the owner sent; all belong to `user`.
 
-    me: the owner's addresses, with commas between. Without it they are those of mails that Gmail labelled as sent, or
-    else the one address that all mails come from, or else, in a file whose name says "sent", the commonest.
-    text: the subject, and the new text below it: quoted mails and signatures are cut off, HTML becomes plain text.
-    id: the Message-ID; kind "mail"; meta: to. Mails without any text of one's own and repeated mails are passed over.
-    Raises `InputError` for a file without mail, or when the owner's address can't be told.
+    me: the owner's addresses, separated by commas. Default: the senders of mails that Gmail labelled as sent, else the
+    only sender in the file, else, if the file's name contains "sent", the most frequent one. text: the subject, and the
+    new text below it: quoted mails and signatures are cut off, HTML becomes plain text. id: the Message-ID; kind
+    "mail"; meta: to. Mails without new text and repeated mails are skipped. Raises `InputError` for a file without
+    mail, or if the owner's address is unclear.
     """
     owner = need_user(user, "an mbox")
     path = Path(path)
@@ -85,7 +85,7 @@ def _addresses(box: mailbox.mbox, name: str) -> set[str]:
 
 
 def _header(mail: EmailMessage, name: str) -> str:
-    # The parser raises a variety of errors on headers that break the rules; such a header says nothing.
+    # The parser raises various errors on malformed headers; such a header is ignored.
     try:
         return replace_surrogates(str(mail.get(name, "")))
     except (ValueError, IndexError, AttributeError, TypeError):
@@ -132,7 +132,7 @@ def _body(mail: EmailMessage) -> str:
 
 
 def own_words(body: str) -> str:
-    """What the sender wrote: without quoted lines, what stands below a reply's head line, and the signature."""
+    """Return what the sender wrote: without quoted lines, the text below a reply header, and the signature."""
     text = body.replace("\r\n", "\n")
     for ending in (_ATTRIBUTION, _BELOW):
         if match := ending.search(text):

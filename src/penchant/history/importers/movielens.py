@@ -25,10 +25,11 @@ Movies = dict[str, tuple[str, str]]
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
-    """One record a rating, in the order of the file, users as the data set numbers them; `user` picks one.
+    """Yield one record per rating, in the order of the file. Users are the data set's numbers; `user` picks one.
 
     text: "Toy Story (1995). Adventure, Animation. Rated 4 of 5 stars."; label: the stars; id and meta["movie"]: the
-    movie's number; kind "rating". `path` is the unpacked folder. Raises `InputError` for another folder or a bad line.
+    movie's number; kind "rating". `path` is the unpacked folder. Raises `InputError` for any other folder or a bad
+    line.
     """
     folder = Path(path)
     if (folder / "u.data").is_file():

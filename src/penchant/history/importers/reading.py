@@ -1,4 +1,4 @@
-"""What the importers share: opening files, streaming JSON arrays, reading times."""
+"""Helpers of the importers: opening files, streaming JSON arrays, parsing times."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _CHUNK = 1 << 20
 
 
 def need_user(user: str | None, what: str) -> str:
-    """The user id that was given; `InputError` when a format of one person's data came without."""
+    """Return the given user id. Raises `InputError` if it is missing for a format of one person's data."""
     if not user:
-        raise InputError(f"{what} is one person's: expected the id to store it under; pass user (--user ID)")
+        raise InputError(f"{what} belongs to one person: expected the id to store it under; pass user (--user ID)")
     return user
 
 
 @contextmanager
 def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
-    """A text file for reading, without changing line ends. What goes wrong while reading becomes an `InputError`."""
+    """Open a text file for reading, with line ends unchanged. Errors while reading become `InputError`."""
     try:
         with path.open(encoding=encoding, newline="") as file:
             yield file
@@ -39,13 +39,13 @@ def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
 
 
 def json_items(path: Path) -> Iterator[Any]:
-    """The items of a file that is one JSON array, one by one: the file may be larger than memory."""
+    """Yield the items of a file that is one JSON array; the file may be larger than memory."""
     with open_text(path) as file:
         yield from stream_items(file, path.name)
 
 
 def stream_items(file: TextIO, name: str) -> Iterator[Any]:
-    """The items of one JSON array (objects or lists), one by one. Raises `InputError` for anything else."""
+    """Yield the items (objects or lists) of one JSON array. Raises `InputError` for anything else."""
     decoder = json.JSONDecoder()
     buffer, done = file.read(_CHUNK), False
     at = _skip(buffer, 0, " \t\r\n")
@@ -72,7 +72,7 @@ def stream_items(file: TextIO, name: str) -> Iterator[Any]:
 
 
 def read_json(path: Path) -> Any:
-    """A whole JSON file."""
+    """Read a whole JSON file. Raises `InputError` if that fails."""
     with open_text(path) as file:
         try:
             return replace_surrogates(json.load(file))
@@ -83,7 +83,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_time(value: str) -> datetime | None:
-    """ISO 8601, YYYY, YYYY/MM/DD, or seconds since 1970; None for an empty string. Raises `ValueError`."""
+    """Parse ISO 8601, YYYY, YYYY/MM/DD, or seconds since 1970; None for an empty string. Raises `ValueError`."""
     value = value.strip()
     if not value:
         return None

@@ -25,8 +25,9 @@ IMPORTERS: Registry[Importer] = Registry(
 
 
 def read_format(name: str, path: str | Path, *, user: str | None = None, **options: object) -> Iterator[Pair]:
-    """The (user, record) pairs of a file in a format of `IMPORTERS`. Raises `InputError` for an unknown format or
-    option at once, and for what is wrong with the file while it is read."""
+    """Yield the (user, record) pairs of a file in a format of `IMPORTERS`. Raises `InputError` at once for an unknown
+    format or option, and during reading for errors in the file.
+    """
     importer = IMPORTERS.find(name)
     check_options(importer.read, options, name, besides=("user",))
     return importer.read(path, user=user, **options)

@@ -1,4 +1,6 @@
-"""Takes what is derived from erased records out of the files that erasure/lineage.py describes, and nothing else."""
+"""The cascade of an erasure: removes data derived from erased records from the files that erasure/lineage.py
+describes.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ _CACHES = (INDEXES, EPISODES)
 
 
 class Erased:
-    """Sources that are being erased: users as a whole, or some of their records."""
+    """The sources being erased: whole users, or some of their records."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self.sources = frozenset(sources)
@@ -37,34 +39,36 @@ class Erased:
         self._needles = [user.encode() for user in sorted(self._users)]
 
     def covers(self, source: Source) -> bool:
-        """Whether what has this source goes. What is derived from a user as a whole goes with any of the records."""
+        """Whether data with this source is to be erased. Data derived from a user as a whole goes with any of the
+        records.
+        """
         if source.user in self._whole or source in self.sources:
             return True
         return not source.record and source.user in self._users
 
     def covers_any(self, written: object) -> bool:
-        """The same for a row's sources as they stand in a file. What can't be read goes, too."""
+        """The same for a row's sources as written in a file. A row whose sources can't be read is erased too."""
         try:
             return not isinstance(written, list) or any(self.covers(parse_source(one)) for one in written)
         except ValueError:
             return True
 
     def may_occur_in(self, data: bytes) -> bool:
-        """False: `data` names none of them. Quick; a file that passes is read row by row."""
+        """False if `data` names none of the sources. A quick test; files that pass it are read row by row."""
         return any(needle in data for needle in self._needles)
 
 
 def erase_derived(directory: Path, erased: Erased) -> int:
-    """Removes every row derived from what is erased from all users' folders under a store, and the aggregates that it
-    contributed to. The other rows stay, byte for byte. Call it with the store's derived data locked.
+    """Remove every row derived from the erased sources from all users' folders of a store, and the aggregates that they
+    contributed to. All other rows stay byte for byte. Call it with the store's derived data locked.
 
-    Returns how many rows went; an aggregate counts as one. Raises `OSError`.
+    Returns how many rows were removed; an aggregate counts as one. Raises `OSError`.
     """
     count = 0
     for file in derived_files(directory):
         try:
             if file.name.endswith(PART):
-                file.unlink()  # of a writer that was killed: whoever is alive waits for the lock
+                file.unlink()  # left by a killed writer: live ones wait for the lock
             elif file.suffix == ".jsonl":
                 count += _from_lines(file, erased)
             elif file.suffix == ".safetensors":
@@ -75,8 +79,9 @@ def erase_derived(directory: Path, erased: Erased) -> int:
 
 
 def derived_files(directory: Path) -> Iterator[Path]:
-    """Files in users' folders, of all areas but those of indexes, that may hold derived rows. The files of an index are
-    written without the store's lock, and hold nothing of other users."""
+    """Yield the files in users' folders that may hold derived rows, except those of indexes, which are written without
+    the store's lock and hold nothing of other users.
+    """
     for area in _folders(directory):
         if os.path.basename(area) in _CACHES:  # noqa: PTH119
             continue
@@ -92,7 +97,7 @@ def _folders(directory: Path | str) -> list[str]:
 
 
 def surviving_text(file: Path, erased: Erased) -> bytes:
-    """The rows of JSON Lines that rightly stay: they say what they are derived from, and nothing of it is erased."""
+    """Yield the JSON Lines rows that remain: they name their sources, and none of these is erased."""
     if file.suffix != ".jsonl" or not any(is_user_folder(folder.name) for folder in file.parents):
         return b""
     lines = file.read_bytes().splitlines(keepends=True)
@@ -136,13 +141,13 @@ def _from_tensors(file: Path, erased: Erased) -> int:
         if len(kept) == len(rows):
             return 0
         body = opened.read()
-    whole = any(entry["shape"][:1] != [len(rows)] for entry in header.values())  # can't be parted: goes as a whole
+    whole = any(entry["shape"][:1] != [len(rows)] for entry in header.values())  # has no rows
     replace_file(file, b"" if whole or not kept else _only(header, metadata, rows, body, kept))
     return len(rows) - (0 if whole else len(kept))
 
 
 def _only(header: dict[str, Any], metadata: dict[str, str], rows: list[Any], body: bytes, kept: list[int]) -> bytes:
-    """The same safetensors file with some of its rows. Bytes of numbers are moved, never read: any dtype will do."""
+    """Return a safetensors file with only some of its rows. Bytes are moved, never interpreted, so any dtype works."""
     entries: dict[str, Any] = {"__metadata__": {**metadata, KEY: json.dumps([rows[position] for position in kept])}}
     parts: list[bytes] = []
     at = 0

@@ -1,21 +1,20 @@
-"""Data that is derived from records of one or several users, in files that say so row by row.
+"""Lineage: files of derived data that name, row by row, the records they are derived from.
 
-`Store.forget` and `Store.forget_record` take away exactly the rows derived from what is erased, in every user's
-folders, whoever they are kept for. For that, whatever is derived from another user's records has to be written here:
+`Store.forget` and `Store.forget_record` remove exactly the rows derived from the erased records, in every user's
+folders. This requires that all data derived from another user's records is written with this module:
 
 - rows of JSON Lines, each an object whose first key is "sources" (`derived_line`, `append_lines`);
-- rows of a .safetensors file: every tensor's first dimension is the rows, and the sources stand in the file's own
-  header (`save_rows`, `read_rows`), so that no crash can part them from the vectors;
-- a file of `<store>/shared/`, an aggregate over several users (`write_shared`): it goes whole with any contributor,
-  and one without the list of contributors beside it goes with every erasure.
+- rows of a .safetensors file: every tensor's first dimension is the rows, and the sources are in the file's own
+  header (`save_rows`, `read_rows`), so that no crash can separate them from the vectors;
+- a file of `<store>/shared/`, an aggregate over several users (`write_shared`): it is removed with any contributor,
+  and one without a list of contributors next to it is removed by every erasure.
 
-A row without sources is derived from nothing but its user, and goes with the folder. Sources are hashes: neither user
-ids nor record ids of others are on disk.
+A row without sources is derived only from its own user, and is removed with the folder. Sources are hashes: no user ids
+or record ids of others are on disk.
 
-Writing and erasing exclude each other by one lock a store. What was read before an erasure must not be written after
-it: each writer takes `still`, which is asked under the lock, when nothing has been written yet, which rows may be
-written after all. It should look whether what they are derived from is still there (`Store.holds`; for vectors,
-whether their contrast still is).
+Writing and erasing exclude each other through one lock per store. Data read before an erasure must not be written after
+it. So each writer takes a function `still`, which is called under the lock, before anything is written, and says which
+rows may still be written: those whose sources still exist (`Store.holds`; for vectors, their contrasts).
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ SHARED = "shared"
 SIDECAR = ".sources"
 KEY = "sources"
 FIRST = b'{"sources":'
-"""How a row of JSON Lines begins, so that one that a crash cut short is known, too."""
+"""How a JSON Lines row begins: identifies rows that a crash cut short, too."""
 LOCK = ".derived.lock"
 _DIGITS = 16
 _FOLDER = re.compile(r"[0-9a-f]{64}")
@@ -53,14 +52,17 @@ Still = Callable[[], Sequence[bool]]
 
 
 class Digest(str):
-    """A hash in a source, told apart from an id: `source_of` refuses to hash it again, which would match nothing."""
+    """A hash in a source, as a type distinct from an id: `source_of` refuses to hash it again, which would match
+    nothing.
+    """
 
     __slots__ = ()
 
 
 class Source(NamedTuple):
-    """What a row is derived from: the hash of a user, and of one of the user's records ("": of the user as a whole).
-    Made by `source_of`, 16 hexadecimal digits each."""
+    """A source of a row: hashes of a user and of one of the user's records ("": the user as a whole), 16 hexadecimal
+    digits each. Made by `source_of`.
+    """
 
     user: str
     record: str = ""
@@ -70,7 +72,7 @@ class Source(NamedTuple):
 
 
 def source_of(user: str, record: str = "") -> Source:
-    """The source that a record is, or without one, a user. Raises `TypeError` for what is a hash already."""
+    """Return the source of a record, or of a user if no record is given. Raises `TypeError` for a hash."""
     if isinstance(user, Digest) or isinstance(record, Digest):
         raise TypeError("source_of was given a source's own hashes: expected a user id and a record id; use the source")
     named = Digest(user_folder(user)[:_DIGITS])
@@ -81,7 +83,7 @@ def source_of(user: str, record: str = "") -> Source:
 
 
 def parse_source(written: object) -> Source:
-    """The source that `str` of one wrote. Raises `ValueError` for anything else."""
+    """Parse a source written by `str`. Raises `ValueError` for anything else."""
     if not isinstance(written, str) or not (parts := _WRITTEN.fullmatch(written)):
         raise ValueError(f"{written!r} is no source")
     return Source(Digest(parts[1]), Digest(parts[2] or ""))
@@ -92,7 +94,7 @@ def is_user_folder(name: str) -> bool:
 
 
 def root_of(path: Path) -> Path:
-    """The store's folder that a file in a user's folder belongs to; elsewhere, the file's own folder."""
+    """Return the folder of the store that a file in a user's folder belongs to; for other files, their own folder."""
     for folder in path.parents:
         if is_user_folder(folder.name) and len(folder.parents) > 1:
             return folder.parents[1]
@@ -101,10 +103,12 @@ def root_of(path: Path) -> Path:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Alone with the derived data under a store's folder. Raises `StoreError` when another process doesn't let go."""
+    """Hold the lock on the derived data under a store's folder. Raises `StoreError` if another process doesn't release
+    it.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        # A lock of its own each time: two threads exclude each other as well.
+        # A new lock object each time, so that two threads exclude each other as well.
         lock = FileLock(directory / LOCK, timeout=BUSY_SECONDS)
         lock.acquire()
     except Timeout as error:
@@ -121,15 +125,14 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 def derived_line(fields: Mapping[str, Any], sources: Iterable[Source]) -> str:
-    """A row of JSON Lines: the fields, behind what they are derived from. Raises `ValueError` for what is no JSON."""
+    """Make a JSON Lines row: the sources, then the fields. Raises `ValueError` for values that aren't JSON."""
     return json.dumps({KEY: list(map(str, sources)), **fields}, ensure_ascii=False, allow_nan=False)
 
 
 def append_lines(path: Path, lines: Sequence[str], still: Still | None = None) -> list[bool]:
-    """Adds rows made by `derived_line` to a file (made when missing), on disk when this returns. A last row that a
-    crash cut short is removed. Safe for several processes. Returns which rows were written (see the module's `still`).
-
-    Raises `StoreError` when the file can't be written.
+    """Append rows made by `derived_line` to a file (created if missing), on disk when this returns. A last row that a
+    crash cut short is removed. Safe for several processes. Returns which rows were written (see `still` above). Raises
+    `StoreError` if the file can't be written.
     """
     with locked(root_of(path)):
         keep = [True] * len(lines) if still is None else list(still())
@@ -148,8 +151,9 @@ def append_lines(path: Path, lines: Sequence[str], still: Still | None = None) -
 
 
 def keep_lines(path: Path, wanted: Callable[[bytes], bool]) -> int:
-    """Rewrites a file of rows without those that aren't wanted, the others byte for byte as they were; without any it
-    is removed. Returns how many went."""
+    """Rewrite a file of rows without the unwanted ones; the others stay byte for byte. A file without rows is removed.
+    Returns how many rows were removed.
+    """
     with locked(root_of(path)):
         try:
             lines = path.read_bytes()[: whole_lines(path)].splitlines(keepends=True) if path.is_file() else []
@@ -168,11 +172,11 @@ def save_rows(
     metadata: Mapping[str, str] | None = None,
     still: Still | None = None,
 ) -> list[bool]:
-    """Writes vectors as .safetensors, whole or not at all, with what each row is derived from.
+    """Write vectors as .safetensors, atomically, with the sources of each row.
 
-    tensors: [rows, ...] each, any dtype; sources: one set a row (the user's own record, and the donors). metadata: what
-    else stands in the header. Returns which rows were written (see the module's `still`); without any, the file is
-    removed. Raises `ValueError` for tensors of other row counts, `StoreError` when the file can't be written.
+    tensors: each [rows, ...], any dtype; sources: one set per row (the user's own record, and the donors). metadata:
+    further entries of the header. Returns which rows were written (see `still` above); without any, the file is
+    removed. Raises `ValueError` for tensors with other row counts, and `StoreError` if the file can't be written.
     """
     from safetensors.torch import save
 
@@ -198,9 +202,9 @@ def save_rows(
 
 
 def read_rows(path: Path) -> tuple[dict[str, Tensor], list[list[Source]], dict[str, str]]:
-    """What `save_rows` wrote: tensors, sources of each row, and the other metadata.
+    """Read a file of `save_rows`: tensors, sources of each row, and the other metadata.
 
-    Raises `FileNotFoundError`, and `StoreError` for a file that isn't one of its own.
+    Raises `FileNotFoundError`, and `StoreError` for a file that `save_rows` didn't write.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -234,19 +238,19 @@ def write_shared(
     contributors: Iterable[Source],
     still: Callable[[], bool] | None = None,
 ) -> Path:
-    """Writes an aggregate over several users to `<store>/shared/<name>`, with its contributors beside it.
+    """Write an aggregate over several users to `<store>/shared/<name>`, with its contributors in a file next to it.
 
-    directory: the store's. contributors: whole users (`source_of(user)`), or single records where only those count.
-    still: asked under the lock whether all of them are still there. Returns the file's path. Raises `StoreError` when
-    one is gone (nothing is written then), or when the file can't be written.
+    directory: the store's folder. contributors: whole users (`source_of(user)`), or single records if only those count.
+    still: called under the lock, says whether all of them still exist. Returns the file's path. Raises `StoreError` if
+    one is gone (then nothing is written), or if the file can't be written.
     """
     path = directory / SHARED / name
     with locked(directory):
         if still is not None and not still():
-            raise StoreError(f"{name} counts in what was erased meanwhile: nothing was written; make it again")
+            raise StoreError(f"{name} includes data that was erased meanwhile: nothing was written; compute it again")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # In this order a crash leaves no aggregate beside another one's contributors.
+            # In this order, a crash never leaves an aggregate next to the contributors of another one.
             path.unlink(missing_ok=True)
             replace_file(sidecar_of(path), json.dumps(sorted(set(map(str, contributors)))).encode())
             replace_file(path, content)
@@ -260,7 +264,7 @@ def sidecar_of(path: Path) -> Path:
 
 
 def whole_lines(path: Path) -> int:
-    """Size up to the end of the last whole line."""
+    """Return the size up to the end of the last whole line."""
     size = path.stat().st_size
     with path.open("rb") as file:
         end = size
@@ -274,7 +278,9 @@ def whole_lines(path: Path) -> int:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """The file's new content in one step, on disk when this returns; no content: no file. Raises `OSError`."""
+    """Replace a file's content atomically, on disk when this returns; empty content removes the file. Raises
+    `OSError`.
+    """
     if not content:
         path.unlink(missing_ok=True)
         return

@@ -1,12 +1,12 @@
-"""Looks for what is left of erased texts in the bytes of files.
+"""Searches the bytes of files for remains of erased texts.
 
-What is looked for, per text (a record's text, reply, string label, and every string in its meta):
+For each text (a record's text, reply, string label, and every string in its meta), these are searched for:
 - each run of 8 consecutive words, byte for byte as in the text, and again as JSON would write it when that differs.
   Words are separated by white space; a run of over 32 characters without any (scripts that don't use spaces) counts
   as one word per 8 characters;
 - a text of fewer than 8 words as a whole, if it has at least 15 bytes;
-- a whole text of 8 to 14 bytes in the database files only: elsewhere (key names in a header) it would be met by chance.
-Whole texts under 8 bytes ("ok", "yes") are not looked for: they stand in any file by chance.
+- a whole text of 8 to 14 bytes in the database files only: elsewhere (key names in a header) it would occur by chance.
+Whole texts under 8 bytes ("ok", "yes") are not searched for: they occur in any file by chance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Words64 = npt.NDArray[np.uint64]
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """All strings inside a record's field: the value itself, or what its lists and objects hold."""
+    """Yield all strings in a record's field: the value itself, or those in its lists and objects."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -44,7 +44,7 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def grams(text: str) -> Iterator[str]:
-    """What is looked for of one text (see above), whatever its size."""
+    """Yield the byte strings to search for of one text (see above), whatever their size."""
     spans = [match.span() for match in _WORD.finditer(text)]
     if 0 < len(spans) < WORDS:
         yield text[spans[0][0] : spans[-1][1]]
@@ -53,10 +53,10 @@ def grams(text: str) -> Iterator[str]:
 
 
 class Needles:
-    """A set of byte strings (at least `SHORT` bytes each) that is found in a file in one pass.
+    """A set of byte strings (at least `SHORT` bytes each), searched for in a file in one pass.
 
-    Each is known by a 64-bit mix of its first 15 (or 8) bytes; every offset of the file is looked up in a bitmap of
-    2^22 marks, and the few offsets that pass are compared in full.
+    Each is represented by a 64-bit hash of its first 15 (or 8) bytes; every offset of the file is looked up in a bitmap
+    of 2^22 bits, and the few offsets that pass are compared in full.
     """
 
     def __init__(self, texts: Iterable[str]) -> None:
@@ -73,18 +73,18 @@ class Needles:
                 for ascii_only in (False, True):
                     table.add(json.dumps(gram, ensure_ascii=ascii_only)[1:-1].encode("utf-8", "replace"), raw)
         self.skipped = len(skipped)
-        """How many different texts are too short to be looked for."""
+        """How many different texts are too short to be searched for."""
 
     def __len__(self) -> int:
         return sum(len(table.known) for table in self._width.values())
 
     def within(self, data: bytes, short: bool = True) -> set[bytes]:
-        """Which of them occur in `data`. `short`: also those of under 15 bytes."""
+        """Return which of them occur in `data`. `short`: also those under 15 bytes."""
         found = self._width[LONG].within(data)
         return found | self._width[SHORT].within(data) if short else found
 
     def within_file(self, path: Path, short: bool) -> set[bytes]:
-        """Which of them occur in a file, read in pieces that overlap by the longest of them."""
+        """Return which of them occur in a file, read in pieces that overlap by the length of the longest."""
         overlap = max(table.longest for table in self._width.values()) - 1
         found: set[bytes] = set()
         tail = b""
@@ -133,7 +133,7 @@ class _Table:
         return self._by_hash
 
     def _hashes(self, data: bytes) -> Words64:
-        """uint64 [len(data) - width + 1]: a mix of the `width` bytes from each offset on."""
+        """Return uint64 [len(data) - width + 1]: a hash of the `width` bytes from each offset on."""
         eight: Words64 = np.ndarray(shape=(len(data) - 7,), dtype="<u8", buffer=data, strides=(1,))
         if self._width == SHORT:
             return eight * _MIX[0]
@@ -142,7 +142,7 @@ class _Table:
 
 
 def live_block(rows: Iterable[tuple[Any, ...]]) -> bytes:
-    """The fields of rows as one block of bytes, parted by a byte that UTF-8 never uses."""
+    """Return the fields of rows as one block of bytes, separated by a byte that UTF-8 never uses."""
     return b"\xff".join(
         field.encode("utf-8", "replace") for row in rows for field in row if isinstance(field, str) and field
     )

@@ -1,5 +1,6 @@
-"""Erases turns, or a whole conversation, with everything that came of them, so that what is left is what would be there
-without them."""
+"""Erases turns or a whole conversation with everything derived from them: the rest is as if they had never been
+said.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from penchant.store.schema import conversations, instructions, records, turns
 
 
 class _Gone(NamedTuple):
-    """What was deleted: ids of records, whether no record is left, and whether the user went, too."""
+    """What was deleted: ids of records, whether no record is left, and whether the user was removed too."""
 
     records: tuple[str, ...]
     last: bool
@@ -46,7 +47,7 @@ def forget(
                 gone = _delete(connection, user, conversation, None if numbers is None else sorted(set(numbers)))
                 sources = [source_of(user, name) for name in gone.records] or ([source_of(user)] if gone.user else [])
                 folders = [folder, *_emptied(directory, user, gone)]
-                # Before the commit: from then on the erasure is finished, whatever happens.
+                # Before the commit: from then on the erasure will be finished, whatever happens.
                 erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders])
             if sources:
                 erase_derived(directory, Erased([source_of(user)] if gone.last else sources))
@@ -64,7 +65,7 @@ def forget(
 
 
 def _emptied(directory: Path, user: str, gone: _Gone) -> list[Path]:
-    """The user's folders, but the index, that have nothing to be there for any more."""
+    """Return the user's folders, except the index, that have no purpose any more."""
     if not (gone.user or (gone.last and gone.records)):
         return []
     kept = (INDEXES,) if gone.user else (INDEXES, EPISODES)
@@ -80,7 +81,7 @@ def _delete(connection: sa.Connection, user: str, conversation: str, numbers: li
     for number in numbers or ():
         if number not in said:
             raise InputError(
-                f"conversation {conversation!r} has no turn {number}: expected the number of one that is there"
+                f"conversation {conversation!r} has no turn {number}: expected the number of an existing turn"
             )
     erased = said if numbers is None else {number: said[number] for number in numbers}
     _delete_instructions(connection, owner, key, erased, whole=numbers is None)
@@ -99,8 +100,9 @@ def _delete(connection: sa.Connection, user: str, conversation: str, numbers: li
 def _delete_instructions(
     connection: sa.Connection, owner: int, conversation: int, said: Mapping[int, int | None], whole: bool
 ) -> None:
-    """Deletes those given in turns, and mends those that the deleted ones ended. said: the turns' numbers and times;
-    whole: the conversation's others as well."""
+    """Delete the instructions given in turns, and restore those that the deleted ones had ended. said: numbers and
+    times of the turns; whole: delete the other instructions of the conversation as well.
+    """
     mine = connection.execute(sa.select(instructions).where(instructions.c.user == owner)).mappings().all()
     gone = {row["id"]: row for row in mine if row["conversation"] == conversation and (whole or row["turn"] in said)}
     moments = {when for when in said.values() if when is not None}
@@ -115,15 +117,17 @@ def _delete_instructions(
 def _ending(
     row: sa.RowMapping, gone: Mapping[str, sa.RowMapping], moments: Collection[int]
 ) -> tuple[int | None, str | None]:
-    """When an instruction ends without those that are gone and what was said at some moments, and by what."""
+    """Return when an instruction ends, and by what, without the deleted instructions and the turns said at some
+    times.
+    """
     ended, by = row["ended"], row["ended_by"]
     passed: set[str] = set()
-    while by in gone:  # what took the place of one that is gone would have taken this one's
+    while by in gone:  # whatever superseded a deleted instruction would have superseded this one
         if by in passed:
             return None, None
         passed.add(by)
         ended, by = gone[by]["ended"], gone[by]["ended_by"]
-    own = by != "until" or not passed  # another one's "until" says nothing of this one
+    own = by != "until" or not passed  # the "until" of another instruction doesn't concern this one
     said = by in ("user", "until") and ended in moments
     return (ended, by) if own and not said else (None, None)
 
@@ -131,7 +135,9 @@ def _ending(
 def _delete_records(
     connection: sa.Connection, owner: int, conversation: str, numbers: Collection[int] | None
 ) -> tuple[str, ...]:
-    """Deletes the records that came of turns, and returns their ids. numbers: None for all of the conversation's."""
+    """Delete the records that came from turns, and return their ids. numbers: None for all turns of the
+    conversation.
+    """
     named = sa.select(records.c.key, records.c.id, records.c.turn).where(
         records.c.user == owner, records.c.conversation == conversation
     )

@@ -1,4 +1,4 @@
-"""Erases a user: rows, files, what the database keeps of deleted rows, and then looks whether anything is left."""
+"""Erases a user: rows, files, and remains of deleted rows in the database; then verifies that nothing is left."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from penchant.store.location import EPISODES, INDEXES, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
 MARKER = "erasing-"
-_NAME = 64  # characters of a user's folder name
+_NAME = 64  # length of a user's folder name
 _FOLDER = re.compile(r"[^/.]+/[0-9a-f]{64}(/[0-9a-f]{16})?")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ErasureReceipt:
-    """What `Store.forget` erased, and what it then looked for.
+    """What `Store.forget` erased, and what it then searched for.
 
-    records, conversations, turns, instructions, files: how many were erased; bytes: the UTF-8 text of all and the
-    files' sizes together. derived: rows of other
-    users' data that were derived from the user's records, and aggregates over several users that counted them in.
-    searched: runs of 8 words (or short whole texts) that were looked for in `scanned_files` files of `scanned_bytes`
-    bytes; shared: those found because another user's live record holds them too; too_short: different texts of under
-    8 bytes, which are not looked for. None is left: `forget` raises otherwise. seconds: wall time.
+    records, conversations, turns, instructions, files: how many were erased; bytes: size of their UTF-8 texts and files
+    together. derived: erased rows of other users' data that were derived from the user's records, and aggregates over
+    several users that included them. searched: runs of 8 words (or short whole texts) that were searched for in
+    `scanned_files` files of `scanned_bytes` bytes; shared: those found because another user's live record contains them
+    too; too_short: different texts under 8 bytes, which are not searched for. Nothing else is left: `forget` raises
+    otherwise. seconds: wall time.
     """
 
     user: str
@@ -69,7 +69,7 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
     marker = directory / (MARKER + user_folder(user))
     erased = Erased([source_of(user)])
     try:
-        # Stays until nothing is left, so that an erasure that is cut off is finished when the store is next opened.
+        # Kept until nothing is left, so that an interrupted erasure is finished when the store is next opened.
         write_marker(marker, [source_of(user)])
         count, size = remove_folders(directory, user_folder(user))
         with locked(directory):
@@ -119,14 +119,14 @@ def forget_records(
             try:
                 last, gone = _delete_records(engine, user, key, names)
             except InputError:
-                marker.unlink(missing_ok=True)  # nothing was erased, and nothing is to be finished
+                marker.unlink(missing_ok=True)  # nothing was erased, so there is nothing to finish
                 raise
             erase_derived(directory, Erased([source_of(user)] if last else sources))
             if last:
                 remove_folders(directory, user_folder(user), keep=(INDEXES,) if gone else (INDEXES, EPISODES))
         if index is not None:
             remove_folder(index)
-        # Overwriting what is deleted isn't enough: SQLite leaves copies of rows behind when it re-arranges its pages.
+        # Overwriting deleted rows isn't enough: SQLite leaves copies behind when it rearranges its pages.
         compact(engine)
         marker.unlink(missing_ok=True)
     except OSError as error:
@@ -136,21 +136,25 @@ def forget_records(
 
 
 def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]) -> tuple[bool, bool]:
-    """Deletes rows, all of them or none. Returns whether that was the last of the user's records, and whether the user
-    went with it, of whom nothing else was kept."""
+    """Delete rows, all of them or none. Returns whether the user has no records left, and whether the user was removed,
+    having no other data.
+    """
     with database.writing(engine) as connection:
         for name in names:
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
-                raise InputError(f"user {user!r} has no record {name!r}: expected an id that `users export` shows")
+                raise InputError(
+                    f"user {user!r} has no record {name!r}: expected an id that `penchant users export` shows"
+                )
         records_changed(connection, [key])
         last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None
         return last, last and drop_if_empty(connection, key)
 
 
 def finish_erasures(engine: sa.Engine, directory: Path) -> None:
-    """Finishes what an interrupted `forget` or `forget_record` left undone: files, rows derived from what was erased,
-    and what the database keeps of deleted rows."""
+    """Finish interrupted calls of `forget` or `forget_record`: files, derived rows, and remains of deleted rows in the
+    database.
+    """
     for marker in sorted(directory.glob(MARKER + "*")):
         try:
             sources, folders = _read_marker(marker)
@@ -168,8 +172,9 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
 
 
 def write_marker(marker: Path, sources: Iterable[Source], folders: Iterable[Path] = ()) -> None:
-    """Notes down, on disk when this returns, what an erasure is about to take, so that it can be finished if it is cut
-    off. folders: of users or conversations, as seen from the store's. Raises `OSError`."""
+    """Write to disk what an erasure is about to remove, so that it can be finished if it is interrupted. folders: of
+    users or conversations, relative to the store's. Raises `OSError`.
+    """
     lines = [*map(str, sources), *(folder.as_posix() for folder in folders)]
     with marker.open("w", encoding="ascii") as file:
         file.write("".join(f"{line}\n" for line in lines))
@@ -178,8 +183,9 @@ def write_marker(marker: Path, sources: Iterable[Source], folders: Iterable[Path
 
 
 def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
-    """What was being erased, and folders that went with it. A line that a crash cut short is passed over: nothing was
-    erased yet then."""
+    """Return what was being erased, and its folders. A line that a crash cut short is skipped: nothing had been erased
+    then.
+    """
     found, folders = [], []
     for line in marker.read_text(encoding="ascii", errors="replace").splitlines():
         if _FOLDER.fullmatch(line):
@@ -190,8 +196,9 @@ def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
 
 
 def remove_folders(directory: Path, name: str, keep: Sequence[str] = ()) -> tuple[int, int]:
-    """Removes a user's folder from every area of the store but those of `keep`. Returns how many files and bytes
-    went."""
+    """Remove a user's folder from every area of the store except those in `keep`. Returns how many files and bytes were
+    removed.
+    """
     count = size = 0
     for folder in directory.glob(f"*/{name}"):
         if folder.parent.name in keep:
@@ -204,20 +211,20 @@ def remove_folders(directory: Path, name: str, keep: Sequence[str] = ()) -> tupl
 
 
 def remove_folder(folder: Path) -> None:
-    """Removes a folder, if it is there. Raises `OSError`."""
+    """Remove a folder if it exists. Raises `OSError`."""
     if folder.exists():
         shutil.rmtree(folder)
 
 
 def compact(engine: sa.Engine) -> None:
-    """Rewrites the database without its deleted rows and empties the write-ahead log."""
+    """Rewrite the database without its deleted rows and empty the write-ahead log."""
     with database.outside_transactions(engine) as connection:
         connection.exec_driver_sql("VACUUM")
     truncate_log(engine)
 
 
 def truncate_log(engine: sa.Engine) -> None:
-    """Moves SQLite's write-ahead log, with its older copies of pages, into the database and cuts it to nothing."""
+    """Move SQLite's write-ahead log, with its older copies of pages, into the database and truncate it."""
     if engine.dialect.name != "sqlite":
         return
     with database.outside_transactions(engine) as connection:

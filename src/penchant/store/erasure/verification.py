@@ -1,10 +1,9 @@
-"""What of a user is looked for after an erasure, and whether any file still holds it.
+"""Verification of an erasure: collects the user's texts, then searches the store's files for them.
 
-Two users may share a sentence. After the erasure its bytes are rightly still there, so a find counts as left behind
-only when no live row of the database holds the same words: live rows are read (once, and only when something was
-found) and what they explain is set aside. What they explain tells nothing about the erased user that the other
-user's own words don't say. Live are also rows of derived data that name their sources, none of them erased: a
-model may well have written "thank you very much" without having read it here.
+Two users may have written the same sentence. After the erasure of one, its bytes may rightly remain, so a match counts
+as a remnant only if no live row of the database contains the same words. Live rows are read once, and only if something
+was found. Rows of derived data whose named sources all still exist count as live too: a model may have written "thank
+you very much" without having read it here.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _PAGE = 5_000
 
 
 class Collected(NamedTuple):
-    """What is kept of a user: how many of each, bytes of text in UTF-8, and what is to be looked for of it."""
+    """The data of a user: counts, bytes of text in UTF-8, and the byte strings to search for."""
 
     records: int
     conversations: int
@@ -42,7 +41,7 @@ class Collected(NamedTuple):
 
 
 def collect(engine: sa.Engine, key: int) -> Collected:
-    """key: the user's row."""
+    """Collect the data of a user. key: the user's row."""
     from penchant.store.erasure.residue import Needles, texts_in  # numpy: only erasing waits for it
 
     count: Counter[str] = Counter()
@@ -81,7 +80,7 @@ def _fields_of(engine: sa.Engine, key: int) -> Iterator[tuple[sa.Table, list[Any
 
 
 def pages(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) -> Iterator[sa.RowMapping]:
-    """Rows in the order they came in, read page by page."""
+    """Yield rows in the order they arrived, read page by page."""
     last = -1
     while True:
         query = sa.select(table).where(table.c.key > last, *where).order_by(table.c.key).limit(_PAGE)
@@ -94,8 +93,9 @@ def pages(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) ->
 
 
 def verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased) -> tuple[int, int, int]:
-    """Searches every file under a store's folder. Returns how many finds live rows explain, and how many files and
-    bytes were searched. Raises `StoreError` for a find that nothing explains."""
+    """Search every file under a store's folder. Returns how many matches live rows explain, and how many files and
+    bytes were searched. Raises `StoreError` for a match that no live row explains.
+    """
     count = size = 0
     found: dict[bytes, set[Path]] = {}
     for file in files(directory):

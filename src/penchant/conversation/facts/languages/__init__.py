@@ -24,9 +24,10 @@ VALUE = r"(?P<value>[^,;:!?\n()]{1,60})"
 
 @dataclass(frozen=True)
 class Topic:
-    """One way to say one thing. about: the key, with {role} for the key of the role. says: has the groups "value" and
-    "role" where they are known. proper: the value is a name. ended: says that it is over. among: the value is one of
-    these words, or nothing of this was said."""
+    """One pattern of a topic. about: the key, with {role} for the key of the role. says: a pattern with the optional
+    groups "value" and "role". proper: the value is a name. ended: it says that something is over. among: the value must
+    be one of these words.
+    """
 
     about: str
     says: re.Pattern[str]
@@ -37,8 +38,9 @@ class Topic:
 
 @dataclass(frozen=True)
 class Language:
-    """The phrases of one language; every field may be missing from its file. They are matched with "'" for any
-    apostrophe."""
+    """The phrases of one language; every field is optional in its file. In the text, every apostrophe is replaced by
+    "'".
+    """
 
     code: str
     data: Mapping[str, Any]
@@ -57,7 +59,7 @@ class Language:
 
     @cached_property
     def roles(self) -> Mapping[str, str]:
-        """Words for people and animals, and the key of each."""
+        """Words for people and animals, with the key of each."""
         named = {**self.data.get("persons", {}), **self.data.get("pets", {})}
         return {word.lower(): key for key, words in named.items() for word in words}
 
@@ -76,7 +78,7 @@ class Language:
         )
 
     def pattern(self, name: str) -> re.Pattern[str]:
-        """Of the phrases of a field; of none: matches nothing."""
+        """Return the compiled phrases of a field; without phrases it matches nothing."""
         if name not in self._compiled:
             phrases = list(self.data.get(name, ()))
             if name == "material" and "opens" in self.data:
@@ -85,7 +87,7 @@ class Language:
         return self._compiled[name]
 
     def stem(self, word: str) -> str:
-        """The stem of a word; the word itself where there is no stemmer."""
+        """Return the stem of a word; the word itself if there is no stemmer."""
         stemmer = SNOWBALL.get(self.code)
         return str(snowballstemmer.stemmer(stemmer).stemWord(word)) if word and stemmer else word
 
@@ -104,7 +106,7 @@ class Language:
 
 
 def languages() -> Mapping[str, Language]:
-    """All languages of `FOLDER` by code. Raises `InputError` for a file that isn't as it should be."""
+    """Read all languages of `FOLDER`, by code. Raises `InputError` for an invalid file."""
     return _read(FOLDER)
 
 

@@ -23,54 +23,55 @@ SLOTS = (
     *("address", "formality", "ending", "opening", "words", "format", "code", "language", "units", "case", "emoji"),
     *("punctuation", "length", "sources", "level", "persona", "tone"),
 )
-"""What an instruction may be about."""
+"""What an instruction may regulate."""
 FIELDS = (*CUES, "slots", "general", "stops", "polite", "weekdays", "months", "numbers", "units", "words", "examples")
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cues of one language; every field may be missing from its file. They are matched on text whose quotations are
-    blanked out and whose apostrophes are straight."""
+    """The cues of one language; every field is optional in its file. They are matched on text with quotations blanked
+    out and straight apostrophes.
+    """
 
     code: str
     data: Mapping[str, Any]
     _compiled: dict[str, re.Pattern[str] | None] = field(default_factory=dict, repr=False, compare=False)
 
     def listed(self, name: str) -> tuple[str, ...]:
-        """The words of a field, as they are written."""
+        """Return the words of a field as written."""
         return tuple(self.data.get(name, ()))
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """In the order in which they are tried."""
+        """Return the slots in the order in which they are tried."""
         return tuple(self.data.get("slots", ()))
 
     def number(self, word: str) -> int | None:
-        """The number that a word or some digits stand for."""
+        """Return the number that a word or digits represent."""
         if word.isdecimal() and len(word) < 7:
             return int(word)
         value: int | None = self.data.get("numbers", {}).get(word)
         return value
 
     def unit(self, word: str) -> str | None:
-        """minutes, hours, days, weeks or months."""
+        """Return minutes, hours, days, weeks or months."""
         named = (
             unit for unit, words in self.data.get("units", {}).items() if {word, word.removesuffix("s")} & {*words}
         )
         return next(named, None)
 
     def find(self, name: str, text: str, start: int = 0) -> re.Match[str] | None:
-        """The first match of a field's phrases; of a slot: "slot.NAME"."""
+        """Return the first match of a field's phrases; for a slot, the field is "slot.NAME"."""
         pattern = self._pattern(name)
         return pattern.search(text, start) if pattern else None
 
     def without(self, name: str, text: str) -> str:
-        """A text without a field's phrases."""
+        """Return a text without a field's phrases."""
         pattern = self._pattern(name)
         return pattern.sub(" ", text) if pattern else text
 
     def spans(self, name: str, text: str, end: int) -> list[tuple[int, int]]:
-        """Where a field's phrases stand before a character."""
+        """Return where a field's phrases occur before a character."""
         pattern = self._pattern(name)
         return [match.span() for match in pattern.finditer(text, 0, end)] if pattern else []
 
@@ -84,7 +85,9 @@ class Table:
         return self._compiled[name]
 
     def _framed(self, name: str, phrase: str) -> str:
-        """over: with nothing but polite words around it; joint: with white space, and a comma before it."""
+        """Extend a pattern. over: with nothing but polite words around it; joint: with white space, and a comma before
+        it.
+        """
         if name == "joint":
             return rf",?\s+\b(?:{phrase})\b\s+"
         polite = "|".join(map(re.escape, self.listed("polite"))) or r"(?!)"
@@ -92,7 +95,7 @@ class Table:
 
 
 def tables() -> Mapping[str, Table]:
-    """All languages of `FOLDER` by code. Raises `InputError` for a file that isn't as it should be."""
+    """Read all languages of `FOLDER`, by code. Raises `InputError` for an invalid file."""
     return _read(FOLDER)
 
 
@@ -102,7 +105,7 @@ def _read(folder: Path) -> Mapping[str, Table]:
 
 
 def tables_for(plain: str) -> Sequence[Table]:
-    """The tables of the languages that a sentence may be in. plain: with its quotations blanked out."""
+    """Return the tables of the languages that a sentence may be in. plain: the sentence with quotations blanked out."""
     return spoken(plain.replace("_", ""), tables())
 
 

@@ -1,4 +1,4 @@
-"""Conversations, their turns, and the instructions that stand in them."""
+"""Conversations, their turns and instructions."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""A revision number of every user's records, the turn that a record came of in columns, and sizes in tokens."""
+"""Revision numbers of users' records, columns for the turn that a record came from, and sizes in tokens."""
 
 import json
 from typing import Any
@@ -31,7 +31,7 @@ def upgrade() -> None:
 
 
 def _link(connection: sa.Connection) -> None:
-    """Fills the columns from what the records' meta says, by the rules of this revision of the schema."""
+    """Fill the columns from the records' meta, by the rules of this revision of the schema."""
     records = sa.table(
         "records",
         sa.column("key", sa.BigInteger),
