@@ -24,7 +24,7 @@ from penchant.inference.likelihood import Exchange
 from penchant.models.tokenization import prompt_ids
 from penchant.steering.data.pairs import Pair, first_words, spaced
 from penchant.steering.extract.extractor import exchange_of
-from penchant.steering.fit.cross_validation import SCOPE
+from penchant.steering.fit.search import SCOPE
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method
 from penchant_lab.methods.steered import DONOR_WORDS, Steering

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -58,3 +58,5 @@ class Contrast:
 
 Sample = Pair | Contrast
 """A gradient needs the user's own answer only; every other reading needs a contrast."""
+PromptTemplate = Callable[[str | None, Request], str]
+"""(notes, request) -> the rendered prompt, which ends where the answer begins."""

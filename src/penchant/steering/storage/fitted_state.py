@@ -36,15 +36,13 @@ _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
 @dataclass(frozen=True)
 class SteeringPaths:
     """Where a user's steering lies. banks, contrasts: folders, made when something is first written. store: None for a
-    history file. named: the option of the command line that names the user. history: the records, where there is no
-    store."""
+    history file. named: the option of the command line that names the user."""
 
     user: str
     banks: Path
     contrasts: Path
     store: Store | None = None
     named: str = "--history FILE"
-    history: Callable[[], Iterable[Record]] = tuple
 
     def holds(self, user: str, record: str) -> bool:
         """Whether a record is still there."""
@@ -54,18 +52,19 @@ class SteeringPaths:
         """Which of the user's samples may still be written of: their record is there, and so is their contrast."""
         known: set[str] = set()
         if any(isinstance(sample, Contrast) for sample in samples):
-            known = {one.id for one in ContrastFile(self.contrasts, self.user).contrasts()}
+            known = {contrast.id for contrast in ContrastFile(self.contrasts, self.user).contrasts()}
         return [
             (not sample.record or self.holds(self.user, sample.record))
             and (not isinstance(sample, Contrast) or sample.id in known)
             for sample in samples
         ]
 
-    def inputs(self, bank: Bank) -> dict[str, str]:
+    def inputs(self, bank: Bank, history: Callable[[], Iterable[Record]]) -> dict[str, str]:
         """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
-        thumbs. Raises `UnknownUserError` for a user who isn't in the store any more."""
+        thumbs. history: the records, where there is no store. Raises `UnknownUserError` for a user who isn't in the
+        store any more."""
         inputs = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
-        records = self.history() if self.store is None else self.store.history(self.user)
+        records = history() if self.store is None else self.store.history(self.user)
         given = {record.id: input_of(record) for record in records}
         found = {}
         for row in bank.rows:
@@ -87,8 +86,7 @@ class SteeringPaths:
 
     def bank(self, config: SteeringConfig) -> Path:
         """A bank's file says what it was read from: a stale one has another name."""
-        named = identity(config.origin, config.reading, config.key, config.sites)
-        return bank_path(self.banks, f"{_stem(config.method, config.model)}-{named}")
+        return _bank_in(self.banks, config)
 
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
@@ -96,9 +94,9 @@ def paths_in_store(store: Store, user: str) -> SteeringPaths:
     return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
-def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> SteeringPaths:
+def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
     """Paths in a folder of their own, for a history that isn't in a store."""
-    return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
+    return SteeringPaths(user, folder / AREA, folder / CONTRASTS)
 
 
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
@@ -110,9 +108,14 @@ def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[Steering
     return None
 
 
-def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> FittedSteering:
+def load_fitted(
+    paths: SteeringPaths, loaded: LoadedModel, method: str, history: Callable[[], Iterable[Record]] = tuple
+) -> FittedSteering:
     """Everything of a user's that a request needs. A bank that wasn't validated as it is now isn't used: what helps
-    everyone is. Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage."""
+    everyone is. history: gives the records, where there is no store; asked for only where their words count.
+
+    Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage.
+    """
     vector_method(method)
     found = find_config(paths, method, loaded.fingerprint)
     if found is None:
@@ -127,7 +130,7 @@ def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> Fitte
     validation = load_validation(paths, config, bank)
     if bank is not None and validation is None:
         validation = ValidationResult("population", reason=_UNCHECKED)
-    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
+    texts = paths.inputs(bank, history) if bank is not None and config.similarity != "hidden" else {}
     return FittedSteering(config, bank, validation, texts, shared)
 
 
@@ -143,43 +146,34 @@ def save_validation(
     still: Still,
 ) -> None:
     """Keep what `validate_user` found: numbers and a reason, which go with any of the records that they are of."""
-    about = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
-    written = {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
-    written |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
-    fields = {**about, **written, **_tied(config, bank), "checked": asdict(validation)}
+    line: dict[str, Any] = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
+    line |= {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
+    line |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
+    line |= {**_tied(config, bank), "checked": asdict(validation)}
     sources = sorted({source for row in bank.rows for source in row.sources})
-    write_derived(paths.check(config.method, config.model), (derived_line(fields, sources) + "\n").encode(), still)
+    write_derived(paths.check(config.method, config.model), (derived_line(line, sources) + "\n").encode(), still)
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
     """What was found with this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
-    if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
+    if line is None or bank is None or not _tied(config, bank).items() <= line.items():
         return None
     return ValidationResult(**line["checked"])
 
 
-def storage_of(path: Path) -> str | None:
-    """How a bank's numbers are stored; None where there is no bank that could be read."""
-    try:
-        return read_rows(path)[2].get("storage")
-    except (FileNotFoundError, StoreError):
-        return None
-
-
-def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
-    """Banks of this user that were read for another configuration of the same method and model."""
-    for path in paths.banks.glob(f"{_stem(config.method, config.model)}-*"):
-        if path != paths.bank(config):
+def remove_stale(banks: Path, config: SteeringConfig) -> None:
+    """Banks in a user's folder that were read for another configuration of the same method and model."""
+    for path in banks.glob(f"{_stem(config.method, config.model)}-*"):
+        if path != _bank_in(banks, config):
             path.unlink(missing_ok=True)
 
 
 def remove_outdated(store: Store, config: SteeringConfig) -> None:
     """The same for every user, and settings of one user alone: a new shared one has taken their place."""
-    for folder in (store.directory / AREA).glob("*"):
-        paths = SteeringPaths("", folder, folder, store)
-        remove_stale(paths, config)
-        paths.config(config.method, config.model).unlink(missing_ok=True)
+    for banks in (store.directory / AREA).glob("*"):
+        remove_stale(banks, config)
+        (banks / config_name(config.method, config.model)).unlink(missing_ok=True)
 
 
 def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:
@@ -200,12 +194,13 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
         banks = [
             path for path in steering_files(paths, method, model) if path.name.startswith(f"{_stem(method, model)}-")
         ]
-        rows = [len(read_rows(path)[1]) for path in banks]
+        contents = [read_rows(path) for path in banks]
+        rows = sum(len(sources) for _, sources, _ in contents)
         settings = (paths.shared(method, model), paths.config(method, model))
-        validation = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
-        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": sum(rows)}
+        validation = line.get("checked") or {"level": "population" if banks else None, "reason": _UNCHECKED}
+        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": rows}
         about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
-        about |= {"storage": storage_of(banks[0]) if banks else None}
+        about |= {"storage": contents[0][2].get("storage") if contents else None}
         about |= {"bytes": sum(path.stat().st_size for path in steering_files(paths, method, model))}
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
         about |= {name: validation.get(name) for name in ("level", "own", "common", "answers", "reason")}
@@ -213,6 +208,11 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
             about |= {"level": "none", "reason": "its setting was erased with a user it was chosen on: fit it again"}
         found.append(about)
     return found
+
+
+def _bank_in(banks: Path, config: SteeringConfig) -> Path:
+    named = identity(config.origin, config.reading, config.key, config.sites)
+    return bank_path(banks, f"{_stem(config.method, config.model)}-{named}")
 
 
 def _stem(method: str, model: str) -> str:
