@@ -24,7 +24,7 @@ class Contrast:
     """request: the input. chosen: the user's answer; rejected: another one to the same input.
 
     record: id of the record that the pair is of ("" for feedback). when: of that record. donors: whose items stood in
-    the prompt that wrote the rejected answer, as hashes (`history.store.derived.source_of(user, record id)`): it is
+    the prompt that wrote the rejected answer, as hashes (`store.erasure.lineage.source_of(user, record id)`): it is
     derived from them too, and goes with them.
     meta: how it was made (model, seed, tries, similarity). Raises `InputError` for an empty or equal answer.
     """
