@@ -13,7 +13,7 @@ from penchant.marking.resources import Resources
 
 
 def recency() -> Marker:
-    """A marker that scores a segment by the place of its record in the history, oldest near 0, newest 1.
+    """A marker that scores a segment by the position of its record in the history, oldest near 0, newest 1.
 
     Segments of one record tie, so they keep their order. The request is ignored. No model and no tokenizer runs,
     hence `history_tokens` is 0 (not measured).
@@ -21,8 +21,8 @@ def recency() -> Marker:
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
-        places = np.fromiter((s.record for s in segments), dtype=np.float64, count=len(segments))
-        scores = ((places + 1) / max(len(history), 1)).astype(np.float32)
+        positions = np.fromiter((s.record for s in segments), dtype=np.float64, count=len(segments))
+        scores = ((positions + 1) / max(len(history), 1)).astype(np.float32)
         return Marks(tuple(segments), scores, "recency", seconds={"encode": 0.0, "mark": time.perf_counter() - began})
 
     return mark

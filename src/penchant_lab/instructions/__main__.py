@@ -61,8 +61,8 @@ def sampled(data: Sequence[Row], most: int) -> list[Row]:
         return list(data)
     order = np.random.default_rng(0).permutation(len(data))
     groups: dict[Any, list[Row]] = {}
-    for place in order:
-        groups.setdefault((data[place]["language"], bool(data[place]["standing"])), []).append(data[place])
+    for position in order:
+        groups.setdefault((data[position]["language"], bool(data[position]["standing"])), []).append(data[position])
     return [row for group in groups.values() for row in group[: max(1, most // len(groups))]]
 
 

@@ -24,13 +24,13 @@ def features(
     judge: judging.Judge, data: Sequence[Row]
 ) -> tuple[list[Sentence], np.ndarray[Any, Any], list[bool], list[int]]:
     """Sentences of the turns, what the judge reads of each, whether it is an instruction, and the turn it is of."""
-    found = [(one, place) for place, row in enumerate(data) for one in sentences(row["text"])]
-    true = [any(a < one.end and one.start < b for a, b in spans(data[place])) for one, place in found]
+    found = [(one, position) for position, row in enumerate(data) for one in sentences(row["text"])]
+    true = [any(a < one.end and one.start < b for a, b in spans(data[position])) for one, position in found]
     return (
         [one for one, _ in found],
         judge.features([one.text for one, _ in found]),
         true,
-        [place for _, place in found],
+        [position for _, position in found],
     )
 
 

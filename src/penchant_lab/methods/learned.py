@@ -102,7 +102,7 @@ class Learning:
         made = learn_offsets(
             loaded, learned, common.heads, held_out=aside, start=common, scope=SCOPE, passes=OWN, patience=PATIENCE
         )
-        own = made.course is not None and made.course.kept > 0
+        own = made.run is not None and made.run.kept > 0
         return Learned(made.intervention(loaded), made.bytes, own)
 
     def _injection(self, pairs: Sequence[Pair]) -> Learned:
@@ -182,12 +182,12 @@ T = TypeVar("T")
 
 def _set_aside(some: Sequence[T]) -> tuple[list[T], list[T]]:
     """To learn from, and to decide with: every fourth, or the last of fewer; of a single one, that one."""
-    aside = [one for place, one in enumerate(some) if place % ASIDE == ASIDE - 1] or [some[-1]]
+    aside = [one for position, one in enumerate(some) if position % ASIDE == ASIDE - 1] or [some[-1]]
     return [one for one in some if one not in aside] or aside, aside
 
 
 def _some(pairs: Sequence[Pair]) -> list[Pair]:
-    return [pairs[place] for place in spaced(len(pairs), min(OF_EACH, len(pairs)))]
+    return [pairs[position] for position in spaced(len(pairs), min(OF_EACH, len(pairs)))]
 
 
 def _recipe(model: str) -> dict[str, str]:

@@ -90,7 +90,7 @@ def input_of(record: Record, words: int = WORDS) -> str:
 
 
 def spaced(count: int, most: int) -> list[int]:
-    """`most` of `count` places, evenly apart; the first and, from two on, the last among them."""
+    """`most` of `count` positions, evenly apart; the first and, from two on, the last among them."""
     if most == 1:
         return [count - 1]
     return [round(step * (count - 1) / (most - 1)) for step in range(most)]

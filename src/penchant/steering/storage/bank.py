@@ -116,7 +116,7 @@ class Bank:
 
     @cached_property
     def tie_order(self) -> npt.NDArray[np.intp]:
-        """Each row's place in the order of contrast ids: breaks ties, whatever order the rows came in."""
+        """Each row's rank in the order of contrast ids: breaks ties, whatever order the rows came in."""
         order = np.argsort(np.array([row.contrast for row in self.rows], dtype=str), kind="stable")
         return np.argsort(order)
 

@@ -90,12 +90,12 @@ class SteeringPaths:
 
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
-    """The place of a stored user."""
+    """The paths of a stored user."""
     return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
 def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
-    """A place of its own, for a history that isn't in a store."""
+    """Paths in a folder of their own, for a history that isn't in a store."""
     return SteeringPaths(user, folder / AREA, folder / CONTRASTS)
 
 
