@@ -1,4 +1,4 @@
-"""Users to fit on, and what a choice does to answers of theirs that are held out."""
+"""Cross-validation: the effect of a choice on held-out answers of the users that it is fitted on."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from penchant.steering.storage.bank import Bank, drop
 from penchant.store.erasure.lineage import source_of
 
 SCOPE = "last_1"
-"""From the prompt's last token on, where the answer's first one is predicted: on SmolLM2 that doubles the gain of
-steering behind the prompt only, and of a cached prefix only that one token is read again."""
+"""From the prompt's last token on, where the answer's first token is predicted. On SmolLM2 this doubles the gain of
+steering after the prompt only, and only that one token of a cached prefix is read again.
+"""
 PER_USER = 3
-"""Held-out answers of each user that decide."""
+"""Held-out answers per user."""
 _UNIT = 2.0**32
 _LARGEST = 2.0**62
 _KEYS = "keys"
@@ -38,7 +39,7 @@ _KEYS = "keys"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Users to fit on: their samples, and which of them are held out in turn."""
+    """The users to fit on, their samples, and which of these are held out in turn."""
 
     loaded: LoadedModel
     method: VectorMethod
@@ -51,15 +52,16 @@ class CrossValidation:
 
     @cached_property
     def scorer(self) -> Scorer:
-        """What held-out inputs are compared with the others by."""
+        """Return the scorer that compares held-out inputs with the others."""
         samples = [sample for samples in self.samples.values() for sample in samples]
         return Scorer(self.similarity, {sample.id: sample.request.query for sample in samples})
 
     def banks(
         self, bases: Mapping[str, Intervention | None], sites: Sequence[Site], origin: str, step: str
     ) -> dict[str, Bank]:
-        """Banks at `sites` of the users in `bases`, in that order. bases: what is written while a user's samples are
-        read (None: nothing). origin: see `SteeringConfig.origin`. step: what is shown meanwhile."""
+        """Read the banks at `sites` of the users in `bases`, in that order. bases: the intervention while a user's
+        samples are read (None: none). origin: see `SteeringConfig.origin`. step: the name shown in the progress.
+        """
         extractor = ActivationExtractor(
             self.loaded, self.template, self.method.reading, default_key(self.loaded), self.scope, None, self.samples
         )
@@ -76,7 +78,7 @@ class CrossValidation:
         return found
 
     def held_out(self) -> list[tuple[str, int]]:
-        """(user, number of the sample), evenly spread over each user's."""
+        """Return (user, position of the sample), evenly spread over each user's samples."""
         found = []
         for user, samples in self.samples.items():
             found += [(user, number) for number in evenly_spread(len(samples), self.per_user)]
@@ -85,8 +87,9 @@ class CrossValidation:
     def gains(
         self, held_out: Sequence[tuple[str, int]], interventions: Sequence[Intervention]
     ) -> list[tuple[float, float]]:
-        """Of each intervention (a row for each held-out answer) the mean gain over users, in nats a token, and its
-        standard error."""
+        """Return, for each intervention (a row per held-out answer), the mean gain over users, in nats per token, and
+        its standard error.
+        """
         exchanges = [exchange_of(self.loaded, self.samples[user][number], self.template) for user, number in held_out]
         found = losses(self.loaded, exchanges, [None, *interventions], progress=self.progress)
         users = [user for user, _ in held_out]
@@ -94,13 +97,13 @@ class CrossValidation:
 
 
 def evenly_spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, each in the middle of its share."""
+    """Return at most `most` of the numbers below `count`, each in the middle of its share."""
     most = min(most, count)
     return [(2 * index + 1) * count // (2 * most) for index in range(most)]
 
 
 def mean_over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
-    """The mean over users of each one's mean, and its standard error (infinite for one user)."""
+    """Return the mean over users of each user's mean, and its standard error (infinite for one user)."""
     means = torch.stack(
         [gains[torch.tensor([one == user for one in users])].mean() for user in dict.fromkeys(users)]
     ).double()
@@ -117,12 +120,12 @@ def leave_one_out(
     alone: bool = False,
     bases: Sequence[Mapping[Site, Tensor]] | None = None,
 ) -> Intervention:
-    """For each (user, number) what the user's other samples give for that sample's input, a row each. Where age counts,
-    these are the earlier ones, as old as they were then.
+    """For each (user, position), return the intervention that the user's other samples give for that sample's input,
+    one row each. If age counts, only earlier samples are used, with their age at the time.
 
-    scorer: with the inputs of all rows (default: one by hidden states, which needs none). alone: the population of a
-    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `held_out`, in place
-    of the configuration's, which may be made of the user's samples.
+    scorer: with the inputs of all rows (default: by hidden states, which needs none). alone: leave the user out of the
+    population (computed from `banks`). bases: one for each of `held_out`, instead of the configuration's, which may be
+    derived from the user's samples.
     """
     scorer = scorer or Scorer(config.similarity)
     scores, rest, nows = [], [], []
@@ -151,7 +154,7 @@ def leave_one_out(
 
 
 def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
-    """The rows up to a moment, and the moment. Without one, all of them as old as they are at the newest's."""
+    """Return the rows up to a time, and the time. Without one, all rows, with ages relative to the newest."""
     times = [row.when for row in bank.rows if row.when is not None]
     if when is None:
         return bank, max(times, default=None)
@@ -164,12 +167,13 @@ def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
 
 @dataclass(frozen=True)
 class Population:
-    """What is common to all users: the mean over users of the mean of each one's rows, with any user left out exactly.
-    Sums are of integers (multiples of 2^-32), which come out the same in any order: leaving a user out and never having
-    seen one give the same vectors, bit for bit.
+    """The part common to all users: the mean over users of the mean of each one's rows; any user can be left out
+    exactly. Sums are of integers (multiples of 2^-32), so that their order doesn't matter: leaving a user out gives
+    bitwise the same vectors as never having seen that user.
 
-    users: hashes, sorted. counts: rows of each user. sums: site -> float64 [users, width], of each user's rows.
-    keys: float64 [users, width], the same of the keys."""
+    users: hashes, sorted. counts: rows of each user. sums: site -> float64 [users, width], of each user's rows. keys:
+    float64 [users, width], the same for the keys.
+    """
 
     users: tuple[str, ...]
     counts: Int[Tensor, " users"]
@@ -177,20 +181,20 @@ class Population:
     keys: Float[Tensor, "users _"]
 
     def mean(self) -> dict[Site, Float[Tensor, " _"]]:
-        """The population vector at each site, of everyone; zero without users."""
+        """Return the population vector of all users at each site; zero without users."""
         return {site: rows[0] for site, rows in self._without([None]).items() if isinstance(site, Site)}
 
     def without(self, users: Sequence[str]) -> dict[Site, Float[Tensor, "users _"]]:
-        """For each of `users` (ids) the population vector of all others; zero where there are none."""
+        """For each of `users` (ids), return the population vector of all others; zero if there are none."""
         return {site: rows for site, rows in self._without(users).items() if isinstance(site, Site)}
 
     def centres_without(self, users: Sequence[str]) -> Float[Tensor, "users _"]:
-        """For each of `users` the mean key of all others: what their keys are compared from; zero without others."""
+        """For each of `users`, return the mean key of all others, the centre of comparisons; zero without others."""
         return self._without(users)[_KEYS]
 
     @cached_property
     def _units(self) -> dict[Site | str, tuple[Tensor, Tensor]]:
-        """Of each site and the keys: every user's mean in whole units, int64 [users, width], and their sum."""
+        """For each site and the keys: every user's mean in integer units, int64 [users, width], and their sum."""
         found: dict[Site | str, tuple[Tensor, Tensor]] = {}
         tables: list[tuple[Site | str, Tensor]] = [*self.sums.items(), (_KEYS, self.keys)]
         for name, sums in tables:
@@ -216,9 +220,9 @@ class Population:
 
 
 def population_of(banks: Mapping[str, Bank]) -> Population:
-    """The population of these users (ids). Users without rows don't count.
+    """Return the population of these users (ids). Users without rows are ignored.
 
-    Raises `InputError` for no banks or banks of different models, readings, keys or sites.
+    Raises `InputError` without banks, or for banks of different models, readings, keys or sites.
     """
     if not banks:
         raise InputError("a population of no banks: expected at least one")

@@ -1,4 +1,4 @@
-"""Whether a user's vectors help that user: validation on the user's own held-out answers."""
+"""Validates a user's vectors on the user's own held-out answers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from penchant.steering.fit.cross_validation import evenly_spread, leave_one_out,
 from penchant.steering.storage.bank import Bank
 
 MOST_HELD_OUT = 12
-"""Most of a user's answers that are held out to check."""
+"""Most held-out answers per user."""
 FEWEST_SAMPLES = 4
-"""With fewer samples nothing can be checked, and what helps other users is trusted."""
+"""With fewer samples nothing can be validated, and what helps other users is trusted."""
 
 
 def validate_user(
     loaded: LoadedModel, config: SteeringConfig, samples: Sequence[Sample], bank: Bank, *, template: PromptTemplate
 ) -> ValidationResult:
-    """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
+    """Check whether the user's vectors make the user's own held-out answers likelier, and more so than the
+    population's.
 
-    samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
-    nothing. Raises `InputError` for other samples.
+    samples: those of the bank's rows, in order. If the user's vectors don't help, the population's are used, or none.
+    Raises `InputError` for other samples.
     """
     if [row.contrast for row in bank.rows] != [sample.id for sample in samples]:
-        raise InputError("samples that aren't those of the bank's rows, in order: read the bank anew")
+        raise InputError("samples that aren't those of the bank's rows, in order: read the bank again")
     common = config.common() if config.base or config.population else None
     if config.strength == 0 and common is None:
         return ValidationResult("none", reason=f"{config.method} helped none of the users that it was fitted on")
@@ -46,7 +47,7 @@ def validate_user(
     unsteered, *steered = losses(loaded, exchanges, [None, by_own, *by_common])
     own_gains, *common_gains = [unsteered - one for one in steered]
     own, others = float(own_gains.mean()), float(common_gains[0].mean()) if common_gains else 0.0
-    # Noise of a dozen answers shouldn't take a user's own vectors away: they go when they are worse by its size.
+    # The noise of a dozen answers shouldn't remove a user's own vectors: they must be worse by more than the noise.
     difference = own_gains - (common_gains[0] if common_gains else 0.0)
     slack = mean_over_users(difference, [str(number) for number in numbers])[1]
     if config.strength and own > 0 and own >= others - slack:

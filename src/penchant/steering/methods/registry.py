@@ -27,5 +27,5 @@ VECTOR_METHODS: Registry[VectorMethod] = Registry(
 
 
 def vector_method(name: str) -> VectorMethod:
-    """The method of that name. Raises `InputError`."""
+    """Return the method `name`. Raises `InputError` for an unknown one."""
     return VECTOR_METHODS.find(name)
