@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from penchant.cli.output import run_and_exit
 from tests.commands import REQUEST, Invoke, write_history
 
 NONE = ("--model", "/no/such/model")
@@ -49,3 +51,33 @@ def test_a_page_that_can_not_be_written(penchant: Invoke, tmp_path: Path, words:
     history = write_history(tmp_path / "history.jsonl")
     asked = [word.format(history=history) for word in words]
     assert "expected a file in a folder that exists" in penchant(*asked, "--html", tmp_path / name).reason()
+
+
+def program(module: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    """The exit code of `python -m penchant_lab.MODULE`, run in this process."""
+    monkeypatch.setattr(sys, "argv", [module, *words])
+    with pytest.raises(SystemExit) as left:
+        run_and_exit(import_module(f"penchant_lab.{module}").main)
+    return int(str(left.value.code))
+
+
+@pytest.mark.parametrize("words", [("instructions.__main__", "--fit"), ("instructions.learned",)])
+def test_fitting_without_scikit_learn(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    module, *options = words
+    import_module(f"penchant_lab.{module}")
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    assert program(module, monkeypatch, *options, *NONE, "--out", str(tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert "needs scikit-learn, not installed here: pip install 'penchant[bench]'" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["facts.__main__", "instructions.__main__", "instructions.identifying"])
+def test_results_that_can_not_be_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert program(name, monkeypatch, "--out", str(tmp_path / "file")) == 2
+    said = capsys.readouterr().err
+    assert "expected a folder; see --out" in said and said.count("\n") == 1

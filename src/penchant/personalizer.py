@@ -214,7 +214,7 @@ class Personalizer:
 
     def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
         """Return the intervention for a request, and why it was chosen. Raises `InputError` if nothing was fitted."""
-        fitted = load_fitted(self.steering_paths(who), self.loaded, method)
+        fitted = load_fitted(self.steering_paths(who), self.loaded, method, lambda: self.history(who))
         return steer_request(self.loaded, fitted, _request(request).query)
 
     def steering_paths(self, who: History | str) -> SteeringPaths:
@@ -222,7 +222,7 @@ class Personalizer:
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
-            return paths_in_folder(folder, user, lambda: self.history(who))
+            return paths_in_folder(folder, user)
         if self.store is None or not user:
             raise InputError("nowhere to keep steering: pass Personalizer(store=...) or steering_directory")
         return paths_in_store(self.store, user)

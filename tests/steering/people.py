@@ -13,7 +13,7 @@ from penchant.compression.prompt import answer_messages
 from penchant.history.records import Record, Request
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.steering.extract.extractor import PromptTemplate
+from penchant.steering.data.contrast import PromptTemplate
 from penchant.steering.methods.caa import CAA
 from penchant.steering.methods.fints import FINTS
 from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT

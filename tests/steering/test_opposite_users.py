@@ -20,9 +20,9 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
 from penchant.steering.apply.context import FittedSteering, steer_request
 from penchant.steering.config import SteeringConfig
-from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.contrast import Contrast, PromptTemplate
 from penchant.steering.data.pairs import Pair, own_pairs
-from penchant.steering.extract.extractor import PromptTemplate, exchange_of, extract_bank
+from penchant.steering.extract.extractor import exchange_of, extract_bank
 from penchant.steering.extract.vectors import default_key
 from penchant.steering.fit.search import CAP, population_of
 from penchant.steering.methods.fints import FINTS

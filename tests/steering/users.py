@@ -16,9 +16,8 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.config import SteeringConfig
-from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.contrast import Contrast, PromptTemplate
 from penchant.steering.data.pairs import Pair
-from penchant.steering.extract.extractor import PromptTemplate
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.storage.bank import Bank, KeySite, Row
 

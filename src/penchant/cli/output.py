@@ -6,8 +6,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from rich import progress
@@ -111,19 +112,25 @@ def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) 
         human()
 
 
-def run(app: typer.Typer) -> None:
-    """Run a command line and exit: 0 done, 2 bad usage or bad input, 1 any other error that Penchant raises on purpose,
-    130 interrupted; each error with one line on stderr. Other exceptions are bugs and keep their traceback.
+def run(app: typer.Typer) -> NoReturn:
+    """Run a command line and exit as `run_and_exit` does."""
+    run_and_exit(partial(app, standalone_mode=False))
+
+
+def run_and_exit(command: Callable[[], object]) -> NoReturn:
+    """Run a command and exit with the number it returns, if any: 0 done, 2 bad usage or bad input, 1 any other error
+    that Penchant raises on purpose, 130 interrupted; each error with one line on stderr. Other exceptions are bugs and
+    keep their traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure") and (stream.encoding or "").lower().replace("-", "") != "utf8":
             stream.reconfigure(encoding="utf-8")
-    sys.exit(_exit_code(app))
+    sys.exit(_exit_code(command))
 
 
-def _exit_code(app: typer.Typer) -> int:
+def _exit_code(command: Callable[[], object]) -> int:
     try:
-        returned = app(standalone_mode=False)
+        returned = command()
     except InputError as error:
         return _fail(str(error), 2)
     except PenchantError as error:

@@ -89,7 +89,7 @@ def heatmap_html(
         "records": str(len(history)),
     }
     # One pass, so that inserted text isn't searched for placeholders.
-    return re.sub(r"<!--\{(\w+)\}-->", lambda place: parts[place.group(1)], _asset("heatmap.html"))
+    return re.sub(r"<!--\{(\w+)\}-->", lambda position: parts[position.group(1)], _asset("heatmap.html"))
 
 
 def safe(text: str) -> str:
@@ -207,8 +207,8 @@ class _Shading:
         ranks[marks.ranked()] = np.arange(1, len(ranks) + 1)
         return cls(marks, ranks, levels(marks.scores), of_record, kept)
 
-    def peak(self, place: int) -> int:
-        return max((int(self.shades[i]) for i in self.of_record.get(place, ())), default=0)
+    def peak(self, position: int) -> int:
+        return max((int(self.shades[i]) for i in self.of_record.get(position, ())), default=0)
 
 
 def _months(history: History, shading: _Shading) -> Iterator[str]:
@@ -217,16 +217,16 @@ def _months(history: History, shading: _Shading) -> Iterator[str]:
     for record in history:
         times.append(record.when or (times[-1] if times else None))
     months = groupby(range(len(history)), key=lambda i: (t.year, t.month) if (t := times[i]) else None)
-    for number, (month, places) in enumerate(months):
+    for number, (month, positions) in enumerate(months):
         name = f"{_MONTHS[month[1] - 1]} {month[0]}" if month else "Undated"
         shown: datetime | None = None
         articles = []
-        for place in places:
-            record = history[place]
+        for position in positions:
+            record = history[position]
             new_day = record.when is not None and (shown is None or record.when.date() != shown.date())
             shown = record.when or shown
-            body = "".join(_body(record, place, shading))
-            articles.append(_article(record, times[place], shading.peak(place), body, new_day))
+            body = "".join(_body(record, position, shading))
+            articles.append(_article(record, times[position], shading.peak(position), body, new_day))
         yield f'<section aria-labelledby="m{number}"><h2 id="m{number}">{name}</h2>{"".join(articles)}</section>'
 
 
@@ -246,10 +246,10 @@ def _article(record: Record, time: datetime | None, peak: int, body: str, new_da
     )
 
 
-def _body(record: Record, place: int, shading: _Shading) -> Iterator[str]:
+def _body(record: Record, position: int, shading: _Shading) -> Iterator[str]:
     """The record's text with its segments as <mark>; text between segments is unchanged."""
-    body, cursor, kept = record.body, 0, shading.kept.get(place, ())
-    for i in shading.of_record.get(place, ()):
+    body, cursor, kept = record.body, 0, shading.kept.get(position, ())
+    for i in shading.of_record.get(position, ()):
         segment = shading.marks.segments[i]
         yield safe(body[cursor : max(cursor, segment.start)])
         taken = any(s.start < segment.end and segment.start < s.end for s in kept)

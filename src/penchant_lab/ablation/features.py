@@ -113,14 +113,14 @@ def alone(
     """
     lens = source.lens
     keys = [torch.cat([batch.keys(layer) for batch in source.batches], dim=1) for layer in _layers(lens)]
-    place = source.longest if shifted else 0
-    neutral = torch.cat([_queries(source, ids, place) for ids in tokens_of(lens, NEUTRAL)], dim=2)
+    offset = source.longest if shifted else 0
+    neutral = torch.cat([_queries(source, ids, offset) for ids in tokens_of(lens, NEUTRAL)], dim=2)
     mean = neutral.float().mean(dim=2, keepdim=True).to(neutral.dtype)
     salience = _matched(source, keys, mean, readouts)
     relevance: dict[Readout, list[FloatArray]] = {readout: [] for readout in readouts}
     asked = tokens_of(lens, queries)
     for ids in asked:
-        matched = _matched(source, keys, _queries(source, ids, place), readouts)
+        matched = _matched(source, keys, _queries(source, ids, offset), readouts)
         for readout in readouts:
             relevance[readout].append(matched[readout])
         progress()
@@ -168,9 +168,9 @@ def _layers(lens: Lens) -> range:
     return range(lens.loaded.num_layers)
 
 
-def _queries(source: Source, ids: Sequence[int], place: int) -> Float[Tensor, "layers heads rows dim"]:
+def _queries(source: Source, ids: Sequence[int], offset: int) -> Float[Tensor, "layers heads rows dim"]:
     lens, start = source.lens, len(source.prefix)
-    positions = torch.cat([torch.arange(start), torch.arange(len(ids)) + start + place])
+    positions = torch.cat([torch.arange(start), torch.arange(len(ids)) + start + offset])
     wanted = Wanted(queries=frozenset(_layers(lens)))
     read = lens.read(torch.tensor([[*source.prefix, *ids]]), wanted, positions=positions[None])
     return torch.stack([read.queries[layer][0, :, start:] for layer in _layers(lens)])

@@ -21,8 +21,8 @@ from penchant.progress import Progress, no_progress
 from penchant_lab.ablation.axes import (
     AXES,
     DEFAULT,
+    AblationConfig,
     Grid,
-    Setting,
     by_encoding,
     changes,
     is_costly,
@@ -97,7 +97,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
         for trial in trials
     )
     done = 0
-    measured: dict[Setting, Measured] = {}
+    measured: dict[AblationConfig, Measured] = {}
 
     def step(what: str) -> None:
         nonlocal done
@@ -134,10 +134,14 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
 
 
 def _measure(
-    setting: Setting, trials: Sequence[Trial], asked: Sequence[Sequence[int]], features: Sequence[Features], heads: int
+    setting: AblationConfig,
+    trials: Sequence[Trial],
+    asked: Sequence[Sequence[int]],
+    features: Sequence[Features],
+    heads: int,
 ) -> Measured:
     groups = [
-        _examples(setting, trial, places, one) for trial, places, one in zip(trials, asked, features, strict=True)
+        _examples(setting, trial, positions, one) for trial, positions, one in zip(trials, asked, features, strict=True)
     ]
     values: dict[str, list[float]] = {metric: [] for metric in METRICS}
     chosen: list[Choice] = []
@@ -149,22 +153,22 @@ def _measure(
             recall = recall_at_budget(scores, trial.costs, trial.budget, example.evidence)
             values["recall_at_budget"].append(recall)
             values["auc"].append(auc(scores, example.evidence))
-    places = tuple((i, place) for i, some in enumerate(asked) for place in some)
+    positions = tuple((i, position) for i, some in enumerate(asked) for position in some)
     fed = float(np.mean([one.fed for one in features]))
-    return Measured(places, values, tuple(one.heads for one in chosen), fed)
+    return Measured(positions, values, tuple(one.heads for one in chosen), fed)
 
 
-def _examples(setting: Setting, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
+def _examples(setting: AblationConfig, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
     readout = readout_of(setting)
     salience, baseline = features.salience[readout], float(setting.baseline)
     return [
-        Example(scores_of(relevance, salience, baseline), tuple(_evidence(trial, place)))
-        for place, relevance in zip(asked, features.relevance[readout], strict=True)
+        Example(scores_of(relevance, salience, baseline), tuple(_evidence(trial, position)))
+        for position, relevance in zip(asked, features.relevance[readout], strict=True)
     ]
 
 
 def _maps(
-    setting: Setting,
+    setting: AblationConfig,
     trials: Sequence[Trial],
     asked: Sequence[Sequence[int]],
     features: Sequence[Features],
@@ -172,8 +176,8 @@ def _maps(
 ) -> dict[str, Any]:
     """Return scores of every head alone, without neighbours. Nothing is chosen, so all conversations count."""
     found: dict[str, list[FloatArray]] = {metric: [] for metric in METRICS}
-    for trial, places, one in zip(trials, asked, features, strict=True):
-        for example in _examples(setting, trial, places, one):
+    for trial, positions, one in zip(trials, asked, features, strict=True):
+        for example in _examples(setting, trial, positions, one):
             found["auc"].append(aucs(example.features, example.evidence))
             recalls = [recall_at_budget(row, trial.costs, trial.budget, example.evidence) for row in example.features]
             found["recall_at_budget"].append(np.array(recalls, dtype=np.float32))
@@ -181,13 +185,13 @@ def _maps(
     return {metric: np.mean(rows, axis=0).reshape(shape).round(4).tolist() for metric, rows in found.items()}
 
 
-def _variants(found: Sequence[Setting], measured: dict[Setting, Measured]) -> list[dict[str, Any]]:
+def _variants(found: Sequence[AblationConfig], measured: dict[AblationConfig, Measured]) -> list[dict[str, Any]]:
     default = measured[DEFAULT]
-    place = {asked: i for i, asked in enumerate(default.asked)}
+    position = {asked: i for i, asked in enumerate(default.asked)}
     out = []
     for setting in found:
         one = measured[setting]
-        beside = [place[asked] for asked in one.asked]
+        beside = [position[asked] for asked in one.asked]
         entry: dict[str, Any] = {"name": str(setting), "changes": changes(setting), "questions": len(one.asked)}
         entry["tokens_fed"] = round(one.fed, 1)
         for metric in METRICS:
@@ -239,8 +243,8 @@ def _asked(trial: Trial, encoding: str, request: str, options: AblationOptions) 
     return spread(trial.asked, options.costly) if is_costly(encoding, request) else trial.asked
 
 
-def _evidence(trial: Trial, place: int) -> list[int]:
-    return evidence_positions(trial.labelled.questions[place], trial.segments)
+def _evidence(trial: Trial, position: int) -> list[int]:
+    return evidence_positions(trial.labelled.questions[position], trial.segments)
 
 
 def _prefix(loaded: LoadedModel, priming: str) -> str:

@@ -71,10 +71,10 @@ def from_columns(document: Mapping[str, Any]) -> list[Row]:
 
 
 def _coded(values: list[Any]) -> dict[str, Any]:
-    places: dict[Any, int] = {}
-    at = [places.setdefault(value, len(places)) for value in values]
-    return {"of": list(places), "at": at}
+    positions: dict[Any, int] = {}
+    at = [positions.setdefault(value, len(positions)) for value in values]
+    return {"of": list(positions), "at": at}
 
 
 def _decoded(values: Any) -> list[Any]:
-    return [values["of"][place] for place in values["at"]] if isinstance(values, Mapping) else list(values)
+    return [values["of"][position] for position in values["at"]] if isinstance(values, Mapping) else list(values)

@@ -87,5 +87,5 @@ def write_document(document: Mapping[str, Any], folder: Path) -> None:
 
 
 def _ordered(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:
-    place = {name: number for number, name in enumerate(names)}
-    return sorted(rows, key=lambda row: (place[row.method], row.asked, row.seed))
+    position = {name: number for number, name in enumerate(names)}
+    return sorted(rows, key=lambda row: (position[row.method], row.asked, row.seed))

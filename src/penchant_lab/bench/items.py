@@ -78,4 +78,4 @@ def in_part(items: Iterable[Item], part: Part) -> list[Item]:
 
 def limited(items: Sequence[Item], limit: int | None) -> list[Item]:
     """All items, or `limit` of them at even distances. Raises `InputError` for a limit below 1."""
-    return [items[place] for place in spread(range(len(items)), limit)]
+    return [items[position] for position in spread(range(len(items)), limit)]

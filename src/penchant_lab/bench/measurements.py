@@ -30,13 +30,13 @@ ENOUGH_USERS = 10
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: of one method and budget, errors apart; failed: those. place: of each item among the items of the run."""
+    """rows: of one method and budget, errors apart; failed: those. position: of each item in the run."""
 
     method: str
     asked: str
     rows: tuple[Row, ...]
     failed: tuple[Row, ...]
-    place: dict[str, int]
+    position: dict[str, int]
 
     @property
     def items(self) -> int:
@@ -44,10 +44,10 @@ class Measured:
 
     def per_item(self, of: Callable[[Row], float | None]) -> Floats:
         """float [items of the run]: mean over the seeds of an item, NaN where there is none."""
-        found = [(self.place[row.item], value) for row in self.rows if (value := of(row)) is not None]
-        at = np.array([place for place, _ in found], dtype=np.intp)
+        found = [(self.position[row.item], value) for row in self.rows if (value := of(row)) is not None]
+        at = np.array([position for position, _ in found], dtype=np.intp)
         values = np.array([value for _, value in found], dtype=np.float64)
-        size = len(self.place)
+        size = len(self.position)
         with np.errstate(invalid="ignore"):
             return np.bincount(at, values, size) / np.bincount(at, minlength=size)
 
@@ -62,8 +62,8 @@ class Measured:
     def answers(self, mask: npt.NDArray[np.bool_] | None = None) -> Answers:
         """Numbers predicted and true (of the items of the mask), each item counting once whatever its seeds."""
         there = [row for row in self.rows if row.predicted is not None and row.true is not None]
-        item = np.array([self.place[row.item] for row in there], dtype=np.intp)
-        weight = 1 / np.bincount(item, minlength=len(self.place))[item] if len(item) else np.empty(0)
+        item = np.array([self.position[row.item] for row in there], dtype=np.intp)
+        weight = 1 / np.bincount(item, minlength=len(self.position))[item] if len(item) else np.empty(0)
         numbers = np.array([(row.predicted, row.true) for row in there], dtype=np.float64).reshape(-1, 2)
         kept = np.ones(len(item), np.bool_) if mask is None else mask[item]
         return Answers(numbers[kept, 0], numbers[kept, 1], item[kept], weight[kept])
@@ -123,7 +123,7 @@ def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) ->
         raise InputError(f"method, item, budget and seed {twice} were measured twice: expected one row of each")
     user = {row.item: row.user for row in rows}
     category = {row.item: row.category for row in rows}
-    place = {item: at for at, item in enumerate(user)}
+    position = {item: at for at, item in enumerate(user)}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.method, row.asked), []).append(_checked(row))
@@ -133,15 +133,15 @@ def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) ->
             asked,
             tuple(row for row in some if row.error is None),
             tuple(row for row in some if row.error is not None),
-            place,
+            position,
         )
         for (method, asked), some in groups.items()
     )
     users = {name: at for at, name in enumerate(dict.fromkeys(user.values()))}
     clustered = len(users) >= ENOUGH_USERS
-    cluster = np.array([users[user[item]] if clustered else at for item, at in place.items()], dtype=np.intp)
+    cluster = np.array([users[user[item]] if clustered else at for item, at in position.items()], dtype=np.intp)
     there = [name for name in ("loss", *dict.fromkeys(metrics), *EVIDENCE) if _measured(name, cells)]
-    categories = np.array([category[item] for item in place], dtype=np.str_)
+    categories = np.array([category[item] for item in position], dtype=np.str_)
     return Run(cells, categories, len(users), clustered, Resampling(cluster, seed, rounds), tuple(there))
 
 

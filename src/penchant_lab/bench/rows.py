@@ -15,7 +15,7 @@ class Row:
     history only). prompt_tokens: of the whole prompt. tokens_fed: through any model to make the notes. seconds: to make
     them; cold: the first item of its history, preparation included. answer_seconds: the answer's share of its batch.
     loss: nats; per token of the true answer, or of the true choice among the choices. metrics: of this item alone, by
-    name. predicted, true: numbers (a rating, the place of a choice) for metrics of all items together. recall,
+    name. predicted, true: numbers (a rating, the index of a choice) for metrics of all items together. recall,
     precision: of the evidence records in the notes. auc, recall_at_10: of the scores. error: why the item failed, in
     one line; then all other fields are empty.
     """

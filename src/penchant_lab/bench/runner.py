@@ -77,14 +77,14 @@ class _Pending:
     cold: bool
 
 
-Progress = Callable[[str, int], None]
+OnRows = Callable[[str, int], None]
 """(method, rows that were just measured)."""
 
 
 class Bench:
     """Runs a plan with one model. Rows go to the journal as they are made."""
 
-    def __init__(self, plan: Plan, loaded: LoadedModel, journal: Journal, progress: Progress) -> None:
+    def __init__(self, plan: Plan, loaded: LoadedModel, journal: Journal, progress: OnRows) -> None:
         self.plan, self.loaded, self.journal, self.progress = plan, loaded, journal, progress
         self.answerer = Answerer(loaded)
         self.count = history_counter(loaded.tokenizer)
@@ -216,18 +216,18 @@ class Bench:
         """Return a reply or an error, and the prompt's tokens, for each item."""
         found: list[tuple[Reply | Exception | None, int]] = [(one.notes.reply, one.notes.tokens) for one in some]
         prompts: dict[int, Prompt] = {}
-        for place, one in enumerate(some):
+        for position, one in enumerate(some):
             try:
                 if one.notes.reply is None:
-                    prompts[place] = self._prompt(one.item, one.notes)
+                    prompts[position] = self._prompt(one.item, one.notes)
             except Exception as error:  # noqa: BLE001 - of this item alone
-                found[place] = error, 0
+                found[position] = error, 0
         try:
             replies: list[Reply | Exception] = list(self.answerer.read(list(prompts.values())))
         except Exception:  # noqa: BLE001 - one of them; read each alone to see which
             replies = [self._alone(prompt) for prompt in prompts.values()]
-        for (place, prompt), reply in zip(prompts.items(), replies, strict=True):
-            found[place] = reply, len(prompt.ids)
+        for (position, prompt), reply in zip(prompts.items(), replies, strict=True):
+            found[position] = reply, len(prompt.ids)
         return found
 
     def _alone(self, prompt: Prompt) -> Reply | Exception:

@@ -159,7 +159,7 @@ def _differences(run: Run, chosen: str | None, mask: npt.NDArray[np.bool_] | Non
                 continue
             common = {row.item for row in cell.rows} & {row.item for row in other.rows}
             if mask is not None:
-                common = {item for item in common if mask[cell.place[item]]}
+                common = {item for item in common if mask[cell.position[item]]}
             values = run.values(cell, minus=other, mask=mask) if common else {}
             found.append(
                 {

@@ -18,6 +18,7 @@ from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
 from penchant_lab.ablation.report import markdown, write_ablation
 from penchant_lab.ablation.run import AblationOptions, run_ablation
+from penchant_lab.bench.results import make_folder
 
 
 def ablate(
@@ -52,10 +53,7 @@ def ablate(
     """
     chosen = [axis.strip() for axis in axes.split(",") if axis.strip()]
     check_axes(chosen)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't write to {out} ({error.strerror}): expected a folder; see --out") from error
+    make_folder(out)
     check_plot(out / "ablation.svg")
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:

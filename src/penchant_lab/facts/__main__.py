@@ -20,9 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from penchant.cli.output import run_and_exit
 from penchant.conversation.facts import Statement, statements
 from penchant.lens.labelled import LabelledHistory
 from penchant_lab.bench.provenance import provenance
+from penchant_lab.bench.results import make_folder
 from penchant_lab.facts import labels
 from penchant_lab.tasks import locomo
 
@@ -244,7 +246,7 @@ def _say(figure: float | None) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Measure how well statements about the user are found.")
+    parser = argparse.ArgumentParser(prog="python -m penchant_lab.facts", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
     parser.add_argument("--model", help="also measure whether labels of outdated statements help this model")
     parser.add_argument("--errors", action="store_true", help="print the errors in the tuning half, and stop")
@@ -254,6 +256,7 @@ def main() -> None:
     if options.errors:
         errors([turn for turn in turns if turn.half.endswith("tune")])
         return
+    make_folder(options.out)
     result = measure(turns, options.data, options.model)
     (options.out / "facts.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (options.out / "facts.md").write_text(table(result), encoding="utf-8")
@@ -261,4 +264,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

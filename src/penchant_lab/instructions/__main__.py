@@ -18,15 +18,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from penchant.cli.output import run_and_exit
 from penchant.conversation.context import Detector, Found
 from penchant.conversation.instructions import probe as probing
 from penchant.conversation.instructions.patterns import detector, instruction, patterns
 from penchant.conversation.instructions.registry import make_detector
 from penchant.conversation.instructions.rhea import rhea
 from penchant.conversation.instructions.sentences import sentences
+from penchant.extras import require
 from penchant.history.dialogue import Instruction
 from penchant.marking.resources import Resources
 from penchant_lab.bench.provenance import provenance
+from penchant_lab.bench.results import make_folder
 from penchant_lab.detectors import judge as judging
 from penchant_lab.instructions.fitting import fit, fit_probe
 from penchant_lab.instructions.labels import FRESH, HERE, PROBED, REQUESTS, SIXTH, Row, of, rows
@@ -58,8 +61,8 @@ def sampled(data: Sequence[Row], most: int) -> list[Row]:
         return list(data)
     order = np.random.default_rng(0).permutation(len(data))
     groups: dict[Any, list[Row]] = {}
-    for place in order:
-        groups.setdefault((data[place]["language"], bool(data[place]["standing"])), []).append(data[place])
+    for position in order:
+        groups.setdefault((data[position]["language"], bool(data[position]["standing"])), []).append(data[position])
     return [row for group in groups.values() for row in group[: max(1, most // len(groups))]]
 
 
@@ -78,7 +81,6 @@ def line(name: str, part: str, result: Row) -> str:
 
 def write(folder: Path, document: Row) -> None:
     """Write the results so far."""
-    folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     (folder / "instructions.json").write_text(text, encoding="utf-8")
     measured = document["detectors"].items()
@@ -128,7 +130,7 @@ def all_detectors(resources: Resources, slow: bool) -> Detectors:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions", description=__doc__)
     options.add_argument("--data", type=Path, help="folder of MT-Eval in its own layout")
     options.add_argument("--model", default="smollm2")
     options.add_argument("--fit", action="store_true")
@@ -137,6 +139,9 @@ def main() -> None:
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = options.parse_args()
+    make_folder(chosen.out)
+    if chosen.fit:
+        require("sklearn", extra="bench", why="--fit")
     torch.set_num_threads(chosen.threads)
     data, sequences = [*rows(HERE / "labelled.jsonl"), *rows(FRESH), *rows(SIXTH)], rows(HERE / "sequences.jsonl")
     given = (Path(one).name if "/" in one else one for one in sys.argv[1:])
@@ -178,4 +183,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

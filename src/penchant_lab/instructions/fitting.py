@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 
 from penchant.conversation.instructions import probe as probing
 from penchant.conversation.instructions.classification import verdict
@@ -25,13 +24,13 @@ def features(
     judge: judging.Judge, data: Sequence[Row]
 ) -> tuple[list[Sentence], np.ndarray[Any, Any], list[bool], list[int]]:
     """Sentences of the turns, what the judge reads of each, whether it is an instruction, and the turn it is of."""
-    found = [(one, place) for place, row in enumerate(data) for one in sentences(row["text"])]
-    true = [any(a < one.end and one.start < b for a, b in spans(data[place])) for one, place in found]
+    found = [(one, position) for position, row in enumerate(data) for one in sentences(row["text"])]
+    true = [any(a < one.end and one.start < b for a, b in spans(data[position])) for one, position in found]
     return (
         [one for one, _ in found],
         judge.features([one.text for one, _ in found]),
         true,
-        [place for _, place in found],
+        [position for _, position in found],
     )
 
 
@@ -49,7 +48,11 @@ def best_threshold(probability: np.ndarray[Any, Any], f1: Callable[[float], floa
 
 
 def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
-    """Weights on the tuning half, and two thresholds: for the judge alone, and for doubtful sentences only."""
+    """Weights on the tuning half, and two thresholds: for the judge alone, and for doubtful sentences only.
+
+    Needs scikit-learn."""
+    from sklearn.linear_model import LogisticRegression
+
     found, read, labels, turns = features(judge, data)
     true, mean, scale = np.array(labels), read.mean(0), read.std(0)
     model = LogisticRegression(C=0.1).fit((read - mean) / scale, true)
@@ -99,7 +102,9 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
 
 
 def fit_probe(loaded: LoadedModel, data: Sequence[Row]) -> Row:
-    """Weights on what isn't kept apart, by sentence."""
+    """Weights on what isn't kept apart, by sentence. Needs scikit-learn."""
+    from sklearn.linear_model import LogisticRegression
+
     some = [row for row in data if row["written"] not in UNSEEN]
     found = [(one, row) for row in some for one in sentences(row["text"])]
     true = np.array([any(a < one.end and one.start < b for a, b in spans(row)) for one, row in found])

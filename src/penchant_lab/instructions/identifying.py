@@ -18,9 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from penchant.cli.output import run_and_exit
 from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
 from penchant_lab.bench.provenance import provenance
+from penchant_lab.bench.results import make_folder
 from penchant_lab.facts.__main__ import HERE as FACTS
 from penchant_lab.facts.__main__ import read
 from penchant_lab.instructions.labels import FRESH, HERE, REQUESTS, SIXTH, Row, rows
@@ -135,13 +137,14 @@ def table(measured: dict[str, Row]) -> str:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions.identifying", description=__doc__)
     options.add_argument("--one", choices=IDENTIFIERS, help="measure only this one, and print it")
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = options.parse_args()
     if chosen.one:
         print(json.dumps(measure(chosen.one)))
         return
+    make_folder(chosen.out)
     measured: dict[str, Any] = {}
     for name, (module, _) in IDENTIFIERS.items():
         if find_spec(module):
@@ -160,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

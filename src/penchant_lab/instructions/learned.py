@@ -17,18 +17,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_union
-from sklearn.preprocessing import StandardScaler
 
+from penchant.cli.output import run_and_exit
 from penchant.conversation.instructions import probe as probing
 from penchant.conversation.instructions.languages import CUES
 from penchant.conversation.instructions.sentences import Sentence, sentences
+from penchant.extras import require
 from penchant.inference.sentence_encoder import embedder
 from penchant.models.loading import load_model
 from penchant_lab.bench.provenance import provenance
+from penchant_lab.bench.results import make_folder
 from penchant_lab.instructions.labels import FRESH, HERE, PROBED, REQUESTS, SIXTH, Row, rows, spans
 from penchant_lab.instructions.measuring import summary
 
@@ -64,6 +62,11 @@ class Data:
 
     def features(self, kinds: Sequence[str], fitted_on: NDArray[np.intp]) -> Any:
         """Sparse [sentences, features]; vocabulary and scales are of some sentences."""
+        from scipy import sparse
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.pipeline import make_union
+        from sklearn.preprocessing import StandardScaler
+
         parts = []
         for kind in kinds:
             if kind == "ngrams":
@@ -82,6 +85,8 @@ class Data:
         return sparse.hstack(parts).tocsr()
 
     def probabilities(self, kinds: Sequence[str], fitted_on: NDArray[np.intp]) -> Floats:
+        from sklearn.linear_model import LogisticRegression
+
         x = self.features(kinds, fitted_on)
         model = LogisticRegression(max_iter=3000).fit(x[fitted_on], self.true[fitted_on])
         return np.asarray(model.predict_proba(x)[:, 1])
@@ -155,10 +160,12 @@ def row(name: str, found: Row) -> str:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions.learned", description=__doc__)
     options.add_argument("--model", default="smollm2")
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = options.parse_args()
+    require("sklearn", extra="bench", why="fitting a classifier")
+    make_folder(chosen.out)
     torch.set_num_threads(1)
     data = Data(chosen.model)
     document: Row = {
@@ -178,4 +185,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

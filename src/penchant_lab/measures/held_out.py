@@ -60,7 +60,7 @@ def _of_user(item: Item, count: int, fewest: int) -> list[Item]:
     pairs = [record for record in item.history if is_pair(record)]
     newest = pairs[-count:] if count else []
     asked = {record.id for record in newest}
-    first = next((place for place, record in enumerate(item.history) if record.id in asked), len(item.history))
+    first = next((position for position, record in enumerate(item.history) if record.id in asked), len(item.history))
     further = [(one, first_words(one.text, WORDS), (one.reply or "").strip()) for one in newest]
     texts = [item.request.query, item.answer, *item.references]
     texts += [text for record, query, answer in further for text in (record.text, query, answer)]

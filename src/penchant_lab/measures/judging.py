@@ -90,7 +90,7 @@ def evidence_found(
     if not evidence:
         return Found()
     area = at_k = recall = precision = None
-    at = [place for place, piece in enumerate(segments) if piece.record_id in evidence]
+    at = [position for position, piece in enumerate(segments) if piece.record_id in evidence]
     if notes.scores is not None and 0 < len(at) < len(segments):
         area, at_k = auc(notes.scores, at), recall_at_k(notes.scores, K, at)
     if costs is not None:

@@ -24,7 +24,7 @@ from penchant.inference.likelihood import Exchange
 from penchant.models.tokenization import prompt_ids
 from penchant.steering.data.pairs import Pair, first_words, spaced
 from penchant.steering.extract.extractor import exchange_of
-from penchant.steering.fit.cross_validation import SCOPE
+from penchant.steering.fit.search import SCOPE
 from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method
 from penchant_lab.methods.steered import DONOR_WORDS, Steering
@@ -104,7 +104,7 @@ class Learning:
         made = learn_offsets(
             loaded, learned, common.heads, held_out=aside, start=common, scope=SCOPE, passes=OWN, patience=PATIENCE
         )
-        own = made.course is not None and made.course.kept > 0
+        own = made.run is not None and made.run.kept > 0
         return Learned(made.intervention(loaded), made.bytes, own)
 
     def _injection(self, pairs: Sequence[Pair]) -> Learned:
@@ -186,12 +186,12 @@ def _set_aside(some: Sequence[T]) -> tuple[list[T], list[T]]:
     """Return the answers to learn from and those to validate with: every fourth, or the last if there are fewer; a
     single one is used for both.
     """
-    aside = [one for place, one in enumerate(some) if place % ASIDE == ASIDE - 1] or [some[-1]]
+    aside = [one for position, one in enumerate(some) if position % ASIDE == ASIDE - 1] or [some[-1]]
     return [one for one in some if one not in aside] or aside, aside
 
 
 def _some(pairs: Sequence[Pair]) -> list[Pair]:
-    return [pairs[place] for place in spaced(len(pairs), min(OF_EACH, len(pairs)))]
+    return [pairs[position] for position in spaced(len(pairs), min(OF_EACH, len(pairs)))]
 
 
 def _recipe(model: str) -> dict[str, str]:

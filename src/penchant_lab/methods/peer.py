@@ -61,12 +61,12 @@ class Peers:
         self._weights = _Weights(loaded)
         self._workers: list[_Lazy] = []
         self.methods: dict[str, Method] = {}
-        for place in find_peers(folder).values():
-            worker = _Lazy(place, self._weights)
+        for peer_folder in find_peers(folder).values():
+            worker = _Lazy(peer_folder, self._weights)
             self._workers.append(worker)
-            for name, way in place.methods.items():
+            for name, way in peer_folder.methods.items():
                 session: Open = partial(_text, worker=worker, loaded=loaded, way=way)
-                if place.kind == "cache":
+                if peer_folder.kind == "cache":
                     shown = full(loaded, max_new_tokens)
                     session = partial(
                         _cache, worker=worker, loaded=loaded, way=way, shown=shown, max_new_tokens=max_new_tokens
@@ -140,17 +140,17 @@ class _Weights:
 class _Lazy:
     """A peer whose worker is set up at the first request."""
 
-    def __init__(self, place: PeerFolder, weights: _Weights) -> None:
-        self.place, self._weights = place, weights
+    def __init__(self, peer_folder: PeerFolder, weights: _Weights) -> None:
+        self.peer_folder, self._weights = peer_folder, weights
         self._peer: Peer | None = None
 
     def check(self) -> None:
-        self.place.check()
+        self.peer_folder.check()
         self._weights.check()
 
     def ask(self, op: str, **payload: Any) -> dict[str, Any]:
         if self._peer is None:
-            self._peer = Peer(self.place, self._weights.load())
+            self._peer = Peer(self.peer_folder, self._weights.load())
         return self._peer.ask(op, **payload)
 
     def close(self) -> None:
@@ -286,6 +286,6 @@ def split_prompt(loaded: LoadedModel, notes: str, request: Request) -> Parts:
     return Parts(ids[:first], ids[first:second], ids[second:])
 
 
-def _before(ends: Sequence[int], place: int) -> int:
+def _before(ends: Sequence[int], position: int) -> int:
     """Count the tokens that end at or before a character."""
-    return next((number for number, end in enumerate(ends) if end > place), len(ends))
+    return next((number for number, end in enumerate(ends) if end > position), len(ends))

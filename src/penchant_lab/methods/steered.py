@@ -28,8 +28,8 @@ from penchant.steering.data.contrast_generation import Recipe, generate_contrast
 from penchant.steering.data.donors import Donors
 from penchant.steering.data.pairs import Pair, is_pair, own_pairs
 from penchant.steering.extract.extractor import extract_bank
+from penchant.steering.fit.cross_validation import validate_user
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import VECTOR_METHODS
 from penchant.steering.storage.bank import Bank
 from penchant.steering.storage.bank_file import bank_bytes

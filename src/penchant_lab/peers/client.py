@@ -20,6 +20,7 @@ from queue import Empty, Queue
 from typing import IO, Any, Literal, get_args
 
 from penchant.errors import InputError, ModelError
+from penchant.folders import data_folder
 
 FOLDER = "PENCHANT_PEERS"
 MAKE = "python -m penchant_lab.peers"
@@ -55,13 +56,20 @@ class PeerFolder:
         return self.path.name
 
     @property
+    def environment(self) -> Path:
+        """The folder of its Python: `.venv` beside the adapter, if there is one, else in Penchant's data folder. An
+        adapter may lie where nothing can be written."""
+        beside = self.path / ".venv"
+        return beside if beside.is_dir() else data_folder() / "peers" / self.name
+
+    @property
     def python(self) -> Path:
-        return self.path / ".venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+        return self.environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
     def check(self) -> None:
         """Raises `ModelError` when the environment isn't made, or is older than its requirements."""
         try:
-            made = (self.path / ".venv" / STAMP).read_bytes()
+            made = (self.environment / STAMP).read_bytes()
         except OSError:
             raise ModelError(f"the peer {self.name} has no environment yet: run `{MAKE} {self.name}`") from None
         if made != (self.path / "requirements.txt").read_bytes():

@@ -16,10 +16,10 @@ from penchant.index.table import make_chunk, record_key
 from penchant.marking.attention import attention
 from penchant.marking.resources import Resources
 from penchant.models.loading import load_model
+from penchant_lab.speed.config import resources
 from penchant_lab.speed.histories import USERS, all_samples, copies, sample_requests
 from penchant_lab.speed.measure import forget_peak, repeated, resident, summary
 from penchant_lab.speed.processes import answering
-from penchant_lab.speed.setting import resources
 from penchant_lab.speed.where import REQUEST, profiled
 
 REQUESTS = [Request(query) for user in USERS for query in sample_requests(user)]

@@ -31,7 +31,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def is_done(whole: dict[str, Any], part: str, document: dict[str, Any]) -> bool:
-    """Whether the part was measured to its end with the same setting, on the same machine and revision."""
+    """Whether the part was measured to its end with the same config, on the same machine and revision."""
     entry = whole["parts"].get(part, {})
     return bool(
         entry.get("complete")

@@ -15,13 +15,14 @@ import torch
 from penchant.errors import InputError
 from penchant.extras import require
 from penchant_lab.bench.provenance import machine, memory_bytes, own_revision, versions
+from penchant_lab.bench.results import make_folder
 from penchant_lab.peers.client import find_peers
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
+from penchant_lab.speed.config import Save, Say, SpeedConfig, resources
 from penchant_lab.speed.report import is_done, markdown, merge, read_results
-from penchant_lab.speed.setting import Save, Say, Setting, resources
 
-PARTS: dict[str, Callable[[Setting, Save], None]] = {
+PARTS: dict[str, Callable[[SpeedConfig, Save], None]] = {
     "A": comparison.measure,
     "B": large.measure,
     "C": ingestion.measure,
@@ -59,7 +60,7 @@ class SpeedOptions:
 def run_speed(options: SpeedOptions) -> dict[str, Any]:
     """Measure the requested parts and return the whole document: {"parts": {part: {..., "result"}}}.
 
-    Each is saved as soon as there is something of it; a part that an earlier run with the same setting finished is
+    Each is saved as soon as there is something of it; a part that an earlier run with the same config finished is
     left as it is. Raises `InputError` or `ModelError` before the first measurement for options that can't be.
     """
     _check(options)
@@ -91,20 +92,20 @@ def described(threads: int) -> dict[str, Any]:
 
 def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
     memory = options.memory or int(SHARE_OF_MEMORY * (memory_bytes() or 0))
-    setting = Setting(
+    config = SpeedConfig(
         threads, options.quick, options.calibration, memory, options.say, options.model, options.dtype, options.peers
     )
-    loaded = setting.load()
+    loaded = config.load()
     document: dict[str, Any] = {
         "machine": described(threads),
         "model": loaded.name,
-        "dtype": setting.dtype,
-        "calibration": resources(loaded, setting.calibration).calibration.name,
+        "dtype": config.dtype,
+        "calibration": resources(loaded, config.calibration).calibration.name,
         "quick": options.quick,
         "command": options.command,
     }
     if "A" in options.parts:
-        comparison.sizes(setting, loaded)  # a window that is too short is said now, not after other parts
+        comparison.sizes(config, loaded)  # a window that is too short is said now, not after other parts
     del loaded
     whole = read_results(options.out / "speed.json")
     for part in options.parts:
@@ -126,7 +127,7 @@ def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
             latest["result"] = result
             _write(options.out, part, {**now, "complete": False}, result)
 
-        PARTS[part](setting, save)
+        PARTS[part](config, save)
         whole = _write(options.out, part, {**now, "complete": True}, latest["result"])
     return whole
 
@@ -150,9 +151,4 @@ def _check(options: SpeedOptions) -> None:
         find_peers(options.peers)
     if "G" in options.parts:
         require("matplotlib", extra="bench", why="part G")
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't write to {options.out} ({error.strerror}): expected a folder; see --out") from error
-    if not os.access(options.out, os.W_OK):
-        raise InputError(f"can't write to {options.out}: expected a folder that can be written; see --out")
+    make_folder(options.out)

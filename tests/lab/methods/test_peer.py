@@ -80,6 +80,7 @@ def write_peer(folder: Path, kind: str) -> Path:
     (path / "peer.toml").write_text(TOML.format(kind=kind, aware=str(kind == "cache").lower()), encoding="utf-8")
     (path / "requirements.txt").write_text("", encoding="utf-8")
     (path / "worker.py").write_text(WORKER, encoding="utf-8")
+    (path / ".venv").mkdir()
     python = find_peers(folder)["noting"].python
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from penchant.errors import InputError, ModelError
+from penchant_lab.peers import client
+from penchant_lab.peers.__main__ import main
 from penchant_lab.peers.client import STAMP, Peer, PeerFolder, find_peers
 
 PEER_TOML = (
@@ -42,12 +44,18 @@ def write_peer(folder: Path, name: str = "echo", worker: str = WORKER, made: boo
     (path / "peer.toml").write_text(PEER_TOML.format(name=name), encoding="utf-8")
     (path / "requirements.txt").write_text("nothing==1.0\n", encoding="utf-8")
     (path / "worker.py").write_text(textwrap.dedent(worker), encoding="utf-8")
+    peer = find_peers(folder)[name]
     if made:
-        python = find_peers(folder)[name].python
-        python.parent.mkdir(parents=True)
-        python.symlink_to(sys.executable)
-        (path / ".venv" / STAMP).write_bytes((path / "requirements.txt").read_bytes())
-    return find_peers(folder)[name]
+        (path / ".venv").mkdir()
+        make_environment(peer)
+    return peer
+
+
+def make_environment(peer: PeerFolder) -> None:
+    """This Python, where the peer's is looked for."""
+    peer.python.parent.mkdir(parents=True)
+    peer.python.symlink_to(sys.executable)
+    (peer.environment / STAMP).write_bytes((peer.path / "requirements.txt").read_bytes())
 
 
 def alive(pid: int) -> bool:
@@ -56,6 +64,26 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_an_environment_lies_in_the_data_folder_unless_one_is_beside_the_adapter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(client, "data_folder", lambda: tmp_path / "data")
+    monkeypatch.setenv("PENCHANT_PEERS", str(tmp_path / "adapters"))
+    peer = write_peer(tmp_path / "adapters", made=False)
+    assert peer.environment == tmp_path / "data" / "peers" / "echo"
+    with pytest.raises(ModelError, match="no environment yet"):
+        peer.check()
+    make_environment(peer)
+    with Peer(peer) as worker:
+        assert worker.ask("say")["op"] == "say"
+    assert main(["echo"]) == 0  # nothing is made where the environment fits
+    assert capsys.readouterr().out == f"echo: is already in {peer.environment}\n"
+    assert not (peer.path / ".venv").exists()
+
+    (peer.path / ".venv").mkdir()
+    assert peer.environment == peer.path / ".venv"
 
 
 def test_what_peer_toml_says_is_read(tmp_path: Path) -> None:

@@ -278,7 +278,7 @@ def test_what_is_erased_while_a_run_goes_on_is_not_written(tmp_path, monkeypatch
             return f"quite different {number}"
 
         Script(monkeypatch, answer)
-        made = make(file, rows=1, alive=store.holds)
+        made = make(file, rows=1, holds=store.holds)
         anns = {source_of("ann", f"ann{n}") for n in range(3)}
         kept = file.contrasts()
         assert {contrast.id for contrast in kept} == {contrast.id for contrast in made.contrasts}
@@ -290,7 +290,7 @@ def test_what_is_erased_while_a_run_goes_on_is_not_written(tmp_path, monkeypatch
         store.forget("bob")
         Script(monkeypatch, answer)
         asked += [0] * 4
-        assert make(file, alive=store.holds).withdrawn == 6
+        assert make(file, holds=store.holds).withdrawn == 6
         assert not file.path.exists()
 
 

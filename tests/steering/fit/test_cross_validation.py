@@ -14,12 +14,11 @@ from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.apply.similarity import Scorer, hidden_scores
 from penchant.steering.config import SteeringConfig
 from penchant.steering.fit.cross_validation import (
-    CrossValidation,
     leave_one_out,
     mean_over_users,
     population_of,
 )
-from penchant.steering.fit.search import describe_aggregation
+from penchant.steering.fit.search import CrossValidation
 from penchant.steering.storage.bank import Bank
 from tests.families import tiny
 from tests.steering.cases import NOW
@@ -183,5 +182,5 @@ def test_means_are_over_users() -> None:
 
 
 def test_aggregations_in_words() -> None:
-    assert describe_aggregation(UNIFORM) == "all, uniform"
-    assert describe_aggregation(Aggregation(top=5, temperature=0.1, shrinkage=8.0)) == "top 5, softmax 0.1, shrunk by 8"
+    assert str(UNIFORM) == "all, uniform"
+    assert str(Aggregation(top=5, temperature=0.1, shrinkage=8.0)) == "top 5, softmax 0.1, shrunk by 8"

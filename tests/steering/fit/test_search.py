@@ -14,9 +14,8 @@ from penchant.steering.apply.similarity import Scorer
 from penchant.steering.config import SteeringConfig
 from penchant.steering.data.pairs import Pair
 from penchant.steering.extract.extractor import exchange_of, extract_bank
-from penchant.steering.fit import cross_validation
-from penchant.steering.fit.cross_validation import CrossValidation
-from penchant.steering.fit.search import CAP, fit_config, residual_norms
+from penchant.steering.fit import search
+from penchant.steering.fit.search import CAP, CrossValidation, fit_config, residual_norms
 from penchant.steering.methods.method import VectorMethod
 from tests.families import tiny
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, STEPS, UNIFORM, contrasts, pairs
@@ -206,7 +205,7 @@ def test_an_answer_is_held_out_of_every_base_it_is_tried_on(monkeypatch: pytest.
             tried.append(edit.add / edit.add.norm(dim=1, keepdim=True))
         return torch.linspace(1, 0, len(given))[:, None].expand(-1, len(exchanges))
 
-    monkeypatch.setattr(cross_validation, "losses", spied)
+    monkeypatch.setattr(search, "losses", spied)
     fit_config(LOADED, method, USERS, WORDS)
     before, tried = tried, []
     fit_config(LOADED, method, {**USERS, "ada": pairs("other things", 3)}, WORDS)

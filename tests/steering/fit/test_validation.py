@@ -14,8 +14,8 @@ from penchant.steering.apply.similarity import hidden_scores
 from penchant.steering.config import SteeringConfig
 from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.extract.vectors import read_keys
-from penchant.steering.fit import validation
-from penchant.steering.fit.validation import FEWEST_SAMPLES, MOST_HELD_OUT, validate_user
+from penchant.steering.fit import cross_validation
+from penchant.steering.fit.cross_validation import FEWEST_SAMPLES, MOST_HELD_OUT, validate_user
 from penchant.steering.storage.bank import Bank, Row, drop
 from tests.families import tiny
 from tests.steering.users import DIFFERENCES, INPUTS, SITES, contrasts, noise_bank, pairs, same_intervention, setting_of
@@ -98,7 +98,7 @@ def test_a_held_out_answer_does_not_speak_for_itself(
         tried.append(own.edits[SITE].add)
         return torch.zeros(len(interventions), len(exchanges))
 
-    monkeypatch.setattr(validation, "losses", found)
+    monkeypatch.setattr(cross_validation, "losses", found)
     validate_user(LOADED, config, SAMPLES, bank, template=WORDS)
     for number in range(6):
         table = bank.vectors[SITE].clone()
@@ -136,7 +136,7 @@ def test_levels_follow_from_gains(gains: Gains, level: Level, monkeypatch: pytes
         assert plain is None and own is not None and same_intervention(common, config.common(4))
         return torch.tensor([[1.0] * 4, *[[1 - gain for gain in row] for row in gains]])
 
-    monkeypatch.setattr(validation, "losses", found)
+    monkeypatch.setattr(cross_validation, "losses", found)
     checked = validate_user(LOADED, config, samples, bank, template=WORDS)
     assert checked.level == level and checked.answers == 4
     assert checked.own == pytest.approx(sum(gains[0]) / 4, nan_ok=True, abs=1e-6)
@@ -167,7 +167,7 @@ def test_no_more_answers_are_read_than_needed(monkeypatch: pytest.MonkeyPatch) -
         seen.append(len(exchanges))
         return torch.zeros(len(interventions), len(exchanges))
 
-    monkeypatch.setattr(validation, "losses", found)
+    monkeypatch.setattr(cross_validation, "losses", found)
     assert validate_user(LOADED, config, samples, bank, template=WORDS).answers == MOST_HELD_OUT and seen == [
         MOST_HELD_OUT
     ]
@@ -220,7 +220,7 @@ def test_a_check_compares_words_too(
         tried.append(own.edits[SITE].add)
         return torch.zeros(len(interventions), len(exchanges))
 
-    monkeypatch.setattr(validation, "losses", found)
+    monkeypatch.setattr(cross_validation, "losses", found)
     validate_user(LOADED, config, samples, bank, template=WORDS)
     for row, partner in enumerate((1, 0, 3, 2, 5, 4)):
         assert tried[0][row] == pytest.approx(2.0 * bank.vectors[SITE][partner], abs=1e-4)

@@ -7,8 +7,8 @@ from penchant.inference.sites import Site
 from penchant.steering.apply.context import FittedSteering, steer_request
 from penchant.steering.data.contrast import Sample
 from penchant.steering.extract.extractor import extract_bank
+from penchant.steering.fit.cross_validation import validate_user
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from tests.families import tiny
 from tests.steering.users import contrasts, pairs, template

@@ -1,6 +1,6 @@
 """Other ways to compare samples, to let them age and to store them: kept, used by requests, and erased."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.personalizer import Personalizer
 from penchant.steering.apply.aggregation import Aggregation
-from penchant.steering.apply.context import Steering, ValidationResult, steer_request
+from penchant.steering.apply.context import FittedSteering, Steering, ValidationResult, steer_request
 from penchant.steering.config import read_config
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
@@ -55,9 +55,9 @@ def bank_of(paths: SteeringPaths, method: str = "ascent") -> Bank:
     return bank
 
 
-def ask(paths: SteeringPaths, query: str, days: float = 100) -> Steering:
-    """As a request would be, whatever a check of a random model says."""
-    fitted = load_fitted(paths, LOADED, "ascent")
+def ask(paths: SteeringPaths, query: str, days: float = 100, records: Sequence[Record] = ()) -> Steering:
+    """As a request would be, whatever a check of a random model says. records: of a file."""
+    fitted = load_fitted(paths, LOADED, "ascent", lambda: records)
     now = BEGAN + timedelta(days=days)
     return steer_request(LOADED, replace(fitted, validation=ValidationResult("own")), query, now=now)
 
@@ -94,16 +94,16 @@ def test_texts_of_what_is_gone_are_not_found(store: Store) -> None:
     fit(store)
     paths = paths_in_store(store, "ann")
     bank = bank_of(paths)
-    told = paths.inputs(bank)
+    told = paths.inputs(bank, tuple)
     assert list(told.values()) == [*(one.text for one in store.history("ann")), "Shall we?"]
     # Of a record that was replaced, what it says now; of one that went meanwhile, nothing.
     store.add("ann", [replace(record("ann", 1), text="Another question")], replace=True)
     store.forget_record("ann", "ann3")
-    left = paths.inputs(bank)
+    left = paths.inputs(bank, tuple)
     assert left == {**{row.contrast: told[row.contrast] for row in bank.rows if row.record != "ann3"},
                     bank.rows[1].contrast: "Another question"}  # fmt: skip
     (paths.contrasts / "contrasts.jsonl").unlink()
-    assert bank.rows[-1].contrast not in paths.inputs(bank)
+    assert bank.rows[-1].contrast not in paths.inputs(bank, tuple)
 
 
 def test_contrasts_bring_their_own_input(store: Store) -> None:
@@ -120,22 +120,27 @@ def test_a_file_that_lost_a_record_is_compared_without_it(tmp_path: Path, monkey
     records = [record("ann", number) for number in range(5)]
     folder = tmp_path / "cache" / ("a" * 64)
 
-    def paths(given: list[Record]) -> SteeringPaths:
-        return paths_in_folder(folder, "ann", lambda: given)
-
-    report = fit_user(paths(records), History(records, "ann"), LOADED, WORDING, similarity="bm25")
+    paths = paths_in_folder(folder, "ann")
+    report = fit_user(paths, History(records, "ann"), LOADED, WORDING, similarity="bm25")
     assert report.config.similarity == "bm25"
-    assert ask(paths(records), ASKED[2]).terms[0].record == "ann2"
-    assert ask(paths(records[:2]), ASKED[2]).terms[0].record in {"ann0", "ann1"}
-    assert ask(paths([]), ASKED[2]).terms == ()
+    assert ask(paths, ASKED[2], records=records).terms[0].record == "ann2"
+    assert ask(paths, ASKED[2], records=records[:2]).terms[0].record in {"ann0", "ann1"}
+    assert ask(paths, ASKED[2]).terms == ()
 
 
-def test_the_personalizer_gives_the_records_of_a_file(tmp_path: Path) -> None:
+def test_the_personalizer_gives_the_records_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loads: list[FittedSteering] = []
+
+    def load(*given: Any) -> FittedSteering:
+        loads.append(load_fitted(*given))
+        return loads[-1]
+
+    monkeypatch.setattr("penchant.personalizer.load_fitted", load)
     history = History([record("ann", number) for number in range(5)], "ann")
     personalizer = Personalizer(LOADED, marker="recency", steering_directory=lambda user: tmp_path / ("b" * 64))
     personalizer.fit_steering(history, similarity="bm25")
-    paths = personalizer.steering_paths(history)
-    assert list(paths.inputs(bank_of(paths)).values()) == [one.text for one in history]
+    personalizer.steered(history, ASKED[0])
+    assert list(loads[0].texts.values()) == [one.text for one in history]
 
 
 def test_older_answers_count_less(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,17 +47,17 @@ def detector(
             else:
                 left.append((sentence, verdict(sentence)))
         chosen = [found.sure == "yes" for _, found in left]
-        sure = [place for place, yes in enumerate(chosen) if yes]
-        doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
-        for whom, places in ((judge, doubtful), (possible, sure)):
-            if whom is not None and places:
-                answers = whom([left[place][0].text for place in places])
-                for place, yes in zip(places, answers, strict=True):
-                    chosen[place] = yes
+        sure = [position for position, yes in enumerate(chosen) if yes]
+        doubtful = [position for position, pair in enumerate(left) if not chosen[position] and wanted(*pair)]
+        for whom, positions in ((judge, doubtful), (possible, sure)):
+            if whom is not None and positions:
+                answers = whom([left[position][0].text for position in positions])
+                for position, yes in zip(positions, answers, strict=True):
+                    chosen[position] = yes
         given = [
-            instruction(text, _with_opinion(text, left, place), found.table)
-            for place, (_, found) in enumerate(left)
-            if chosen[place]
+            instruction(text, _with_opinion(text, left, position), found.table)
+            for position, (_, found) in enumerate(left)
+            if chosen[position]
         ]
         return Found(tuple(given), tuple(ended))
 
@@ -82,15 +82,15 @@ def _besides(sentence: Sentence) -> list[Sentence]:
     return [Sentence(sentence.start + at, sentence.end, sentence.text[at:], sentence.plain[at:])]
 
 
-def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:
+def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], position: int) -> tuple[int, int]:
     """Return the span of the instruction. "I hate commas." belongs to it if the next sentence only says "Leave them
     out."
     """
-    sentence, found = pairs[place]
+    sentence, found = pairs[position]
     table = found.table
     start = sentence.start + found.start
-    if place and table is not None and found.start == 0:
-        before = pairs[place - 1][0]
+    if position and table is not None and found.start == 0:
+        before = pairs[position - 1][0]
         near = "\n" not in text[before.end : sentence.start]
         says = table.find("wish", before.plain) and any(
             table.find(f"slot.{name}", before.plain) for name in table.slots

@@ -63,6 +63,15 @@ class Aggregation:
                 "0, a shrinkage of 0 or more, and finite shares"
             )
 
+    def __str__(self) -> str:
+        """In a few words."""
+        top = "all" if self.top is None else f"top {self.top}"
+        weights = self.weights if self.weights == "uniform" else f"softmax {self.temperature:g}"
+        shrunk = f", shrunk by {self.shrinkage:g}" if self.shrinkage else ""
+        aged = f", halved every {self.half_life:g} days" if self.half_life is not None else ""
+        share = f", own share {self.own_share:g}" if self.own_share != 1 else ""
+        return f"{top}, {weights}{shrunk}{aged}{share}"
+
 
 @dataclass(frozen=True)
 class Term:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -61,3 +61,5 @@ class Contrast:
 
 Sample = Pair | Contrast
 """Gradients need only the user's own answer; all other readings need a contrast."""
+PromptTemplate = Callable[[str | None, Request], str]
+"""(notes, request) -> the rendered prompt, up to where the answer begins."""

@@ -19,7 +19,7 @@ from penchant.inference.generation import ROWS, PromptTokens, batches, generate
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids, text_ids
 from penchant.progress import Progress, no_progress
-from penchant.steering.data.contrast import Contrast
+from penchant.steering.data.contrast import Contrast, PromptTemplate
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
 from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
 from penchant.steering.data.pairs import Pair
@@ -33,9 +33,7 @@ LONG_WORDS = 50
 TOO_CLOSE, EMPTY, EQUAL = "too close to the real answer", "the model wrote nothing", "the real answer itself"
 NO_ROOM, NO_DONORS = "its prompt doesn't fit the model's window", "no other user's item differs from it"
 
-PromptTemplate = Callable[[str | None, Request], str]
-"""(notes, request) -> the rendered prompt, up to where the answer begins."""
-Alive = Callable[[str, str], bool]
+Holds = Callable[[str, str], bool]
 """(user, record id) -> whether the record still exists: `Store.holds`."""
 
 
@@ -106,7 +104,7 @@ def generate_contrasts(
     *,
     donors: Donors | None = None,
     recipe: Recipe | None = None,
-    alive: Alive = lambda user, record: True,
+    holds: Holds = lambda user, record: True,
     progress: Progress = no_progress,
     rows: int = ROWS,
 ) -> GeneratedContrasts:
@@ -114,7 +112,7 @@ def generate_contrasts(
 
     Each is written to `file` as soon as it is made, and each dropped pair with its reason; pairs already in the file
     under the same recipe, model and prompt are skipped, so an interrupted run continues where it was. Contrasts of a
-    record whose text was replaced are removed. The same seed gives the same contrasts in any batch. alive: pass
+    record whose text was replaced are removed. The same seed gives the same contrasts in any batch. holds: pass
     `store.holds`; data erased while this runs is not written. progress: called after each batch.
 
     Raises `InputError` without pairs, or without donors for "others".
@@ -124,7 +122,7 @@ def generate_contrasts(
         raise InputError("no pairs to make contrasts from: expected some; see own_pairs")
     if recipe.source == "others" and donors is None:
         raise InputError("contrasts from 'others' without other users' items: pass donors, or choose source 'none'")
-    maker = _Generator(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, alive)
+    maker = _Generator(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, holds)
     return maker.run(pairs, progress, rows)
 
 
@@ -135,7 +133,7 @@ class _Generator:
     prompt: PromptTemplate
     donors: Donors | None
     recipe: Recipe
-    alive: Alive
+    holds: Holds
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -268,8 +266,8 @@ class _Generator:
         self.file.append([entry for _, entry in finished], still)
 
     def _alive(self, job: _Job) -> bool:
-        own = not job.pair.record or self.alive(self.file.user, job.pair.record)
-        return own and all(self.alive(user, record.id) for user, record in job.items)
+        own = not job.pair.record or self.holds(self.file.user, job.pair.record)
+        return own and all(self.holds(user, record.id) for user, record in job.items)
 
 
 def _key(pair: Pair) -> tuple[str, str]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from penchant.errors import InputError
-from penchant.history.records import Request
 from penchant.inference.intervention import Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
@@ -15,13 +14,11 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant.progress import Progress, no_progress
 from penchant.steering.config import SteeringConfig
-from penchant.steering.data.contrast import Contrast, Sample
+from penchant.steering.data.contrast import Contrast, PromptTemplate, Sample
 from penchant.steering.data.pairs import first_words
 from penchant.steering.extract.vectors import Context, likelihood_gradients, read_keys, read_vectors
 from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
 
-PromptTemplate = Callable[[str | None, Request], str]
-"""(notes, request) -> the rendered prompt, up to where the answer begins."""
 ITEMS, ITEM_WORDS = 5, 60
 """Items in the context of a prompt ("prompt_last"), and words of each."""
 
@@ -70,16 +67,17 @@ class ActivationExtractor:
         return Bank(vectors, keys, rows, origin, self.reading, self.key)
 
     def _prompts(self, user: str, samples: Sequence[Sample]) -> Callable[[Contrast, Context], str]:
-        others = [one for name, some in sorted(self.everyone.items()) if name != user for one in some]
+        others = [sample for name in sorted(self.everyone) if name != user for sample in self.everyone[name]]
         if self.reading == "prompt_last" and (len(samples) < 2 or not others):
             raise InputError("reading prompt_last needs two samples of the user and some of other users: import more")
 
         def prompt(contrast: Contrast, context: Context) -> str:
             if context == "same":
                 return self.template(None, contrast.request)
-            from_ = others if context == "others" else [one for one in samples if one.request != contrast.request]
+            own = [sample for sample in samples if sample.request != contrast.request]
+            drawn_from = others if context == "others" else own
             draw = random.Random(f"{context} {contrast.id}")
-            return self.template(_notes(draw.sample(from_, min(ITEMS, len(from_)))), contrast.request)
+            return self.template(_notes(draw.sample(drawn_from, min(ITEMS, len(drawn_from)))), contrast.request)
 
         return prompt
 
@@ -97,13 +95,19 @@ def extract_bank(
     """Return a user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` without
     samples, or for samples without the data that the method needs.
     """
-    base = config.base_intervention()
-    reader = ActivationExtractor(
-        loaded, template, config.reading, config.key, config.scope, base, everyone=everyone or {}, progress=progress
+    extractor = ActivationExtractor(
+        loaded,
+        template,
+        config.reading,
+        config.key,
+        config.scope,
+        config.base_intervention(),
+        everyone=everyone or {},
+        progress=progress,
     )
-    return reader.bank(user, samples, config.sites, config.origin)
+    return extractor.bank(user, samples, config.sites, config.origin)
 
 
 def _notes(samples: Sequence[Sample]) -> str | None:
-    texts = (f"{first_words(one.request.query, ITEM_WORDS)}\n{one.answer}" for one in samples)
+    texts = (f"{first_words(sample.request.query, ITEM_WORDS)}\n{sample.answer}" for sample in samples)
     return "\n\n".join(texts) or None

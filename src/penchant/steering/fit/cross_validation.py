@@ -1,4 +1,4 @@
-"""Cross-validation: the effect of a choice on held-out answers of the users that it is fitted on."""
+"""Cross-validation: whether a user's vectors help on held-out answers, and vectors with one answer or user left out."""
 
 from __future__ import annotations
 
@@ -16,84 +16,58 @@ from penchant.inference.intervention import Intervention, stack
 from penchant.inference.likelihood import losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
-from penchant.progress import Progress, no_progress
-from penchant.steering.apply.similarity import Scorer, Similarity
+from penchant.steering.apply.context import Level, ValidationResult
+from penchant.steering.apply.similarity import Scorer
 from penchant.steering.config import SteeringConfig
-from penchant.steering.data.contrast import Sample
-from penchant.steering.extract.extractor import ActivationExtractor, PromptTemplate, exchange_of
-from penchant.steering.extract.vectors import default_key
-from penchant.steering.methods.method import VectorMethod
+from penchant.steering.data.contrast import PromptTemplate, Sample
+from penchant.steering.extract.extractor import exchange_of
 from penchant.steering.storage.bank import Bank, drop
 from penchant.store.erasure.lineage import source_of
 
-SCOPE = "last_1"
-"""From the prompt's last token on, where the answer's first token is predicted. On SmolLM2 this doubles the gain of
-steering after the prompt only, and only that one token of a cached prefix is read again.
-"""
-PER_USER = 3
-"""Held-out answers per user."""
+MOST_HELD_OUT = 12
+"""Most held-out answers per user."""
+FEWEST_SAMPLES = 4
+"""With fewer samples nothing can be validated, and what helps other users is trusted."""
 _UNIT = 2.0**32
 _LARGEST = 2.0**62
 _KEYS = "keys"
 
 
-@dataclass(frozen=True)
-class CrossValidation:
-    """The users to fit on, their samples, and which of these are held out in turn."""
+def validate_user(
+    loaded: LoadedModel, config: SteeringConfig, samples: Sequence[Sample], bank: Bank, *, template: PromptTemplate
+) -> ValidationResult:
+    """Check whether the user's vectors make the user's own held-out answers likelier, and more so than the
+    population's.
 
-    loaded: LoadedModel
-    method: VectorMethod
-    template: PromptTemplate
-    samples: Mapping[str, Sequence[Sample]]
-    scope: str = SCOPE
-    per_user: int = PER_USER
-    progress: Progress = no_progress
-    similarity: Similarity = "hidden"
-
-    @cached_property
-    def scorer(self) -> Scorer:
-        """Return the scorer that compares held-out inputs with the others."""
-        samples = [sample for samples in self.samples.values() for sample in samples]
-        return Scorer(self.similarity, {sample.id: sample.request.query for sample in samples})
-
-    def banks(
-        self, bases: Mapping[str, Intervention | None], sites: Sequence[Site], origin: str, step: str
-    ) -> dict[str, Bank]:
-        """Read the banks at `sites` of the users in `bases`, in that order. bases: the intervention while a user's
-        samples are read (None: none). origin: see `SteeringConfig.origin`. step: the name shown in the progress.
-        """
-        extractor = ActivationExtractor(
-            self.loaded, self.template, self.method.reading, default_key(self.loaded), self.scope, None, self.samples
-        )
-        total, done = sum(len(self.samples[user]) for user in bases), 0
-        found: dict[str, Bank] = {}
-        for user, base in bases.items():
-
-            def progress(_: str, read: int, of_user: int | None, before: int = done) -> None:
-                self.progress(step, before + read, total)
-
-            one = replace(extractor, base=base, progress=progress)
-            found[user] = one.bank(user, self.samples[user], sites, origin)
-            done += len(self.samples[user])
-        return found
-
-    def held_out(self) -> list[tuple[str, int]]:
-        """Return (user, position of the sample), evenly spread over each user's samples."""
-        found = []
-        for user, samples in self.samples.items():
-            found += [(user, number) for number in evenly_spread(len(samples), self.per_user)]
-        return found
-
-    def gains(
-        self, held_out: Sequence[tuple[str, int]], interventions: Sequence[Intervention]
-    ) -> list[tuple[float, float]]:
-        """Return, for each intervention (a row per held-out answer), the mean gain over users, in nats per token, and
-        its standard error.
-        """
-        exchanges = [exchange_of(self.loaded, self.samples[user][number], self.template) for user, number in held_out]
-        found = losses(self.loaded, exchanges, [None, *interventions], progress=self.progress)
-        users = [user for user, _ in held_out]
-        return [mean_over_users(found[0] - row, users) for row in found[1:]]
+    samples: those of the bank's rows, in order. If the user's vectors don't help, the population's are used, or none.
+    Raises `InputError` for other samples.
+    """
+    if [row.contrast for row in bank.rows] != [sample.id for sample in samples]:
+        raise InputError("samples that aren't those of the bank's rows, in order: read the bank again")
+    common = config.common() if config.base or config.population else None
+    if config.strength == 0 and common is None:
+        return ValidationResult("none", reason=f"{config.method} helped none of the users that it was fitted on")
+    if len(bank) < FEWEST_SAMPLES:
+        level: Level = "own" if config.strength else "population"
+        return ValidationResult(level, reason=f"too few samples to check ({len(bank)} of {FEWEST_SAMPLES})")
+    numbers = evenly_spread(len(bank), MOST_HELD_OUT)
+    count = len(numbers)
+    exchanges = [exchange_of(loaded, samples[number], template) for number in numbers]
+    scorer = Scorer(config.similarity, {sample.id: sample.request.query for sample in samples})
+    by_own = leave_one_out({"": bank}, [("", number) for number in numbers], config, scorer=scorer)
+    by_common = [] if common is None else [config.common(count)]
+    unsteered, *steered = losses(loaded, exchanges, [None, by_own, *by_common])
+    own_gains, *common_gains = [unsteered - one for one in steered]
+    own, others = float(own_gains.mean()), float(common_gains[0].mean()) if common_gains else 0.0
+    # The noise of a dozen answers shouldn't remove a user's own vectors: they must be worse by more than the noise.
+    difference = own_gains - (common_gains[0] if common_gains else 0.0)
+    slack = mean_over_users(difference, [str(number) for number in numbers])[1]
+    if config.strength and own > 0 and own >= others - slack:
+        return ValidationResult("own", own, others, count)
+    why = f"on {count} held-out answers the user's own vectors gain {own:+.3f} nats a token"
+    if others > 0:
+        return ValidationResult("population", own, others, count, f"{why}, the population's {others:+.3f}")
+    return ValidationResult("none", own, others, count, f"{why}: nothing is written")
 
 
 def evenly_spread(count: int, most: int) -> list[int]:

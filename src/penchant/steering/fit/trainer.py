@@ -22,15 +22,15 @@ from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.similarity import Similarity
 from penchant.steering.config import SteeringConfig, save_config
-from penchant.steering.data.contrast import Sample
+from penchant.steering.data.contrast import PromptTemplate, Sample
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
 from penchant.steering.data.donors import donors_from
 from penchant.steering.data.pairs import Spread, is_pair, own_pairs
-from penchant.steering.extract.extractor import PromptTemplate, exchange_of, extract_bank
+from penchant.steering.extract.extractor import exchange_of, extract_bank
+from penchant.steering.fit.cross_validation import validate_user
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.search import fit_config
-from penchant.steering.fit.validation import validate_user
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, Row
@@ -44,7 +44,6 @@ from penchant.steering.storage.fitted_state import (
     remove_stale,
     save_validation,
     steering_files,
-    storage_of,
 )
 from penchant.steering.storage.quantization import Storage
 from penchant.store.erasure.lineage import write_derived
@@ -127,7 +126,7 @@ def fit_user(
         progress("checking", 1, 1)
 
     # 5. Remove outdated files.
-    remove_stale(paths, config)
+    remove_stale(paths.banks, config)
     size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
     seconds = round(time.perf_counter() - began, 3)
     return FitReport(paths.user, config, shared, fitted, validation, len(bank), read, skipped, storage, size, seconds)
@@ -157,7 +156,8 @@ def _own_samples(fit: _Fit, paths: SteeringPaths, history: History, most: int) -
     `InputError` if there are no samples.
     """
     feedback = ContrastFile(paths.contrasts, paths.user).contrasts(["feedback"])
-    samples, skipped = list[Sample](), Counter[str]()
+    samples: list[Sample] = []
+    skipped = Counter[str]()
     if any(map(is_pair, history)) or not feedback:
         samples, skipped = _samples(fit, paths, history, most, "newest")
     found: dict[str, Sample] = {}
@@ -182,19 +182,17 @@ def _samples(
         donors = None if paths.store is None else donors_from(paths.store, paths.user, seed=fit.seed)
     except InputError:  # no other user has a pair
         donors = None
-    recipe = Recipe(source="none" if donors is None else "others", seed=fit.seed)
-    file = ContrastFile(paths.contrasts, paths.user)
-    made = generate_contrasts(
+    generated = generate_contrasts(
         fit.loaded,
         usable,
-        file,
+        ContrastFile(paths.contrasts, paths.user),
         fit.template,
         donors=donors,
-        recipe=recipe,
-        alive=paths.holds,
+        recipe=Recipe(source="none" if donors is None else "others", seed=fit.seed),
+        holds=paths.holds,
         progress=fit.progress,
     )
-    return list(made.contrasts), skipped + made.dropped
+    return list(generated.contrasts), skipped + generated.dropped
 
 
 def _other_users(fit: _Fit, paths: SteeringPaths) -> dict[str, list[Sample]]:
@@ -202,21 +200,21 @@ def _other_users(fit: _Fit, paths: SteeringPaths) -> dict[str, list[Sample]]:
     store = paths.store
     if store is None:
         return {}
-    names = [entry.user for entry in store.all_users() if entry.user != paths.user]
-    random.Random(fit.seed).shuffle(names)
+    users = [user.user for user in store.all_users() if user.user != paths.user]
+    random.Random(fit.seed).shuffle(users)
     found: dict[str, list[Sample]] = {}
-    for name in names:
+    for user in users:
         if len(found) == FIT_USERS:
             break
         try:
-            history = store.history(name)
+            history = store.history(user)
         except InputError:  # erased meanwhile
             continue
         if sum(map(is_pair, history)) < FEWEST_PAIRS:
             continue
-        samples, _ = _samples(fit, paths_in_store(store, name), history, FIT_PAIRS, "even")
+        samples, _ = _samples(fit, paths_in_store(store, user), history, FIT_PAIRS, "even")
         if len(samples) >= FEWEST_PAIRS:
-            found[name] = samples
+            found[user] = samples
     return found
 
 
@@ -228,8 +226,8 @@ def _save_config(
     sources = sorted({source for row in rows for source in row.sources})
     store = paths.store
     if not shared or store is None:
-        path, samples = paths.config(config.method, config.model), group[paths.user]
-        write_derived(path, config.to_bytes(sources), lambda: paths.alive(samples))
+        path = paths.config(config.method, config.model)
+        write_derived(path, config.to_bytes(sources), lambda: paths.alive(group[paths.user]))
         return
 
     def still() -> bool:
@@ -261,22 +259,22 @@ def _read_bank(
             f"the configuration of {config.method} is from an earlier version, without a basis for low-rank vectors: "
             "add --refit, or take another storage"
         )
-    path, banks = paths.bank(config), list[Bank]()
-    if storage_of(path) == storage:
-        with suppress(StaleBankError, StoreError):  # another format, or damaged: made again below
-            banks.append(load_bank(path, config.origin, basis=config.basis))
+    path = paths.bank(config)
+    banks: list[Bank] = []
+    with suppress(StaleBankError, StoreError):  # none, or stored otherwise, or damaged: made anew below
+        banks.append(load_bank(path, config.origin, basis=config.basis, storage=storage))
     there = {row for bank in banks for row in bank.rows}
-    wanted = {Row.of(paths.user, sample): sample for sample in samples}
-    new = [sample for row, sample in wanted.items() if row not in there]
+    rows = {Row.of(paths.user, sample): sample for sample in samples}
+    new = [sample for row, sample in rows.items() if row not in there]
     for number, sample in enumerate(new, 1):
         # Alone: rounding would depend on other rows in the batch.
         banks.append(extract_bank(fit.loaded, config, paths.user, [sample], fit.template))
         fit.progress("reading answers", number, len(new))
     indices = {row: index for index, row in enumerate(row for bank in banks for row in bank.rows)}
-    order = [indices[row] for row in wanted]
+    order = [indices[row] for row in rows]
     vectors = {site: torch.cat([bank.vectors[site] for bank in banks])[order] for site in config.sites}
     keys = torch.cat([bank.keys for bank in banks])[order]
-    whole = replace(banks[0], vectors=vectors, keys=keys, rows=tuple(wanted))
+    whole = replace(banks[0], vectors=vectors, keys=keys, rows=tuple(rows))
     save_bank(path, whole, storage, basis=config.basis, still=lambda: paths.alive(samples))
     try:
         return load_bank(path, config.origin, basis=config.basis), len(new)  # in the precision that requests will get

@@ -120,7 +120,7 @@ class Bank:
 
     @cached_property
     def tie_order(self) -> npt.NDArray[np.intp]:
-        """Return each row's rank in the order of contrast ids: breaks ties independently of the order of rows."""
+        """Each row's rank in the order of contrast ids: breaks ties, whatever order the rows came in."""
         order = np.argsort(np.array([row.contrast for row in self.rows], dtype=str), kind="stable")
         return np.argsort(order)
 

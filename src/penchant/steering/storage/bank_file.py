@@ -60,17 +60,18 @@ def save_bank(
     return save_rows(path, tensors, [row.sources for row in bank.rows], about, still)
 
 
-def load_bank(path: Path, model: str, *, basis: Basis | None = None) -> Bank:
+def load_bank(path: Path, model: str, *, basis: Basis | None = None, storage: Storage | None = None) -> Bank:
     """Load the bank at `path`, in float32. model: fingerprint of the model in use. basis: the one it was saved with.
+    storage: how its numbers have to be stored (None: in any way).
 
-    Raises `StaleBankError` if there is none, or one of another model, format or basis, and `StoreError` for a damaged
-    file.
+    Raises `StaleBankError` (read it anew) for none, or one of another model, format, basis or storage, and `StoreError`
+    for damage.
     """
     try:
         tensors, sources, about = read_rows(path)
     except FileNotFoundError:
         raise StaleBankError(f"there is no bank {path.name}: expected one; read the user's contrasts first") from None
-    _check_about(path, about, model)
+    _check_about(path, about, model, storage)
     try:
         _check_rows(tensors, _context(about, sources), tensors.pop(_CHECK), path.name)
         used = _basis_for(path, about, basis)
@@ -134,11 +135,15 @@ def _written(when: datetime | None) -> int:
     return _TIMELESS if when is None else (when - _EPOCH) // timedelta(microseconds=1)
 
 
-def _check_about(path: Path, about: Mapping[str, str], model: str) -> None:
-    for name, wanted, what in (("format", FORMAT, "another version of Penchant"), ("model", model, "another model")):
-        if (found := about.get(name, "none")) != wanted:
+def _check_about(path: Path, about: Mapping[str, str], model: str, storage: Storage | None) -> None:
+    for name, wanted, maker in (
+        ("format", FORMAT, "another version of Penchant"),
+        ("model", model, "another model"),
+        ("storage", storage, "another fit"),
+    ):
+        if wanted is not None and (found := about.get(name, "none")) != wanted:
             raise StaleBankError(
-                f"the bank {path.name} was made by {what} ({name} {found[:16]}, expected {wanted[:16]}): read it anew"
+                f"the bank {path.name} was made by {maker} ({name} {found[:16]}, expected {wanted[:16]}): read it anew"
             )
 
 

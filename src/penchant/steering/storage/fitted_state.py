@@ -35,16 +35,14 @@ _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
 
 @dataclass(frozen=True)
 class SteeringPaths:
-    """The paths of a user's steering. banks, contrasts: folders, created on the first write. store: None for a history
-    file. named: the command line option that names the user. history: the records, if there is no store.
-    """
+    """Where a user's steering lies. banks, contrasts: folders, made when something is first written. store: None for a
+    history file. named: the option of the command line that names the user."""
 
     user: str
     banks: Path
     contrasts: Path
     store: Store | None = None
     named: str = "--history FILE"
-    history: Callable[[], Iterable[Record]] = tuple
 
     def holds(self, user: str, record: str) -> bool:
         """Whether a record still exists."""
@@ -54,19 +52,19 @@ class SteeringPaths:
         """Return which of the user's samples may still be written: those whose record and contrast still exist."""
         known: set[str] = set()
         if any(isinstance(sample, Contrast) for sample in samples):
-            known = {one.id for one in ContrastFile(self.contrasts, self.user).contrasts()}
+            known = {contrast.id for contrast in ContrastFile(self.contrasts, self.user).contrasts()}
         return [
             (not sample.record or self.holds(self.user, sample.record))
             and (not isinstance(sample, Contrast) or sample.id in known)
             for sample in samples
         ]
 
-    def inputs(self, bank: Bank) -> dict[str, str]:
-        """Return the inputs of a bank's rows, by contrast, for records and feedback that still exist. Raises
-        `UnknownUserError` for a user who is no longer in the store.
-        """
+    def inputs(self, bank: Bank, history: Callable[[], Iterable[Record]]) -> dict[str, str]:
+        """The inputs of a bank's rows, by contrast, as far as what they are of is still there: the record, or the
+        thumbs. history: the records, where there is no store. Raises `UnknownUserError` for a user who isn't in the
+        store any more."""
         inputs = {one.id: one.request.query for one in ContrastFile(self.contrasts, self.user).contrasts()}
-        records = self.history() if self.store is None else self.store.history(self.user)
+        records = history() if self.store is None else self.store.history(self.user)
         given = {record.id: input_of(record) for record in records}
         found = {}
         for row in bank.rows:
@@ -88,18 +86,17 @@ class SteeringPaths:
 
     def bank(self, config: SteeringConfig) -> Path:
         """Return the path of a bank. Its name depends on the origin, so a stale bank has another name."""
-        named = identity(config.origin, config.reading, config.key, config.sites)
-        return bank_path(self.banks, f"{_stem(config.method, config.model)}-{named}")
+        return _bank_in(self.banks, config)
 
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
-    """Return the paths of a stored user."""
+    """The paths of a stored user."""
     return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
 
 
-def paths_in_folder(folder: Path, user: str = "", history: Callable[[], Iterable[Record]] = tuple) -> SteeringPaths:
-    """Return paths in a separate folder, for a history that isn't in a store."""
-    return SteeringPaths(user, folder / AREA, folder / CONTRASTS, history=history)
+def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
+    """Paths in a folder of their own, for a history that isn't in a store."""
+    return SteeringPaths(user, folder / AREA, folder / CONTRASTS)
 
 
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
@@ -112,10 +109,13 @@ def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[Steering
     return None
 
 
-def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> FittedSteering:
-    """Load everything of a user that a request needs. A bank that wasn't validated in its current state isn't used;
-    what helps everyone is used instead. Raises `InputError` for an unknown method or one that wasn't fitted, and
-    `StoreError` for a damaged file.
+def load_fitted(
+    paths: SteeringPaths, loaded: LoadedModel, method: str, history: Callable[[], Iterable[Record]] = tuple
+) -> FittedSteering:
+    """Everything of a user's that a request needs. A bank that wasn't validated as it is now isn't used: what helps
+    everyone is. history: gives the records, where there is no store; asked for only where their words count.
+
+    Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage.
     """
     vector_method(method)
     found = find_config(paths, method, loaded.fingerprint)
@@ -131,7 +131,7 @@ def load_fitted(paths: SteeringPaths, loaded: LoadedModel, method: str) -> Fitte
     validation = load_validation(paths, config, bank)
     if bank is not None and validation is None:
         validation = ValidationResult("population", reason=_UNCHECKED)
-    texts = paths.inputs(bank) if bank is not None and config.similarity != "hidden" else {}
+    texts = paths.inputs(bank, history) if bank is not None and config.similarity != "hidden" else {}
     return FittedSteering(config, bank, validation, texts, shared)
 
 
@@ -147,43 +147,34 @@ def save_validation(
     still: Still,
 ) -> None:
     """Store the result of `validate_user`: numbers and a reason, erased with any of the records that they depend on."""
-    about = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
-    written = {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
-    written |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
-    fields = {**about, **written, **_tied(config, bank), "checked": asdict(validation)}
+    line: dict[str, Any] = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
+    line |= {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
+    line |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
+    line |= {**_tied(config, bank), "checked": asdict(validation)}
     sources = sorted({source for row in bank.rows for source in row.sources})
-    write_derived(paths.check(config.method, config.model), (derived_line(fields, sources) + "\n").encode(), still)
+    write_derived(paths.check(config.method, config.model), (derived_line(line, sources) + "\n").encode(), still)
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
     """Load the validation of this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
-    if line is None or bank is None or any(line.get(name) != value for name, value in _tied(config, bank).items()):
+    if line is None or bank is None or not _tied(config, bank).items() <= line.items():
         return None
     return ValidationResult(**line["checked"])
 
 
-def storage_of(path: Path) -> str | None:
-    """Return how a bank's numbers are stored; None if there is no readable bank."""
-    try:
-        return read_rows(path)[2].get("storage")
-    except (FileNotFoundError, StoreError):
-        return None
-
-
-def remove_stale(paths: SteeringPaths, config: SteeringConfig) -> None:
-    """Remove banks of this user that were read for another configuration of the same method and model."""
-    for path in paths.banks.glob(f"{_stem(config.method, config.model)}-*"):
-        if path != paths.bank(config):
+def remove_stale(banks: Path, config: SteeringConfig) -> None:
+    """Banks in a user's folder that were read for another configuration of the same method and model."""
+    for path in banks.glob(f"{_stem(config.method, config.model)}-*"):
+        if path != _bank_in(banks, config):
             path.unlink(missing_ok=True)
 
 
 def remove_outdated(store: Store, config: SteeringConfig) -> None:
     """The same for every user, and configurations of single users: a new shared one has replaced them."""
-    for folder in (store.directory / AREA).glob("*"):
-        paths = SteeringPaths("", folder, folder, store)
-        remove_stale(paths, config)
-        paths.config(config.method, config.model).unlink(missing_ok=True)
+    for banks in (store.directory / AREA).glob("*"):
+        remove_stale(banks, config)
+        (banks / config_name(config.method, config.model)).unlink(missing_ok=True)
 
 
 def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:
@@ -204,12 +195,13 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
         banks = [
             path for path in steering_files(paths, method, model) if path.name.startswith(f"{_stem(method, model)}-")
         ]
-        rows = [len(read_rows(path)[1]) for path in banks]
+        contents = [read_rows(path) for path in banks]
+        rows = sum(len(sources) for _, sources, _ in contents)
         settings = (paths.shared(method, model), paths.config(method, model))
-        validation = line.get("checked") or {"level": "population" if rows else None, "reason": _UNCHECKED}
-        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": sum(rows)}
+        validation = line.get("checked") or {"level": "population" if banks else None, "reason": _UNCHECKED}
+        about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": rows}
         about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
-        about |= {"storage": storage_of(banks[0]) if banks else None}
+        about |= {"storage": contents[0][2].get("storage") if contents else None}
         about |= {"bytes": sum(path.stat().st_size for path in steering_files(paths, method, model))}
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
         about |= {name: validation.get(name) for name in ("level", "own", "common", "answers", "reason")}
@@ -220,6 +212,11 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
             }
         found.append(about)
     return found
+
+
+def _bank_in(banks: Path, config: SteeringConfig) -> Path:
+    named = identity(config.origin, config.reading, config.key, config.sites)
+    return bank_path(banks, f"{_stem(config.method, config.model)}-{named}")
 
 
 def _stem(method: str, model: str) -> str:

@@ -22,7 +22,7 @@ Save = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
-class Setting:
+class SpeedConfig:
     """threads: of torch. quick: fewer runs and sizes, to see that everything works. calibration: a file, or None for
     the model's own. memory: bytes that one measurement may need at most. say: progress on stderr. model: as
     `load_model` takes it. peers: the folder of other programs, None for the default one."""
