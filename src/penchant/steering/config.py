@@ -108,11 +108,8 @@ class SteeringConfig:
 
     def common(self, rows: int = 1) -> Intervention:
         """Return the intervention for a user without samples: the base and the population's vectors."""
-        share = self.aggregation.pop_share
-        vectors = {site: (vector * share)[None] for site, vector in self.population.items()}
-        edits = self.around(vectors).edits.items()
-        same = {site: Edit(edit.add.expand(rows, -1)) for site, edit in edits if edit.add is not None}
-        return Intervention(same, self.scope)
+        vectors = {site: (vector * self.aggregation.pop_share)[None] for site, vector in self.population.items()}
+        return self.around(vectors).take([0] * rows)
 
     def around(self, vectors: Mapping[Site, Float[Tensor, "rows _"]]) -> Intervention:
         """Multiply vectors [rows, width] by the strength, limit their length to the caps, and add the base."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from penchant.conversation.instructions import probe as probing
-from penchant.conversation.instructions.classification import verdict
+from penchant.conversation.instructions.classification import classify
 from penchant.conversation.instructions.sentences import Sentence, sentences
 from penchant.models.loading import LoadedModel
 from penchant_lab.detectors import judge as judging
@@ -64,7 +64,7 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
         0.5,
     )
     probability = fitted.probability(read)
-    verdicts = [verdict(one).sure for one in found]
+    confidences = [classify(one).confidence for one in found]
     standing = np.array([bool(row["standing"]) for row in data])
 
     def f1(flags: np.ndarray[Any, Any]) -> float:
@@ -73,8 +73,8 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
         right = int((said & standing).sum())
         return float(2 * right / max(int(said.sum()) + int(standing.sum()), 1))
 
-    sure = np.array([one == "yes" for one in verdicts])
-    doubt = np.array([one == "doubt" for one in verdicts])
+    sure = np.array([one == "yes" for one in confidences])
+    doubt = np.array([one == "doubt" for one in confidences])
     alone = best_threshold(probability, lambda t: f1(probability >= t))
     together = best_threshold(probability, lambda t: f1(sure | (doubt & (probability >= t))))
     return {

@@ -26,10 +26,10 @@ or the user's own thumbs down.
 class Contrast:
     """A contrast. request: the input. chosen: the user's answer; rejected: another one to the same input.
 
-    record: id of the pair's record ("" for feedback). when: its time. donors: the items in the prompt that produced the
-    rejected answer, as hashes (`store.erasure.lineage.source_of(user, record id)`): the contrast is derived from them
-    too, and is erased with them. meta: how it was made (model, seed, tries, similarity). Raises `InputError` for an
-    empty answer or equal answers.
+    record: id of the record that the pair is of ("" for feedback). when: of that record. donors: whose items stood in
+    the prompt that wrote the rejected answer, as hashes (`store.erasure.lineage.source_of(user, record id)`): it is
+    derived from them too, and goes with them.
+    meta: how it was made (model, seed, tries, similarity). Raises `InputError` for an empty or equal answer.
     """
 
     request: Request
