@@ -25,10 +25,8 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
+from penchant.steering.methods.registry import EMPHASIS
 from penchant.steering.storage.bank import Bank
-
-EMPHASIS: Literal["emphasis"] = "emphasis"
-"""What users call attention bias among the methods of an answer."""
 
 Level = Literal["own", "population", "none"]
 """What a user is steered by: the user's own vectors, what helps everyone, or nothing."""
