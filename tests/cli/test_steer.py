@@ -102,7 +102,7 @@ def test_feedback(penchant: Invoke, stored: Home, tmp_path: Path) -> None:
     file.write_text(json.dumps({"query": "Shall we?", "up": "OK. DONE.", "down": "I'd love to."}) + "\n")
     given = ("steer", "feedback", "--user", "ann", file)
     assert penchant(*given, "--json").document == {"user": "ann", "added": 1, "unchanged": 0}
-    assert penchant(*given).out == "0 added, 1 there already\n"
+    assert penchant(*given).out == "0 added, 1 already there\n"
     assert penchant("steer", "show", "--user", "ann", "--json").document["feedback"] == 1
     assert penchant("steer", "fit", "--user", "ann", *TINY, "--json").document["samples"] == 5
     assert "no user 'eve'" in penchant("steer", "feedback", "--user", "eve", file).reason()

@@ -211,8 +211,8 @@ def prepared(
         if history is not None:
             # The index of a file is kept in the cache, under the file's name: a second request is warm.
             who = load_history(history, user=_file_user(history))
-            places: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-            yield Personalizer(**places, progress=encoded, **options), who
+            folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
+            yield Personalizer(**folders, progress=encoded, **options), who
             return
         with open_store(store) as opened:
             known = opened.history(str(user))

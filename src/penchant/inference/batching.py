@@ -72,8 +72,9 @@ def beside(first: Padded, second: Padded) -> Padded:
 
 def _padded(rows: Sequence[Sequence[int]], starts: Sequence[int], width: int) -> Padded:
     ids = torch.zeros(len(rows), width, dtype=torch.long)
-    there = torch.zeros(len(rows), width, dtype=torch.bool)
     for i, (row, start) in enumerate(zip(rows, starts, strict=True)):
         ids[i, start : start + len(row)] = torch.tensor(row, dtype=torch.long)
-        there[i, start : start + len(row)] = True
-    return Padded(ids, there)
+    begins = torch.tensor(starts, dtype=torch.long)[:, None]
+    ends = begins + torch.tensor([len(row) for row in rows], dtype=torch.long)[:, None]
+    columns = torch.arange(width)
+    return Padded(ids, (columns >= begins) & (columns < ends))

@@ -12,7 +12,7 @@ from transformers import Cache
 
 from penchant.inference.batching import Padded, beside, pad_left
 from penchant.inference.forward import PREFILL, hidden_states, logits
-from penchant.inference.kv_cache import Checkpoint, branch, growing_cache
+from penchant.inference.kv_cache import ROOM, Checkpoint, branch, growing_cache
 from penchant.inference.recurrence import recurrence
 from penchant.models.loading import LoadedModel
 
@@ -26,11 +26,11 @@ class CachedRows:
     read_so_far: Padded
 
     @classmethod
-    def empty(cls, loaded: LoadedModel, rows: int, *, rewind: bool = True) -> CachedRows:
+    def empty(cls, loaded: LoadedModel, rows: int, *, rewind: bool = True, room: int = ROOM) -> CachedRows:
         """Make an empty batch. rewind: allow `checkpoint` and `branch`; without it, layers with a sliding window keep
-        only their window.
+        only their window. room: see `growing_cache`.
         """
-        return cls(loaded, growing_cache(loaded.model, whole=rewind), pad_left([[]] * rows))
+        return cls(loaded, growing_cache(loaded.model, whole=rewind, room=room), pad_left([[]] * rows))
 
     @property
     def seen(self) -> Bool[Tensor, "rows tokens"]:
@@ -59,6 +59,8 @@ class CachedRows:
                 parts.append(logits(self.loaded, ids, seen=self.seen, cache=self.cache, last=wanted))
             else:
                 hidden_states(self.loaded, ids, seen=self.seen, cache=self.cache)
+        if len(parts) == 1:  # the logits of many tokens are large: not copied for nothing
+            return parts[0]
         return torch.cat(parts, 1) if parts else torch.zeros(len(new.ids), 0, 0)
 
     def prefill(self, prompts: Padded) -> Float[Tensor, "rows vocab"]:

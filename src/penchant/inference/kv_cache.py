@@ -19,16 +19,18 @@ from transformers.cache_utils import (
 
 from penchant.errors import ModelError
 
-_ROOM = 512
+ROOM = 512
+"""Free tokens that a layer allocates behind those that it holds."""
 
 
-def growing_cache(model: PreTrainedModel, *, whole: bool = True) -> Cache:
+def growing_cache(model: PreTrainedModel, *, whole: bool = True, room: int = ROOM) -> Cache:
     """Make an empty cache for `model`. whole: layers with a sliding window keep all tokens (the mask hides those
-    outside the window), so that a `Checkpoint` can go back; otherwise they keep only their window.
+    outside the window), so that a `Checkpoint` can go back; otherwise they keep only their window. room: free tokens
+    that are allocated at a time; 0 for a cache that is read once and then branched.
     """
     growing = (DynamicLayer, DynamicSlidingWindowLayer) if whole else (DynamicLayer,)
     layers = DynamicCache(config=model.config).layers
-    return Cache(layers=[_Growing() if type(layer) in growing else layer for layer in layers])  # type: ignore[no-untyped-call]
+    return Cache(layers=[_Growing(room) if type(layer) in growing else layer for layer in layers])
 
 
 def recurrent_layers(cache: Cache) -> Iterator[LinearAttentionCacheLayerMixin]:
@@ -120,6 +122,10 @@ def _check(cache: Cache) -> None:
 class _Growing(DynamicLayer):  # type: ignore[no-untyped-call]
     """A cache layer that can be truncated and continued without copying: it writes into a preallocated buffer."""
 
+    def __init__(self, room: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._room = room
+
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         length, new = self.get_seq_length(), key_states.shape[-2]
         if not self.is_initialized:
@@ -127,7 +133,7 @@ class _Growing(DynamicLayer):  # type: ignore[no-untyped-call]
             self._buffers = [key_states[:, :, :0], value_states[:, :, :0]]
         if self._buffers[0].shape[2] < length + new:
             self._buffers = [
-                torch.cat([old[:, :, :length], fresh.new_empty(*fresh.shape[:2], new + _ROOM, fresh.shape[3])], 2)
+                torch.cat([old[:, :, :length], fresh.new_empty(*fresh.shape[:2], new + self._room, fresh.shape[3])], 2)
                 for old, fresh in zip(self._buffers, (key_states, value_states), strict=True)
             ]
         for buffer, fresh in zip(self._buffers, (key_states, value_states), strict=True):

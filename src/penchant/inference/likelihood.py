@@ -91,7 +91,7 @@ class Prefilled:
         self._ends = [(len(rest), min(len(rest), len(one.answer))) for rest, one in zip(rests, exchanges, strict=True)]
         self._answers = [torch.tensor(one.answer, device=loaded.device) for one in exchanges]
         self._first = torch.zeros(len(heads), device=loaded.device)  # NLL of what the prompts end with, nats
-        self._rows = CachedRows.empty(loaded, len(heads))
+        self._rows = CachedRows.empty(loaded, len(heads), room=0)
         with torch.no_grad():
             logits = self._rows.read(pad_left(heads), last=0 if tail else 1)
             if not tail:

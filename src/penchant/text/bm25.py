@@ -88,14 +88,14 @@ class GrowingIndex:
     def _index(self, words: Sequence[Sequence[str]]) -> None:
         for text in words:
             terms = self._terms(text)
-            place = len(self._lengths)
+            position = len(self._lengths)
             self._lengths.append(len(terms))
             self._total += len(terms)
             for term in terms:
                 where = self._where.setdefault(term, array("i"))
                 often = self._often.setdefault(term, array("i"))
-                if len(where) and where[-1] == place:
+                if len(where) and where[-1] == position:
                     often[-1] += 1
                 else:
-                    where.append(place)
+                    where.append(position)
                     often.append(1)

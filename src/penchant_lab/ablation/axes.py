@@ -13,7 +13,7 @@ Grid = Literal["one-at-a-time", "full"]
 
 
 @dataclass(frozen=True)
-class Setting:
+class AblationConfig:
     """One way to mark. The defaults are those of the shipped calibrations.
 
     encoding: what a record is encoded with: nothing ("record"), the records around it in blocks of 1,500 tokens
@@ -69,18 +69,18 @@ AXES: dict[str, tuple[str, ...]] = {
     "priming": ("turn", "sentence", "none"),
     "layers": ("all", "2/3", "1/2", "1/3"),
 }
-DEFAULT = Setting()
+DEFAULT = AblationConfig()
 #: Attn-GS, but for the layer, which is the best one here: joint pass, last row, mean over tokens and heads.
-PUBLISHED = Setting("joint", "joint", "mean", "last", "0", "layer", "off", "turn", "all")
+PUBLISHED = AblationConfig("joint", "joint", "mean", "last", "0", "layer", "off", "turn", "all")
 
 
-def changes(setting: Setting) -> dict[str, str]:
+def changes(setting: AblationConfig) -> dict[str, str]:
     """Axis -> value, where it isn't the default."""
     default = asdict(DEFAULT)
     return {axis: value for axis, value in asdict(setting).items() if value != default[axis]}
 
 
-def readout_of(setting: Setting) -> Readout:
+def readout_of(setting: AblationConfig) -> Readout:
     return Readout(setting.readout, setting.rows)
 
 
@@ -93,7 +93,7 @@ def check_axes(axes: Sequence[str]) -> None:
             raise InputError(f"no axis {axis!r}: expected some of {', '.join(AXES)}")
 
 
-def settings(grid: Grid, axes: Sequence[str] = tuple(AXES)) -> list[Setting]:
+def settings(grid: Grid, axes: Sequence[str] = tuple(AXES)) -> list[AblationConfig]:
     """The settings of a grid, the default first.
 
     "one-at-a-time": every value of every axis with all else at its default, every pair of encoding and request (they
@@ -111,7 +111,7 @@ def settings(grid: Grid, axes: Sequence[str] = tuple(AXES)) -> list[Setting]:
         if "encoding" in axes and "request" in axes:
             found += [replace(DEFAULT, encoding=e, request=r) for e in AXES["encoding"] for r in AXES["request"]]
         found += [replace(DEFAULT, **{axis: value}) for axis in AXES if axis in axes for value in AXES[axis]]
-        if set(axes) >= {field.name for field in fields(Setting)}:
+        if set(axes) >= {field.name for field in fields(AblationConfig)}:
             found.append(PUBLISHED)
     return list(dict.fromkeys(found))
 
@@ -121,10 +121,10 @@ def is_costly(encoding: str, request: str) -> bool:
     return encoding == "record" and request == "joint"
 
 
-def by_encoding(found: Sequence[Setting]) -> list[tuple[Encoding, dict[str, list[Setting]]]]:
+def by_encoding(found: Sequence[AblationConfig]) -> list[tuple[Encoding, dict[str, list[AblationConfig]]]]:
     """What shares the encoding of a history: (priming, encoding), request -> its settings. The default's comes first;
     what is costly comes last and by itself."""
-    groups: dict[tuple[Encoding, bool], dict[str, list[Setting]]] = {}
+    groups: dict[tuple[Encoding, bool], dict[str, list[AblationConfig]]] = {}
     for setting in found:
         key = Encoding(setting.priming, setting.encoding), is_costly(setting.encoding, setting.request)
         groups.setdefault(key, {}).setdefault(setting.request, []).append(setting)

@@ -10,7 +10,7 @@ import numpy as np
 from penchant.index.discovery import CANDIDATES
 from penchant.index.score import FloatArray, standardise
 from penchant.lens.conditional_logit import Example, Fit, fit_weights
-from penchant_lab.ablation.axes import Setting
+from penchant_lab.ablation.axes import AblationConfig
 
 KEPT = 6
 SHARES = {"all": 1.0, "2/3": 2 / 3, "1/2": 1 / 2, "1/3": 1 / 3}
@@ -28,7 +28,7 @@ class Choice:
         return self.fit(self.features(scores))
 
 
-def choose(setting: Setting, examples: Sequence[Example], heads_a_layer: int) -> Choice:
+def choose(setting: AblationConfig, examples: Sequence[Example], heads_a_layer: int) -> Choice:
     """From examples over all heads of the model, layer by layer.
 
     "six" is discovery in short: of the CANDIDATES best by AUC alone, fitted together, those with the six largest

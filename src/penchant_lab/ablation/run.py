@@ -1,4 +1,6 @@
-"""The ablation: every setting of a grid measured on the tuning half of LoCoMo, heads chosen on other conversations."""
+"""The ablation: measures every setting of a grid on the tuning half of LoCoMo, with heads chosen on other
+conversations.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,8 @@ from penchant.progress import Progress, no_progress
 from penchant_lab.ablation.axes import (
     AXES,
     DEFAULT,
+    AblationConfig,
     Grid,
-    Setting,
     by_encoding,
     changes,
     is_costly,
@@ -69,10 +71,10 @@ class Measured:
 
 
 def run_ablation(options: AblationOptions) -> dict[str, Any]:
-    """Measure the grid and give the document back.
+    """Measure the grid and return the document.
 
-    Heads, weights and neighbour shares of a setting are chosen for it on all conversations but one and scored on that
-    one, in turn. Raises `InputError` or `ModelError` before the first pass for options that can't be.
+    Heads, weights and neighbour shares of a setting are chosen on all conversations except one and scored on that one,
+    in turn. Raises `InputError` or `ModelError` for unusable options before the first pass.
     """
     found = settings(options.grid, options.axes)
     labelled = load(options.data)[:TUNING]
@@ -95,7 +97,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
         for trial in trials
     )
     done = 0
-    measured: dict[Setting, Measured] = {}
+    measured: dict[AblationConfig, Measured] = {}
 
     def step(what: str) -> None:
         nonlocal done
@@ -132,10 +134,14 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
 
 
 def _measure(
-    setting: Setting, trials: Sequence[Trial], asked: Sequence[Sequence[int]], features: Sequence[Features], heads: int
+    setting: AblationConfig,
+    trials: Sequence[Trial],
+    asked: Sequence[Sequence[int]],
+    features: Sequence[Features],
+    heads: int,
 ) -> Measured:
     groups = [
-        _examples(setting, trial, places, one) for trial, places, one in zip(trials, asked, features, strict=True)
+        _examples(setting, trial, positions, one) for trial, positions, one in zip(trials, asked, features, strict=True)
     ]
     values: dict[str, list[float]] = {metric: [] for metric in METRICS}
     chosen: list[Choice] = []
@@ -147,31 +153,31 @@ def _measure(
             recall = recall_at_budget(scores, trial.costs, trial.budget, example.evidence)
             values["recall_at_budget"].append(recall)
             values["auc"].append(auc(scores, example.evidence))
-    places = tuple((i, place) for i, some in enumerate(asked) for place in some)
+    positions = tuple((i, position) for i, some in enumerate(asked) for position in some)
     fed = float(np.mean([one.fed for one in features]))
-    return Measured(places, values, tuple(one.heads for one in chosen), fed)
+    return Measured(positions, values, tuple(one.heads for one in chosen), fed)
 
 
-def _examples(setting: Setting, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
+def _examples(setting: AblationConfig, trial: Trial, asked: Sequence[int], features: Features) -> list[Example]:
     readout = readout_of(setting)
     salience, baseline = features.salience[readout], float(setting.baseline)
     return [
-        Example(scores_of(relevance, salience, baseline), tuple(_evidence(trial, place)))
-        for place, relevance in zip(asked, features.relevance[readout], strict=True)
+        Example(scores_of(relevance, salience, baseline), tuple(_evidence(trial, position)))
+        for position, relevance in zip(asked, features.relevance[readout], strict=True)
     ]
 
 
 def _maps(
-    setting: Setting,
+    setting: AblationConfig,
     trials: Sequence[Trial],
     asked: Sequence[Sequence[int]],
     features: Sequence[Features],
     loaded: LoadedModel,
 ) -> dict[str, Any]:
-    """Every head alone, without neighbours: nothing is chosen, so all conversations count."""
+    """Return scores of every head alone, without neighbours. Nothing is chosen, so all conversations count."""
     found: dict[str, list[FloatArray]] = {metric: [] for metric in METRICS}
-    for trial, places, one in zip(trials, asked, features, strict=True):
-        for example in _examples(setting, trial, places, one):
+    for trial, positions, one in zip(trials, asked, features, strict=True):
+        for example in _examples(setting, trial, positions, one):
             found["auc"].append(aucs(example.features, example.evidence))
             recalls = [recall_at_budget(row, trial.costs, trial.budget, example.evidence) for row in example.features]
             found["recall_at_budget"].append(np.array(recalls, dtype=np.float32))
@@ -179,13 +185,13 @@ def _maps(
     return {metric: np.mean(rows, axis=0).reshape(shape).round(4).tolist() for metric, rows in found.items()}
 
 
-def _variants(found: Sequence[Setting], measured: dict[Setting, Measured]) -> list[dict[str, Any]]:
+def _variants(found: Sequence[AblationConfig], measured: dict[AblationConfig, Measured]) -> list[dict[str, Any]]:
     default = measured[DEFAULT]
-    place = {asked: i for i, asked in enumerate(default.asked)}
+    position = {asked: i for i, asked in enumerate(default.asked)}
     out = []
     for setting in found:
         one = measured[setting]
-        beside = [place[asked] for asked in one.asked]
+        beside = [position[asked] for asked in one.asked]
         entry: dict[str, Any] = {"name": str(setting), "changes": changes(setting), "questions": len(one.asked)}
         entry["tokens_fed"] = round(one.fed, 1)
         for metric in METRICS:
@@ -237,8 +243,8 @@ def _asked(trial: Trial, encoding: str, request: str, options: AblationOptions) 
     return spread(trial.asked, options.costly) if is_costly(encoding, request) else trial.asked
 
 
-def _evidence(trial: Trial, place: int) -> list[int]:
-    return evidence_positions(trial.labelled.questions[place], trial.segments)
+def _evidence(trial: Trial, position: int) -> list[int]:
+    return evidence_positions(trial.labelled.questions[position], trial.segments)
 
 
 def _prefix(loaded: LoadedModel, priming: str) -> str:

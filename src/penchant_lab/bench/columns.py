@@ -1,4 +1,4 @@
-"""Rows as columns: compact enough that a results file can hold every item's score."""
+"""Stores rows as columns, so that a results file can contain every item's score."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def rounded(value: Any) -> Any:
 def to_columns(rows: Sequence[Row]) -> dict[str, Any]:
     """{"count", "columns": {field: values}}, ready for JSON.
 
-    Columns that are all at their default are left out; text is {"of": the different ones, "at": [rows]}; a metric has
-    the column "metrics.NAME", None where a row hasn't got it.
+    Columns with only default values are left out; text is {"of": the different ones, "at": [rows]}; a metric has the
+    column "metrics.NAME", None where a row hasn't got it.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     columns: dict[str, Any] = {}
@@ -71,10 +71,10 @@ def from_columns(document: Mapping[str, Any]) -> list[Row]:
 
 
 def _coded(values: list[Any]) -> dict[str, Any]:
-    places: dict[Any, int] = {}
-    at = [places.setdefault(value, len(places)) for value in values]
-    return {"of": list(places), "at": at}
+    positions: dict[Any, int] = {}
+    at = [positions.setdefault(value, len(positions)) for value in values]
+    return {"of": list(positions), "at": at}
 
 
 def _decoded(values: Any) -> list[Any]:
-    return [values["of"][place] for place in values["at"]] if isinstance(values, Mapping) else list(values)
+    return [values["of"][position] for position in values["at"]] if isinstance(values, Mapping) else list(values)

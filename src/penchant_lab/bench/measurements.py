@@ -25,18 +25,18 @@ EVIDENCE = {
     "recall_at_10": "evidence recall at 10",
 }
 ENOUGH_USERS = 10
-"""From so many users on, whole users are resampled."""
+"""With at least this many users, whole users are resampled."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """rows: of one method and budget, errors apart; failed: those. place: of each item among the items of the run."""
+    """rows: of one method and budget, errors apart; failed: those. position: of each item in the run."""
 
     method: str
     asked: str
     rows: tuple[Row, ...]
     failed: tuple[Row, ...]
-    place: dict[str, int]
+    position: dict[str, int]
 
     @property
     def items(self) -> int:
@@ -44,10 +44,10 @@ class Measured:
 
     def per_item(self, of: Callable[[Row], float | None]) -> Floats:
         """float [items of the run]: mean over the seeds of an item, NaN where there is none."""
-        found = [(self.place[row.item], value) for row in self.rows if (value := of(row)) is not None]
-        at = np.array([place for place, _ in found], dtype=np.intp)
+        found = [(self.position[row.item], value) for row in self.rows if (value := of(row)) is not None]
+        at = np.array([position for position, _ in found], dtype=np.intp)
         values = np.array([value for _, value in found], dtype=np.float64)
-        size = len(self.place)
+        size = len(self.position)
         with np.errstate(invalid="ignore"):
             return np.bincount(at, values, size) / np.bincount(at, minlength=size)
 
@@ -62,8 +62,8 @@ class Measured:
     def answers(self, mask: npt.NDArray[np.bool_] | None = None) -> Answers:
         """Numbers predicted and true (of the items of the mask), each item counting once whatever its seeds."""
         there = [row for row in self.rows if row.predicted is not None and row.true is not None]
-        item = np.array([self.place[row.item] for row in there], dtype=np.intp)
-        weight = 1 / np.bincount(item, minlength=len(self.place))[item] if len(item) else np.empty(0)
+        item = np.array([self.position[row.item] for row in there], dtype=np.intp)
+        weight = 1 / np.bincount(item, minlength=len(self.position))[item] if len(item) else np.empty(0)
         numbers = np.array([(row.predicted, row.true) for row in there], dtype=np.float64).reshape(-1, 2)
         kept = np.ones(len(item), np.bool_) if mask is None else mask[item]
         return Answers(numbers[kept, 0], numbers[kept, 1], item[kept], weight[kept])
@@ -81,7 +81,7 @@ class Run:
     names: tuple[str, ...]
 
     def cell(self, method: str, asked: str) -> Measured | None:
-        """That method at that budget; one without a budget of its own stands for any."""
+        """Return a method at a budget; a method without budgets is returned for any."""
         found = {cell.asked: cell for cell in self.cells if cell.method == method}
         return found.get(asked, found.get(""))
 
@@ -91,7 +91,9 @@ class Run:
     def values(
         self, cell: Measured, minus: Measured | None = None, mask: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Estimate]:
-        """Every figure of a cell, or of the items of the mask; or its difference from another, on the common items."""
+        """Return all figures of a cell, or of the items of the mask; or their differences from another, on the common
+        items.
+        """
         columns, wholes = {}, {}
         for name in self.names:
             of_all = METRICS[name].of_all if name in METRICS else None
@@ -107,7 +109,7 @@ class Run:
 
 
 def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) -> Run:
-    """The rows as a run. Raises `InputError` for no rows, an unknown metric, or a measurement that is there twice.
+    """Make a run from rows. Raises `InputError` without rows, for an unknown metric, or a repeated measurement.
 
     A row whose loss is not finite counts as failed. Users are resampled where there are `ENOUGH_USERS`, else items.
     """
@@ -121,7 +123,7 @@ def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) ->
         raise InputError(f"method, item, budget and seed {twice} were measured twice: expected one row of each")
     user = {row.item: row.user for row in rows}
     category = {row.item: row.category for row in rows}
-    place = {item: at for at, item in enumerate(user)}
+    position = {item: at for at, item in enumerate(user)}
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.method, row.asked), []).append(_checked(row))
@@ -131,15 +133,15 @@ def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) ->
             asked,
             tuple(row for row in some if row.error is None),
             tuple(row for row in some if row.error is not None),
-            place,
+            position,
         )
         for (method, asked), some in groups.items()
     )
     users = {name: at for at, name in enumerate(dict.fromkeys(user.values()))}
     clustered = len(users) >= ENOUGH_USERS
-    cluster = np.array([users[user[item]] if clustered else at for item, at in place.items()], dtype=np.intp)
+    cluster = np.array([users[user[item]] if clustered else at for item, at in position.items()], dtype=np.intp)
     there = [name for name in ("loss", *dict.fromkeys(metrics), *EVIDENCE) if _measured(name, cells)]
-    categories = np.array([category[item] for item in place], dtype=np.str_)
+    categories = np.array([category[item] for item in position], dtype=np.str_)
     return Run(cells, categories, len(users), clustered, Resampling(cluster, seed, rounds), tuple(there))
 
 

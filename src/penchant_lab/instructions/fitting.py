@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from penchant.conversation.instructions import probe as probing
-from penchant.conversation.instructions.classification import verdict
+from penchant.conversation.instructions.classification import classify
 from penchant.conversation.instructions.sentences import Sentence, sentences
 from penchant.models.loading import LoadedModel
 from penchant_lab.detectors import judge as judging
@@ -24,13 +24,13 @@ def features(
     judge: judging.Judge, data: Sequence[Row]
 ) -> tuple[list[Sentence], np.ndarray[Any, Any], list[bool], list[int]]:
     """Sentences of the turns, what the judge reads of each, whether it is an instruction, and the turn it is of."""
-    found = [(one, place) for place, row in enumerate(data) for one in sentences(row["text"])]
-    true = [any(a < one.end and one.start < b for a, b in spans(data[place])) for one, place in found]
+    found = [(one, position) for position, row in enumerate(data) for one in sentences(row["text"])]
+    true = [any(a < one.end and one.start < b for a, b in spans(data[position])) for one, position in found]
     return (
         [one for one, _ in found],
         judge.features([one.text for one, _ in found]),
         true,
-        [place for _, place in found],
+        [position for _, position in found],
     )
 
 
@@ -64,7 +64,7 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
         0.5,
     )
     probability = fitted.probability(read)
-    verdicts = [verdict(one).sure for one in found]
+    confidences = [classify(one).confidence for one in found]
     standing = np.array([bool(row["standing"]) for row in data])
 
     def f1(flags: np.ndarray[Any, Any]) -> float:
@@ -73,8 +73,8 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
         right = int((said & standing).sum())
         return float(2 * right / max(int(said.sum()) + int(standing.sum()), 1))
 
-    sure = np.array([one == "yes" for one in verdicts])
-    doubt = np.array([one == "doubt" for one in verdicts])
+    sure = np.array([one == "yes" for one in confidences])
+    doubt = np.array([one == "doubt" for one in confidences])
     alone = best_threshold(probability, lambda t: f1(probability >= t))
     together = best_threshold(probability, lambda t: f1(sure | (doubt & (probability >= t))))
     return {

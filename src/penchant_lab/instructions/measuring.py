@@ -69,8 +69,8 @@ def measure(detect: Detector, data: Sequence[Row]) -> Row:
     for row, found in zip(data, given, strict=True):
         for one in found:
             at = row["text"].index(one.text)
-            for place, true in enumerate(row["standing"]):
-                if meets(spans(row)[place], (at, at + len(one.text))):
+            for position, true in enumerate(row["standing"]):
+                if meets(spans(row)[position], (at, at + len(one.text))):
                     if "scope" not in true:
                         continue
                     agreed["found"] += 1

@@ -37,7 +37,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Probe:
+class SentinelProbe:
     """A logistic regression over the heads of one model.
 
     weights, mean, scale: [layers x heads], head by head, layer by layer; a feature is standardised by mean and scale
@@ -62,7 +62,7 @@ class Probe:
         return probability.astype(np.float32)
 
 
-def sentinel(lens: Lens, probe: Probe) -> Marker:
+def sentinel(lens: Lens, probe: SentinelProbe) -> Marker:
     """The marker of a fitted probe: a segment's score is the probability that it is evidence.
 
     Prompt: instruction, history (one segment a line), question, "Answer:". At each head of the probe's layers the
@@ -107,7 +107,7 @@ def fit_probe(
     block: int | None = None,
     unit: Unit = "record",
     progress: Progress = no_progress,
-) -> Probe:
+) -> SentinelProbe:
     """Fit a probe on labelled histories: which segments belong to a question's evidence.
 
     limit: questions of each history, drawn with the seed (default: all). progress: called with the number of questions
@@ -139,7 +139,7 @@ def fit_probe(
     scale[scale == 0.0] = 1.0
     model = LogisticRegression(C=C, class_weight="balanced", max_iter=2000, random_state=seed)
     model.fit((x - mean) / scale, y)
-    return Probe(
+    return SentinelProbe(
         lens.loaded.name,
         lens.loaded.fingerprint,
         layers,
@@ -162,7 +162,7 @@ def fitted_probe(
     block: int | None = None,
     unit: Unit = "record",
     progress: Progress = no_progress,
-) -> Probe:
+) -> SentinelProbe:
     """`fit_probe`, kept as a file in `directory` (default: beside the cached models) under everything it depends on.
 
     Raises what `fit_probe` and `read_probe` raise.
@@ -182,20 +182,20 @@ def fitted_probe(
     return probe
 
 
-def save_probe(probe: Probe, path: Path) -> None:
+def save_probe(probe: SentinelProbe, path: Path) -> None:
     """Write the JSON file, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({"format": VERSION, **asdict(probe)}, indent=1) + "\n")
 
 
-def read_probe(path: Path) -> Probe:
+def read_probe(path: Path) -> SentinelProbe:
     """Read a probe's file. Raises `ModelError` naming the file and what is wrong with it."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") != VERSION:
             raise ValueError(f"expected format {VERSION}")
         floats = {name: tuple(float(value) for value in document[name]) for name in ("weights", "mean", "scale")}
-        return Probe(**{**document, **floats, "layers": tuple(int(layer) for layer in document["layers"])})
+        return SentinelProbe(**{**document, **floats, "layers": tuple(int(layer) for layer in document["layers"])})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path} isn't a Sentinel probe ({error}); delete it and fit one") from error
 

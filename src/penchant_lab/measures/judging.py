@@ -1,4 +1,4 @@
-"""From what a model said, and what a method took, to figures of one item."""
+"""Computes the figures of one item from a model's reply and a method's notes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _recalled(item: Item, pieces: Sequence[Segment]) -> int:
 
 @dataclass(frozen=True)
 class Found:
-    """How much of the evidence is there; see `Row`. None where it isn't known."""
+    """How much of the evidence was found; see `Row`. None if unknown."""
 
     recall: float | None = None
     precision: float | None = None
@@ -90,7 +90,7 @@ def evidence_found(
     if not evidence:
         return Found()
     area = at_k = recall = precision = None
-    at = [place for place, piece in enumerate(segments) if piece.record_id in evidence]
+    at = [position for position, piece in enumerate(segments) if piece.record_id in evidence]
     if notes.scores is not None and 0 < len(at) < len(segments):
         area, at_k = auc(notes.scores, at), recall_at_k(notes.scores, K, at)
     if costs is not None:

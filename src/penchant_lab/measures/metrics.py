@@ -1,4 +1,4 @@
-"""How well scores find the evidence, and how sure that is."""
+"""How well scores find the evidence, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ def bootstrap(
         raise InputError(f"can't resample values of shape {numbers.shape}: expected at least one, all of them finite")
     if clusters is not None and len(clusters) != len(numbers):
         raise InputError(f"{len(clusters)} clusters for {len(numbers)} values: expected one each")
-    places: dict[Hashable, int] = {}
+    positions: dict[Hashable, int] = {}
     labels = range(len(numbers)) if clusters is None else clusters
-    member = [places.setdefault(label, len(places)) for label in labels]
+    member = [positions.setdefault(label, len(positions)) for label in labels]
     sums, sizes = np.bincount(member, weights=numbers), np.bincount(member)
     rng = np.random.default_rng(seed)
     means = []

@@ -1,4 +1,4 @@
-"""Labelled histories made ready for measuring: their segments, what each costs, and which questions are asked."""
+"""Labelled histories prepared for measuring: their segments, the cost of each, and the questions to ask."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from penchant.lens.labelled import LabelledHistory, Question
 
 @dataclass(frozen=True)
 class Trial:
-    """A labelled history made ready: whole records as segments, what each costs, and what may be spent.
+    """A prepared labelled history: whole records as segments, the cost of each, and the budget.
 
-    costs: [segments], tokens. budget: tokens. asked: places of the questions that are measured.
+    costs: [segments], tokens. budget: tokens. asked: positions of the questions that are measured.
     """
 
     labelled: LabelledHistory
@@ -46,13 +46,13 @@ def make_trial(
     return Trial(labelled, segments, costs, int(share * sum(costs)), spread(range(len(labelled.questions)), limit))
 
 
-def spread(places: Sequence[int], limit: int | None) -> tuple[int, ...]:
-    """All of the places, or `limit` of them at even distances. Raises `InputError` for a limit below 1."""
-    if limit is None or limit >= len(places):
-        return tuple(places)
+def spread(positions: Sequence[int], limit: int | None) -> tuple[int, ...]:
+    """All of the positions, or `limit` of them at even distances. Raises `InputError` for a limit below 1."""
+    if limit is None or limit >= len(positions):
+        return tuple(positions)
     if limit < 1:
         raise InputError(f"a limit of {limit} questions: expected at least 1")
-    return tuple(places[place] for place in np.linspace(0, len(places) - 1, limit).round().astype(int))
+    return tuple(positions[position] for position in np.linspace(0, len(positions) - 1, limit).round().astype(int))
 
 
 def evidence_positions(question: Question, segments: Sequence[Segment]) -> list[int]:

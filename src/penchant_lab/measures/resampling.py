@@ -1,4 +1,4 @@
-"""Intervals of what a bench measures: means, ratios of means, and figures of all items together.
+"""Intervals for the figures of a bench: means, ratios of means, and figures over all items.
 
 Whole clusters (users, or single items) are drawn with replacement. Every figure of one set of items meets the same
 draws, so figures can be subtracted and divided draw by draw.
@@ -82,8 +82,8 @@ class Resampling:
             columns = [at for at in range(values.shape[1]) if np.array_equal(there[:, at], mask)]
             sums, sizes, n = self._sums(values[mask][:, columns], mask)
             samples = np.concatenate([(drawn @ sums) / (drawn @ sizes)[:, None] for drawn in self._draws(len(sizes))])
-            for place, at in enumerate(columns):
-                found[at] = _estimate(float(values[mask, at].mean()), samples[:, place], n, len(sizes))
+            for position, at in enumerate(columns):
+                found[at] = _estimate(float(values[mask, at].mean()), samples[:, position], n, len(sizes))
         return found
 
     def mean(self, values: Floats) -> Estimate | None:
@@ -117,14 +117,14 @@ class Resampling:
         mask = np.zeros(len(self.cluster), dtype=np.bool_)
         mask[items] = True
         members, clusters = self._members(mask)
-        place = np.full(len(self.cluster), -1)
-        place[mask] = members
+        position = np.full(len(self.cluster), -1)
+        position[mask] = members
         points, samples = [], []
         for side in sides:
             kept = mask[side.item]
             predicted, true, weight = side.predicted[kept], side.true[kept], side.weight[kept]
             points.append(float(of_all(predicted, true, weight[None])[0]))
-            at = place[side.item[kept]]
+            at = position[side.item[kept]]
             samples.append(
                 np.concatenate([of_all(predicted, true, drawn[:, at] * weight) for drawn in self._draws(clusters)])
             )

@@ -1,4 +1,4 @@
-"""What task answers are judged by: the official metric of each data set, by name."""
+"""The metrics of tasks by name: the official ones of each data set."""
 
 from __future__ import annotations
 
@@ -231,8 +231,8 @@ def _f1_macro(predicted: Floats, true: Floats, weights: Floats) -> Floats:
 
 def _auc(predicted: Floats, true: Floats, weights: Floats) -> Floats:
     """How often a predicted number of the positives (true > 0) is above one of the others, ties counting half."""
-    levels, place = np.unique(predicted, return_inverse=True)
-    at = (place[:, None] == np.arange(len(levels))).astype(np.float64)
+    levels, level = np.unique(predicted, return_inverse=True)
+    at = (level[:, None] == np.arange(len(levels))).astype(np.float64)
     positive = true > 0
     wins, losses = (weights * positive) @ at, (weights * ~positive) @ at
     below = np.cumsum(losses, axis=1) - losses / 2

@@ -1,4 +1,4 @@
-"""Methods that are other people's programs (penchant_lab/peers), on the same model, dtype and threads."""
+"""Methods implemented by peers (penchant_lab/peers), with the same model, dtype and threads."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _MARK = "\N{ASTERISM}"
 
 
 def peer_names(folder: str | Path | None = None) -> dict[str, str]:
-    """The methods that the peers give, with a line about each; nothing is started. Raises as `find_peers`."""
+    """Return the peers' methods, with a line about each; nothing is started. Raises as `find_peers`."""
     return {name: way.about for peer in find_peers(folder).values() for name, way in peer.methods.items()}
 
 
 def check_peers(names: Sequence[str], folder: str | Path | None = None) -> None:
-    """Raises `ModelError` when one of the methods named belongs to a peer whose environment isn't made."""
+    """Raise `ModelError` if one of the named methods belongs to a peer without an environment."""
     for peer in find_peers(folder).values():
         if not peer.methods.keys().isdisjoint(names):
             peer.check()
@@ -61,12 +61,12 @@ class Peers:
         self._weights = _Weights(loaded)
         self._workers: list[_Lazy] = []
         self.methods: dict[str, Method] = {}
-        for place in find_peers(folder).values():
-            worker = _Lazy(place, self._weights)
+        for peer_folder in find_peers(folder).values():
+            worker = _Lazy(peer_folder, self._weights)
             self._workers.append(worker)
-            for name, way in place.methods.items():
+            for name, way in peer_folder.methods.items():
                 session: Open = partial(_text, worker=worker, loaded=loaded, way=way)
-                if place.kind == "cache":
+                if peer_folder.kind == "cache":
                     shown = full(loaded, max_new_tokens)
                     session = partial(
                         _cache, worker=worker, loaded=loaded, way=way, shown=shown, max_new_tokens=max_new_tokens
@@ -111,7 +111,7 @@ def _cache(
 
 
 class _Weights:
-    """The model as the workers read it: a directory, written when the first one wants it."""
+    """The model directory that the workers read, written on first use."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -140,17 +140,17 @@ class _Weights:
 class _Lazy:
     """A peer whose worker is set up at the first request."""
 
-    def __init__(self, place: PeerFolder, weights: _Weights) -> None:
-        self.place, self._weights = place, weights
+    def __init__(self, peer_folder: PeerFolder, weights: _Weights) -> None:
+        self.peer_folder, self._weights = peer_folder, weights
         self._peer: Peer | None = None
 
     def check(self) -> None:
-        self.place.check()
+        self.peer_folder.check()
         self._weights.check()
 
     def ask(self, op: str, **payload: Any) -> dict[str, Any]:
         if self._peer is None:
-            self._peer = Peer(self.place, self._weights.load())
+            self._peer = Peer(self.peer_folder, self._weights.load())
         return self._peer.ask(op, **payload)
 
     def close(self) -> None:
@@ -160,8 +160,9 @@ class _Lazy:
 
 
 def save_plain(loaded: LoadedModel, folder: Path) -> None:
-    """Write the model as any program reads it. A lens leaves its own attention function's name in the config, which no
-    other program knows."""
+    """Write the model for other programs. The lens puts the name of its attention function into the config, which no
+    other program knows.
+    """
     attention = loaded.model.config._attn_implementation
     try:
         loaded.model.set_attn_implementation("sdpa")
@@ -173,9 +174,10 @@ def save_plain(loaded: LoadedModel, folder: Path) -> None:
 
 
 class _Text:
-    """A peer that makes a text of the history: one passage for each record, under its day, with its label.
+    """A peer that turns the history into a text: it gets one passage per record, under its day, with its label.
 
-    What comes out is used as it is, also where it is longer than the budget."""
+    Its output is used unchanged, even if it exceeds the budget.
+    """
 
     def __init__(self, worker: _Lazy, loaded: LoadedModel, way: PeerMethod, history: History) -> None:
         self.worker, self.loaded, self.way = worker, loaded, way
@@ -253,7 +255,9 @@ class _Cache:
 
     @staticmethod
     def _window(budget: int, asked: int) -> int:
-        """SnapKV keeps all of its window: never more than half the budget, or just the question where it sees it."""
+        """Return SnapKV's window, all of which it keeps: at most half the budget, or exactly the question if it sees
+        it.
+        """
         return min(SNAPKV_WINDOW, asked or max(1, budget // 2))
 
 
@@ -282,6 +286,6 @@ def split_prompt(loaded: LoadedModel, notes: str, request: Request) -> Parts:
     return Parts(ids[:first], ids[first:second], ids[second:])
 
 
-def _before(ends: Sequence[int], place: int) -> int:
-    """How many tokens end at or before a character."""
-    return next((number for number, end in enumerate(ends) if end > place), len(ends))
+def _before(ends: Sequence[int], position: int) -> int:
+    """Count the tokens that end at or before a character."""
+    return next((number for number, end in enumerate(ends) if end > position), len(ends))

@@ -40,9 +40,9 @@ def _setting(document: Document) -> Iterator[str]:
 
 def _table(table: Table) -> str:
     lines = [f"## {_plain(table.title)}", "", _row(table.head), "|---|" + "--:|" * (len(table.head) - 1)]
-    for place, row in enumerate(table.rows):
+    for position, row in enumerate(table.rows):
         cells = [_plain(cell) for cell in row]
-        lines.append(_row([f"**{cells[0]}**", *cells[1:]] if place in table.strong else cells, escaped=True))
+        lines.append(_row([f"**{cells[0]}**", *cells[1:]] if position in table.strong else cells, escaped=True))
     return "\n".join([*lines, *(f"\n{_plain(note)}" for note in table.notes)])
 
 
@@ -51,7 +51,7 @@ def _row(cells: tuple[str, ...] | list[str], escaped: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that means nothing to Markdown, on one line. Names and messages come from outside."""
+    """Escape text for Markdown, on one line. Names and messages come from outside."""
     escaped = re.sub(r"([\\|*_`~])|(?<=\])(?=\()|^(?=#)", r"\\\1", _line(text))
     return html.escape(escaped, quote=False)
 

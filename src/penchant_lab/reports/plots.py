@@ -1,5 +1,6 @@
-"""Plots as SVG: of a results document quality against tokens and seconds, and gains beside the references; of the speed
-bench what a growing conversation costs."""
+"""Plots as SVG. For a results document: quality against tokens and seconds, and gains with the references; for the
+speed bench: the cost of a growing conversation.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class _Look:
 
 
 def plots(document: Document, themed: bool = False) -> dict[str, str]:
-    """{"quality", "gains", "cost"}: SVG by name, without those that there is nothing to draw for.
+    """{"quality", "gains", "cost"}: SVG by name, without those that have no data.
 
     themed: colours are the CSS variables of the page; otherwise those for a white ground. Text stays text. Raises
     `InputError` without matplotlib.
@@ -53,7 +54,7 @@ def plots(document: Document, themed: bool = False) -> dict[str, str]:
 
 
 def growth(result: Mapping[str, Any]) -> str:
-    """What a question costs by the number of exchanges before it, a line for each memory; on a white ground.
+    """Plot the cost of a question by the number of exchanges before it, a line for each memory; on white.
 
     result: of part G of `penchant bench speed`. Raises `InputError` without matplotlib.
     """
@@ -65,9 +66,9 @@ def growth(result: Mapping[str, Any]) -> str:
         ("seconds from the question to the first token", lambda row: row["seconds"] + row["first_token"]),
     )
     for panel, (title, of) in zip(axes, panels, strict=True):
-        for place, (name, row) in enumerate(result["rows"].items()):
+        for position, (name, row) in enumerate(result["rows"].items()):
             sizes = [size for size in result["exchanges"] if str(size) in row]
-            look = _Look(ACCENT, "o", True) if place == 0 else _Look(f"#1000{place:02x}", _MARKERS[place])
+            look = _Look(ACCENT, "o", True) if position == 0 else _Look(f"#1000{position:02x}", _MARKERS[position])
             values = [of(row[str(size)]) for size in sizes]
             width = 2.4 if look.wide else 1.2
             panel.plot(sizes, values, look.marker + "-", color=look.colour, linewidth=width, markersize=5, label=name)
@@ -88,13 +89,15 @@ def _look(document: Document) -> dict[str, _Look]:
     chosen = document["summary"]["chosen"]
     names = dict.fromkeys(cell["method"] for cell in document["summary"]["cells"])
     looks = {name: _Look(DIM, "*") for name in REFERENCES} | ({chosen: _Look(ACCENT, "o", True)} if chosen else {})
-    for place, name in enumerate(name for name in names if name not in looks):
-        looks[name] = _Look(f"#1000{place % len(_SERIES):02x}", _MARKERS[place % len(_MARKERS)])
+    for position, name in enumerate(name for name in names if name not in looks):
+        looks[name] = _Look(f"#1000{position % len(_SERIES):02x}", _MARKERS[position % len(_MARKERS)])
     return looks
 
 
 def _quality(document: Document) -> tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float] | None]]:
-    """What is called quality, and how a cell has it: gain over no history where measured, else the headline."""
+    """Return the name of the quality, and how to get it from a cell: gain over no history if measured, else the
+    headline.
+    """
     summary = document["summary"]
     if any(cell["gain"] for cell in summary["cells"]):
         return "gain over no history, nats", lambda cell: _zero if cell["method"] == "none" else cell["gain"]
@@ -160,20 +163,20 @@ def _names(axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Mapping[s
     height = axes.get_position().height * (axes.figure.get_figheight())  # type: ignore[union-attr]
     gap, order = 0.19 / height, sorted(ends, key=lambda name: ends[name][1])
     wanted = [(ends[name][1] - low) / (high - low) for name in order]
-    places: list[float] = []
+    positions: list[float] = []
     for want in wanted:
-        places.append(max(want, places[-1] + gap) if places else want)
-    # What was pushed out at the top comes back down, and takes the ones below along.
-    limit = max(1.0, gap * (len(places) - 1))
-    for step in reversed(range(len(places))):
-        places[step] = min(places[step], limit)
-        limit = places[step] - gap
-    for name, place in zip(order, places, strict=True):
+        positions.append(max(want, positions[-1] + gap) if positions else want)
+    # Labels pushed out at the top move back down, and push those below them.
+    limit = max(1.0, gap * (len(positions) - 1))
+    for step in reversed(range(len(positions))):
+        positions[step] = min(positions[step], limit)
+        limit = positions[step] - gap
+    for name, position in zip(order, positions, strict=True):
         look = looks[name]
         axes.annotate(
             label(name),
             ends[name],
-            (1.045, place),
+            (1.045, position),
             textcoords="axes fraction",
             color=look.colour if not look.wide else ACCENT,
             fontweight="bold" if look.wide else "normal",

@@ -35,7 +35,7 @@ def label(method: str) -> str:
 
 
 def references(document: Document) -> Table | None:
-    """No history, full history and gold evidence, as far as they were measured."""
+    """No history, full history and gold evidence, if measured."""
     cells = [cell for cell in document["summary"]["cells"] if cell["method"] in REFERENCES]
     return _quality(document, "References", cells, shares=False) if cells else None
 
@@ -107,17 +107,17 @@ def categories(document: Document, budgets: Sequence[str] | None = None) -> list
     parts = summary["categories"]
     if not parts:
         return []
-    places = [
-        place
-        for place, cell in enumerate(parts[0]["cells"])
+    positions = [
+        position
+        for position, cell in enumerate(parts[0]["cells"])
         if budgets is None or not cell["asked"] or cell["asked"] in budgets
     ]
     found = []
     for name in dict.fromkeys(("loss", summary["headline"])):
-        figures = [[part["cells"][place]["values"].get(name) for part in parts] for place in places]
+        figures = [[part["cells"][position]["values"].get(name) for part in parts] for position in positions]
         if not any(any(row) for row in figures):
             continue
-        cells = [parts[0]["cells"][place] for place in places]
+        cells = [parts[0]["cells"][position] for position in positions]
         rows = [(_named(cell), *map(_figure, row)) for cell, row in zip(cells, figures, strict=True)]
         head = ("method", *(f"{part['category'] or 'none'} ({part['items']})" for part in parts))
         title = f"{_upper(_title(document, name))} by category (items)"
@@ -205,13 +205,14 @@ def _quality(document: Document, title: str, cells: Sequence[Mapping[str, Any]],
             kinds.setdefault(re.sub(r"\d+", "", reason.partition(":")[0]), reason)
         reasons = tuple(f"No share: {reason}." for reason in kinds.values())
     rows = tuple(
-        (label(cell["method"]), *(column[place] for column in columns.values())) for place, cell in enumerate(cells)
+        (label(cell["method"]), *(column[position] for column in columns.values()))
+        for position, cell in enumerate(cells)
     )
     return Table(title, ("method", *columns), rows, _strong(document, cells), reasons)
 
 
 def _strong(document: Document, cells: Sequence[Mapping[str, Any]]) -> frozenset[int]:
-    return frozenset(place for place, cell in enumerate(cells) if cell["method"] == document["summary"]["chosen"])
+    return frozenset(position for position, cell in enumerate(cells) if cell["method"] == document["summary"]["chosen"])
 
 
 def _named(cell: Mapping[str, Any]) -> str:

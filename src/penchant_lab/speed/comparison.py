@@ -1,4 +1,4 @@
-"""Part A: a request against 2k, 4k and 8k tokens of history, beside the published way and LLMLingua."""
+"""Part A: a request against 2k, 4k and 8k tokens of history, compared with the published method and LLMLingua."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from penchant.marking.registry import make_marker
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import opening_ids
+from penchant_lab.speed.config import Save, SpeedConfig, fresh_pool, model_directory, resources
 from penchant_lab.speed.eager import attention_bytes
 from penchant_lab.speed.histories import of_tokens, sample_requests
 from penchant_lab.speed.llmlingua import INSTALL, llmlingua
 from penchant_lab.speed.measure import counting, repeated, summary
 from penchant_lab.speed.processes import alone
-from penchant_lab.speed.setting import Save, Setting, fresh_pool, model_directory, resources
 
 #: The last one leaves room for the request in the embedded model's window of 8,192.
 SIZES = (2048, 4096, 8000)
@@ -37,24 +37,24 @@ TARGETS = {
 }
 
 
-def measure(setting: Setting, save: Save) -> None:
+def measure(config: SpeedConfig, save: Save) -> None:
     """Save a table per size: seconds, tokens fed, ratios."""
-    loaded = setting.load()
+    loaded = config.load()
     requests = [Request(query) for query in sample_requests("ines")]
     result: dict[str, Any] = {"sizes": {}, "targets": TARGETS}
     with model_directory(loaded) as directory:
-        tools = resources(loaded, setting.calibration)
-        for size in sizes(setting, loaded):
+        tools = resources(loaded, config.calibration)
+        for size in sizes(config, loaded):
             history = of_tokens(loaded, size)
-            rows = _ours(setting, loaded, tools, history, requests)
+            rows = _ours(config, loaded, tools, history, requests)
             result["sizes"][str(size)] = {"history_tokens": rows["warm"]["history_tokens"], "rows": rows}
-            rows |= _joint(setting, loaded, history, requests[0], str(directory))
-            rows |= _peers(setting, history, requests[0], rows["warm"]["history_tokens"], str(directory))
+            rows |= _joint(config, loaded, history, requests[0], str(directory))
+            rows |= _peers(config, history, requests[0], rows["warm"]["history_tokens"], str(directory))
             result["sizes"][str(size)]["ratios"] = _ratios(rows)
             save(result)
 
 
-def sizes(setting: Setting, loaded: LoadedModel) -> tuple[int, ...]:
+def sizes(config: SpeedConfig, loaded: LoadedModel) -> tuple[int, ...]:
     """The sizes that fit the model's window together with a request, the smallest alone for a quick run.
 
     Raises `InputError` when none does."""
@@ -63,14 +63,14 @@ def sizes(setting: Setting, loaded: LoadedModel) -> tuple[int, ...]:
         raise InputError(
             f"part A needs a window of {SIZES[0] + ROOM} tokens, and {loaded.name} has {loaded.window}: leave A out"
         )
-    return fitting[:1] if setting.quick else fitting
+    return fitting[:1] if config.quick else fitting
 
 
 def _ours(
-    setting: Setting, loaded: LoadedModel, tools: Resources, history: History, requests: list[Request]
+    config: SpeedConfig, loaded: LoadedModel, tools: Resources, history: History, requests: list[Request]
 ) -> dict[str, dict[str, Any]]:
     segments = segment(history)
-    setting.say(f"warm and cold, {len(history)} records")
+    config.say(f"warm and cold, {len(history)} records")
     marker = make_marker("attention", tools)
     marks: list[Marks] = []
 
@@ -78,7 +78,7 @@ def _ours(
         marks.append(marker(history, requests[number % len(requests)], segments))
 
     repeated(warm, len(requests))
-    runs = len(requests) if setting.quick else 10 * len(requests)
+    runs = len(requests) if config.quick else 10 * len(requests)
     with counting(loaded.model) as fed:
         seconds = repeated(warm, runs)
     rows = {
@@ -91,27 +91,27 @@ def _ours(
     }
 
     def cold(number: int) -> None:
-        # The encoder stays: it is the loaded model, and what it read of the neutral requests once and for all.
+        # The encoder is kept: it holds the loaded model and the neutral queries, which are computed once.
         attention(fresh_pool(tools.indexes.encoder))(history, requests[number % len(requests)], segments)
 
     def first(number: int) -> None:
-        attention(resources(loaded, setting.calibration).indexes)(history, requests[number % len(requests)], segments)
+        attention(resources(loaded, config.calibration).indexes)(history, requests[number % len(requests)], segments)
 
     for name, call in (("cold", cold), ("cold, neutral requests included", first)):
         call(0)
-        runs = 1 if setting.quick else 5
+        runs = 1 if config.quick else 5
         with counting(loaded.model) as fed:
             seconds = repeated(call, runs)
         rows[name] = {**summary(seconds), "tokens_fed": fed.tokens / runs}
     published = attn_gs(tools.lens)
     with counting(loaded.model) as fed:
-        seconds = repeated(lambda number: published(history, requests[0], segments), 1 if setting.quick else 3)
+        seconds = repeated(lambda number: published(history, requests[0], segments), 1 if config.quick else 3)
     rows["published readout through the lens"] = {**summary(seconds), "tokens_fed": fed.tokens / len(seconds)}
     return rows
 
 
 def _joint(
-    setting: Setting, loaded: LoadedModel, history: History, request: Request, directory: str
+    config: SpeedConfig, loaded: LoadedModel, history: History, request: Request, directory: str
 ) -> dict[str, dict[str, Any]]:
     text = "".join(f"{record.body}\n" for record in history) + request.query
     ids = opening_ids(loaded, text)
@@ -119,39 +119,39 @@ def _joint(
     ways = (("sdpa_bf16", False, "bfloat16"), ("eager_bf16", True, "bfloat16"), ("eager_fp32", True, "float32"))
     for name, eager, dtype in ways:
         kept = attention_bytes(loaded.num_layers, loaded.num_heads, len(ids), getattr(torch, dtype))
-        # Beside what is kept, a layer's logits, softmax and its copy exist at once.
+        # In addition, a layer's logits, softmax and a copy exist at the same time.
         needed = kept + 4 * attention_bytes(1, loaded.num_heads, len(ids), torch.float32) if eager else 0
-        if needed > setting.memory:
-            why = f"not measured: {needed / 1e9:.0f} GB of attention, limit {setting.memory / 1e9:.0f} GB"
+        if needed > config.memory:
+            why = f"not measured: {needed / 1e9:.0f} GB of attention, limit {config.memory / 1e9:.0f} GB"
             rows[name] = {"failed": why, "attention_bytes": kept}
             continue
-        setting.say(f"{name}, {len(ids)} tokens")
-        runs = 1 if setting.quick else (3 if not eager else 2)
+        config.say(f"{name}, {len(ids)} tokens")
+        runs = 1 if config.quick else (3 if not eager else 2)
         payload = {"model": directory, "dtype": dtype, "ids": ids, "eager": eager, "runs": runs}
-        rows[name] = alone("eager", payload, setting.threads)
+        rows[name] = alone("eager", payload, config.threads)
         if eager:
             rows[name]["attention_bytes"] = kept
     return rows
 
 
 def _peers(
-    setting: Setting, history: History, request: Request, tokens: int, directory: str
+    config: SpeedConfig, history: History, request: Request, tokens: int, directory: str
 ) -> dict[str, dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
     for name, long in (("llmlingua", False), ("longllmlingua", True)):
-        setting.say(f"{name}, {tokens} tokens")
+        config.say(f"{name}, {tokens} tokens")
         payload = {
             "model": directory,
-            "dtype": setting.dtype,
-            "threads": setting.threads,
+            "dtype": config.dtype,
+            "threads": config.threads,
             "passages": [record.body for record in history],
             "request": request.query,
             "history_tokens": tokens,
             "ratio": RATIO,
             "long": long,
-            "runs": 1 if setting.quick else 2,
+            "runs": 1 if config.quick else 2,
         }
-        row = llmlingua(payload, setting.peers)
+        row = llmlingua(payload, config.peers)
         if row is None:
             return {"llmlingua": {"failed": f"not installed: run `{INSTALL}`"}}
         rows[name] = row
@@ -159,7 +159,9 @@ def _peers(
 
 
 def _ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """How many times longer others take. Medians of ours; the best run of others, which is in their favour."""
+    """Return how many times longer others take: the median of Penchant's runs, and the best run of others, which
+    favours them.
+    """
     return {
         f"{other} / {ours}": rows[other]["best"] / rows[ours]["seconds"]
         for other in ("eager_bf16", "eager_fp32", "sdpa_bf16", "llmlingua", "longllmlingua")

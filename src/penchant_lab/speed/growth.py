@@ -1,4 +1,4 @@
-"""Part G: what a question costs as a conversation grows: tokens of its prompt, seconds to make it and to read it."""
+"""Part G: the cost of a question as a conversation grows: tokens of its prompt, seconds to make it and to read it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from penchant.inference.cached_rows import CachedRows
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant_lab.speed.config import Save, SpeedConfig, resources
 from penchant_lab.speed.measure import repeated
-from penchant_lab.speed.setting import Save, Setting, resources
 from penchant_lab.tasks.chatter import FILL, LEADS, TOPICS
 
 MEMORIES = ("penchant", "rhea", "recent-5", "full")
@@ -41,28 +41,28 @@ class _Sizes:
 FULL, QUICK = _Sizes((10, 30, 100, 300, 1000), 3), _Sizes((3, 6), 2)
 
 
-def measure(setting: Setting, save: Save) -> None:
+def measure(config: SpeedConfig, save: Save) -> None:
     """Save, for each memory and number of past exchanges: tokens of the prompt; seconds to make it, one exchange being
     new each time ("grow": to read all that is new since the last size); seconds from the prompt to the first token."""
-    sizes = QUICK if setting.quick else FULL
-    loaded = setting.load()
+    sizes = QUICK if config.quick else FULL
+    loaded = config.load()
     past = grown(max(sizes.exchanges) + sizes.rounds)
     result: dict[str, Any] = {"budget": BUDGET, "rounds": sizes.rounds, "exchanges": list(sizes.exchanges), "rows": {}}
     for name in MEMORIES:
-        box = resources(loaded, setting.calibration)
+        box = resources(loaded, config.calibration)
         memory = make_memory(name, box)
         budget = loaded.window - RESERVE if name == "full" else min(BUDGET, loaded.window - RESERVE)
         ask = _asking(memory, past, budget)
         result["rows"][name] = {}
         for size in sizes.exchanges:
-            setting.say(f"{name}, {size:,} exchanges")
+            config.say(f"{name}, {size:,} exchanges")
             result["rows"][name][str(size)] = _measured(loaded, ask, size, sizes.rounds)
             save(result)
         memory.forget("grown")
 
 
 def grown(count: int, seed: int = 0) -> tuple[Exchange, ...]:
-    """A conversation of so many exchanges of chatter, made in code."""
+    """Make a conversation of generated small talk with this many exchanges."""
     draw, made = random.Random(seed), []
     for number in range(count):
         questions, pool = draw.choice(TOPICS)

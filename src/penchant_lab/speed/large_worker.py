@@ -1,4 +1,4 @@
-"""One measurement on a large index, in a process of its own (see `large`)."""
+"""One measurement on a large index, in a separate process (see `large`)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from penchant.index.table import make_chunk, record_key
 from penchant.marking.attention import attention
 from penchant.marking.resources import Resources
 from penchant.models.loading import load_model
+from penchant_lab.speed.config import resources
 from penchant_lab.speed.histories import USERS, all_samples, copies, sample_requests
 from penchant_lab.speed.measure import forget_peak, repeated, resident, summary
 from penchant_lab.speed.processes import answering
-from penchant_lab.speed.setting import resources
 from penchant_lab.speed.where import REQUEST, profiled
 
 REQUESTS = [Request(query) for user in USERS for query in sample_requests(user)]
@@ -43,7 +43,7 @@ def grow(index: AttentionIndex, history: History, encoded: list[EncodedRecord]) 
     records = list(history)
     for part in in_parts(range(len(records))):
         chunk = make_chunk([(record_key(records[i]), encoded[i % len(encoded)]) for i in part], index.storage)
-        index._stored.append(chunk)  # there is no public way to put keys in that weren't just encoded
+        index._stored.append(chunk)  # there is no public way to insert keys that weren't just encoded
 
 
 def work(payload: dict[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,10 @@ from penchant_lab.bench.results import make_folder
 from penchant_lab.peers.client import find_peers
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
+from penchant_lab.speed.config import Save, Say, SpeedConfig, resources
 from penchant_lab.speed.report import is_done, markdown, merge, read_results
-from penchant_lab.speed.setting import Save, Say, Setting, resources
 
-PARTS: dict[str, Callable[[Setting, Save], None]] = {
+PARTS: dict[str, Callable[[SpeedConfig, Save], None]] = {
     "A": comparison.measure,
     "B": large.measure,
     "C": ingestion.measure,
@@ -31,7 +31,7 @@ PARTS: dict[str, Callable[[Setting, Save], None]] = {
     "F": steering.measure,
     "G": growth.measure,
 }
-#: Of the machine's memory, what one measurement may take.
+#: Share of the machine's memory that one measurement may use.
 SHARE_OF_MEMORY = 0.75
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "numpy", "safetensors")
 
@@ -58,9 +58,9 @@ class SpeedOptions:
 
 
 def run_speed(options: SpeedOptions) -> dict[str, Any]:
-    """Measure the parts asked for and give the whole document back: {"parts": {part: {..., "result"}}}.
+    """Measure the requested parts and return the whole document: {"parts": {part: {..., "result"}}}.
 
-    Each is saved as soon as there is something of it; a part that an earlier run with the same setting finished is
+    Each is saved as soon as there is something of it; a part that an earlier run with the same config finished is
     left as it is. Raises `InputError` or `ModelError` before the first measurement for options that can't be.
     """
     _check(options)
@@ -92,20 +92,20 @@ def described(threads: int) -> dict[str, Any]:
 
 def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
     memory = options.memory or int(SHARE_OF_MEMORY * (memory_bytes() or 0))
-    setting = Setting(
+    config = SpeedConfig(
         threads, options.quick, options.calibration, memory, options.say, options.model, options.dtype, options.peers
     )
-    loaded = setting.load()
+    loaded = config.load()
     document: dict[str, Any] = {
         "machine": described(threads),
         "model": loaded.name,
-        "dtype": setting.dtype,
-        "calibration": resources(loaded, setting.calibration).calibration.name,
+        "dtype": config.dtype,
+        "calibration": resources(loaded, config.calibration).calibration.name,
         "quick": options.quick,
         "command": options.command,
     }
     if "A" in options.parts:
-        comparison.sizes(setting, loaded)  # a window that is too short is said now, not after other parts
+        comparison.sizes(config, loaded)  # a window that is too short is said now, not after other parts
     del loaded
     whole = read_results(options.out / "speed.json")
     for part in options.parts:
@@ -127,7 +127,7 @@ def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
             latest["result"] = result
             _write(options.out, part, {**now, "complete": False}, result)
 
-        PARTS[part](setting, save)
+        PARTS[part](config, save)
         whole = _write(options.out, part, {**now, "complete": True}, latest["result"])
     return whole
 

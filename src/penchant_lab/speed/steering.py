@@ -1,4 +1,4 @@
-"""Part F: what steering costs while a batch is decoded: nobody steered, one vector for all, one for each."""
+"""Part F: the cost of steering while a batch is decoded: no steering, one vector for all rows, one for each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.runtime import Runtime
 from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
-from penchant_lab.speed.setting import Save, Setting
+from penchant_lab.speed.config import Save, SpeedConfig
 
 TARGETS = {"distinct": {"64": 0.97, "256": 0.95}, "overhead": 0.03}
 """distinct: throughput with a vector for each row over that with one for all. overhead: time added by one for all."""
@@ -37,10 +37,10 @@ class _Sizes:
 FULL, QUICK = _Sizes((64, 256), 64, 8, 24), _Sizes((2, 4), 8, 2, 2)
 
 
-def measure(setting: Setting, save: Save) -> None:
+def measure(config: SpeedConfig, save: Save) -> None:
     """Save tokens per second of each way and their ratios, of rounds that take the ways in turn, batch after batch."""
-    loaded = setting.load()
-    sizes = QUICK if setting.quick else FULL
+    loaded = config.load()
+    sizes = QUICK if config.quick else FULL
     layer = loaded.num_layers // 2
     sites = [Site(layer, "attention"), Site(layer, "mlp")]
     result: dict[str, Any] = {
@@ -51,7 +51,7 @@ def measure(setting: Setting, save: Save) -> None:
         "batches": {},
     }
     for batch in sizes.batches:
-        setting.say(f"decoding, {batch} rows")
+        config.say(f"decoding, {batch} rows")
         result["batches"][str(batch)] = _measured(loaded, sites, batch, sizes)
         save(result)
 

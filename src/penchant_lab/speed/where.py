@@ -1,4 +1,4 @@
-"""Part D: where the time goes, of a request against 4k and 1M tokens and of ingestion."""
+"""Part D: profiles of a request against 4k and 1M tokens, and of ingestion."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from penchant.history.records import Request
 from penchant.history.segmentation import segment
 from penchant.index.attention import AttentionIndex
 from penchant.marking.registry import make_marker
+from penchant_lab.speed.config import Save, SpeedConfig, resources
 from penchant_lab.speed.histories import all_samples, of_tokens, sample_requests
 from penchant_lab.speed.processes import alone
 from penchant_lab.speed.profiling import functions, operators, stages
-from penchant_lab.speed.setting import Save, Setting, resources
 
 REQUEST = (
     "attention.py:sync",
@@ -25,10 +25,10 @@ REQUEST = (
 INGESTION = ("encode.py:_tokenize", "lens.py:read", "encode.py:_forward", "table.py:make_chunk", "table.py:record_key")
 
 
-def measure(setting: Setting, save: Save) -> None:
+def measure(config: SpeedConfig, save: Save) -> None:
     """Save the three profiles."""
-    loaded = setting.load()
-    tools = resources(loaded, setting.calibration)
+    loaded = config.load()
+    tools = resources(loaded, config.calibration)
     history = of_tokens(loaded, 4096)
     segments = segment(history)
     marker = make_marker("attention", tools)
@@ -40,18 +40,18 @@ def measure(setting: Setting, save: Save) -> None:
 
     ask()
     result: dict[str, Any] = {}
-    setting.say("profile of a request, 4,096 tokens")
+    config.say("profile of a request, 4,096 tokens")
     result["request, 4k tokens"] = profiled(ask, REQUEST, calls=len(requests))
     save(result)
-    setting.say("profile of ingestion")
+    config.say("profile of ingestion")
     everyone = all_samples()
     encoder = tools.indexes.encoder
     result["ingestion"] = profiled(lambda: AttentionIndex(encoder).sync(everyone), INGESTION)
     save(result)
-    size = 100_000 if setting.quick else 1_000_000
-    setting.say(f"profile of a request, {size} tokens")
-    payload = {**setting.payload(), "tokens": size, "storage": "native", "mode": "profile", "directory": None}
-    result[f"request, {size // 1000}k tokens"] = alone("large_worker", payload, setting.threads)
+    size = 100_000 if config.quick else 1_000_000
+    config.say(f"profile of a request, {size} tokens")
+    payload = {**config.payload(), "tokens": size, "storage": "native", "mode": "profile", "directory": None}
+    result[f"request, {size // 1000}k tokens"] = alone("large_worker", payload, config.threads)
     save(result)
 
 

@@ -1,4 +1,6 @@
-"""What learned methods share: the loss of a user's answers under trainable vectors at the heads, the model frozen."""
+"""Shared by learned methods: the loss of a user's answers under trainable vectors at the heads, with the model
+frozen.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ ROWS = 4
 NEW_TOKENS = 1024
 """Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
 
-Progress = Callable[[int, float], None]
-"""Called with the index and the value of each of `Course.losses` as it comes."""
+OnLoss = Callable[[int, float], None]
+"""Called with the index and the value of each of `TrainingRun.losses` as it comes."""
 
 
 class Head(NamedTuple):
@@ -31,7 +33,7 @@ class Head(NamedTuple):
     head: int
 
 
-class Lessons:
+class TrainingData:
     """Exchanges whose prompts have been read, ready for their answers to be read over and over with other vectors.
 
     What a scope leaves alone of a prompt is read once, without gradients; only answers cost anything afterwards.
@@ -69,18 +71,18 @@ class Lessons:
         return total / len(self.exchanges)
 
 
-def as_lessons(loaded: LoadedModel, given: Sequence[Exchange] | Lessons, scope: str) -> Lessons:
-    """Exchanges made ready; or `Lessons` as they are, which spares reading the prompts again. Raises `InputError` for
-    those of another scope."""
-    if not isinstance(given, Lessons):
-        return Lessons(loaded, given, scope=scope)
+def as_training_data(loaded: LoadedModel, given: Sequence[Exchange] | TrainingData, scope: str) -> TrainingData:
+    """Exchanges made ready; or `TrainingData` as it is, so that the prompts aren't read again. Raises `InputError` for
+    data of another scope."""
+    if not isinstance(given, TrainingData):
+        return TrainingData(loaded, given, scope=scope)
     if given.scope != scope:
-        raise InputError(f"lessons for scope {given.scope}: expected {scope}")
+        raise InputError(f"data for scope {given.scope}: expected {scope}")
     return given
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingRun:
     """How learning went. losses: of the held-out exchanges before anything was learned and after each pass, kept being
     the best of them; or, with none held out, of each pass while it was made."""
 
@@ -94,19 +96,19 @@ class Course:
 
 
 def learn(
-    lessons: Lessons,
+    data: TrainingData,
     parameters: Sequence[Tensor],
     edits: Callable[[], Mapping[Site, Edit]],
     *,
-    held_out: Lessons | None = None,
+    held_out: TrainingData | None = None,
     penalty: Callable[[], Tensor] | None = None,
     after_step: Callable[[], None] = lambda: None,
     lr: float,
     passes: int,
     patience: int = 3,
     seed: int = 0,
-    progress: Progress | None = None,
-) -> Course:
+    progress: OnLoss | None = None,
+) -> TrainingRun:
     """Adam on the mean loss (plus `penalty`), a step for each batch, in an order drawn with `seed`; `parameters` are
     changed in place and end up as they were after the best pass.
 
@@ -127,15 +129,15 @@ def learn(
         decided(held_out.mean(edits()))
     for _ in range(passes):
         seen = 0.0
-        for batch in torch.randperm(len(lessons.batches), generator=draw).tolist():
+        for batch in torch.randperm(len(data.batches), generator=draw).tolist():
             optimizer.zero_grad()
-            each = lessons.losses(batch, edits())
+            each = data.losses(batch, edits())
             seen += float(each.detach().sum())
             loss = each.mean() if penalty is None else each.mean() + penalty()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             after_step()
-        decided(seen / len(lessons.exchanges) if held_out is None else held_out.mean(edits()))
+        decided(seen / len(data.exchanges) if held_out is None else held_out.mean(edits()))
         if held_out is None or losses[-1] < losses[kept]:
             kept, best = len(losses) - 1, [one.detach().clone() for one in parameters]
         elif len(losses) - 1 - kept >= patience:
@@ -143,7 +145,7 @@ def learn(
     with torch.no_grad():
         for one, value in zip(parameters, best, strict=True):
             one.copy_(value)
-    return Course(tuple(losses), kept)
+    return TrainingRun(tuple(losses), kept)
 
 
 def set_aside(exchanges: Sequence[Exchange], every: int = 4) -> tuple[list[Exchange], list[Exchange]]:

@@ -21,7 +21,16 @@ from penchant.inference.intervention import AFTER_PROMPT, Edit, Intervention
 from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
-from penchant_lab.steering.learning import Course, Head, Lessons, Progress, all_heads, as_lessons, at_heads, learn
+from penchant_lab.steering.learning import (
+    Head,
+    OnLoss,
+    TrainingData,
+    TrainingRun,
+    all_heads,
+    as_training_data,
+    at_heads,
+    learn,
+)
 
 SHARE = 0.03
 """Of all heads, as in the paper."""
@@ -33,12 +42,12 @@ _BYTES = 2  # bfloat16
 
 @dataclass(frozen=True)
 class Offsets:
-    """vectors: float32 [heads, head_dim], one for each of `heads`. course: how they were learned."""
+    """vectors: float32 [heads, head_dim], one for each of `heads`. run: how they were learned."""
 
     heads: tuple[Head, ...]
     vectors: Float[Tensor, "heads head_dim"]
     scope: str = AFTER_PROMPT
-    course: Course | None = None
+    run: TrainingRun | None = None
 
     def __post_init__(self) -> None:
         if len(self.heads) != len(self.vectors) or len(set(self.heads)) != len(self.heads):
@@ -56,7 +65,7 @@ class Offsets:
 
 def choose_heads(
     loaded: LoadedModel,
-    exchanges: Sequence[Exchange] | Lessons,
+    exchanges: Sequence[Exchange] | TrainingData,
     count: int | None = None,
     *,
     layers: Sequence[int] | None = None,
@@ -65,7 +74,7 @@ def choose_heads(
     lr: float = 5e-3,
     l1: float = 5e-4,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnLoss | None = None,
 ) -> tuple[Head, ...]:
     """The `count` heads (None: `SHARE` of all) whose learned scale has the largest norm, in order.
 
@@ -82,9 +91,9 @@ def choose_heads(
     def edits() -> Mapping[Site, Edit]:
         return {site: Edit(scale=1 + row) for site, row in at_heads(loaded, heads, scale).items()}
 
-    lessons = as_lessons(loaded, exchanges, scope)
+    data = as_training_data(loaded, exchanges, scope)
     learn(
-        lessons,
+        data,
         [scale],
         edits,
         penalty=lambda: l1 * scale.abs().sum(),
@@ -100,7 +109,7 @@ def choose_heads(
 def random_heads(
     loaded: LoadedModel, count: int, *, layers: Sequence[int] | None = None, seed: int = 0
 ) -> tuple[Head, ...]:
-    """`count` heads drawn at random: what chosen ones have to beat."""
+    """Draw `count` heads at random: the baseline of chosen heads."""
     heads = all_heads(loaded, layers)
     drawn = torch.randperm(len(heads), generator=torch.Generator().manual_seed(seed))[: _checked(count, heads)]
     return tuple(sorted(heads[index] for index in drawn.tolist()))
@@ -108,10 +117,10 @@ def random_heads(
 
 def learn_offsets(
     loaded: LoadedModel,
-    exchanges: Sequence[Exchange] | Lessons,
+    exchanges: Sequence[Exchange] | TrainingData,
     heads: Sequence[Head],
     *,
-    held_out: Sequence[Exchange] | Lessons | None = None,
+    held_out: Sequence[Exchange] | TrainingData | None = None,
     start: Offsets | None = None,
     shrink: float = 0.0,
     scope: str = AFTER_PROMPT,
@@ -119,7 +128,7 @@ def learn_offsets(
     patience: int = 3,
     lr: float = LEARNING_RATE,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnLoss | None = None,
 ) -> Offsets:
     """Offsets at `heads` that make the answers of `exchanges` likely.
 
@@ -134,11 +143,11 @@ def learn_offsets(
     before = torch.zeros(len(heads), loaded.head_dim) if start is None else start.vectors.float()
     before = before.to(loaded.device)
     own = torch.zeros_like(before, requires_grad=True)
-    course = learn(
-        as_lessons(loaded, exchanges, scope),
+    run = learn(
+        as_training_data(loaded, exchanges, scope),
         [own],
         lambda: _edits(loaded, heads, before + own),
-        held_out=as_lessons(loaded, held_out, scope) if held_out else None,
+        held_out=as_training_data(loaded, held_out, scope) if held_out else None,
         penalty=(lambda: shrink * own.square().sum()) if shrink else None,
         lr=lr,
         passes=passes,
@@ -146,7 +155,7 @@ def learn_offsets(
         seed=seed,
         progress=progress,
     )
-    return Offsets(tuple(heads), (before + own).detach().cpu(), scope, course)
+    return Offsets(tuple(heads), (before + own).detach().cpu(), scope, run)
 
 
 def _edits(loaded: LoadedModel, heads: Sequence[Head], vectors: Tensor) -> dict[Site, Edit]:

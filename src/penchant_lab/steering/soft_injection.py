@@ -23,7 +23,16 @@ from penchant.inference.likelihood import Exchange
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
-from penchant_lab.steering.learning import Course, Head, Lessons, Progress, all_heads, as_lessons, at_heads, learn
+from penchant_lab.steering.learning import (
+    Head,
+    OnLoss,
+    TrainingData,
+    TrainingRun,
+    all_heads,
+    as_training_data,
+    at_heads,
+    learn,
+)
 
 SCOPE = "last_1"
 ROWS = 8
@@ -40,12 +49,12 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Injection:
-    """gates: float32 [heads], in [0, 1], for the heads of `embedding`. course: how they were learned."""
+    """gates: float32 [heads], in [0, 1], for the heads of `embedding`. run: how they were learned."""
 
     embedding: Embedding
     gates: Float[Tensor, " heads"]
     scope: str = SCOPE
-    course: Course | None = None
+    run: TrainingRun | None = None
 
     @property
     def bytes(self) -> int:
@@ -91,16 +100,16 @@ def embed_user(
 
 def learn_gates(
     loaded: LoadedModel,
-    exchanges: Sequence[Exchange] | Lessons,
+    exchanges: Sequence[Exchange] | TrainingData,
     embedding: Embedding,
     *,
-    held_out: Sequence[Exchange] | Lessons | None = None,
+    held_out: Sequence[Exchange] | TrainingData | None = None,
     scope: str = SCOPE,
     passes: int = 20,
     patience: int = 3,
     lr: float = 2e-2,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: OnLoss | None = None,
 ) -> Injection:
     """Gates that make the answers of `exchanges`, asked without examples, likely; all are shut to begin with.
 
@@ -113,11 +122,11 @@ def learn_gates(
         with torch.no_grad():
             gates.clamp_(0, 1)
 
-    course = learn(
-        as_lessons(loaded, exchanges, scope),
+    run = learn(
+        as_training_data(loaded, exchanges, scope),
         [gates],
         lambda: _edits(loaded, placed, gates),
-        held_out=as_lessons(loaded, held_out, scope) if held_out else None,
+        held_out=as_training_data(loaded, held_out, scope) if held_out else None,
         after_step=keep_in_range,
         lr=lr,
         passes=passes,
@@ -125,7 +134,7 @@ def learn_gates(
         seed=seed,
         progress=progress,
     )
-    return Injection(embedding, gates.detach().cpu(), scope, course)
+    return Injection(embedding, gates.detach().cpu(), scope, run)
 
 
 def _edits(loaded: LoadedModel, embedding: Embedding, gates: Tensor) -> Mapping[Site, Edit]:

@@ -16,7 +16,7 @@ from penchant_lab.bench.dialogues import history_of
 from penchant_lab.bench.items import Item, part_of
 from penchant_lab.measures.adherence import Check
 from penchant_lab.tasks.chatter import EVERYDAY, FILL, LEADS, TOPICS
-from penchant_lab.tasks.planted import ANSWERED, FACTS, KINDS, Fact
+from penchant_lab.tasks.insertions import ANSWERED, FACTS, KINDS, Fact
 from penchant_lab.tasks.task import Task
 
 A_HALF = 24
@@ -67,36 +67,36 @@ class _Script:
     def items(self) -> list[Item]:
         facts = self.draw.sample(FACTS, self.draw.choice((3, 3, 4)))
         answered = self.draw.sample(ANSWERED, 1)
-        free = [place for place in range(1, self.count - RECENT) if place != self.change]
-        places = self.draw.sample(free, len(facts) + 1)
-        planted = dict(zip(places, [*facts, *answered], strict=True))
-        values = {fact.name: self.draw.choice(fact.values) for fact in planted.values()}
-        for place in range(self.count):
-            self._exchange(place, planted.get(place), values)
-        return self._asked(planted, values)
+        free = [position for position in range(1, self.count - RECENT) if position != self.change]
+        positions = self.draw.sample(free, len(facts) + 1)
+        inserted = dict(zip(positions, [*facts, *answered], strict=True))
+        values = {fact.name: self.draw.choice(fact.values) for fact in inserted.values()}
+        for position in range(self.count):
+            self._exchange(position, inserted.get(position), values)
+        return self._asked(inserted, values)
 
-    def _exchange(self, place: int, fact: Fact | None, values: dict[str, str]) -> None:
-        question, pool = self.questions[place]
+    def _exchange(self, position: int, fact: Fact | None, values: dict[str, str]) -> None:
+        question, pool = self.questions[position]
         sentences = self._sentences(pool)
-        user = (self.draw.choice(LEADS) if place else "") + question
+        user = (self.draw.choice(LEADS) if position else "") + question
         if fact is not None and fact.asked:
             user = self.draw.choice(fact.asked)
             told = self.draw.choice(fact.wordings).format(x=values[fact.name])
             sentences.insert(self.draw.randrange(len(sentences)) if self.kind.name != "sentence" else 0, told)
         elif fact is not None:
             user = f"{self.draw.choice(fact.wordings).format(x=values[fact.name])} {question}"
-        if place == 0:
+        if position == 0:
             rule = self.draw.choice(self.kind.wordings).format(p=self.phrases[0])
             user = f"{rule} {user}"
-        elif place == self.change:
+        elif position == self.change:
             rule = self.draw.choice(self.kind.changes).format(p=self.phrases[1], old=self.phrases[0])
             user = f"{rule} {user}"
-        complies = place < self.complies or place == self.change
-        answer = self.kind.comply(sentences, self._phrase(place)) if complies else " ".join(sentences)
+        complies = position < self.complies or position == self.change
+        answer = self.kind.comply(sentences, self._phrase(position)) if complies else " ".join(sentences)
         self.said += [("user", user), ("assistant", answer)]
 
-    def _phrase(self, place: int) -> str:
-        return self.phrases[0 if self.change is None or place < self.change else 1]
+    def _phrase(self, position: int) -> str:
+        return self.phrases[0 if self.change is None or position < self.change else 1]
 
     def _sentences(self, pool: tuple[str, ...]) -> list[str]:
         """An answer: four to seven sentences, filled, none that opened an answer before where there is another."""
@@ -106,11 +106,11 @@ class _Script:
         self.opened.add(first)
         return [first, *(one for one in filled if one is not first)]
 
-    def _asked(self, planted: dict[int, Fact], values: dict[str, str]) -> list[Item]:
+    def _asked(self, inserted: dict[int, Fact], values: dict[str, str]) -> list[Item]:
         turn = 0 if self.change is None else 2 * self.change
         history = history_of(self.name, self.said, standing=[turn])
         phrase, made = self._phrase(self.count), []
-        for place, fact in planted.items():
+        for position, fact in inserted.items():
             given = self.kind.opening(fact.given, phrase)
             value = values[fact.name]
             if self.kind.name in ("upper", "lower"):
@@ -121,7 +121,7 @@ class _Script:
                     history,
                     Request(fact.question),
                     f" {value}",
-                    evidence=(f"t{2 * place + bool(fact.asked)}",),
+                    evidence=(f"t{2 * position + bool(fact.asked)}",),
                     category="fact, answer" if fact.asked else "fact",
                     given=given,
                     quotes=(values[fact.name],),

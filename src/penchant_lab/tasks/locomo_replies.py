@@ -54,11 +54,11 @@ def _replies(path: Path) -> dict[str, list[Record]]:
     """Person -> replies in time order. A session begins anew: nobody replies to what was said days before."""
     found: dict[str, list[Record]] = {}
     said: list[Record] = []
-    place: tuple[str, object] | None = None
+    session: tuple[str, object] | None = None
     for conversation, turn in importer.read(path):
         record = turn
-        if place != (conversation, record.meta["session"]):
-            said, place = [], (conversation, record.meta["session"])
+        if session != (conversation, record.meta["session"]):
+            said, session = [], (conversation, record.meta["session"])
         user = f"{conversation}/{record.meta['speaker']}"
         if said and said[-1].meta["speaker"] == record.meta["speaker"]:
             before = said.pop()

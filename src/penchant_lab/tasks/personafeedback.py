@@ -100,22 +100,22 @@ def _answers(row: Mapping[str, Any], where: str) -> tuple[str, str]:
     """The answer that was chosen, and the other one."""
     if (chosen := _get(row, "chosen")) is not None:
         pair = [chosen, _field(row, "rejected", where)]
-        place = 0
+        index = 0
     else:
         pair = _get(row, "answers") or [_field(row, "first", where), _field(row, "second", where)]
-        place = _place(_field(row, "label", where), where)
+        index = _chosen_index(_field(row, "label", where), where)
     if not isinstance(pair, list) or len(pair) != 2:
         raise InputError(f"{where}: {len(pair) if isinstance(pair, list) else 'no list of'} answers; expected two")
     texts = [_text(answer, f"{where}: an answer") for answer in pair]
     if texts[0] == texts[1]:
         raise InputError(f"{where}: both answers are the same; expected two different ones")
-    return texts[place], texts[1 - place]
+    return texts[index], texts[1 - index]
 
 
-def _place(label: Any, where: str) -> int:
-    places = {"a": 0, "b": 1, "0": 0, "1": 1}
+def _chosen_index(label: Any, where: str) -> int:
+    indexes = {"a": 0, "b": 1, "0": 0, "1": 1}
     try:
-        return places[str(label).strip().lower()]
+        return indexes[str(label).strip().lower()]
     except KeyError:
         raise InputError(f"{where}: the label is {str(label)[:40]!r}; expected A or B, or 0 or 1") from None
 

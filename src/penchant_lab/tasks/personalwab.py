@@ -45,7 +45,7 @@ ASK_REVIEW = "Write my review of this product."
 
 @dataclass(frozen=True)
 class _Instruction:
-    """One row. name: split and place. when: its time in milliseconds."""
+    """One row. name: split and position. when: its time in milliseconds."""
 
     name: str
     user: str
@@ -170,16 +170,16 @@ def _behaviours(rows: list[Any], where: str, products: dict[str, dict[str, str]]
     """The records of one user; their products are added to those of all."""
     records: dict[str, Record] = {}
     for at, row in enumerate(rows):
-        info, review, place = _parts(row, f"{where} item {at + 1}")
-        product, title, category = _product(info, place)
+        info, review, location = _parts(row, f"{where} item {at + 1}")
+        product, title, category = _product(info, location)
         products.setdefault(category, {})[product] = title
-        when = _milliseconds(review.get("timestamp"), place)
+        when = _milliseconds(review.get("timestamp"), location)
         name = f"{product}:{when}"
         records[name] = Record(
             ". ".join(part for part in (title, category) if part),
             id=name,
             reply=_string(review.get("text")) or None,
-            label=_rating(review.get("rating"), place),
+            label=_rating(review.get("rating"), location),
             when=_time(when),
             kind="purchase",
             meta={"product": product},

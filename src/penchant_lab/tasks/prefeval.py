@@ -49,7 +49,7 @@ def items(kind: Kind, path: Path, seed: int = 0) -> list[Item]:
 
     A preference is one user, "topic/number". The seed draws the order of the options and the conversations; a shorter
     distance has the first of those that a longer one has. As in the data set's own code, the question, the options and
-    the explicit preference are those of mcq_options, and the place in the file joins them to the implicit ones. Left
+    the explicit preference are those of mcq_options, and the position in the file joins them to the implicit ones. Left
     out are preferences whose history holds the question or an option already, as some of "choice" do.
 
     evidence: the exchange that tells the preference; empty for "persona", where the data don't say which one does.

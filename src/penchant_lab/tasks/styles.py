@@ -137,10 +137,12 @@ def _users(users: Sequence[User], messages: Iterator[Message], *, records: int, 
     histories = [History(known, user.name) for known, user in zip(kept, users, strict=True)]
     return [
         [
-            Item(f"{user.name}/{number}", history, Request(message.text, TASK_WORDS), said[place], category=user.style)
+            Item(
+                f"{user.name}/{number}", history, Request(message.text, TASK_WORDS), said[position], category=user.style
+            )
             for number, (said, message) in enumerate(asked.items())
         ]
-        for place, (user, history) in enumerate(zip(users, histories, strict=True))
+        for position, (user, history) in enumerate(zip(users, histories, strict=True))
     ]
 
 

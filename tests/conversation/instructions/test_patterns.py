@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.conversation.instructions.classification import verdict
+from penchant.conversation.instructions.classification import classify
 from penchant.conversation.instructions.languages import tables
 from penchant.conversation.instructions.patterns import detector, patterns
 from penchant.conversation.instructions.sentences import plain_text, sentences
@@ -165,7 +165,7 @@ def test_a_sentence_is_looked_at_in_the_languages_that_it_may_be_in() -> None:
     long = sentences("The cat that lives with us is not the one that you have seen on the roof.")[0]
     assert list(long.tables) == [tables()["en"]]
     assert len(sentences("OK-7!")[0].tables) == len(tables())
-    assert verdict(long).sure == "no"
+    assert classify(long).confidence == "no"
 
 
 def test_the_labelled_set_is_as_it_is_described() -> None:

@@ -4,7 +4,7 @@ import pytest
 from penchant.errors import InputError
 from penchant.index.score import standardise
 from penchant.lens.conditional_logit import Example, area_under_curve
-from penchant_lab.ablation.axes import AXES, DEFAULT, PUBLISHED, Setting, by_encoding, settings
+from penchant_lab.ablation.axes import AXES, DEFAULT, PUBLISHED, AblationConfig, by_encoding, settings
 from penchant_lab.ablation.choosing import aucs, choose
 
 LAYERS, HEADS, SEGMENTS = 6, 4, 30
@@ -35,12 +35,12 @@ def _examples(count: int = 40, seed: int = 0) -> list[Example]:
     ],
 )
 def test_sets_of_heads(changes: dict[str, str], heads: set[tuple[int, int]]) -> None:
-    assert set(choose(Setting(**changes), _examples(), HEADS).heads) == heads
+    assert set(choose(AblationConfig(**changes), _examples(), HEADS).heads) == heads
 
 
 def test_six_of_sixteen_by_weight() -> None:
     examples = _examples()
-    six, sixteen = (choose(Setting(heads=heads), examples, HEADS) for heads in ("six", "sixteen"))
+    six, sixteen = (choose(AblationConfig(heads=heads), examples, HEADS) for heads in ("six", "sixteen"))
     assert (len(six.heads), len(sixteen.heads)) == (6, 16)
     assert set(GOOD) <= set(six.heads) <= set(sixteen.heads)
     best = six.heads[int(np.argmax(six.fit.weights))]
@@ -48,13 +48,13 @@ def test_six_of_sixteen_by_weight() -> None:
     unseen = _examples(seed=1)
     means = {
         name: np.mean([area_under_curve(choice(e.features), e.evidence) for e in unseen])
-        for name, choice in {"six": six, "all": choose(Setting(heads="all"), examples, HEADS)}.items()
+        for name, choice in {"six": six, "all": choose(AblationConfig(heads="all"), examples, HEADS)}.items()
     }
     assert means["six"] > means["all"] + 0.05
 
 
 def test_without_pooling_neighbours_get_nothing() -> None:
-    on, off = (choose(Setting(pooling=pooling), _examples(), HEADS) for pooling in ("on", "off"))
+    on, off = (choose(AblationConfig(pooling=pooling), _examples(), HEADS) for pooling in ("on", "off"))
     assert (off.fit.previous, off.fit.following) == (0.0, 0.0)
     assert (on.fit.previous, on.fit.following) != (0.0, 0.0)
     assert off.fit.weights == on.fit.weights

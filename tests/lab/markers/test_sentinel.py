@@ -22,7 +22,7 @@ from penchant_lab.markers import sentinel as module
 from penchant_lab.markers.sentinel import (
     INSTRUCTION,
     QUESTION,
-    Probe,
+    SentinelProbe,
     fit_probe,
     fitted_probe,
     read_probe,
@@ -49,11 +49,11 @@ def end_of(asked: str) -> list[int]:
     return ids_of(QUESTION.format(asked=asked))
 
 
-def probe_of(lens: Lens, layers: tuple[int, ...], block: int | None = None) -> Probe:
+def probe_of(lens: Lens, layers: tuple[int, ...], block: int | None = None) -> SentinelProbe:
     rng = np.random.default_rng(len(layers))
     size = len(layers) * lens.loaded.num_heads
     weights, mean, scale = rng.normal(size=size), rng.uniform(0, 0.02, size), rng.uniform(0.01, 0.02, size)
-    return Probe(
+    return SentinelProbe(
         lens.loaded.name,
         lens.loaded.fingerprint,
         layers,
@@ -65,7 +65,7 @@ def probe_of(lens: Lens, layers: tuple[int, ...], block: int | None = None) -> P
     )
 
 
-def by_eager(family: str, probe: Probe, segments: Sequence[Segment], asked: str) -> list[float]:
+def by_eager(family: str, probe: SentinelProbe, segments: Sequence[Segment], asked: str) -> list[float]:
     """One joint pass of eager attention: last token at every head, renormalised inside the history, mean over each
     segment's tokens, logistic regression."""
     start, end = ids_of(INSTRUCTION), end_of(asked)

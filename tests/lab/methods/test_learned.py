@@ -16,7 +16,7 @@ from penchant_lab.methods import learned
 from penchant_lab.methods.learned import HEADS, Learning
 from penchant_lab.methods.registry import check_names, make_method
 from penchant_lab.methods.writing import parse_steered
-from penchant_lab.steering.learning import Course
+from penchant_lab.steering.learning import TrainingRun
 from tests.families import tiny
 from tests.lab.methods.steered_cases import LOADED, SEEDED, TASK, TEST, TUNE, ask, context, same, shared
 
@@ -30,7 +30,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def lessons(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[list[str], list[str]]]]:
+def data(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[list[str], list[str]]]]:
     """What each part was learned from and decided with, as text."""
     seen: dict[str, list[tuple[list[str], list[str]]]] = {"choose_heads": [], "learn_offsets": [], "learn_gates": []}
 
@@ -58,23 +58,23 @@ def test_names(name: str) -> None:
     assert parse_steered(f"{name.partition('@')[0].partition('+')[0]}@random") is None
 
 
-def test_the_population_is_learned_on_tuning_users_once(tmp_path: Path, lessons: Any) -> None:
+def test_the_population_is_learned_on_tuning_users_once(tmp_path: Path, data: Any) -> None:
     learning = Learning(shared(tmp_path))
     common = learning.common
     assert len(common.heads) == HEADS and common.vectors.shape == (HEADS, LOADED.head_dim)
     assert {head.layer for head in common.heads} <= {1, 2}
-    ((mine, theirs),) = lessons["learn_offsets"]
-    assert lessons["choose_heads"] == [(mine, [])]
+    ((mine, theirs),) = data["learn_offsets"]
+    assert data["choose_heads"] == [(mine, [])]
     assert [sum(user in text for text in [*mine, *theirs]) for user in (*TEST, *TUNE)] == [0, 0, 0, 2, 2, 2, 2]
     assert [sum(user in text for text in theirs) for user in sorted(TUNE)] == [0, 0, 0, 2]  # whole users decide
     again = Learning(shared(tmp_path)).common
     assert again.heads == common.heads and torch.equal(again.vectors, common.vectors) and again.scope == common.scope
-    assert len(lessons["learn_offsets"]) == 1
+    assert len(data["learn_offsets"]) == 1
 
 
 @pytest.mark.parametrize("change", ["recipe", "model", "tuning"])
 def test_what_was_learned_otherwise_is_learned_anew(
-    change: str, tmp_path: Path, lessons: Any, monkeypatch: pytest.MonkeyPatch
+    change: str, tmp_path: Path, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _ = Learning(shared(tmp_path)).common
     steering = shared(tmp_path)
@@ -85,28 +85,28 @@ def test_what_was_learned_otherwise_is_learned_anew(
     else:
         del steering.tuning[TUNE[0]]
     _ = Learning(steering).common
-    assert len(lessons["learn_offsets"]) == 2
+    assert len(data["learn_offsets"]) == 2
 
 
-def test_a_user_learns_from_the_users_own_answers(tmp_path: Path, lessons: Any) -> None:
+def test_a_user_learns_from_the_users_own_answers(tmp_path: Path, data: Any) -> None:
     steering = shared(tmp_path)
     steering.tuning  # noqa: B018 - read before the samples are counted
     item = steering.items[0][0]
     made = context(steering)
     _ = made.learning.common
-    lessons["learn_offsets"].clear()
+    data["learn_offsets"].clear()
     for name, part in zip(NAMES, ("learn_offsets", "learn_gates"), strict=True):
         method = make_method(name, made)
         notes = [ask(method, one) for one in steering.items[0] if one.user == item.user]
         assert all(same(one.intervention, notes[0].intervention) for one in notes)
-        ((mine, theirs),) = lessons[part]  # once for all the user's questions
+        ((mine, theirs),) = data[part]  # once for all the user's questions
         assert mine and theirs and not set(mine) & set(theirs)
         assert all(item.user in text for text in [*mine, *theirs])
         assert not any(one.answer in text for text in [*mine, *theirs] for one in steering.items[0])
 
 
 def test_examples_that_a_user_is_read_in_are_none_that_decide(
-    tmp_path: Path, lessons: Any, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, data: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     embed = learned.embed_user
@@ -126,7 +126,7 @@ def test_examples_that_a_user_is_read_in_are_none_that_decide(
         (asked,) = [pair for pair in pairs if pair.request.query in text and pair.answer not in text]
         assert text.index(asked.request.query) > max(text.index(pair.answer) for pair in examples if pair != asked)
         assert pairs[3].answer not in text and pairs[3].request.query not in text
-    assert len(lessons["learn_gates"][0][1]) == 1 and pairs[3].answer in lessons["learn_gates"][0][1][0]
+    assert len(data["learn_gates"][0][1]) == 1 and pairs[3].answer in data["learn_gates"][0][1][0]
 
 
 @pytest.mark.parametrize("kept", [0, 1])
@@ -139,11 +139,11 @@ def test_it_says_when_nothing_of_the_users_was_learned(
     _ = made.learning.common
     from penchant_lab.steering import lofit, soft_injection
 
-    def learn(lessons: object, parameters: list[torch.Tensor], *more: object, **options: object) -> Course:
+    def learn(data: object, parameters: list[torch.Tensor], *more: object, **options: object) -> TrainingRun:
         if kept:
             for one in parameters:
                 one.detach().add_(0.5)
-        return Course((3.0, 2.0), kept)
+        return TrainingRun((3.0, 2.0), kept)
 
     monkeypatch.setattr(lofit, "learn", learn)
     monkeypatch.setattr(soft_injection, "learn", learn)
@@ -171,13 +171,13 @@ def test_another_users_is_written(name: str, tmp_path: Path, monkeypatch: pytest
             assert session.stored_bytes() == made.learning.learned(name, item.history, 0).bytes
 
 
-def test_users_of_another_seed_are_others_where_texts_are_drawn(tmp_path: Path, lessons: Any) -> None:
+def test_users_of_another_seed_are_others_where_texts_are_drawn(tmp_path: Path, data: Any) -> None:
     for task, times in ((TASK, 1), (SEEDED, 2)):
-        lessons["learn_gates"].clear()
+        data["learn_gates"].clear()
         learning = Learning(shared(tmp_path, task=task))
         for seed in (0, 1):
             learning.learned("soft-injection", learning.steering.items[seed][0].history, seed)
-        assert len(lessons["learn_gates"]) == times
+        assert len(data["learn_gates"]) == times
 
 
 def test_a_user_without_answers_gets_the_populations(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from penchant.models.loading import load_model
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import growth, steering
 from penchant_lab.speed import run as speed
+from penchant_lab.speed.config import Save, SpeedConfig
 from penchant_lab.speed.report import markdown, read_results
 from penchant_lab.speed.run import SpeedOptions, described, run_speed
-from penchant_lab.speed.setting import Save, Setting
 from tests.families import save_tiny
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
@@ -131,7 +131,7 @@ def test_a_part_that_is_done_is_left_alone(model: Path, tmp_path: Path, monkeypa
     ran: list[str] = []
 
     def part(name: str, *, fails: bool = False) -> Any:
-        def measure(setting: Setting, save: Save) -> None:
+        def measure(config: SpeedConfig, save: Save) -> None:
             ran.append(name)
             save({})
             if fails:

@@ -9,7 +9,7 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import Exchange, losses
 from penchant.inference.sites import Site
 from penchant.models.loading import LoadedModel
-from penchant_lab.steering.learning import Head, Lessons, all_heads, as_lessons, at_heads, learn, set_aside
+from penchant_lab.steering.learning import Head, TrainingData, all_heads, as_training_data, at_heads, learn, set_aside
 from tests.families import FAMILIES, tiny
 from tests.steering.methods.cases import exchanges, hooks
 from tests.steering.users import plain_nll
@@ -22,7 +22,7 @@ SCOPES = ("after_prompt", "last_1", "last_3")
 def test_losses_are_those_of_the_runtime(family: str, scope: str) -> None:
     loaded = tiny(family)
     given = exchanges(5)
-    lessons = Lessons(loaded, given, scope=scope, rows=2)
+    data = TrainingData(loaded, given, scope=scope, rows=2)
     draw = torch.Generator().manual_seed(1)
     site = Site(1, "heads")
     edit = Edit(torch.randn(1, 4 * loaded.head_dim, generator=draw), torch.rand(1, 4 * loaded.head_dim, generator=draw))
@@ -33,10 +33,10 @@ def test_losses_are_those_of_the_runtime(family: str, scope: str) -> None:
         [None, written[0]],
         tail=3 if scope == "last_3" else 1,
     )
-    assert lessons.mean({}) == pytest.approx(float(plain.mean()), abs=1e-5)
-    assert lessons.mean({site: edit}) == pytest.approx(float(steered.mean()), abs=1e-5)
+    assert data.mean({}) == pytest.approx(float(plain.mean()), abs=1e-5)
+    assert data.mean({site: edit}) == pytest.approx(float(steered.mean()), abs=1e-5)
     assert float((plain - steered).abs().max()) > 0.1
-    assert lessons.mean({}) == pytest.approx(float(plain.mean()), abs=1e-5)  # reading leaves the prompts as they were
+    assert data.mean({}) == pytest.approx(float(plain.mean()), abs=1e-5)  # reading leaves the prompts as they were
 
 
 def test_prompts_shorter_than_the_scope_and_answers_of_one_token() -> None:
@@ -44,29 +44,29 @@ def test_prompts_shorter_than_the_scope_and_answers_of_one_token() -> None:
     given = [Exchange((9,), (7,)), Exchange((9, 8, 7), (7, 6)), Exchange((5, 6), (4,))]
     wanted = losses(loaded, given, [None], tail=1).mean()
     for scope in ("after_prompt", "last_1", "last_9"):
-        assert Lessons(loaded, given, scope=scope).mean({}) == pytest.approx(float(wanted), abs=1e-5)
-    only = Lessons(loaded, given[:1])  # nothing of it is in the scope
+        assert TrainingData(loaded, given, scope=scope).mean({}) == pytest.approx(float(wanted), abs=1e-5)
+    only = TrainingData(loaded, given[:1])  # nothing of it is in the scope
     assert only.mean(_one(loaded, 3.0)) == only.mean({})
 
 
 def test_gradients_reach_the_vectors_and_nothing_else() -> None:
     loaded = tiny("llama")
-    lessons = Lessons(loaded, exchanges(3))
+    data = TrainingData(loaded, exchanges(3))
     vectors = torch.zeros(2, loaded.head_dim, requires_grad=True)
     heads = [Head(0, 1), Head(2, 3)]
-    lessons.losses(0, {site: Edit(row) for site, row in at_heads(loaded, heads, vectors).items()}).mean().backward()  # type: ignore[no-untyped-call]
+    data.losses(0, {site: Edit(row) for site, row in at_heads(loaded, heads, vectors).items()}).mean().backward()  # type: ignore[no-untyped-call]
     assert vectors.grad is not None and bool((vectors.grad.norm(dim=1) > 0).all())
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
     small = 1e-3 * vectors.grad / vectors.grad.norm()
     up, down = (
-        lessons.mean({s: Edit(row) for s, row in at_heads(loaded, heads, sign * small).items()}) for sign in (1, -1)
+        data.mean({s: Edit(row) for s, row in at_heads(loaded, heads, sign * small).items()}) for sign in (1, -1)
     )
     assert (up - down) / 2e-3 == pytest.approx(float(vectors.grad.norm()), rel=0.02)
 
 
 def test_everything_is_undone_and_other_threads_are_not_touched() -> None:
     loaded = tiny("llama")
-    lessons, ids = Lessons(loaded, exchanges(2)), torch.tensor([[3, 4, 5]])
+    data, ids = TrainingData(loaded, exchanges(2)), torch.tensor([[3, 4, 5]])
     before = loaded.model(ids).logits
     seen: list[Tensor] = []
 
@@ -77,11 +77,11 @@ def test_everything_is_undone_and_other_threads_are_not_touched() -> None:
             thread.join()
 
     handle = loaded.base.register_forward_pre_hook(beside)
-    lessons.mean(_one(loaded, 5.0))
+    data.mean(_one(loaded, 5.0))
     handle.remove()
     assert torch.equal(seen[0], before) and hooks(loaded) == 0
     with pytest.raises(InputError, match=r"add at 1\.heads has shape"):
-        lessons.mean({Site(1, "heads"): Edit(torch.ones(1, 7))})
+        data.mean({Site(1, "heads"): Edit(torch.ones(1, 7))})
     assert hooks(loaded) == 0 and torch.equal(loaded.model(ids).logits, before)
 
 
@@ -94,9 +94,9 @@ def test_learning_keeps_the_best_pass_and_stops() -> None:
     def edits() -> dict[Site, Edit]:
         return {site: Edit(row) for site, row in at_heads(loaded, [Head(1, 1)], value).items()}
 
-    held = Lessons(loaded, exchanges(3, seed=9))
-    course = learn(
-        Lessons(loaded, given, rows=2),
+    held = TrainingData(loaded, exchanges(3, seed=9))
+    run = learn(
+        TrainingData(loaded, given, rows=2),
         [value],
         edits,
         held_out=held,
@@ -105,10 +105,10 @@ def test_learning_keeps_the_best_pass_and_stops() -> None:
         patience=2,
         progress=lambda number, loss: told.append((number, loss)),
     )
-    assert course.kept + 2 == len(course.losses) - 1 < 40
-    assert min(course.losses) == course.losses[course.kept] == pytest.approx(held.mean(edits()), abs=1e-6)
-    assert told == list(enumerate(course.losses))
-    assert course.gain == course.losses[0] - course.losses[course.kept]
+    assert run.kept + 2 == len(run.losses) - 1 < 40
+    assert min(run.losses) == run.losses[run.kept] == pytest.approx(held.mean(edits()), abs=1e-6)
+    assert told == list(enumerate(run.losses))
+    assert run.gain == run.losses[0] - run.losses[run.kept]
 
 
 def test_heads_stand_where_they_belong() -> None:
@@ -136,18 +136,16 @@ def test_setting_aside() -> None:
 def test_what_cannot_be_learned_from() -> None:
     loaded = tiny("llama")
     with pytest.raises(InputError, match="leaves the prompt alone"):
-        Lessons(loaded, exchanges(1), scope="all")
+        TrainingData(loaded, exchanges(1), scope="all")
     for wrong in ([], [Exchange((), (1,))], [Exchange((1,), ())]):
         with pytest.raises(InputError, match="nothing to learn from"):
-            Lessons(loaded, wrong)
-    lessons = Lessons(loaded, exchanges(1))
+            TrainingData(loaded, wrong)
+    data = TrainingData(loaded, exchanges(1))
     behind = {Site(1, "mlp"): Edit(torch.ones(1, 64))}  # not at heads: learned all the same
-    assert lessons.mean(behind) == pytest.approx(
-        float(plain_nll(loaded, exchanges(1)[0], Intervention(behind))), abs=1e-5
-    )
-    assert as_lessons(loaded, lessons, "after_prompt") is lessons
-    with pytest.raises(InputError, match="lessons for scope after_prompt: expected last_1"):
-        as_lessons(loaded, lessons, "last_1")
+    assert data.mean(behind) == pytest.approx(float(plain_nll(loaded, exchanges(1)[0], Intervention(behind))), abs=1e-5)
+    assert as_training_data(loaded, data, "after_prompt") is data
+    with pytest.raises(InputError, match="data for scope after_prompt: expected last_1"):
+        as_training_data(loaded, data, "last_1")
 
 
 def _one(loaded: LoadedModel, value: float) -> dict[Site, Edit]:

@@ -7,7 +7,7 @@ from penchant.errors import InputError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import losses
 from penchant.inference.sites import Site
-from penchant_lab.steering.learning import Head, Lessons
+from penchant_lab.steering.learning import Head, TrainingData
 from penchant_lab.steering.lofit import Offsets, choose_heads, learn_offsets, random_heads
 from tests.families import tiny
 from tests.steering.methods.cases import answered, exchanges, hooks
@@ -26,7 +26,7 @@ def test_offsets_find_what_was_added(scope: str) -> None:
     loaded = tiny("llama")
     planted = _planted()
     given = answered(loaded, 32, planted, scope)
-    held = Lessons(loaded, answered(loaded, 32, planted, scope, seed=1), scope=scope)
+    held = TrainingData(loaded, answered(loaded, 32, planted, scope, seed=1), scope=scope)
     found = learn_offsets(loaded, given, [PLANTED], scope=scope, passes=8, lr=0.6)
     possible = held.mean({}) - held.mean(planted)
     gain = held.mean({}) - held.mean(found.intervention(loaded).edits)
@@ -50,7 +50,7 @@ def test_the_heads_that_matter_are_chosen() -> None:
 
 def test_the_penalty_keeps_scales_small() -> None:
     loaded = tiny("llama")
-    given = Lessons(loaded, exchanges(8), rows=8)
+    given = TrainingData(loaded, exchanges(8), rows=8)
     falls = []
     for l1 in (0.0, 10.0):
         told: list[float] = []
@@ -62,9 +62,9 @@ def test_the_penalty_keeps_scales_small() -> None:
 def test_the_same_seed_gives_the_same_offsets() -> None:
     loaded = tiny("qwen3")
     given, heads = exchanges(8), [Head(1, 0), Head(3, 2)]
-    lessons = Lessons(loaded, given, rows=2)
-    first, again, other = (learn_offsets(loaded, lessons, heads, passes=2, seed=seed) for seed in (4, 4, 5))
-    assert torch.equal(first.vectors, again.vectors) and first.course == again.course
+    data = TrainingData(loaded, given, rows=2)
+    first, again, other = (learn_offsets(loaded, data, heads, passes=2, seed=seed) for seed in (4, 4, 5))
+    assert torch.equal(first.vectors, again.vectors) and first.run == again.run
     assert not torch.equal(first.vectors, other.vectors)
     assert random_heads(loaded, 5, seed=1) == random_heads(loaded, 5, seed=1) != random_heads(loaded, 5, seed=2)
     assert len(set(random_heads(loaded, 8, layers=[1, 2]))) == 8
@@ -85,7 +85,7 @@ def test_the_intervention_is_what_was_learned() -> None:
     assert torch.equal(add.reshape(4, -1)[0], offsets.vectors[2]) and not bool(add.reshape(4, -1)[[1, 3]].any())
     edits = {site: Edit(edit.add.expand(6, -1)) for site, edit in written.edits.items() if edit.add is not None}
     by_runtime = losses(loaded, given, [Intervention(edits)]).mean()
-    assert Lessons(loaded, given).mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
+    assert TrainingData(loaded, given).mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
     assert offsets.bytes == 3 * 16 * 2
 
 
@@ -103,17 +103,17 @@ def test_a_start_is_kept_when_the_user_says_nothing_else() -> None:
     held, against = (answered(loaded, 32, mine.times(way).edits, "after_prompt") for way in (6.0, -6.0))
     start = replace(start, vectors=6 * start.vectors)
     kept = learn_offsets(loaded, against, heads, held_out=held, start=start, passes=9, lr=0.3)
-    assert torch.equal(kept.vectors, start.vectors) and kept.course is not None and kept.course.kept == 0
-    assert len(kept.course.losses) == 4  # patience
+    assert torch.equal(kept.vectors, start.vectors) and kept.run is not None and kept.run.kept == 0
+    assert len(kept.run.losses) == 4  # patience
 
 
 def test_offsets_are_learned_in_bfloat16_too() -> None:
     losses_by_type = []
     for dtype in (torch.float32, torch.bfloat16):
         loaded = tiny("llama", dtype=dtype)
-        given = Lessons(loaded, answered(tiny("llama"), 24, _planted(), "last_1"), scope="last_1")
+        given = TrainingData(loaded, answered(tiny("llama"), 24, _planted(), "last_1"), scope="last_1")
         offsets = learn_offsets(loaded, given, [PLANTED], scope="last_1", passes=8, lr=0.2)
-        assert offsets.vectors.dtype == torch.float32 and offsets.course is not None
+        assert offsets.vectors.dtype == torch.float32 and offsets.run is not None
         losses_by_type.append((given.mean({}), given.mean(offsets.intervention(loaded).edits)))
     (before, after), (_, rounded) = losses_by_type
     assert before - rounded > 0.9 * (before - after) > 0.1

@@ -6,7 +6,7 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import losses
 from penchant.inference.sites import Site
 from penchant.lens.activations import pooled_activations
-from penchant_lab.steering.learning import Head, Lessons, all_heads
+from penchant_lab.steering.learning import Head, TrainingData, all_heads
 from penchant_lab.steering.soft_injection import Embedding, Injection, embed_user, learn_gates
 from tests.families import FAMILIES, tiny
 from tests.steering.methods.cases import answered, exchanges, hooks
@@ -40,7 +40,7 @@ def test_gates_open_where_the_embedding_was_mixed_in() -> None:
     embedding = _embedding()
     true = Injection(embedding, torch.tensor([0.0, 0.8, 0.0])).intervention(loaded)
     given, held = (
-        Lessons(loaded, answered(loaded, 32, true.edits, true.scope, seed), scope=true.scope) for seed in (0, 1)
+        TrainingData(loaded, answered(loaded, 32, true.edits, true.scope, seed), scope=true.scope) for seed in (0, 1)
     )
     found = learn_gates(loaded, given, embedding, passes=8, lr=0.1)
     assert int(found.gates.argmax()) == 1 and found.gates[1] > 2 * found.gates[[0, 2]].max()
@@ -77,7 +77,7 @@ def test_the_intervention_mixes() -> None:
     given = exchanges(4)
     every = Intervention({Site(2, "heads"): Edit(edit.add.expand(4, -1), edit.scale.expand(4, -1))}, "last_1")
     by_runtime = losses(loaded, given, [every]).mean()
-    assert Lessons(loaded, given, scope="last_1").mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
+    assert TrainingData(loaded, given, scope="last_1").mean(written.edits) == pytest.approx(float(by_runtime), abs=1e-5)
 
 
 def test_another_users_embedding_behind_the_same_gates() -> None:
@@ -95,7 +95,7 @@ def test_held_out_exchanges_may_decide_for_no_injection() -> None:
     true = Injection(embedding, torch.tensor([0.0, 0.8, 0.0])).intervention(loaded)
     given = answered(loaded, 16, true.edits, true.scope)
     found = learn_gates(loaded, given, embedding, held_out=answered(loaded, 32, {}, true.scope, 1), passes=9, lr=0.2)
-    assert found.course is not None and found.course.kept == 0 and not bool(found.gates.any())
+    assert found.run is not None and found.run.kept == 0 and not bool(found.gates.any())
     assert found.intervention(loaded).edits == {}
     again, other = (learn_gates(loaded, given, embedding, passes=2, seed=seed).gates for seed in (0, 0))
     assert torch.equal(again, other)

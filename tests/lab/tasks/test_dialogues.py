@@ -9,7 +9,7 @@ from penchant_lab.bench.dialogues import STANDING, turns_of
 from penchant_lab.bench.items import Item
 from penchant_lab.bench.journal import digest_of
 from penchant_lab.tasks import dialogues
-from penchant_lab.tasks.planted import ANSWERED, FACTS, KINDS
+from penchant_lab.tasks.insertions import ANSWERED, FACTS, KINDS
 
 SEEDS = (0, 1)
 

@@ -159,7 +159,7 @@ def test_another_kind_is_not_chosen_behind_ones_back(store: Store) -> None:
     fit(store)
     for options in ({"similarity": "bm25"}, {"half_life": 3.0}):
         with pytest.raises(
-            InputError, match=r"the setting of ascent has .* (hidden|none), not .*; --refit chooses anew"
+            InputError, match=r"the configuration of ascent has .* (hidden|none), not .*; --refit chooses anew"
         ):
             fit(store, **options)
         with pytest.raises(InputError, match="--refit"):

@@ -143,10 +143,10 @@ def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]
 def _says(sentence: str, language: Language) -> bool:
     if language.pattern("opens").match(sentence) or language.pattern("never").search(sentence):
         return False
-    places = [m.start() for name in ("says", "mine") if (m := language.pattern(name).search(sentence))]
-    places += [m.start() for topic in language.topics if (m := topic.says.search(sentence)) and _meant(topic, m)]
+    starts = [m.start() for name in ("says", "mine") if (m := language.pattern(name).search(sentence))]
+    starts += [m.start() for topic in language.topics if (m := topic.says.search(sentence)) and _meant(topic, m)]
     before = language.pattern("before").search(sentence)
-    return bool(places) and (before is None or min(places) < before.start())
+    return bool(starts) and (before is None or min(starts) < before.start())
 
 
 def _about(sentence: str, language: Language) -> tuple[str | None, str | None, bool]:

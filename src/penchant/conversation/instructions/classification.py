@@ -1,4 +1,4 @@
-"""Classifies whether a sentence is a standing instruction, by the patterns of its language (`verdict`)."""
+"""Classifies whether a sentence is a standing instruction, by the patterns of its language (`classify`)."""
 
 from __future__ import annotations
 
@@ -10,36 +10,38 @@ import regex
 from penchant.conversation.instructions.languages import Table
 from penchant.conversation.instructions.sentences import Sentence
 
-Sure = Literal["yes", "doubt", "no"]
+Confidence = Literal["yes", "doubt", "no"]
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The classification of a sentence: sure (an instruction), doubt (it has cues of an instruction and of something
-    else), or no. table: that of the deciding language. start: where the instruction begins in the sentence.
+class Classification:
+    """The classification of a sentence.
+
+    confidence: that it is an instruction; "doubt" if it has cues of an instruction and of something else.
+    table: that of the deciding language. start: where the instruction begins in the sentence.
     """
 
-    sure: Sure
+    confidence: Confidence
     table: Table | None = None
     start: int = 0
 
 
-NO = Verdict("no")
+NO = Classification("no")
 
 
-def verdict(sentence: Sentence) -> Verdict:
-    """Return the most confident verdict among the languages."""
+def classify(sentence: Sentence) -> Classification:
+    """Return the most confident classification among the languages."""
     best = NO
     for table in sentence.tables:
-        found = _verdict(sentence, table)
-        if found.sure == "yes":
+        found = _classify(sentence, table)
+        if found.confidence == "yes":
             return found
-        if found.sure == "doubt" and best.sure == "no":
+        if found.confidence == "doubt" and best.confidence == "no":
             best = found
     return best
 
 
-def _verdict(sentence: Sentence, table: Table) -> Verdict:
+def _classify(sentence: Sentence, table: Table) -> Classification:
     plain = sentence.plain
 
     def has(name: str) -> bool:
@@ -52,7 +54,7 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
     told = has("ask") or (has("act") and (bool(strong) or about()))
     if not (alone or strong or habit or has("always")):
         doubtful = told and about() and not has("not_asked") and not has("subject")
-        return Verdict("doubt", table) if doubtful else NO
+        return Classification("doubt", table) if doubtful else NO
     start, clause = _begin(plain, table)
     guards = [
         has("not_asked"),
@@ -61,12 +63,12 @@ def _verdict(sentence: Sentence, table: Table) -> Verdict:
     ]
     if any(guards):
         # A single guard may be wrong if the instruction is otherwise clear.
-        return Verdict("doubt", table, start) if sum(guards) == 1 and strong and told else NO
+        return Classification("doubt", table, start) if sum(guards) == 1 and strong and told else NO
     if alone or told or about():
         certain = alone or habit or strong or told or has("wish")
-        return Verdict("yes" if certain else "doubt", table, start)
+        return Classification("yes" if certain else "doubt", table, start)
     bare = bool(set(strong) & {"durable", "each"})
-    return Verdict("yes", table, start) if bare else Verdict("doubt", table, start) if strong else NO
+    return Classification("yes", table, start) if bare else Classification("doubt", table, start) if strong else NO
 
 
 _STRONG = ("durable", "each", "here", "until", "counted", "spanned", "when")

@@ -19,7 +19,7 @@ def probed(resources: Resources) -> Detector:
     if fitted is None:
         return patterns()
     probe = Probe(resources.loaded, fitted)
-    return detector(probe, lambda sentence, found: found.sure != "yes" and not sentence.asks, probe.possible)
+    return detector(probe, lambda sentence, found: found.confidence != "yes" and not sentence.asks, probe.possible)
 
 
 def by_patterns(resources: Resources) -> Detector:

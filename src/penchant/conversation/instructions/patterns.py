@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import regex
 
 from penchant.conversation.context import Detector, Found
-from penchant.conversation.instructions.classification import Verdict, verdict
+from penchant.conversation.instructions.classification import Classification, classify
 from penchant.conversation.instructions.ending import ended_by
 from penchant.conversation.instructions.languages import Table, tables
 from penchant.conversation.instructions.scope import scope_of
@@ -29,35 +29,37 @@ def patterns() -> Detector:
 
 
 def detector(
-    judge: Judge | None, asked: Callable[[Sentence, Verdict], bool] | None = None, possible: Judge | None = None
+    judge: Judge | None, asked: Callable[[Sentence, Classification], bool] | None = None, possible: Judge | None = None
 ) -> Detector:
     """Make a detector by patterns. judge: classifies the sentences for which `asked` is true (default: the doubtful
     ones). possible: can reject those that the patterns are sure of.
     """
-    wanted = asked or (lambda sentence, found: found.sure == "doubt")
+    wanted = asked or (lambda sentence, found: found.confidence == "doubt")
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
         ended: list[str] = []
-        left: list[tuple[Sentence, Verdict]] = []
+        left: list[tuple[Sentence, Classification]] = []
         for sentence in sentences(text):
             over = ended_by(sentence, [one for one in known if one.id not in ended])
             ended.extend(over.ids)
             if over.meant:
-                left.extend((part, found) for part in _besides(sentence) if (found := verdict(part)).sure == "yes")
+                left.extend(
+                    (part, found) for part in _besides(sentence) if (found := classify(part)).confidence == "yes"
+                )
             else:
-                left.append((sentence, verdict(sentence)))
-        chosen = [found.sure == "yes" for _, found in left]
-        sure = [place for place, yes in enumerate(chosen) if yes]
-        doubtful = [place for place, pair in enumerate(left) if not chosen[place] and wanted(*pair)]
-        for whom, places in ((judge, doubtful), (possible, sure)):
-            if whom is not None and places:
-                answers = whom([left[place][0].text for place in places])
-                for place, yes in zip(places, answers, strict=True):
-                    chosen[place] = yes
+                left.append((sentence, classify(sentence)))
+        chosen = [found.confidence == "yes" for _, found in left]
+        sure = [position for position, yes in enumerate(chosen) if yes]
+        doubtful = [position for position, pair in enumerate(left) if not chosen[position] and wanted(*pair)]
+        for whom, positions in ((judge, doubtful), (possible, sure)):
+            if whom is not None and positions:
+                answers = whom([left[position][0].text for position in positions])
+                for position, yes in zip(positions, answers, strict=True):
+                    chosen[position] = yes
         given = [
-            instruction(text, _with_opinion(text, left, place), found.table)
-            for place, (_, found) in enumerate(left)
-            if chosen[place]
+            instruction(text, _with_opinion(text, left, position), found.table)
+            for position, (_, found) in enumerate(left)
+            if chosen[position]
         ]
         return Found(tuple(given), tuple(ended))
 
@@ -82,15 +84,15 @@ def _besides(sentence: Sentence) -> list[Sentence]:
     return [Sentence(sentence.start + at, sentence.end, sentence.text[at:], sentence.plain[at:])]
 
 
-def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Verdict]], place: int) -> tuple[int, int]:
+def _with_opinion(text: str, pairs: Sequence[tuple[Sentence, Classification]], position: int) -> tuple[int, int]:
     """Return the span of the instruction. "I hate commas." belongs to it if the next sentence only says "Leave them
     out."
     """
-    sentence, found = pairs[place]
+    sentence, found = pairs[position]
     table = found.table
     start = sentence.start + found.start
-    if place and table is not None and found.start == 0:
-        before = pairs[place - 1][0]
+    if position and table is not None and found.start == 0:
+        before = pairs[position - 1][0]
         near = "\n" not in text[before.end : sentence.start]
         says = table.find("wish", before.plain) and any(
             table.find(f"slot.{name}", before.plain) for name in table.slots

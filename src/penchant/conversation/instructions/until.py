@@ -75,9 +75,9 @@ def _end(plain: str, table: Table, added: datetime) -> datetime | None:
         return date + _DAY
     if table.find("tomorrow", plain):
         return midnight + _DAY
-    for place, name in enumerate(table.listed("weekdays")):
+    for weekday, name in enumerate(table.listed("weekdays")):
         if regex.search(rf"\b(?:{name})\b", plain, regex.I):
-            ahead = (place - midnight.weekday()) % 7 or 7
+            ahead = (weekday - midnight.weekday()) % 7 or 7
             return midnight + (ahead + 1) * _DAY
     return None
 

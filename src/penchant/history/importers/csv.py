@@ -46,23 +46,23 @@ def read(
         rows = csv.reader(file, delimiter=delimiter, strict=True)
         try:
             header = next(rows, [])
-            place = _places(path.name, header, dict(zip(_FIELDS, asked, strict=True)))
-            if not user and "user" not in place:
+            column_of = _columns_of(path.name, header, dict(zip(_FIELDS, asked, strict=True)))
+            if not user and "user" not in column_of:
                 raise InputError(f"{path.name} has no column with the user: pass user (--user ID), or user_column")
-            rest = [i for i in range(len(header)) if i not in place.values()]
+            rest = [i for i in range(len(header)) if i not in column_of.values()]
             for row in rows:
-                at = place["text"]
+                at = column_of["text"]
                 if not row or (skip_empty and not "".join(row[at : at + 1]).strip()):
                     continue
                 with _line_named(path.name, rows.line_num):
-                    owner, record = _record(header, row, place, rest)
+                    owner, record = _record(header, row, column_of, rest)
                 if owner is None or not user or owner == user:
                     yield owner or user or "", record
         except csv.Error as error:
             raise InputError(f"{path.name} line {rows.line_num}: {error}; expected a CSV row; fix the line") from None
 
 
-def _places(name: str, header: Sequence[str], asked: dict[str, str | None]) -> dict[str, int]:
+def _columns_of(name: str, header: Sequence[str], asked: dict[str, str | None]) -> dict[str, int]:
     missing = [f"{column!r} ({field})" for field, column in asked.items() if column and column not in header]
     if missing:
         exist = ", ".join(map(repr, header)) or "none"
@@ -83,12 +83,12 @@ def _line_named(name: str, line: int) -> Iterator[None]:
 
 
 def _record(
-    header: Sequence[str], row: Sequence[str], place: dict[str, int], rest: Sequence[int]
+    header: Sequence[str], row: Sequence[str], column_of: dict[str, int], rest: Sequence[int]
 ) -> tuple[str | None, Record]:
     if len(row) != len(header):
         raise ValueError(f"{len(row)} cells under {len(header)} columns")
-    cells = {field: row[i] for field, i in place.items()}
-    if "user" in place and not cells["user"]:
+    cells = {field: row[i] for field, i in column_of.items()}
+    if "user" in column_of and not cells["user"]:
         raise ValueError("the user is empty")
     record = Record(
         cells["text"],

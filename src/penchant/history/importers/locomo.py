@@ -42,17 +42,17 @@ def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
 
 def _turns(conversation: Mapping[str, Any], session: int, where: str) -> Iterator[Record]:
     start = parse_session_time(str(conversation.get(f"session_{session}_date_time", "")))
-    for place, turn in enumerate(conversation[f"session_{session}"]):
+    for position, turn in enumerate(conversation[f"session_{session}"]):
         try:
             text = f"{turn['speaker']}: {turn['text']}"
             meta = {"session": session, "speaker": turn["speaker"]}
             name = turn["dia_id"]
         except (KeyError, TypeError) as error:
-            raise InputError(f"{where} turn {place + 1}: no {error}; expected speaker, dia_id and text") from None
+            raise InputError(f"{where} turn {position + 1}: no {error}; expected speaker, dia_id and text") from None
         if caption := turn.get("blip_caption"):
             text += f" [shares a photo: {caption}]"
             meta["caption"] = caption
-        when = start + timedelta(seconds=place) if start else None
+        when = start + timedelta(seconds=position) if start else None
         yield Record(text, id=name, when=when, kind="turn", meta=meta)
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 DEFAULT_METHOD = "ascent"
 EMPHASIS: Literal["emphasis"] = "emphasis"
-"""What users call attention bias among the methods of an answer."""
+"""The user-facing name of attention bias as a method."""
 
 VECTOR_METHODS: Registry[VectorMethod] = Registry(
     "steering method",
@@ -29,5 +29,5 @@ VECTOR_METHODS: Registry[VectorMethod] = Registry(
 
 
 def vector_method(name: str) -> VectorMethod:
-    """The method of that name. Raises `InputError`."""
+    """Return the method `name`. Raises `InputError` for an unknown one."""
     return VECTOR_METHODS.find(name)

@@ -72,7 +72,7 @@ class Scored(ScorerPress):
 
 
 @dataclass(frozen=True)
-class Pass:
+class Prefill:
     """A prefill: its whole cache, the scores of its layers and its seconds."""
 
     cache: DynamicCache
@@ -83,11 +83,11 @@ class Pass:
 class Worker:
     def __init__(self) -> None:
         self.model: Any = None
-        self.passes: OrderedDict[Any, Pass] = OrderedDict()
+        self.prefills: OrderedDict[Any, Prefill] = OrderedDict()
 
     def load(self, model: str, dtype: str, threads: int) -> dict[str, Any]:
         torch.set_num_threads(threads)
-        self.passes.clear()
+        self.prefills.clear()
         self.model = AutoModelForCausalLM.from_pretrained(model, dtype=getattr(torch, dtype)).train(False)
         self.model.requires_grad_(False)
         return {"versions": versions("kvpress", "transformers", "torch"), "dtype": str(self.model.dtype)[6:]}
@@ -107,7 +107,7 @@ class Worker:
     ) -> dict[str, Any]:
         """The NLL of each continuation behind `after`, and what the model says there, from a cache of `context` that
         is cut to `budget` pairs in each layer and head (None: not cut). window: of the tokens SnapKV looks from."""
-        made = self._pass(context, press, window)
+        made = self._prefill(context, press, window)
         began = time.perf_counter()
         cache = self._cut(made, budget, len(context))
         prepare = made.seconds + time.perf_counter() - began
@@ -130,34 +130,34 @@ class Worker:
             "read_seconds": time.perf_counter() - began,
         }
 
-    def _pass(self, context: list[int], press: str, window: int | None) -> Pass:
+    def _prefill(self, context: list[int], press: str, window: int | None) -> Prefill:
         if press not in PRESSES:
             raise ValueError(f"no press {press!r}: expected one of {', '.join(PRESSES)}")
         key = (press, window, tuple(context))
-        if key in self.passes:
-            self.passes.move_to_end(key)
-            return self.passes[key]
+        if key in self.prefills:
+            self.prefills.move_to_end(key)
+            return self.prefills[key]
         options = {"window_size": window} if press == "snapkv" and window is not None else {}
         scoring = Scoring(press=PRESSES[press](**options))
         cache = DynamicCache(config=self.model.config)
         began = time.perf_counter()
         with scoring(self.model):
             self.model.get_decoder()(input_ids=torch.tensor([context]), past_key_values=cache, use_cache=True)
-        made = Pass(cache, scoring.scores, time.perf_counter() - began)
-        self.passes[key] = made
-        while len(self.passes) > 1 and sum(_bytes(one.cache) for one in self.passes.values()) > KEPT:
-            self.passes.popitem(last=False)
+        made = Prefill(cache, scoring.scores, time.perf_counter() - began)
+        self.prefills[key] = made
+        while len(self.prefills) > 1 and sum(_bytes(one.cache) for one in self.prefills.values()) > KEPT:
+            self.prefills.popitem(last=False)
         return made
 
-    def _cut(self, made: Pass, budget: int | None, length: int) -> DynamicCache:
+    def _cut(self, made: Prefill, budget: int | None, length: int) -> DynamicCache:
         cache = _branch(made.cache)
         if budget is None or budget >= length:
             return cache
         # kvpress keeps int(length x (1 - ratio)) pairs: the half makes that the budget whatever the rounding.
         ratio = 1 - (budget + 0.5) / length
-        for place, scores in made.scores.items():
-            layer = cache.layers[place]
-            module = self.model.get_decoder().layers[place].self_attn
+        for number, scores in made.scores.items():
+            layer = cache.layers[number]
+            module = self.model.get_decoder().layers[number].self_attn
             cutting = Scored(compression_ratio=ratio, given=scores)
             layer.keys, layer.values = cutting.compress(module, None, layer.keys, layer.values, None, None)
         return cache

@@ -14,7 +14,7 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.items import Item
-from penchant_lab.steering.learning import Lessons
+from penchant_lab.steering.learning import TrainingData
 from penchant_lab.steering.lofit import choose_heads, learn_offsets, random_heads
 from penchant_lab.steering.soft_injection import Embedding, embed_user, learn_gates
 from penchant_lab.tasks.styles import TASK_WORDS, opposite
@@ -32,24 +32,24 @@ def _own(loaded: LoadedModel, records: Iterable[Record]) -> list[Exchange]:
     return [_exchange(loaded, Request(record.text, TASK_WORDS), record.reply or "") for record in records]
 
 
-def _asked(loaded: LoadedModel, items: Iterable[Item]) -> Lessons:
-    return Lessons(loaded, [_exchange(loaded, item.request, item.answer) for item in items], scope=SCOPE)
+def _asked(loaded: LoadedModel, items: Iterable[Item]) -> TrainingData:
+    return TrainingData(loaded, [_exchange(loaded, item.request, item.answer) for item in items], scope=SCOPE)
 
 
 @pytest.mark.model
 def test_lofit_works_when_few_heads_learn_a_user_and_no_other(smollm2: LoadedModel) -> None:
     terse, polite = opposite("terse", "polite", records=32, questions=6)
-    lessons = Lessons(smollm2, _own(smollm2, terse[0].history), scope=SCOPE)
+    data = TrainingData(smollm2, _own(smollm2, terse[0].history), scope=SCOPE)
     mine, other = _asked(smollm2, terse), _asked(smollm2, polite[:4])
     before, others = mine.mean({}), other.mean({})
-    heads = choose_heads(smollm2, lessons, 8, layers=LAYERS, scope=SCOPE, passes=1, lr=1e-2)
-    learned = learn_offsets(smollm2, lessons, heads, scope=SCOPE, passes=2, lr=3e-2)
+    heads = choose_heads(smollm2, data, 8, layers=LAYERS, scope=SCOPE, passes=1, lr=1e-2)
+    learned = learn_offsets(smollm2, data, heads, scope=SCOPE, passes=2, lr=3e-2)
     edits = learned.intervention(smollm2).edits
     gain = before - mine.mean(edits)
     assert gain > 0.25
     assert other.mean(edits) > others
     drawn = random_heads(smollm2, 8, layers=LAYERS)
-    by_chance = learn_offsets(smollm2, lessons, drawn, scope=SCOPE, passes=2, lr=3e-2)
+    by_chance = learn_offsets(smollm2, data, drawn, scope=SCOPE, passes=2, lr=3e-2)
     assert gain > before - mine.mean(by_chance.intervention(smollm2).edits)
 
 
