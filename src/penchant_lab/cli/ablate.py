@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.progress import Progress, TimeRemainingColumn
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
-from penchant.cli.request import ModelOption
 from penchant.errors import InputError
 from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes

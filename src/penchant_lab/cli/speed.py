@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
-from penchant.cli.request import ModelOption
 from penchant_lab.speed.report import markdown
 from penchant_lab.speed.run import PARTS, SpeedOptions, run_speed
 

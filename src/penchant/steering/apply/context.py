@@ -27,10 +27,8 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
+from penchant.steering.methods.registry import EMPHASIS
 from penchant.steering.storage.bank import Bank
-
-EMPHASIS: Literal["emphasis"] = "emphasis"
-"""The user-facing name of attention bias as a method."""
 
 Level = Literal["own", "population", "none"]
 """How a user is steered: by the user's own vectors, by what helps everyone, or not at all."""
