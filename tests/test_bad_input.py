@@ -257,7 +257,7 @@ def test_a_full_disk_costs_the_cache_not_the_answer(home: Home, history: Path, p
     options = ("--marker", "attention", "--max-tokens", "4", "--json")
     ran = finished(process(home, *asked, *options, preexec_fn=limit))
     said = " ".join(ran.err.split())
-    assert "going on in memory" in said
+    assert "continuing in memory" in said
     assert "Traceback" not in said
     assert not list((home.cache / "indexes").rglob("*.safetensors*"))
     later = penchant(*asked, *options)
@@ -270,7 +270,7 @@ def test_a_cache_that_is_no_folder_costs_the_cache_not_the_answer(penchant: Invo
     (home.cache / "indexes").write_text("in the way")
     ran = penchant("compress", "--history", history, *ASKED, "--budget", "30", "--json")
     assert ran.document["profile"]
-    assert "going on in memory" in " ".join(ran.err.split())
+    assert "continuing in memory" in " ".join(ran.err.split())
 
 
 @pytest.mark.slow

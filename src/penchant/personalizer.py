@@ -14,7 +14,7 @@ from penchant.compression.budget import count_tokens, resolve_budget
 from penchant.compression.layout import lay_out
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages
-from penchant.compression.registry import DEFAULT_COMPRESSOR, make_compressor
+from penchant.compression.registry import DEFAULT_BUDGET, DEFAULT_COMPRESSOR, make_compressor
 from penchant.conversation.factory import ConversationFactory
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
@@ -35,7 +35,6 @@ from penchant.models.tokenization import prompt_ids
 from penchant.options import check_options
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
-    EMPHASIS,
     Steering,
     StepContext,
     attention_bias_context,
@@ -45,11 +44,9 @@ from penchant.steering.apply.context import (
 )
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import fit_user
-from penchant.steering.methods.registry import DEFAULT_METHOD
+from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
-
-DEFAULT_BUDGET = "2%"
 
 Knowledge = Literal["profile", "full", "none"]
 """What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""

@@ -46,7 +46,7 @@ def test_a_random_model_does_not_mark_the_fact_and_fails(penchant: Invoke) -> No
 
 
 def test_a_broken_contract_is_seen(penchant: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penchant.cli.doctor.count_tokens", lambda tokenizer, text: 31)
+    monkeypatch.setattr("penchant.cli.doctor_checks.count_tokens", lambda tokenizer, text: 31)
     monkeypatch.setenv("COLUMNS", "160")
     ran = penchant("doctor", "--model", "{model}")
     assert ran.code == 1

@@ -42,7 +42,10 @@ def imported(home: Home, *arguments: object) -> set[str]:
     return {*HEAVY, *STORE} & set(modules)
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("import", "--help"), ("users", "--help")])
+HELPED = ("demo", "import", "users", "mark", "compress", "ask", "chat", "heads", "doctor")
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in HELPED)])
 def test_help_needs_no_model_and_no_store(home: Home, arguments: tuple[str, ...]) -> None:
     assert imported(home, *arguments) == set()
 

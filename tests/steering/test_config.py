@@ -269,7 +269,7 @@ def test_banks_that_were_read_otherwise_are_refused() -> None:
         replace(config, scope="after_prompt"),
         replace(config, sites=BOTH, caps=dict.fromkeys(BOTH, 1.0)),
     ):
-        with pytest.raises(InputError, match="wasn't read for this setting of steps: run `penchant steer fit`"):
+        with pytest.raises(InputError, match="wasn't read for this configuration of steps: run `penchant steer fit`"):
             other.apply([bank], scores)
-        with pytest.raises(InputError, match="wasn't read for this setting"):
+        with pytest.raises(InputError, match="wasn't read for this configuration"):
             config.apply([bank, noise_bank(other, "bo")], scores * 2)

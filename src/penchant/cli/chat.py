@@ -5,28 +5,21 @@ from __future__ import annotations
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from penchant.cli import chat_commands as commands
-from penchant.cli import chat_views as views
-from penchant.cli.chat_document import document
-from penchant.cli.chat_session import Session, check_known
-from penchant.cli.chat_terminal import Line, Waiting, next_turn, piped
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
-from penchant.cli.request import ModelOption
-from penchant.conversation.factory import BUDGET, NOTES
+from penchant.cli.options import ModelOption
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store
+from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
-from penchant.conversation.session import MAX_NEW_TOKENS
-from penchant.errors import InputError, PenchantError
+from penchant.errors import InputError
 from penchant.marking.registry import DEFAULT_MARKER
-from penchant.models.loading import load_model
-from penchant.personalizer import Personalizer
-from penchant.store import Store
-from penchant.store.keys import checked
+
+if TYPE_CHECKING:
+    from penchant.store import Store
 
 
 def chat(
@@ -94,6 +87,14 @@ def chat(
 
     A script can write its turns to stdin, one per line. With --json every line is a turn, and commands don't apply.
     """
+    from penchant.cli.chat_document import document
+    from penchant.cli.chat_session import Session
+    from penchant.cli.chat_terminal import Waiting
+    from penchant.cli.chat_turns import at_terminal, scripted
+    from penchant.models.loading import load_model
+    from penchant.personalizer import Personalizer
+    from penchant.store.keys import checked
+
     checked(user)
     if not math.isfinite(temperature):
         raise InputError(f"--temperature {temperature}: expected a number from 0")
@@ -135,7 +136,7 @@ def chat(
                 texts = [text for text in sys.stdin.read().split("\n") if text.strip()]
                 emit(document(session, texts), True, lambda: None)
                 return 0
-            return _at_terminal(session) if session.at_terminal else _scripted(session)
+            return at_terminal(session) if session.at_terminal else scripted(session)
         finally:
             session.close()
 
@@ -154,6 +155,9 @@ def _system(text: str | None, file: Path | None) -> str | None:
 
 def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
     """Return the name of the conversation to open; "" for a new one."""
+    from penchant.cli.chat_session import check_known
+    from penchant.store.keys import checked
+
     if name is not None:
         checked(name, "conversation")
         if resume:
@@ -168,6 +172,8 @@ def _chosen(store: Store, user: str, name: str | None, resume: bool) -> str:
 
 
 def _list(store: Store, user: str, as_json: bool) -> None:
+    from penchant.cli import chat_views as views
+
     entries = store.conversations.list(user)
     rows = [
         {
@@ -181,66 +187,3 @@ def _list(store: Store, user: str, as_json: bool) -> None:
         for one in entries
     ]
     emit({"user": user, "conversations": rows}, as_json, lambda: views.show(views.conversations(entries)))
-
-
-def _at_terminal(session: Session) -> int:
-    from penchant.cli.chat_keyboard import Keyboard  # the line editor; scripts need none
-
-    keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
-    stderr.print(views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D"))
-    if session.old:
-        commands.resumed(session)
-    while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:
-        _take(session, keyboard, text)
-    return 0
-
-
-class _Script:
-    """Reads turns, and answers to questions, from a file or a pipe."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-
-    def turn(self) -> str | None:
-        try:
-            return next_turn(self._line)
-        except EOFError:
-            return None
-
-    def answer(self, question: str) -> str:
-        try:
-            return self._line(False)
-        except EOFError:
-            return ""
-
-    def forget(self) -> None:
-        pass
-
-
-def _scripted(session: Session) -> int:
-    """Run a script: answers go to stdout, everything else to stderr; the exit code is 2 if a line failed."""
-    script = _Script(piped(sys.stdin))
-    done = True
-    while (text := script.turn()) is not None and text.strip() != commands.QUIT:
-        done = _take(session, script, text) and done
-    return 0 if done else 2
-
-
-def _take(session: Session, person: commands.Person, text: str) -> bool:
-    """Says a text or runs a command; False if that failed."""
-    try:
-        if text.startswith("/") and not text.startswith("//"):
-            commands.run(session, person, text)
-        elif text.strip():
-            commands.respond(session, session.say(text.removeprefix("/")))
-    except PenchantError as error:
-        session.reread()
-        stderr.print(f"[red]{escape(' '.join(str(error).split()))}[/]", highlight=False, soft_wrap=True)
-        return False
-    except KeyboardInterrupt:
-        if not session.at_terminal:
-            raise
-        session.reread()
-        stderr.print("[yellow]interrupted[/]")
-        return False
-    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -13,13 +13,14 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 
+from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
 from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
-from penchant.cli.request import BudgetOption, MarkerOption, ModelOption
-from penchant.demo.run import Outcome, run_demo
+from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.history.records import Request
-from penchant.marking.heatmap import heatmap_html
 from penchant.marking.registry import DEFAULT_MARKER
-from penchant.personalizer import DEFAULT_BUDGET, Personalizer
+
+if TYPE_CHECKING:
+    from penchant.demo.run import Outcome
 
 _TOP = 3
 
@@ -41,6 +42,10 @@ def demo(
 ) -> None:
     """Run every step for three sample users: six requests each, answered without and with a profile."""
     check_file(html)
+    from penchant.demo.run import run_demo
+    from penchant.marking.heatmap import heatmap_html
+    from penchant.personalizer import Personalizer
+
     console = Console(stderr=as_json)
     outcomes: list[Outcome] = []
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:

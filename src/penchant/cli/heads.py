@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr, step_bar
-from penchant.cli.request import ModelOption
 from penchant.errors import InputError
-from penchant.index.discovery import discover, prefix_of
-from penchant.lens.calibration import Calibration, save_calibration, user_calibrations
 from penchant.lens.labelled import TASKS, LabelledHistory
-from penchant.lens.lens import Lens
-from penchant.lens.plot import check_plot, plot_heads
-from penchant.lens.synthetic import needle_histories
-from penchant.marking.fusion_weights import fit_fusion
-from penchant.models.loading import LoadedModel, load_model
+
+if TYPE_CHECKING:
+    from penchant.lens.calibration import Calibration
+    from penchant.models.loading import LoadedModel
 
 heads_app = typer.Typer(no_args_is_help=True, help="Find the retrieval heads of a model.")
 
@@ -70,6 +67,13 @@ def discover_command(
     as_json: JsonOption = False,
 ) -> None:
     """Find the heads of a model whose attention marks evidence, weigh them, and write the calibration file."""
+    from penchant.index.discovery import discover, prefix_of
+    from penchant.lens.lens import Lens
+    from penchant.lens.plot import check_plot, plot_heads
+    from penchant.lens.synthetic import needle_histories
+    from penchant.marking.fusion_weights import fit_fusion
+    from penchant.models.loading import load_model
+
     labelled: list[LabelledHistory] = (
         needle_histories(histories, records, seed)
         if data is None
@@ -127,6 +131,8 @@ def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[Labelle
 
 
 def _default_path(loaded: LoadedModel) -> Path:
+    from penchant.lens.calibration import user_calibrations
+
     # One file per model: a second discovery replaces the first, so that an outdated file is never read.
     return user_calibrations() / f"{loaded.name.replace('/', '--')}-{loaded.fingerprint[:8]}.json"
 
@@ -141,6 +147,8 @@ def _check_folder(path: Path) -> None:
 
 
 def _save(calibration: Calibration, path: Path) -> None:
+    from penchant.lens.calibration import save_calibration
+
     try:
         save_calibration(calibration, path)
     except OSError as error:

@@ -8,70 +8,38 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from penchant.cli.options import (
+    BudgetOption,
+    CompressorOption,
+    EndpointModelOption,
+    EndpointOption,
+    HistoryOption,
+    MarkerOption,
+    ModelOption,
+    RequestOption,
+    TaskOption,
+    UnitOption,
+    UserOption,
+)
 from penchant.cli.output import JsonOption, StoreOption, check_file, emit, encoding_bar, open_store, stderr, write_text
-from penchant.compression.profile import Profile
-from penchant.compression.registry import COMPRESSORS
+from penchant.cli.request_views import profile_document, segment_document, show_marks, show_sources, shown, summary
+from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.errors import InputError
 from penchant.folders import cache_folder
-from penchant.history.jsonl import load_history
-from penchant.history.records import History, Request, Segment
-from penchant.history.segmentation import Unit
-from penchant.marking.heatmap import heatmap_html
-from penchant.marking.marks import Marks
-from penchant.marking.registry import DEFAULT_MARKER, MARKERS
-from penchant.personalizer import DEFAULT_BUDGET, Answer, Knowledge, Personalizer
-from penchant.steering.apply.context import EMPHASIS
-from penchant.steering.formats import read
-from penchant.steering.methods.registry import VECTOR_METHODS
+from penchant.history.records import History, Request
+from penchant.marking.registry import DEFAULT_MARKER
+from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
-UserOption = Annotated[
-    str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)
-]
-HistoryOption = Annotated[
-    Path | None,
-    typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
-]
-RequestOption = Annotated[
-    str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
-]
-TaskOption = Annotated[
-    str | None, typer.Option("--task", metavar="TEXT", help="The kind of answer that is wanted.", show_default=False)
-]
-ModelOption = Annotated[
-    str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
-]
-MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
-CompressorOption = Annotated[
-    str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
-]
-UnitOption = Annotated[
-    Unit, typer.Option("--unit", help="What is marked; auto: whole records, but long ones by sentence.")
-]
-BudgetOption = Annotated[
-    str,
-    typer.Option(
-        "--budget", metavar="N", help="Most tokens in the profile: a number, or a share of the history such as 2%."
-    ),
-]
-EndpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint", metavar="URL", help="OpenAI-compatible base URL (compressor remote).", show_default=False
-    ),
-]
-EndpointModelOption = Annotated[
-    str | None,
-    typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
-]
-_TOP = 12
+if TYPE_CHECKING:
+    from penchant.inference.intervention import Intervention
+    from penchant.personalizer import Answer, Knowledge, Personalizer
 
 
 def mark(
@@ -97,10 +65,13 @@ def mark(
         marks = personalizer.mark(who, asked)
         if html is not None:
             profile = personalizer.compress(who, asked, budget)
+            from penchant.marking.heatmap import heatmap_html
+
             write_text(html, heatmap_html(personalizer.history(who), asked, marks, profile))
     document = {
         "segments": [
-            _segment(segment, score) for segment, score in zip(marks.segments, marks.scores.tolist(), strict=True)
+            segment_document(segment, score)
+            for segment, score in zip(marks.segments, marks.scores.tolist(), strict=True)
         ],
         "marker": marks.marker,
         "heads": [list(head) for head in marks.heads],
@@ -111,7 +82,7 @@ def mark(
         "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # a marker without an index encodes nothing
         "html": None if html is None else str(html),
     }
-    emit(document, as_json, lambda: _show_marks(marks, html))
+    emit(document, as_json, lambda: show_marks(marks, html))
 
 
 def compress(
@@ -141,7 +112,7 @@ def compress(
     options = _endpoint(compressor, endpoint, endpoint_model)
     with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
         profile = personalizer.compress(who, asked, budget)
-        document = _profile(profile)
+        document = profile_document(profile)
         if faithful:
             from penchant.compression.faithfulness import faithfulness
 
@@ -150,9 +121,9 @@ def compress(
 
     def show() -> None:
         Console().print(escape(profile.text), highlight=False)
-        stderr.print(f"[dim]{_summary(profile)}[/]")
+        stderr.print(f"[dim]{summary(profile)}[/]")
         if profile.fallback:
-            stderr.print(f"[yellow]extracted instead of rewritten: {_shown(profile.reason or '')}[/]")
+            stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]")
         if faithful:
             stderr.print(escape(str(report)), highlight=False)
 
@@ -202,21 +173,28 @@ def ask(
     options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
     with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
-        written = steer if steer_file is None else read(steer_file, model=personalizer.loaded)
+        written: str | Intervention | None = steer
+        if steer_file is not None:
+            from penchant.steering.formats import read
+
+            written = read(steer_file, model=personalizer.loaded)
         stream = personalizer.stream(
             who, asked, knowledge=knowledge, steer=written, budget=budget, max_new_tokens=max_tokens
         )
         answer = spoken(stream, aloud=not as_json)
     document = {
         "answer": answer.text,
-        "profile": None if answer.profile is None else _profile(answer.profile),
+        "profile": None if answer.profile is None else profile_document(answer.profile),
         "knowledge": knowledge,
         "prompt_tokens": answer.prompt_tokens,
         "dropped_records": answer.dropped_records,
         "steering": None if answer.steering is None else answer.steering.as_dict(),
-        "seconds": {**({} if answer.profile is None else _profile(answer.profile)["seconds"]), **answer.seconds},
+        "seconds": {
+            **({} if answer.profile is None else profile_document(answer.profile)["seconds"]),
+            **answer.seconds,
+        },
     }
-    emit(document, as_json, lambda: _show_sources(answer))
+    emit(document, as_json, lambda: show_sources(answer))
 
 
 @contextmanager
@@ -226,6 +204,9 @@ def prepared(
     """Return a personalizer, and the history of a stored user or of a file. Raises `InputError` for neither or both."""
     if (user is None) == (history is None):
         raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
+    from penchant.history.jsonl import load_history
+    from penchant.personalizer import Personalizer
+
     with encoding_bar() as encoded:
         if history is not None:
             # The index of a file is kept in the cache, under the file's name: a second request is warm.
@@ -254,83 +235,12 @@ def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, s
     return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
 
 
-def _segment(segment: Segment, score: float) -> dict[str, Any]:
-    return {
-        "record": segment.record_id,
-        "start": segment.start,
-        "end": segment.end,
-        "text": segment.text,
-        "score": score,
-    }
-
-
-def _profile(profile: Profile) -> dict[str, Any]:
-    return {
-        "profile": profile.text,
-        "tokens": profile.tokens,
-        "budget": profile.budget,
-        "history_tokens": profile.history_tokens,
-        "ratio": round(profile.ratio, 2) if profile.tokens else None,
-        "segments": [_segment(segment, score) for segment, score in zip(profile.segments, profile.scores, strict=True)],
-        "marker": profile.marker,
-        "compressor": profile.compressor,
-        "fallback": profile.fallback,
-        "reason": profile.reason,
-        "mass_kept": profile.mass_kept,
-        "seconds": {"encode": 0.0, "mark": 0.0, "compress": 0.0, **profile.seconds},
-    }
-
-
-def _summary(profile: Profile) -> str:
-    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
-    return (
-        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.ratio:.0f}x shorter), "
-        f"{len(profile.segments)} segments, marker {profile.marker}; {seconds}"
-    )
-
-
-def _shown(text: str) -> str:
-    """Make a user's text safe for a rich table: no markup, no control characters."""
-    return escape(sanitize(text))
-
-
-def _show_marks(marks: Marks, html: Path | None) -> None:
-    table = Table("score", "record", "text", box=None, header_style="dim")
-    for i in marks.ranked()[:_TOP]:
-        segment = marks.segments[i]
-        table.add_row(f"{marks.scores[i]:.2f}", _shown(segment.record_id), _shown(segment.text))
-    Console().print(table)
-    heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
-    stderr.print(
-        f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
-        f"{f', heads {heads}' if heads else ''}; {marks.tokens_fed:,} tokens fed[/]"
-    )
-    if html is not None:
-        stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
-
-
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
     """Return the answer at the end of a stream; `aloud` prints its pieces as they come."""
     for piece in stream:
-        if isinstance(piece, Answer):
+        if not isinstance(piece, str):
             return piece
         if aloud:
             sys.stdout.write(sanitize(piece))
             sys.stdout.flush()
     raise RuntimeError("a stream of pieces ended without its answer")
-
-
-def _show_sources(answer: Answer) -> None:
-    sys.stdout.write("\n")
-    if answer.dropped_records:
-        stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
-    if answer.steering is not None:
-        stderr.print(f"[dim]{_shown(str(answer.steering))}[/]")
-    if answer.profile is None:
-        stderr.print(f"[dim]{answer.prompt_tokens:,} prompt tokens, no profile[/]")
-        return
-    stderr.print(f"[dim]based on {_summary(answer.profile)}[/]")
-    table = Table(box=None, show_header=False)
-    for segment, score in zip(answer.profile.segments, answer.profile.scores, strict=True):
-        table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{_shown(segment.record_id)}[/]", _shown(segment.text))
-    stderr.print(table)

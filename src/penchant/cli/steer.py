@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from penchant.cli.options import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, step_bar
-from penchant.cli.request import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption, prepared
+from penchant.cli.request import prepared
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.lens.plot import check_plot

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from penchant.marking.resources import Resources
 
 DEFAULT_COMPRESSOR = "extractive"
+DEFAULT_BUDGET = "2%"
 
 COMPRESSORS: Registry[CompressorFactory] = Registry(
     "compressor",

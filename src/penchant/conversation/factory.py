@@ -11,6 +11,7 @@ from pathlib import Path
 
 from penchant.compression.profile import Compressor, Profile
 from penchant.conversation.context import Detector, Memory
+from penchant.conversation.defaults import BUDGET, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, make_detector
 from penchant.conversation.registry import DEFAULT_MEMORY, make_memory
 from penchant.conversation.session import Conversation
@@ -20,11 +21,6 @@ from penchant.history.supersession import superseded
 from penchant.marking.marks import Marks
 from penchant.marking.resources import Resources
 from penchant.store import Store
-
-BUDGET = 2048
-"""Default limit of a prompt, in tokens."""
-NOTES = 0.25
-"""Default share of a prompt for the profile of the user's history."""
 
 
 @dataclass

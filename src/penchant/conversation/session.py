@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
+from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
 from penchant.errors import InputError
@@ -26,7 +27,6 @@ from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
 
-MAX_NEW_TOKENS = 256
 Notes = Callable[[str], Profile | None]
 """Makes a profile of the user's history for a question; None if there is nothing to say."""
 

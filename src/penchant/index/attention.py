@@ -1,4 +1,6 @@
-"""The attention index: a history's keys at the calibrated heads, kept equal to the history, matched with requests."""
+"""The attention index: a history's keys at the calibrated heads, kept in sync with the history and matched with
+requests.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,8 @@ class Change:
 class AttentionIndex:
     """The index of one user's history for one model and calibration; in memory only when `directory` is None.
 
-    An unreadable file on disk is rebuilt, and a disk that can't be written costs persistence, not the answer; both
-    are logged as warnings. Safe to use from several threads at once.
+    An unreadable file on disk is rebuilt; if the disk can't be written, the index stays in memory. Both are logged as
+    warnings. Thread-safe.
     """
 
     def __init__(self, encoder: Encoder, directory: Path | None = None, storage: Storage = "native") -> None:
@@ -43,7 +45,7 @@ class AttentionIndex:
         loaded = encoder.lens.loaded
         parts = [loaded.fingerprint, str(loaded.dtype), encoder.calibration.encoding_digest, storage]
         parts += [str(BLOCK), str(OVERLAP)]
-        if appends(encoder.lens.loaded):  # before, records stood behind an end-of-text token
+        if appends(encoder.lens.loaded):  # in earlier versions records followed an end-of-text token
             parts.append("nothing behind the prefix")
         self.identity = hashlib.sha256("|".join(parts).encode()).hexdigest()
         self._stored = ChunkList(directory, self.identity, "the attention index")
@@ -58,13 +60,13 @@ class AttentionIndex:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of keys, scales and offsets."""
+        """Size of keys, scales and offsets in bytes."""
         return self._stored.nbytes
 
     def sync(self, history: History, progress: Progress = no_progress) -> Change:
-        """Make the index hold exactly the records of `history`: encode what is new, drop what is gone or changed.
+        """Make the index hold exactly the records of `history`: encode new records, drop removed or changed ones.
 
-        Rows of the other records aren't touched. What is encoded is written every `RECORDS_A_CHUNK` records, so an
+        Rows of other records aren't touched. Rows are written to disk every `RECORDS_A_CHUNK` records, so an
         interruption loses at most those.
         """
         with self._lock:
@@ -95,7 +97,7 @@ class AttentionIndex:
         return Change(len(new), gone, encoded)
 
     def score(self, history: History, segments: Sequence[Segment], request: str) -> tuple[FloatArray, int]:
-        """Scores of the segments for a request, float32 [segments], and how many tokens went through the model.
+        """Score the segments for a request: float32 [segments], and how many tokens went through the model.
 
         Cost: the request's own tokens, and one read of the index; a `history` other than the one last synced is synced
         first.
@@ -106,7 +108,7 @@ class AttentionIndex:
         return scores, queries.shape[1] + synced
 
     def head_scores(self, history: History, segments: Sequence[Segment], request: str) -> FloatArray:
-        """Standardised scores of every calibrated head on its own, float32 [heads, segments]."""
+        """Return standardised scores of every calibrated head alone, float32 [heads, segments]."""
         return self._head_scores(history, segments, self.encoder.requests([request])[0])[0]
 
     def _head_scores(
@@ -115,7 +117,7 @@ class AttentionIndex:
         if not len(segments):
             return np.zeros((queries.shape[0], 0), dtype=np.float32), 0
         neutral = self.encoder.neutral_query
-        with self._lock:  # another thread may have synced another state of the history since
+        with self._lock:  # another thread may have synced another state of the history meanwhile
             encoded = 0 if self._synced is history else self.sync(history).tokens_encoded
             chunks, layout = self._stored.chunks, self._lay_out(history, segments)
         log_mass = segment_log_mass(

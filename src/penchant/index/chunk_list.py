@@ -1,4 +1,4 @@
-"""The chunks of an index in memory, and the same on disk: appended to, pruned, merged."""
+"""The chunks of an index, in memory and on disk: appended, pruned and merged."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from penchant.index.table import Chunk, RecordKey, keep_records, merge_chunks
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-#: Records encoded between two writes: what an interruption can cost.
+#: Records encoded between two writes: an interruption loses at most these.
 RECORDS_A_CHUNK = 2048
-#: More chunks than this that aren't full are merged into one, so that a thousand small appends don't slow a read down.
+#: If more chunks than this aren't full, they are merged, so that a thousand small appends don't slow down reads.
 MAX_CHUNKS = 16
 
 
 class ChunkList:
     """The chunks of one index; in memory only when `directory` is None.
 
-    identity: what the rows were made with; another one is another index. what: its name in messages ("the attention
-    index"). An unreadable file on disk is as good as none, and a disk that can't be written costs persistence, not the
-    answer; both are logged as warnings. Not safe for several threads: whoever holds it locks.
+    identity: identifies how the rows were made; a different one is a different index. what: its name in messages ("the
+    attention index"). An unreadable file on disk is ignored; if the disk can't be written, rows stay in memory. Both
+    are logged as warnings. Not thread-safe: the owner locks.
     """
 
     def __init__(self, directory: Path | None, identity: str, what: str) -> None:
         self._what = what
-        self.chunks: list[Chunk] = []  # replaced, never changed in place: a score may be reading it
+        self.chunks: list[Chunk] = []  # replaced, never changed in place: another thread may be scoring with it
         self._files = IndexFiles(directory / identity[:16], identity) if directory is not None else None
         if self._files is not None:
             try:
@@ -43,19 +43,19 @@ class ChunkList:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of everything that is kept a row."""
+        """Size of all rows in bytes."""
         return sum(chunk.nbytes for chunk in self.chunks)
 
     def records(self) -> set[RecordKey]:
         return {key for chunk in self.chunks for key, _ in chunk.records}
 
     def append(self, chunk: Chunk) -> None:
-        """More rows, on disk when this returns."""
+        """Append rows, on disk when this returns."""
         self.chunks = _merged([*self.chunks, chunk])
         self._save()
 
     def keep(self, wanted: Collection[RecordKey]) -> int:
-        """Drops the rows of all other records, here and on disk. Returns how many records went."""
+        """Drop the rows of all other records, in memory and on disk. Returns how many records were dropped."""
         stored = self.records()
         kept = frozenset(key for key in stored if key in wanted)
         if len(kept) < len(stored):
@@ -70,8 +70,8 @@ class ChunkList:
         try:
             self._files.save(self.chunks)
         except OSError as error:
-            log.warning("%s: %s; going on in memory, the next run will encode again", self._what, error)
-            if dropped:  # what was forgotten must not stay on disk because the rest couldn't be written
+            log.warning("%s: %s; continuing in memory, the next run will encode again", self._what, error)
+            if dropped:  # forgotten rows must not stay on disk because the others couldn't be written
                 self._remove(self._files)
 
     def _remove(self, files: IndexFiles) -> None:
@@ -82,13 +82,13 @@ class ChunkList:
 
 
 def in_parts(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    """As many at a time as are encoded between two writes."""
+    """Split into groups that are encoded between two writes."""
     for start in range(0, len(items), RECORDS_A_CHUNK):
         yield items[start : start + RECORDS_A_CHUNK]
 
 
 def _merged(chunks: list[Chunk]) -> list[Chunk]:
-    # Full chunks stay as they are: copying a large index would need its size in memory once more.
+    # Full chunks aren't merged: copying a large index would double its memory.
     small = [chunk for chunk in chunks if len(chunk.records) < RECORDS_A_CHUNK]
     if len(small) <= MAX_CHUNKS:
         return chunks

@@ -1,4 +1,4 @@
-"""Finding the heads of a model that retrieve: every head is tried on labelled evidence, few are kept and weighted.
+"""Discovery of a model's retrieval heads: every head is tried on labelled evidence, and a few are kept and weighted.
 
 After Retrieval Head (Wu et al., arXiv 2404.15574), with another criterion: not whether a head copies a planted needle,
 but how well the attention index built from it alone ranks the evidence of a request.
@@ -25,7 +25,7 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
 
-#: Heads that get a weight before the weak ones are dropped.
+#: How many heads get a weight before the weak ones are dropped.
 CANDIDATES = 16
 #: A head whose weight is below this share of the largest is dropped: it costs keys and adds nothing.
 MIN_SHARE = 0.08
@@ -33,14 +33,16 @@ MIN_SHARE = 0.08
 
 @dataclass(frozen=True)
 class Discovery:
-    """calibration: ready to be saved. auc: float [layers, heads], each head alone (nan where it wasn't tried)."""
+    """The result of a discovery. calibration: ready to be saved. auc: float [layers, heads], of each head alone (nan if
+    not tried).
+    """
 
     calibration: Calibration
     auc: FloatArray
 
 
 def prefix_of(loaded: LoadedModel) -> str:
-    """How the model's own chat template opens a user's turn; for a model without one, a short line of text.
+    """Return how the model's chat template opens a user's turn; for a model without one, a short line of text.
 
     Measured on SmolLM2: as good as "Here is a conversation between two friends.", at a third of the tokens; a lone
     first token is much worse (AUC 0.93 against 0.95).
@@ -73,9 +75,9 @@ def discover(
 ) -> Discovery:
     """Calibrate a model on labelled histories.
 
-    Two passes over the data, so that no more than a layer's features are held: each head alone, then the weights of
-    the best ones. max_layer: the deepest layer to try (default: all; a shallower one makes encoding cheaper).
-    "auc_left_out" is of weights fitted on the other histories (None for a single one); which heads are kept is decided
+    Two passes over the data, so that at most one layer's features are held: each head alone, then the weights of the
+    best ones. max_layer: the deepest layer to try (default: the last; a shallower one makes encoding cheaper).
+    "auc_left_out" is measured with weights fitted on the other histories (None for a single one); the heads are chosen
     on all of them.
 
     Raises `InputError` without questions.
@@ -149,7 +151,7 @@ def _features(encoder: Encoder, labelled: LabelledHistory) -> Iterator[tuple[Flo
 
 
 def _prune(groups: Sequence[Sequence[Example]], max_heads: int) -> list[int]:
-    """Drop the weakest head and fit again, until every head left carries weight."""
+    """Drop the weakest head and fit again, until every remaining head has enough weight."""
     kept = list(range(groups[0][0].features.shape[0]))
     while True:
         fitted = fit_weights([replace(e, features=e.features[kept]) for group in groups for e in group])

@@ -1,4 +1,4 @@
-"""Records and requests, each encoded alone behind the same prefix at the same positions (METHODS.md)."""
+"""Encodes records and requests, each alone after the same prefix at the same positions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from penchant.lens.calibration import Calibration
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.models.tokenization import opening_ids
 
-#: A longer record is split into blocks of so many tokens, each seeing the OVERLAP tokens before it.
+#: A longer record is split into blocks of this many tokens, each with the OVERLAP tokens before it as context.
 BLOCK = 256
 OVERLAP = 32
-#: Tokens a forward pass, prefix and padding included. Larger batches leave the processor's cache and pad short
+#: Tokens per forward pass, prefix and padding included. Larger batches exceed the processor's cache and pad short
 #: histories more (measured on 2,000 to 26,000 tokens: 4096 is 20 to 50 % slower than this).
 BATCH_TOKENS = 1024
 
 
 @dataclass(frozen=True)
 class EncodedRecord:
-    """keys: [pairs, tokens, head_dim] of one record; spans: int32 [tokens, 2], character offsets into its body."""
+    """An encoded record. keys: [pairs, tokens, head_dim]; spans: int32 [tokens, 2], character offsets into its body."""
 
     keys: Float[Tensor, "pairs tokens dim"]
     spans: npt.NDArray[np.int32]
@@ -59,7 +59,7 @@ class Encoder:
         return [(layer, head // group) for layer, head in self.calibration.heads]
 
     def records(self, bodies: Sequence[str]) -> Iterator[tuple[int, EncodedRecord]]:
-        """Yield (position in `bodies`, encoded) in the order of their length, batch by batch.
+        """Yield (position in `bodies`, encoded record), batch by batch in order of length.
 
         A record longer than BLOCK tokens is split with OVERLAP; every token is stored once, from the block in which
         it has more context. A body without tokens yields zero rows.
@@ -85,7 +85,8 @@ class Encoder:
                 yield record, EncodedRecord(empty, spans[record])
 
     def requests(self, texts: Sequence[str]) -> list[Float[Tensor, "heads rows dim"]]:
-        """Queries of every request's own tokens at the calibrated heads, in the order of `calibration.heads`.
+        """Return the queries of every request's own tokens at the calibrated heads, in the order of
+        `calibration.heads`.
 
         Raises `InputError` for a request that doesn't fit the model's window.
         """
@@ -110,13 +111,15 @@ class Encoder:
 
     @cached_property
     def neutral_query(self) -> Float[Tensor, "heads 1 dim"]:
-        """Mean query over all rows of the neutral requests: one row then stands for all of them (measured: as good)."""
+        """Return the mean query over all rows of the neutral requests: a single row works as well as all of them
+        (measured).
+        """
         rows = torch.cat(self.requests(self.calibration.neutral), dim=1)
         return rows.float().mean(dim=1, keepdim=True).to(rows.dtype)
 
     @cached_property
     def scaling(self) -> float:
-        """What the model multiplies query . key by."""
+        """Return the factor by which the model multiplies query . key."""
         return self.lens.scaling[self.calibration.last_layer]
 
     def _forward(self, batch: list[list[int]], wanted: Wanted) -> Iterator[Tensor]:
@@ -136,7 +139,8 @@ class Encoder:
         return length_batches([prefix + length for length in lengths], tokens=BATCH_TOKENS)
 
     def _prefix(self) -> list[int]:
-        # With the tokenizer's own first token. The prefix takes the attention sink: no record's token becomes it.
+        # Includes the tokenizer's begin-of-text token. The prefix is the attention sink, so that no record's token
+        # becomes it.
         return opening_ids(self.lens.loaded, self.calibration.prefix)
 
     def _tokenize(self, texts: Sequence[str]) -> tuple[list[list[int]], list[npt.NDArray[np.int32]]]:
@@ -148,7 +152,7 @@ class Encoder:
                 "tokenizer.json; convert it with `tokenizers`, or use another model"
             )
         encoded: BatchEncoding = self.lens.loaded.tokenizer(
-            # A lone surrogate is no text for the tokenizer; "?" keeps the offsets.
+            # Tokenizers refuse lone surrogates; "?" keeps the offsets.
             [text.encode("utf-8", "replace").decode() for text in texts],
             add_special_tokens=False,
             return_offsets_mapping=True,

@@ -26,15 +26,17 @@ _CHUNK = ".safetensors"
 
 
 class CorruptIndexError(Exception):
-    """The files of an index contradict each other or themselves."""
+    """The files of an index are inconsistent."""
 
 
 class IndexFiles:
-    """The directory of one index. `identity` names model, calibration and storage; another one is another index."""
+    """The directory of one index. `identity` names model, calibration and storage; a different one is a different
+    index.
+    """
 
     def __init__(self, directory: Path, identity: str) -> None:
         self.directory, self.identity = directory, identity
-        # With the chunks themselves: the id of one that is gone would be given to another.
+        # Holds the chunks themselves: the id of a deleted one could be reused.
         self._written: list[tuple[Chunk, dict[str, Any]]] = []
 
     def load(self) -> list[Chunk]:
@@ -68,9 +70,9 @@ class IndexFiles:
         return [chunk for chunk, _ in read]
 
     def save(self, chunks: Sequence[Chunk]) -> None:
-        """Make exactly these chunks the content. Chunks loaded or saved before aren't written again.
+        """Make exactly these chunks the content. Chunks already on disk aren't written again.
 
-        Raises `OSError` (a full disk); what was there before is then still there.
+        Raises `OSError` (a full disk); the previous content is then unchanged.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         with FileLock(self.directory / ".lock"):
@@ -84,13 +86,13 @@ class IndexFiles:
         self._written = list(zip(chunks, entries, strict=True))
 
     def remove(self) -> None:
-        """Take the files away (that works on a full disk). Raises `OSError` where it isn't allowed."""
+        """Remove the files (works on a full disk). Raises `OSError` if that isn't allowed."""
         for path in (self.directory / MANIFEST, *self._chunk_files()):
             path.unlink(missing_ok=True)
         self._written = []
 
     def _chunk_files(self) -> list[Path]:
-        """Chunks, and what a killed process left of chunks and manifests."""
+        """Return chunks, and remains of chunks and manifests from a killed process."""
         return [path for end in (_CHUNK, f"{_CHUNK}.partial", PART) for path in self.directory.glob(f"*{end}")]
 
     def _entry(self, chunk: Chunk) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Open indexes of many users, under a limit of bytes: the least recently used is closed first."""
+"""A pool of open indexes of many users, with a limit in bytes: the least recently used one is closed first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DEFAULT_LIMIT = 2 << 30
 _VECTORS_LIMIT = 1 << 28
 
 Directory = Callable[[str], Path | None]
-"""Where the indexes of a user lie on disk; None: in memory only."""
+"""Returns the folder of a user's indexes; None: in memory only."""
 
 
 @runtime_checkable
@@ -32,19 +32,23 @@ Index = TypeVar("Index", bound=_Sized)
 
 
 def in_memory(user: str) -> None:
-    """The `Directory` that is none."""
+    """A `Directory` for indexes in memory only."""
 
 
 class _OpenIndexes(Generic[Index]):
-    """limit: bytes of all together; the one in use stays even if it alone is larger. Safe for several threads."""
+    """The open indexes. limit: bytes of all together; the one in use stays open even if it alone is larger.
+    Thread-safe.
+    """
 
     def __init__(self, make: Callable[[Path | None], Index], directory: Directory, limit: int) -> None:
         self._make, self.directory, self.limit = make, directory, limit
-        self._open: OrderedDict[str, Index] = OrderedDict()  # the sizes change: no cache with fixed ones can be used
+        self._open: OrderedDict[str, Index] = OrderedDict()  # no cache with fixed sizes: they change
         self._lock = threading.RLock()
 
     def get(self, history: History) -> Index:
-        """The index of `history.user`, opened where it isn't; that of the very history where it has no user."""
+        """Return the index of `history.user`, opening it if necessary; if the history has no user, the index of that
+        object.
+        """
         with self._lock:
             key = f"user:{history.user}" if history.user else f"history:{id(history)}"
             index = self._open.pop(key, None)
@@ -60,13 +64,13 @@ class _OpenIndexes(Generic[Index]):
                 self._open.popitem(last=False)
 
     def close(self, user: str) -> None:
-        """Let go of a user's index in memory (the store erases the files)."""
+        """Drop a user's index from memory (the store erases the files)."""
         with self._lock:
             self._open.pop(f"user:{user}", None)
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all open indexes."""
+        """Size of all open indexes in bytes."""
         with self._lock:
             return sum(index.nbytes for index in self._open.values())
 
@@ -74,8 +78,8 @@ class _OpenIndexes(Generic[Index]):
 class IndexPool(_OpenIndexes[AttentionIndex]):
     """Gives the attention index of a history, synced with it.
 
-    limit: bytes of all open indexes together; the one in use stays even if it alone is larger. An index that was
-    closed is read again from its directory, or encoded again when it has none.
+    limit: bytes of all open indexes together; the one in use stays open even if it alone is larger. A closed index is
+    read again from its directory, or encoded again if it has none.
     """
 
     def __init__(
@@ -91,10 +95,11 @@ class IndexPool(_OpenIndexes[AttentionIndex]):
         self.encoder, self.storage, self.progress = encoder, storage, progress
 
     def open(self, history: History) -> tuple[AttentionIndex, Change]:
-        """The index of `history.user`, brought up to date with `history`. A history without a user is indexed anew
-        unless it's the very one that was opened before."""
+        """Return the index of `history.user`, synced with `history`. A history without a user is indexed anew unless it
+        is the same object as before.
+        """
         index = self.get(history)
-        change = index.sync(history, self.progress)  # outside of the lock: one user's new history delays nobody else
+        change = index.sync(history, self.progress)  # without the lock: a new history delays nobody else
         self.close_old()
         return index, change
 
@@ -106,7 +111,7 @@ class VectorPool(_OpenIndexes[VectorIndex]):
         super().__init__(lambda where: VectorIndex(embed, where), directory, limit)
 
     def vectors(self, history: History, segments: Sequence[Segment]) -> tuple[SegmentVectors, int]:
-        """The vectors, and how many tokens had to be run for them."""
+        """Return the vectors, and how many tokens had to be run for them."""
         found = self.get(history).vectors(history, segments)
         self.close_old()
         return found

@@ -1,4 +1,4 @@
-"""One blocked product of a request's queries with the stored keys, and what is made of it: a score per segment."""
+"""Scoring: one blocked product of a request's queries with the stored keys, reduced to a score per segment."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ IntArray = npt.NDArray[np.int64]
 
 #: Stored tokens per block: the logits of a block stay in the processor's cache.
 TOKENS_A_BLOCK = 8192
-#: Log shares below this are all as good as nothing (a float32 ends at -87 below the peak).
+#: Log shares below this are negligible (a float32 underflows at -87 below the peak).
 _FLOOR_SHARE = float(np.exp(np.float32(-80.0)))
-#: What a standardised score below a head's average is multiplied by.
+#: Factor for standardised scores below a head's average.
 LEAK = 0.1
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each segment's tokens lie in the stored rows: `low` to `high` (exclusive), int64 [segments].
+    """The position of each segment's tokens in the stored rows: `low` to `high` (exclusive), int64 [segments].
 
     An empty range is a segment without tokens. `order` sorts the segments by `low`.
     """
@@ -41,9 +41,9 @@ def lay_out(
 ) -> Layout:
     """Find the rows of every segment in one search over all tokens.
 
-    first_row, counts: int64 [records], where the rows of each record of the history start, and how many; together
-    they are all rows, and equal records may share theirs.
-    spans: int32 [rows, 2], character offsets of each row's token into its record's body.
+    first_row, counts: int64 [records], the first row of each record of the history, and how many it has; together they
+    cover all rows, and equal records may share theirs. spans: int32 [rows, 2], character offsets of each row's token
+    into its record's body.
     """
     stride = 1 + max((len(record.body) for record in history), default=0)
     groups, group_of_record = np.unique(np.stack([first_row, counts], axis=1), axis=0, return_inverse=True)
@@ -67,9 +67,9 @@ def segment_log_mass(
     layout: Layout,
     scaling: float,
 ) -> FloatArray:
-    """log of the sum over a segment's tokens of exp(scaling * query . key): float32 [heads, rows, segments].
+    """Return the log of the sum over a segment's tokens of exp(scaling * query . key): float32 [heads, rows, segments].
 
-    keys: blocks of stored keys with the row each starts at, in order. The history's softmax is the same numbers
+    keys: blocks of stored keys with the row each starts at, in order. The softmax over the history is these numbers
     minus their logsumexp over segments, so nothing of size (rows x tokens) outlives a block.
     """
     heads, rows, _ = queries.shape
@@ -89,7 +89,7 @@ def segment_log_mass(
         if not len(which):
             continue
         edges = inside[some].reshape(-1)
-        # Only a segment that began in an earlier block can have mass already; they come first.
+        # Only segments that began in an earlier block can have mass already; they come first.
         carried = which[: np.searchsorted(low[begin:stop][some], first)]
         for pair in pairs:
             part = _block_log_mass(block[pair], stacked[pair], edges, scaling)
@@ -102,10 +102,10 @@ def segment_log_mass(
 def _block_log_mass(
     keys: Float[Tensor, "tokens dim"], queries: Float[Tensor, "rows dim"], edges: IntArray, scaling: float
 ) -> FloatArray:
-    """[rows, segments]. Tokens along the last axis: its maxima and sums are then over memory that lies together."""
+    """Return [rows, segments]. Tokens are on the last axis, so that maxima and sums read contiguous memory."""
     logits = (queries.to(keys.dtype) @ keys.T).float().mul_(scaling)
     peak = logits.amax(1, keepdim=True)
-    # A last column of zeros lets an edge lie at the end of the block.
+    # The last column of zeros allows an edge at the end of the block.
     mass = torch.nn.functional.pad(logits.sub_(peak).exp_(), (0, 1)).numpy()
     sums = np.add.reduceat(mass, edges, axis=1)[:, ::2]
     with np.errstate(divide="ignore"):  # too far below the peak for a float32: no mass
@@ -114,12 +114,13 @@ def _block_log_mass(
 
 
 def head_scores(log_mass: FloatArray, neutral_rows: int, baseline: float) -> FloatArray:
-    """Scores of each head, float32 [heads, segments], from the log masses of request rows followed by neutral rows.
+    """Return the scores of each head, float32 [heads, segments], from the log masses of request rows followed by
+    neutral rows.
 
-    Softmax over the history for each row, mean over the request's rows, log, minus `baseline` times the same of the
-    neutral rows (what a segment attracts whatever is asked), standardised. What lies below a head's average counts
-    only a tenth: a retrieval head that doesn't look at a segment says little against it (measured: recall +0.01).
-    A segment without tokens gets the lowest score of the others.
+    Softmax over the history for each row, mean over the request's rows, log, minus `baseline` times the same for the
+    neutral rows (attention independent of the request), standardised. Scores below a head's average count only a tenth:
+    a retrieval head that doesn't attend to a segment is weak evidence against it (measured: recall +0.01). A segment
+    without tokens gets the lowest score of the others.
     """
     rows = log_mass.shape[1] - neutral_rows
     reached = np.isfinite(log_mass).any(axis=(0, 1))
@@ -139,7 +140,7 @@ def head_scores(log_mass: FloatArray, neutral_rows: int, baseline: float) -> Flo
 
 
 def standardise(scores: FloatArray) -> FloatArray:
-    """Zero mean and unit variance along the last axis; a constant row becomes zeros."""
+    """Scale to zero mean and unit variance along the last axis; a constant row becomes zeros."""
     if not scores.shape[-1]:
         return scores.astype(np.float32)
     exact = scores.astype(np.float64)

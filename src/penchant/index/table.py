@@ -1,4 +1,4 @@
-"""What is stored of a history: chunks of rows, each with the records they belong to."""
+"""The stored rows of a history: chunks of rows, with the records they belong to."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ RecordKey = tuple[str, str]
 
 
 def record_key(record: Record) -> RecordKey:
-    """What a stored record is known by: its id, and a digest of the text that was encoded."""
+    """Return the key of a stored record: its id, and a digest of the encoded text."""
     return record.id, hashlib.sha256(record.body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class RecordKeys:
-    """The keys of a history's records; of one that has grown at its end, only new records are hashed."""
+    """Computes the keys of a history's records; if it has grown at its end, only new records are hashed."""
 
     def __init__(self) -> None:
         self._known: tuple[tuple[Record, ...], tuple[RecordKey, ...]] = ((), ())
@@ -42,11 +42,11 @@ class RecordKeys:
 
 @dataclass(frozen=True)
 class Chunk:
-    """keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` [pairs, rows] in that dtype. (Sentence
-    vectors: float32 [1, rows, width].)
+    """Rows of some records. keys: [pairs, rows, head_dim] in the model's dtype, or int8 with `scale` [pairs, rows] in
+    that dtype. (Sentence vectors: float32 [1, rows, width].)
 
     spans: int32 [rows, 2], character offsets into the record's body. records: key and number of rows of each record, in
-    the order of the rows. tokens: int32 [rows], where a row isn't one token.
+    the order of the rows. tokens: int32 [rows], if a row isn't one token.
     """
 
     keys: Tensor
@@ -79,14 +79,15 @@ def make_chunk(encoded: Sequence[tuple[RecordKey, EncodedRecord]], storage: Stor
     records = tuple((key, len(record.spans)) for key, record in encoded)
     if storage == "native":
         return Chunk(keys, None, spans, records)
-    # In the model's dtype, so that the product runs at its speed; rounded first, so that the steps are what is read.
+    # The scale is in the model's dtype, for a fast product, and is rounded first, so that quantization uses the stored
+    # scale.
     scale = (keys.float().abs().amax(-1).clamp_min(1e-6) / 127).to(keys.dtype)
     steps = (keys.float() / scale.float()[..., None]).round_().clamp_(-127, 127)
     return Chunk(steps.to(torch.int8), scale, spans, records)
 
 
 def keep_records(chunk: Chunk, kept: frozenset[RecordKey]) -> Chunk | None:
-    """The chunk without the rows of any other record; None when nothing is left."""
+    """Return the chunk with only the rows of these records; None if nothing is left."""
     records = tuple((key, rows) for key, rows in chunk.records if key in kept)
     if not records:
         return None
@@ -98,7 +99,7 @@ def keep_records(chunk: Chunk, kept: frozenset[RecordKey]) -> Chunk | None:
 
 
 def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
-    """Several chunks of one index as one."""
+    """Merge several chunks of one index."""
     scales = [chunk.scale for chunk in chunks if chunk.scale is not None]
     tokens = [chunk.tokens for chunk in chunks if chunk.tokens is not None]
     return Chunk(
@@ -111,7 +112,7 @@ def merge_chunks(chunks: Sequence[Chunk]) -> Chunk:
 
 
 def blocks(chunks: Sequence[Chunk], size: int) -> Iterator[tuple[int, Float[Tensor, "pairs tokens dim"]]]:
-    """Rows in order, at most `size` at a time, with the row each block starts at."""
+    """Yield rows in order, at most `size` at a time, with the row at which each block starts."""
     first = 0
     for chunk in chunks:
         for start in range(0, chunk.rows, size):

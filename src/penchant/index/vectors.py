@@ -1,4 +1,4 @@
-"""Sentence vectors of a history, kept equal to the history: in memory and beside the attention index on disk."""
+"""Sentence vectors of a history, kept in sync with it, in memory and next to the attention index on disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_TEXT = -1.0  # the lowest cosine there is
 
 @runtime_checkable
 class Embed(Protocol):
-    """Gives the embedding of each text, and how many tokens had to be run. fingerprint: tells encoders apart."""
+    """Returns the embedding of each text, and how many tokens had to be run. fingerprint: identifies the encoder."""
 
     def fingerprint(self) -> str: ...
 
@@ -34,13 +34,15 @@ class Embed(Protocol):
 
 @dataclass(frozen=True)
 class SegmentVectors:
-    """Of each segment, in order: its vector, float32 [segments, width] of length 1, and its tokens, int32."""
+    """For each segment, in order: its vector, float32 [segments, width] of length 1, and its number of tokens,
+    int32.
+    """
 
     vectors: FloatArray
     tokens: npt.NDArray[np.int32]
 
     def scores(self, query: FloatArray) -> FloatArray:
-        """The cosine with a vector of length 1, float32 [segments]; -1 for a segment without tokens."""
+        """Return the cosines with a vector of length 1, float32 [segments]; -1 for segments without tokens."""
         if not len(self.vectors):
             return np.zeros(0, dtype=np.float32)
         return np.where(self.tokens == 0, np.float32(_NO_TEXT), self.vectors @ query).astype(np.float32)
@@ -49,8 +51,8 @@ class SegmentVectors:
 class VectorIndex:
     """The sentence vectors of one user's history for one encoder; in memory only when `directory` is None.
 
-    A vector is known by its record's id and text and by where its segment lies in that: other segments of a record are
-    added to those that are there. Safe to use from several threads at once.
+    A vector is identified by its record's id and text and the segment's offsets: other segments of a record are added
+    to the stored ones. Thread-safe.
     """
 
     def __init__(self, embed: Embed, directory: Path | None = None) -> None:
@@ -67,8 +69,9 @@ class VectorIndex:
         return self._stored.nbytes + (laid_out[2].vectors.nbytes if laid_out else 0)
 
     def vectors(self, history: History, segments: Sequence[Segment]) -> tuple[SegmentVectors, int]:
-        """The vectors of a history's segments, and how many tokens had to be run for them. What was kept of records
-        that the history doesn't have is dropped, on disk as well."""
+        """Return the vectors of a history's segments, and how many tokens had to be run for them. Vectors of records
+        that aren't in the history are dropped, on disk as well.
+        """
         with self._lock:
             known = self._laid_out
             if known is not None and known[0] is history and known[1] is segments:
@@ -101,7 +104,7 @@ class VectorIndex:
         return fed
 
     def _positions(self) -> dict[tuple[RecordKey, int, int], int]:
-        """The row of each segment that is stored."""
+        """Return the row of each stored segment."""
         rows = (key for chunk in self._stored.chunks for key, count in chunk.records for _ in range(count))
         spans = (span for chunk in self._stored.chunks for span in chunk.spans.tolist())
         return {(key, start, end): row for row, (key, (start, end)) in enumerate(zip(rows, spans, strict=True))}

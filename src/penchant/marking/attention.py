@@ -1,4 +1,4 @@
-"""Penchant's marker: the model's own retrieval heads, read through the attention index (METHODS.md)."""
+"""Penchant's marker: the model's own retrieval heads, read through the attention index."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penchant.marking.resources import Resources
 
 
 def attention(indexes: IndexPool, *, neighbours: bool = True) -> Marker:
-    """A marker that matches the request's queries with the stored keys of the history.
+    """Make a marker that matches the request's queries with the stored keys of the history.
 
     The first call on a history encodes it ("encode" in `seconds`); later ones cost the request's own tokens and one
     read of the index. neighbours: whether a segment gets a share of its neighbours' scores, as calibrated.

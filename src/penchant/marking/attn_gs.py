@@ -26,10 +26,10 @@ def attn_gs(
     """The published marker: [instruction | history | request], attention of the last token to each history token at
     one layer, mean over heads, mean over a segment's tokens.
 
-    layer: default the paper's, 0.375 of the depth, or the nearest one that isn't a sliding window. A history that
-    doesn't fit the window beside the request is read in several joint passes of at most `block` tokens (default: the
-    window), each normalised on its own; a segment is only cut where it alone doesn't fit. Marks are kept in
-    probability; the paper marks what exceeds alpha * max, which the rewriting compressor does.
+    layer: default the paper's, 0.375 of the depth, or the nearest one without a sliding window. A history that doesn't
+    fit the window together with the request is read in several joint passes of at most `block` tokens (default: the
+    window), each normalised separately; a segment is only cut if it alone doesn't fit. Marks are probabilities; the
+    paper's threshold, alpha * max, is applied by the rewriting compressor.
 
     The marker raises `InputError` for a request that leaves no room for a history.
     """

@@ -20,7 +20,7 @@ _HISTORIES_KEPT = 8
 
 
 def bm25(language: str | None = None) -> Marker:
-    """A marker that scores segments by BM25 against the request's query (its task is not searched for).
+    """Make a marker that scores segments by BM25 against the request's query (without its task).
 
     language: a two-letter code, "none" for bare words, or nothing: identified from the history. The
     indexes of the last 8 histories stay in memory. A request that shares no term with the history scores 0
@@ -51,7 +51,7 @@ def bm25(language: str | None = None) -> Marker:
 
 
 def bm25_over(kept: IncrementalCache[GrowingIndex]) -> Marker:
-    """`bm25` with indexes that others share, which read of a history that has grown only what is new."""
+    """Like `bm25`, with shared indexes that only read new segments when a history has grown."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()
@@ -65,7 +65,7 @@ def bm25_over(kept: IncrementalCache[GrowingIndex]) -> Marker:
 
 
 def term_indexes() -> IncrementalCache[GrowingIndex]:
-    """What `bm25_over` keeps its indexes in."""
+    """Return the cache of indexes for `bm25_over`."""
     return IncrementalCache(GrowingIndex, lambda index, segments: index.add([segment.text for segment in segments]))
 
 

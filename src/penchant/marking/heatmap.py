@@ -1,4 +1,4 @@
-"""A history as a heat map: one self-contained HTML page that says where a request's marks lie, and why."""
+"""The heat map of a history: one self-contained HTML page that shows the marks for a request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from penchant.history.records import History, Record, Request, Segment
 from penchant.marking.marks import Marks
 
-# Level of a segment = how many of these shares of the history it is among the top of: 5 is the top 1 %, 0 the rest.
+# The level of a segment is how many of these top shares of the history it belongs to: 5 is the top 1 %, 0 the rest.
 SHARES = (0.20, 0.10, 0.05, 0.02, 0.01)
 TOP_LISTED = 12
 _MONTHS = (
@@ -30,7 +30,9 @@ _CONTROLS = {c: chr(0x2400 + c) for c in range(32) if chr(c) not in "\n\t\r"} | 
 
 
 class ProfileLike(Protocol):
-    """What the page reads of a `Profile` (which lives a layer above and is not imported here)."""
+    """The part of a `Profile` that the page needs (`Profile` is defined in a higher layer, so it can't be imported
+    here).
+    """
 
     @property
     def text(self) -> str: ...
@@ -61,12 +63,12 @@ def heatmap_html(
     profile: ProfileLike | None = None,
     title: str = "Penchant heat map",
 ) -> str:
-    """One HTML page with the whole history in time order, each segment shaded by its mark.
+    """Return an HTML page with the whole history in time order, each segment shaded by its mark.
 
-    Shading is by rank (top 20, 10, 5, 2, 1 %), so that one outlier can't bleach the rest. Segments that the
-    profile stands on are underlined. The page loads nothing: styles and script are inline, and a content security
-    policy admits only those two by their hashes. Histories are untrusted text: all of it is escaped, control
-    characters are shown as their pictures, and each segment is isolated from its neighbours' writing direction.
+    Shading is by rank (top 20, 10, 5, 2, 1 %), so that one outlier can't bleach the rest. Segments in the profile are
+    underlined. The page loads nothing: styles and script are inline, and a content security policy admits only those
+    two by their hashes. Histories are untrusted text: all of it is escaped, control characters are shown as their
+    pictures, and each segment is isolated from its neighbours' writing direction.
     """
     style, script = _asset("heatmap.css"), _asset("heatmap.js")
     parts = {
@@ -86,18 +88,22 @@ def heatmap_html(
         "segments": str(len(marks.segments)),
         "records": str(len(history)),
     }
-    # One pass: text that was put in is never searched for further places.
+    # One pass, so that inserted text isn't searched for placeholders.
     return re.sub(r"<!--\{(\w+)\}-->", lambda position: parts[position.group(1)], _asset("heatmap.html"))
 
 
 def safe(text: str) -> str:
-    """Text for HTML content and quoted attributes. NUL and its like, which HTML can't hold, become ␀ and its like."""
+    """Escape text for HTML content and quoted attributes. NUL and other characters that HTML can't contain become ␀
+    etc.
+    """
     escaped = html.escape(text, quote=True).translate(_CONTROLS)
     return escaped.encode("utf-8", "replace").decode()
 
 
 def levels(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
-    """Shade of each score, 0 to 5, by the share of scores above it; ties share a shade, equal scores have none."""
+    """Return the shade of each score, 0 to 5, by the share of scores above it; ties share a shade, and if all are equal
+    it is 0.
+    """
     if len(scores) == 0 or scores.min() == scores.max():
         return np.zeros(len(scores), dtype=np.intp)
     ordered = np.sort(scores)
@@ -181,7 +187,7 @@ def _day(when: datetime) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Shading:
-    """The marks, arranged for the page: by record, with rank and shade, and what the profile took of each record."""
+    """The marks arranged by record, with rank and shade, and the parts of each record that are in the profile."""
 
     marks: Marks
     ranks: npt.NDArray[np.intp]
@@ -206,7 +212,7 @@ class _Shading:
 
 
 def _months(history: History, shading: _Shading) -> Iterator[str]:
-    """The history, a section a month; a record without a time stays with the one before it, as in `History`."""
+    """The history, one section per month; a record without a time stays with the one before it, as in `History`."""
     times: list[datetime | None] = []
     for record in history:
         times.append(record.when or (times[-1] if times else None))
@@ -229,7 +235,7 @@ def _article(record: Record, time: datetime | None, peak: int, body: str, new_da
     when = f"{_day(record.when)}, {record.when:%H:%M} UTC" if record.when else ""
     label = "" if record.label is None else str(record.label)
     stamp = ""
-    if record.when:  # repeated dates are hidden, until a filter hides the record that showed it
+    if record.when:  # repeated dates are hidden unless a filter hides the record that shows the date
         again = "" if new_day else ' class="again"'
         stamp = f'<time datetime="{record.when.isoformat()}"{again}>{_day(record.when)}</time>'
     return (
@@ -241,7 +247,7 @@ def _article(record: Record, time: datetime | None, peak: int, body: str, new_da
 
 
 def _body(record: Record, position: int, shading: _Shading) -> Iterator[str]:
-    """The record's text with its segments as <mark>; what lies between segments stays as it is."""
+    """The record's text with its segments as <mark>; text between segments is unchanged."""
     body, cursor, kept = record.body, 0, shading.kept.get(position, ())
     for i in shading.of_record.get(position, ()):
         segment = shading.marks.segments[i]

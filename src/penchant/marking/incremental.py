@@ -1,4 +1,4 @@
-"""What was made of a history's segments, kept while the history grows at its end."""
+"""A cache of results computed from segments, which are extended when the history grows at its end."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _HISTORIES = 8
 
 
 class IncrementalCache(Generic[T]):
-    """Keeps something that can be added to for each of the last histories: by their user, or the very history where it
-    has none. Segments that stay the same objects are compared by identity, so that finding out what is new costs next
-    to nothing. Safe for several threads."""
+    """Caches an appendable result for each of the last histories, by user, or by the history object if it has no user.
+    Unchanged segments are compared by identity, so that finding the new ones costs almost nothing. Thread-safe.
+    """
 
     def __init__(self, make: Callable[[], T], add: Callable[[T, Sequence[Segment]], None]) -> None:
         self._make, self._add = make, add
-        # With the history itself: the id of one that is gone would be given to another.
+        # Holds the history itself: the id of a deleted one could be reused.
         self._kept: LRUCache[str | int, tuple[History, tuple[Segment, ...], T]] = LRUCache(_HISTORIES)
         self._lock = RLock()
 
     def of(self, history: History, segments: Sequence[Segment]) -> T:
-        """What is made of exactly these segments; what it has of them already isn't added again."""
+        """Return the result for exactly these segments; only new segments are added."""
         wanted, key = tuple(segments), history.user or id(history)
         with self._lock:
-            # Taken out while it is added to: one that fails half-way isn't used again.
+            # Removed while it is extended, so that one that fails half-way isn't used again.
             _, known, made = self._kept.pop(key, (history, (), None))
             if made is None or wanted[: len(known)] != known:
                 known, made = (), self._make()

@@ -1,5 +1,6 @@
-"""The joint passes of published markers: a history with an instruction before and the request behind it, in as many
-passes as its model's window needs."""
+"""The joint passes of published markers: instruction, history and request, in as many passes as the model's window
+requires.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ from penchant.models.tokenization import opening_ids, text_ids
 
 @dataclass(frozen=True)
 class JointPass:
-    """One pass. pieces: (position of the segment, its tokens), in order; a segment is in pieces only where it alone
-    doesn't fit."""
+    """One pass. pieces: (position of the segment, its tokens), in order; a segment is split only if it alone doesn't
+    fit.
+    """
 
     pieces: tuple[tuple[int, tuple[int, ...]], ...]
 
@@ -29,7 +31,9 @@ class JointPass:
 
 @dataclass(frozen=True)
 class Joint:
-    """start, end: tokens before and behind the history, the same in every pass. counts: int64 [segments], tokens."""
+    """All passes. start, end: tokens before and after the history, the same in every pass. counts: int64 [segments],
+    tokens.
+    """
 
     start: tuple[int, ...]
     end: tuple[int, ...]
@@ -50,10 +54,10 @@ def joint_passes(
     block: int | None = None,
     step: int = 1,
 ) -> Joint:
-    """Cut a history, one segment a line, into passes of at most `block` tokens (default: the model's window).
+    """Cut a history, one segment per line, into passes of at most `block` tokens (default: the model's window).
 
-    ending: what stands behind the history, as text. step: the ending is given room for a multiple of so many tokens,
-    so that endings of about one length give the same passes.
+    ending: the text after the history. step: the space for the ending is rounded up to a multiple of this many tokens,
+    so that endings of similar length give the same passes.
 
     Raises `InputError` for an ending that leaves no room for a history.
     """
@@ -80,26 +84,26 @@ def joint_passes(
 
 
 def asked(request: Request) -> str:
-    """The task, where there is one, on a line before the query."""
+    """Return the query, after a line with the task if there is one."""
     return request.query if request.task is None else f"{request.task}\n{request.query}"
 
 
 def seeing_layers(loaded: LoadedModel) -> list[int]:
-    """Layers whose attention isn't a sliding window, ascending; all of them where every one is.
+    """Return the layers without a sliding window, ascending; all layers if every one has one.
 
-    Behind a sliding window the last token sees next to nothing of a history.
+    Through a sliding window the last token sees almost nothing of a history.
     """
     kinds = getattr(loaded.model.config.get_text_config(), "layer_types", None) or []
     return [i for i, kind in enumerate(kinds) if kind == "full_attention"] or list(range(loaded.num_layers))
 
 
 def clean(text: str) -> str:
-    """A lone surrogate is no text for the tokenizer."""
+    """Replace lone surrogates, which tokenizers refuse."""
     return text.encode("utf-8", "replace").decode()
 
 
 def _groups(lengths: Sequence[int], room: int) -> list[list[int]]:
-    """Pieces in order, cut into passes of at most `room` tokens."""
+    """Group pieces, in order, into passes of at most `room` tokens."""
     groups: list[list[int]] = []
     used = 0
     for i, length in enumerate(lengths):

@@ -1,4 +1,4 @@
-"""A thread-safe cache of the results that were used last, so that a second request on the same history costs little."""
+"""A thread-safe cache of recent results, so that a second request on the same history costs little."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ V = TypeVar("V")
 
 
 def digest(*parts: str) -> bytes:
-    """16 bytes that stand for the parts, in order. Lengths are hashed too: ("ab", "c") and ("a", "bc") differ."""
+    """Return a 16-byte digest of the parts, in order. Lengths are hashed too: ("ab", "c") and ("a", "bc") differ."""
     state = hashlib.blake2b(digest_size=16)
     for part in parts:
         raw = part.encode("utf-8", "surrogatepass")
@@ -23,8 +23,7 @@ def digest(*parts: str) -> bytes:
 
 
 class LRU(Generic[V]):
-    """Keeps the `limit` values that were used last, in memory only. Keys are digests, never the text itself. Safe for
-    several threads."""
+    """Keeps the `limit` most recently used values, in memory only. Keys are digests, never text. Thread-safe."""
 
     def __init__(self, limit: int) -> None:
         self._kept: LRUCache[bytes, V] = LRUCache(limit)

@@ -1,4 +1,4 @@
-"""What a marker gives back: a score per segment, and where it came from."""
+"""Marks: the result of a marker, a score per segment and its origin."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Marks:
-    """Scores over the segments of one history for one request. Higher is more important.
+    """Scores of the segments of one history for one request. Higher is more important.
 
     segments: in time order. scores: float32 [segments], finite. heads: the (layer, head) pairs that were read.
     layers_run: how deep the model ran (0: no model). calibration: name of the calibration used.
@@ -42,7 +42,7 @@ class Marks:
         object.__setattr__(self, "scores", scores)
 
     def ranked(self) -> npt.NDArray[np.intp]:
-        """Positions of the segments, best first; ties keep time order."""
+        """Return the positions of the segments, best first; ties keep time order."""
         return np.argsort(-self.scores, kind="stable")
 
 

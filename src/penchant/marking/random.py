@@ -1,4 +1,4 @@
-"""Random marks: what any marker must beat."""
+"""Random marks: the baseline that any marker must beat."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from penchant.marking.resources import Resources
 
 
 def random_marker(seed: int = 0) -> Marker:
-    """A marker with uniform scores in [0, 1) that depend on the seed, the request and the segments' texts only.
+    """Make a marker with uniform scores in [0, 1) that depend only on the seed, the request and the segments' texts.
 
-    The same call gives the same scores on any machine; another request or another history gives other ones.
-    No model and no tokenizer runs, hence `history_tokens` is 0 (not measured).
+    The same call gives the same scores on any machine; another request or history gives different ones. No model or
+    tokenizer runs, so `history_tokens` is 0 (not measured).
     """
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:
@@ -31,5 +31,5 @@ def random_marker(seed: int = 0) -> Marker:
 
 
 def make(resources: Resources) -> Marker:
-    """Random scores, the same on every machine; what any marker has to beat."""
+    """Random scores, the same on every machine; the baseline that any marker has to beat."""
     return random_marker()

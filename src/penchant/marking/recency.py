@@ -1,4 +1,4 @@
-"""The newest is what matters: the baseline every personalization paper compares with."""
+"""Recency: the newest records matter most. The baseline of every personalization paper."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from penchant.marking.resources import Resources
 
 
 def recency() -> Marker:
-    """A marker that scores a segment by the position of its record in the history, oldest near 0, newest 1.
+    """Make a marker that scores a segment by the position of its record, from near 0 (oldest) to 1 (newest).
 
-    Segments of one record tie, so they keep their order. The request is ignored. No model and no tokenizer runs,
-    hence `history_tokens` is 0 (not measured).
+    Segments of one record tie, so they keep their order. The request is ignored. No model or tokenizer runs, so
+    `history_tokens` is 0 (not measured).
     """
 
     def mark(history: History, request: Request, segments: Sequence[Segment]) -> Marks:

@@ -29,5 +29,7 @@ MARKERS: Registry[Callable[[Resources], Marker]] = Registry(
 
 
 def make_marker(name: str, resources: Resources) -> Marker:
-    """The marker `name`. Raises `InputError` for an unknown name, `ModelError` for what the model lacks."""
+    """Make the marker `name`. Raises `InputError` for an unknown name, and `ModelError` if the model lacks something it
+    needs.
+    """
     return MARKERS.find(name)(resources)

@@ -1,4 +1,6 @@
-"""What markers, compressors, memories and detectors are made from: one model and what is prepared for it once."""
+"""Resources from which markers, compressors, memories and detectors are made: a model and everything prepared
+for it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from penchant.text.bm25 import GrowingIndex
 
 
 class Resources:
-    """What markers are made from; the model is loaded when the first marker that needs it is made.
+    """Shared resources; the model is loaded when first needed.
 
     model: a loaded model, or what `load_model` takes. calibration: default the one `calibration_for` finds.
     directory, storage, limit, progress: see `IndexPool`.
@@ -40,8 +42,10 @@ class Resources:
     ) -> None:
         self._model, self._calibration = model, calibration
         self.history_tokens: Callable[[History], int] | None = None
-        """Counts the tokens of a history, where somebody remembers them; None: whoever needs it counts."""
-        self._base: Resources | None = None  # whose sentence encoder is used
+        """Returns the cached number of tokens of a history; None: there is no cache, and users of it count
+        themselves.
+        """
+        self._base: Resources | None = None  # the resources whose sentence encoder is used
         self._pool: dict[str, Any] = {"directory": directory, "storage": storage, "limit": limit, "progress": progress}
 
     @cached_property
@@ -60,12 +64,12 @@ class Resources:
 
     @cached_property
     def embeddings(self) -> Embeddings:
-        """Of the dense encoder. Raises `ModelError` where it isn't installed."""
+        """The dense encoder. Raises `ModelError` if it isn't installed."""
         return self._base.embeddings if self._base is not None else Embeddings()
 
     @cached_property
     def vectors(self) -> VectorPool:
-        """Sentence vectors of histories, beside their indexes. Raises as `embeddings`."""
+        """Sentence vectors of histories, stored next to their indexes. Raises as `embeddings`."""
         return VectorPool(self.embeddings, self._pool["directory"])
 
     @cached_property
@@ -74,17 +78,17 @@ class Resources:
 
     @cached_property
     def terms(self) -> IncrementalCache[GrowingIndex]:
-        """Histories' indexes for BM25, in memory."""
+        """BM25 indexes of histories, in memory."""
         return term_indexes()
 
     def beside(self, directory: Directory) -> Resources:
-        """The same model and calibration, with other indexes that are kept elsewhere."""
+        """Return resources with the same model and calibration, and separate indexes that are kept elsewhere."""
         made = Resources(self.loaded, calibration=self._calibration, **{**self._pool, "directory": directory})
         made._base = self
         return made
 
     def close(self, user: str) -> None:
-        """Let go of what is held in memory of a user."""
+        """Drop everything held in memory for a user."""
         for name in ("indexes", "vectors", "terms"):
-            if name in vars(self):  # not made just for this
+            if name in vars(self):  # only if they were already made
                 getattr(self, name).close(user)

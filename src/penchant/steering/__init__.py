@@ -1,1 +1,1 @@
-"""A user's steering vectors: made, fitted, kept and applied."""
+"""Steering: a user's vectors are made, fitted, stored and applied."""

@@ -1,4 +1,6 @@
-"""How a method steers one model: chosen on other users, kept in a file, applied to any user's bank."""
+"""Steering configurations: how a method steers one model. Chosen on other users, stored in a file, used with any user's
+bank.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,9 @@ _KEYS = "keys"
 
 @dataclass(frozen=True)
 class Effect:
-    """What a choice did to held-out answers of other users. gain: nats a token, mean over users; error: its standard
-    error. part: "population" (its vector alone) or "own" (the users' vectors)."""
+    """The effect of one choice on held-out answers of other users. gain: nats per token, mean over users; error: its
+    standard error. part: "population" (its vector alone) or "own" (the users' vectors).
+    """
 
     layer: int
     strength: float
@@ -45,11 +48,12 @@ class Effect:
 
 @dataclass(frozen=True)
 class SteeringConfig:
-    """method, model: its name and the fingerprint. scope: see `prompt_tail`. strength: what aggregated vectors are
-    multiplied by. base: site -> [width], written to everyone, where gradients are taken ({}: nothing). population: site
-    -> [width], what rows of users are held against ({}: zero). centre: [width of keys], what inputs share. caps: site
-    -> longest vector that is written. effects: what was tried. users, pairs: how many it was fitted on. similarity:
-    what samples and requests are compared by. basis: what "low-rank" banks are written in (None: of an older file).
+    """method: its name; model: its fingerprint. scope: see `prompt_tail`. strength: factor for aggregated vectors.
+    base: site -> [width], added for every user, where gradients are taken ({}: nothing). population: site -> [width],
+    the vectors that users' rows are compared with ({}: zero). centre: [width of keys], the mean of all inputs' keys.
+    caps: site -> longest vector that is added. effects: everything that was tried. users, pairs: how many it was fitted
+    on. similarity: how samples and requests are compared. basis: the basis of "low-rank" banks (None: the file is from
+    an earlier version).
     """
 
     method: str
@@ -73,8 +77,7 @@ class SteeringConfig:
 
     @cached_property
     def origin(self) -> str:
-        """What a bank's rows were read from: the model, and for gradients where they are taken: in which scope, and
-        on top of which base."""
+        """The origin of a bank's rows: the model, and for gradients also the scope and the base."""
         if not self.base and self.reading != "gradient":
             return self.model
         state = hashlib.sha256(self.scope.encode())
@@ -90,24 +93,26 @@ class SteeringConfig:
     def apply(
         self, banks: Sequence[Bank], scores: Sequence[Float[Tensor, " _"]], now: datetime | None = None
     ) -> tuple[Intervention, Aggregate]:
-        """The intervention for a batch of requests, a row each, and what it stands on.
+        """Return the intervention for a batch of requests, one row each, and the aggregate it is made from.
 
-        Raises `InputError` for a bank that was read otherwise.
+        Raises `InputError` for a bank of another origin.
         """
         for bank in banks:
             if bank.model != self.origin or bank.sites != self.sites:
-                raise InputError(f"a bank that wasn't read for this setting of {self.method}: run `penchant steer fit`")
+                raise InputError(
+                    f"a bank that wasn't read for this configuration of {self.method}: run `penchant steer fit`"
+                )
         population = {site: vector[None].expand(len(banks), -1) for site, vector in self.population.items()}
         made = aggregate(banks, scores, self.aggregation, population=population or None, now=now)
         return self.around(made.vectors), made
 
     def common(self, rows: int = 1) -> Intervention:
-        """What a user without samples gets: the base and the population's vectors."""
+        """Return the intervention for a user without samples: the base and the population's vectors."""
         vectors = {site: (vector * self.aggregation.pop_share)[None] for site, vector in self.population.items()}
         return self.around(vectors).take([0] * rows)
 
     def around(self, vectors: Mapping[Site, Float[Tensor, "rows _"]]) -> Intervention:
-        """Vectors [rows, width] times the strength, cut to the caps, on top of the base."""
+        """Multiply vectors [rows, width] by the strength, limit their length to the caps, and add the base."""
         edits = {}
         rows = next((len(tensor) for tensor in vectors.values()), 1)
         for site in self.sites:
@@ -121,8 +126,9 @@ class SteeringConfig:
         return Intervention(edits, self.scope)
 
     def to_bytes(self, sources: Iterable[Source] = ()) -> bytes:
-        """The configuration as a safetensors file. sources: what it is derived from, where it lies in a user's folder:
-        it goes as a whole with any of them (store/erasure/lineage.py)."""
+        """Return the configuration as a safetensors file. sources: what it is derived from, for a file in a user's
+        folder: erasing any of them removes it as a whole (store/erasure/lineage.py).
+        """
         tensors = {"centre": self.centre}
         tensors |= {f"base {site}": vector for site, vector in self.base.items()}
         tensors |= {f"population {site}": vector for site, vector in self.population.items()}
@@ -142,24 +148,26 @@ class SteeringConfig:
 
 
 def config_name(method: str, model: str) -> str:
-    """File name of a method's configuration for a model (fingerprint)."""
+    """Return the file name of a method's configuration for a model (fingerprint)."""
     return f"steering-{method}-{model[:16]}.safetensors"
 
 
 def save_config(
     directory: Path, config: SteeringConfig, contributors: Sequence[Source], still: Callable[[], bool] | None = None
 ) -> Path:
-    """Write it under `<store>/shared/`: it is made of several users, and goes when one of them is erased.
+    """Write a configuration to `<store>/shared/`: it is derived from several users, and removed when one of them is
+    erased.
 
-    still: see `write_shared`. Raises `StoreError` when it can't be written, or a contributor is gone.
+    still: see `write_shared`. Raises `StoreError` if it can't be written, or a contributor is gone.
     """
     name = config_name(config.method, config.model)
     return write_shared(directory, name, config.to_bytes(), contributors, still)
 
 
 def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
-    """The configuration in a file; None where there is none, or none of this method, model and format. Raises
-    `StoreError` for damage."""
+    """Read the configuration in a file; None if there is none for this method, model and format. Raises `StoreError`
+    for a damaged file.
+    """
     if not path.is_file():
         return None
     try:
@@ -186,5 +194,5 @@ def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
         return SteeringConfig(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
-            f"the setting {path.name} is damaged ({error}): remove it and run `penchant steer fit`"
+            f"the configuration {path.name} is damaged ({error}): remove it and run `penchant steer fit`"
         ) from error

@@ -1,4 +1,4 @@
-"""What every head makes of a question: one number a segment, for each readout, of the request and of neutral ones."""
+"""Scores of every head for a question: one number per segment and readout, for the request and for neutral ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penchant.models.tokenization import opening_ids
 from penchant_lab.ablation.axes import Readout
 from penchant_lab.ablation.passes import Batch, cut, encode
 
-#: A log share below this is as good as nothing.
+#: A log share below this is negligible.
 FLOOR = -80.0
 #: Rows of a request that are matched at a time: logits of (heads x rows x tokens) at one layer.
 ROWS = 64
@@ -41,7 +41,7 @@ class Features:
 
 @dataclass
 class Source:
-    """A history made ready for every cell of one (priming, encoding): its tokens and their prefix, encoded once."""
+    """A history prepared for all cells of one (priming, encoding): its tokens and their prefix, encoded once."""
 
     lens: Lens
     prefix: list[int]
@@ -71,7 +71,7 @@ class Source:
 
 
 def make_source(lens: Lens, history: History, queries: Sequence[str], prefix: str, encoding: str) -> Source:
-    """Encode a history behind a prefix. queries: what will be asked, so that the window has room for it.
+    """Encode a history after a prefix. queries: the later requests, for which space in the window is reserved.
 
     Raises `InputError` when a query leaves no room.
     """
@@ -182,7 +182,7 @@ def _matched(
     edges = source.edges
     outside = torch.ones(keys[0].shape[1], dtype=torch.bool, device=keys[0].device)
     for _, start, end in edges:
-        outside[start:end] = False  # line breaks between records are nobody's
+        outside[start:end] = False  # line breaks between records belong to no record
     totals = []
     for layer, stored in enumerate(keys):
         scaling = source.lens.scaling[layer]
@@ -222,7 +222,7 @@ def _behind(source: Source, ids: Sequence[int], readouts: Sequence[Readout]) -> 
 
 
 class Totals:
-    """What the tokens of each segment add up to, [heads, rows, segments], part by part of a history."""
+    """Sums over the tokens of each segment, [heads, rows, segments], accumulated over parts of a history."""
 
     def __init__(self, heads: int, rows: int, segments: int, readouts: Iterable[Readout]) -> None:
         kinds = {"sum" if readout.readout == "mean" else readout.readout for readout in readouts}

@@ -1,4 +1,4 @@
-"""A history cut into forward passes and encoded: what each record sees of the others."""
+"""Cuts a history into forward passes and encodes it: determines which other records each record sees."""
 
 from __future__ import annotations
 

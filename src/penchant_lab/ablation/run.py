@@ -1,4 +1,6 @@
-"""The ablation: every setting of a grid measured on the tuning half of LoCoMo, heads chosen on other conversations."""
+"""The ablation: measures every setting of a grid on the tuning half of LoCoMo, with heads chosen on other
+conversations.
+"""
 
 from __future__ import annotations
 
@@ -69,10 +71,10 @@ class Measured:
 
 
 def run_ablation(options: AblationOptions) -> dict[str, Any]:
-    """Measure the grid and give the document back.
+    """Measure the grid and return the document.
 
-    Heads, weights and neighbour shares of a setting are chosen for it on all conversations but one and scored on that
-    one, in turn. Raises `InputError` or `ModelError` before the first pass for options that can't be.
+    Heads, weights and neighbour shares of a setting are chosen on all conversations except one and scored on that one,
+    in turn. Raises `InputError` or `ModelError` for unusable options before the first pass.
     """
     found = settings(options.grid, options.axes)
     labelled = load(options.data)[:TUNING]
@@ -172,7 +174,7 @@ def _maps(
     features: Sequence[Features],
     loaded: LoadedModel,
 ) -> dict[str, Any]:
-    """Every head alone, without neighbours: nothing is chosen, so all conversations count."""
+    """Return scores of every head alone, without neighbours. Nothing is chosen, so all conversations count."""
     found: dict[str, list[FloatArray]] = {metric: [] for metric in METRICS}
     for trial, positions, one in zip(trials, asked, features, strict=True):
         for example in _examples(setting, trial, positions, one):

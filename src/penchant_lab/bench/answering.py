@@ -1,7 +1,7 @@
-"""What a model makes of many prompts: the likelihood of given answers, and its own, in batches.
+"""Answers many prompts in batches: the likelihood of given answers, and generated ones.
 
 Every read starts from the keys and values of the prompt, which are computed once: the true answer, each choice and the
-generated answer continue them. Prompts that begin alike (a whole history, asked many questions) share that beginning.
+generated answer continue them. Prompts with the same beginning (many questions on one history) share it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ ROWS = 16
 BATCH_TOKENS = 8192
 #: Logits of one step: rows x tokens x vocabulary.
 LOGITS = 1 << 28
-#: A common beginning is kept when it is at least this long and most of each prompt.
+#: A common beginning is cached if it has at least this many tokens and is most of each prompt.
 SHARED = 512
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """ids: the prompt's tokens. continuations: answers whose likelihood is wanted, each at least one token.
-    given: so many tokens at the beginning of every continuation are fed and don't count.
-    max_new_tokens: how much to generate; 0: nothing. intervention: what is written into the model meanwhile, one row.
-    emphasis: which tokens of the prompt get more attention in `heads`; prompts of one batch have the same heads.
+    """ids: the prompt's tokens. continuations: answers whose likelihood is wanted, each at least one token. given: how
+    many tokens at the beginning of every continuation are read but not scored. max_new_tokens: how much to generate; 0:
+    nothing. intervention: applied meanwhile, one row. emphasis: which tokens of the prompt get more attention in
+    `heads`; prompts of one batch have the same heads.
     """
 
     ids: tuple[int, ...]
@@ -50,7 +50,7 @@ class Prompt:
 
     @property
     def longest(self) -> int:
-        """Tokens that have to fit behind the prompt."""
+        """Tokens that must fit after the prompt."""
         return max([self.max_new_tokens, *map(len, self.continuations)])
 
 
@@ -64,7 +64,7 @@ class Answerer:
         self._rows: CachedRows | None = None
 
     def read(self, prompts: Sequence[Prompt], done: Callable[[int], None] = lambda count: None) -> list[Reply]:
-        """A reply to each prompt, in order. done: called with the number of prompts after each batch.
+        """Return a reply to each prompt, in order. done: called with the number of prompts after each batch.
 
         Raises `InputError` for a prompt that doesn't leave room for its answer in the window.
         """
@@ -83,17 +83,17 @@ class Answerer:
         return [replies[i] for i in range(len(prompts))]
 
     def forget(self) -> None:
-        """Let go of the shared beginning."""
+        """Drop the shared beginning."""
         self._shared, self._rows = (), None
 
     def _beginning(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
-        """What the prompts share, if that is most of each; the one that is kept, if it still serves."""
+        """Return the beginning that the prompts share, if it is most of each; the cached one if it still fits."""
         if not prompts or any(one.intervention is not None or one.emphasis is not None for one in prompts):
-            return ()  # what is written may reach back into the beginning, and differs by row
+            return ()  # interventions may reach back into the beginning, and differ by row
         if self._shared and all(one.ids[: len(self._shared)] == self._shared != one.ids for one in prompts):
             return self._shared
         first, last = min(one.ids for one in prompts), max(one.ids for one in prompts)
-        # The last token is always read anew: its logits are what an answer starts from.
+        # The last token is always read again: an answer starts from its logits.
         most = min(len(one.ids) for one in prompts) - 1
         length = next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), most)
         longest = max(len(one.ids) for one in prompts)
@@ -133,7 +133,7 @@ class Answerer:
 
     @contextmanager
     def _written(self, prompts: Sequence[Prompt]) -> Iterator[None]:
-        """What the prompts want to be written into the model, and emphasised in it."""
+        """Apply the interventions and emphases of the prompts."""
         steering = stack([one.intervention for one in prompts])
         model, emphases = self.loaded.model, [one.emphasis for one in prompts]
         heads = next((one.heads for one in prompts if one.emphasis is not None), {})
@@ -143,7 +143,7 @@ class Answerer:
     def _likelihoods(
         self, prompts: Sequence[Prompt], logits: Float[Tensor, "rows vocab"], rows: CachedRows
     ) -> list[list[float]]:
-        """The NLLs of every row's continuations; `rows` end up as they were."""
+        """Return the NLLs of every row's continuations; `rows` are unchanged in the end."""
         nlls: list[list[float]] = [[] for _ in prompts]
         restore = rows.checkpoint()
         for number in range(max(len(one.continuations) for one in prompts)):
@@ -155,7 +155,7 @@ class Answerer:
         return nlls
 
     def _begun(self, together: tuple[int, ...]) -> CachedRows:
-        """One row that has read the shared beginning."""
+        """Return one row that has read the shared beginning."""
         if together != self._shared or self._rows is None:
             self.forget()
             rows = CachedRows.empty(self.loaded, 1)
@@ -167,7 +167,7 @@ class Answerer:
 def _continue(
     given: Sequence[tuple[int, ...]], skipped: Sequence[int], logits: Float[Tensor, "rows vocab"], rows: CachedRows
 ) -> list[float]:
-    """NLL of a continuation of each row (0 for an empty one), without its first `skipped` tokens."""
+    """Return the NLL of a continuation of each row (0 for an empty one), without its first `skipped` tokens."""
     first = logits.float().log_softmax(-1)
     nlls = [
         -float(first[row, ids[0]]) if ids and not skip else 0.0

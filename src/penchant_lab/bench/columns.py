@@ -1,4 +1,4 @@
-"""Rows as columns: compact enough that a results file can hold every item's score."""
+"""Stores rows as columns, so that a results file can contain every item's score."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def rounded(value: Any) -> Any:
 def to_columns(rows: Sequence[Row]) -> dict[str, Any]:
     """{"count", "columns": {field: values}}, ready for JSON.
 
-    Columns that are all at their default are left out; text is {"of": the different ones, "at": [rows]}; a metric has
-    the column "metrics.NAME", None where a row hasn't got it.
+    Columns with only default values are left out; text is {"of": the different ones, "at": [rows]}; a metric has the
+    column "metrics.NAME", None where a row hasn't got it.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     columns: dict[str, Any] = {}

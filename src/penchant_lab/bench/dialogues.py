@@ -1,4 +1,4 @@
-"""A conversation as the history of an item: one record a turn, its kind the side that speaks."""
+"""A conversation as the history of an item: one record per turn; its kind is the side that speaks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a bench leaves behind: results.json, and the report made of it."""
+"""The output of a bench: results.json, and the report made from it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def make_document(
 ) -> dict[str, Any]:
     """The results of every row in the journal that belongs to the plan's items, whichever run measured it.
 
-    about: benchmark, part, limit, categories, data, calibration, as the caller knows them. versus: the method that the
-    others are compared with. No text of the data is in it.
+    about: benchmark, part, limit, categories, data, calibration. versus: the method that the others are compared with.
+    The document contains no text of the data.
     """
     items = {(seed, item.id): item for seed, some in plan.items.items() for item in some}
     rows = [row for row in journal.rows.values() if (row.seed, row.item) in items]

@@ -1,4 +1,4 @@
-"""What a benchmark asks: one question to one user's history, with the true answer."""
+"""The items of a benchmark: one question on one user's history, with the true answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from penchant_lab.measures.adherence import Check
 from penchant_lab.measures.protocol import spread
 
 Part = Literal["tune", "test", "all"]
-"""Which users: those that choices may be made on, those that are only measured, or both."""
+"""Which users: those for tuning, those for testing, or both."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,13 @@ class Item:
     """One question.
 
     history: what the user did before; nothing of the answer may stand in it. Items of one user share the object where
-    their histories are the same, so that what is prepared for it is prepared once.
-    answer: the user's own text (a title, an answer), or one of `choices`. references: other texts that count as right.
-    choices: what may be answered; each is scored by its likelihood. values: the number each choice stands for
-    (ratings); value: the true number. evidence: ids of the records that hold the answer, where labels exist.
-    category: a group of questions to report by itself.
-    given: the beginning of an answer that the model is given; the loss is of `answer` alone, which goes on from there.
-    quotes: for each evidence record the words of it that hold the answer (none: any words of it do).
-    check: what a generated answer has to comply with; an item with one may be without an answer ("": no loss).
+    their histories are the same, so that what is prepared for it is prepared once. answer: the user's own text (a
+    title, an answer), or one of `choices`. references: other texts that count as right. choices: what may be answered;
+    each is scored by its likelihood. values: the number each choice stands for (ratings); value: the true number.
+    evidence: ids of the records that hold the answer, where labels exist. category: a group of questions to report by
+    itself. given: the beginning of the answer, given to the model; the loss is that of `answer` alone, which continues
+    it. quotes: for each evidence record, the words that contain the answer (none: any of its words). check: what a
+    generated answer must comply with; an item with a check may have no answer ("": no loss).
 
     Raises `InputError` when the answer is none of the choices, is empty without a check, or values don't fit the
     choices.
@@ -68,7 +67,7 @@ class Item:
 
 
 def part_of(user: str) -> Part:
-    """ "tune" or "test": half of all users each, by a hash of the name, so the same on every machine and for good."""
+    """ "tune" or "test": half of all users each, by a hash of the name, so that it never changes."""
     return "test" if hashlib.sha256(user.encode("utf-8", "surrogatepass")).digest()[0] % 2 else "tune"
 
 

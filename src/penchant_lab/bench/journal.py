@@ -1,4 +1,4 @@
-"""The measurements of a run on disk: each is written as it is made, so that an interrupted run goes on where it was."""
+"""The journal of a run: each measurement is written at once, so that an interrupted run continues where it was."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ FILE = "rows.jsonl"
 class Journal:
     """Rows of one setting (task, data, model, ...) in a folder; the first line names the setting.
 
-    fresh: leave out what is there. Raises `InputError` when the folder holds rows of another setting or can't be
-    written. A last line that a crash cut short is dropped.
+    fresh: ignore existing rows. Raises `InputError` when the folder holds rows of another setting or can't be written.
+    A last line that a crash cut short is dropped.
     """
 
     def __init__(self, folder: Path, setting: Mapping[str, Any], *, fresh: bool = False) -> None:
@@ -43,12 +43,12 @@ class Journal:
         self.rows.update((row.key, row) for row in made)
 
     def describe(self, method: str, info: Mapping[str, Any]) -> None:
-        """Keep what is known of a method beside its rows: bytes stored, peak memory, versions."""
+        """Store facts about a method next to its rows: bytes stored, peak memory, versions."""
         self.infos[method] = {**self.infos.get(method, {}), **info}
         self._append([{"info": method, **info}])
 
     def ran(self, command: str) -> None:
-        """Keep a command that measured something: a folder may be filled by several."""
+        """Store a command that measured something: several may have filled a folder."""
         if command not in self.commands:
             self.commands.append(command)
             self._append([{"command": command}])
@@ -93,7 +93,7 @@ class Journal:
 
 
 def digest_of(items: Iterable[Item]) -> str:
-    """A hash of what is asked, of what histories and with what answers; the same items give the same on any machine."""
+    """Return a hash of the questions, histories and answers; the same items give the same hash on any machine."""
     state = hashlib.sha256()
     told: set[int] = set()
     for item in items:

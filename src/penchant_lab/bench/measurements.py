@@ -25,7 +25,7 @@ EVIDENCE = {
     "recall_at_10": "evidence recall at 10",
 }
 ENOUGH_USERS = 10
-"""From so many users on, whole users are resampled."""
+"""With at least this many users, whole users are resampled."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Run:
     names: tuple[str, ...]
 
     def cell(self, method: str, asked: str) -> Measured | None:
-        """That method at that budget; one without a budget of its own stands for any."""
+        """Return a method at a budget; a method without budgets is returned for any."""
         found = {cell.asked: cell for cell in self.cells if cell.method == method}
         return found.get(asked, found.get(""))
 
@@ -91,7 +91,9 @@ class Run:
     def values(
         self, cell: Measured, minus: Measured | None = None, mask: npt.NDArray[np.bool_] | None = None
     ) -> dict[str, Estimate]:
-        """Every figure of a cell, or of the items of the mask; or its difference from another, on the common items."""
+        """Return all figures of a cell, or of the items of the mask; or their differences from another, on the common
+        items.
+        """
         columns, wholes = {}, {}
         for name in self.names:
             of_all = METRICS[name].of_all if name in METRICS else None
@@ -107,7 +109,7 @@ class Run:
 
 
 def read(rows: Sequence[Row], metrics: Sequence[str], seed: int, rounds: int) -> Run:
-    """The rows as a run. Raises `InputError` for no rows, an unknown metric, or a measurement that is there twice.
+    """Make a run from rows. Raises `InputError` without rows, for an unknown metric, or a repeated measurement.
 
     A row whose loss is not finite counts as failed. Users are resampled where there are `ENOUGH_USERS`, else items.
     """

@@ -1,4 +1,4 @@
-"""One measurement: a method on an item. What results.json holds, and what tables are made of."""
+"""`Row`: one measurement of a method on an item, as in results.json."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Row:
     history only). prompt_tokens: of the whole prompt. tokens_fed: through any model to make the notes. seconds: to make
     them; cold: the first item of its history, preparation included. answer_seconds: the answer's share of its batch.
     loss: nats; per token of the true answer, or of the true choice among the choices. metrics: of this item alone, by
-    name. predicted, true: numbers (a rating, the index of a choice) for metrics of all items together.
-    recall, precision: of the evidence records in the notes. auc, recall_at_10: of the scores.
-    error: why the item failed, in one line; then nothing else is there.
+    name. predicted, true: numbers (a rating, the index of a choice) for metrics of all items together. recall,
+    precision: of the evidence records in the notes. auc, recall_at_10: of the scores. error: why the item failed, in
+    one line; then all other fields are empty.
     """
 
     method: str
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """(method, item, asked, seed): what a resumed run need not do again."""
+        """(method, item, asked, seed): a resumed run skips measured keys."""
         return self.method, self.item, self.asked, self.seed
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The bench: methods on a task's items, side by side, one row each; resumable, and a failed item stops nothing."""
+"""The bench: runs methods on a task's items, one row each. It can be resumed, and a failed item doesn't stop it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ from penchant_lab.tasks.task import Task
 
 CHUNK = 32
 PATIENCE = 30.0
-"""Seconds after which what waits is answered and written, however little it is."""
+"""Seconds after which waiting items are answered and written, even if the batch isn't full."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be measured. items: by seed. caps: method -> at most so many items, evenly spread. budgets: as asked
-    ("2%", "100"). answers: read and generate answers; without, only how well evidence is found."""
+    """What to measure. items: by seed. caps: method -> most items, evenly spread. budgets: as asked ("2%", "100").
+    answers: read and generate answers; without, only how well evidence is found.
+    """
 
     task: Task
     items: Mapping[int, Sequence[Item]]
@@ -44,7 +45,7 @@ class Plan:
     answers: bool = True
 
     def seeds(self, method: Method) -> tuple[int, ...]:
-        """The seeds that change anything for a method."""
+        """Return the seeds that make a difference for a method."""
         return tuple(self.items) if method.seeded or self.task.seeded else tuple(self.items)[:1]
 
     def asked(self, method: Method) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class Plan:
         return limited(items, cap) if items else items
 
     def keys(self, method: Method) -> Iterator[tuple[str, str, str, int]]:
-        """Of every row that a method gives."""
+        """Return the keys of all rows of a method."""
         for seed in self.seeds(method):
             for item in self.items_of(method, seed):
                 for asked in self.asked(method):
@@ -92,8 +93,9 @@ class Bench:
         self._written = time.perf_counter()
 
     def check(self) -> None:
-        """Before any long work. Raises `InputError` for a budget that can't stand in the window beside the longest
-        request and its answer."""
+        """Check the plan before any long work. Raises `InputError` for a budget that doesn't fit the window together
+        with the longest request and its answer.
+        """
         items = [item for some in self.plan.items.values() for item in some]
         sizes = {id(item.history): self.size(item) for item in items}
         largest = max((resolve_budget(b, size) for b in self.plan.budgets for size in sizes.values()), default=0)
@@ -111,7 +113,9 @@ class Bench:
             )
 
     def size(self, item: Item) -> int:
-        """Tokens that a share of a budget is of: the history's, or those of the prompt with the whole conversation."""
+        """Return the tokens that a budget's share refers to: those of the history, or of the prompt with the whole
+        conversation.
+        """
         if not self.plan.task.dialogues:
             return self.count(item.history)
         key = item.history.user, item.request.query
@@ -121,11 +125,11 @@ class Bench:
         return self._sizes[key]
 
     def run(self) -> None:
-        """Measure whatever the journal doesn't have yet."""
+        """Measure everything that isn't in the journal yet."""
         for method in self.plan.methods:
             if all(self.journal.done(key) for key in self.plan.keys(method)):
                 continue
-            with suppress(OSError):  # where there is no /proc
+            with suppress(OSError):  # there is no /proc
                 forget_peak()
             before = _resident()
             stored: list[int] = []
@@ -137,7 +141,7 @@ class Bench:
             if stored:
                 info["stored_bytes"] = sum(stored) / len(stored)
             if before and now:
-                info["peak_bytes"] = max(0, now[1] - before[0])  # below: what an earlier method held was let go
+                info["peak_bytes"] = max(0, now[1] - before[0])  # below: memory of an earlier method was freed
             self.journal.describe(method.name, info)
 
     def _run(self, method: Method, seed: int, stored: list[int]) -> None:
@@ -169,12 +173,12 @@ class Bench:
         return [a for a in self.plan.asked(method) if not self.journal.done((method.name, item.id, a, seed))]
 
     def _warm(self, method: Method, seed: int) -> None:
-        """One call on an unrelated history, so that reading weights isn't taken for the cost of the first history."""
+        """Make one call on an unrelated history, so that reading weights isn't counted for the first history."""
         said = Record("The kettle is new.", "a", kind="user"), Record("The bus was late.", "b", kind="assistant")
         history = History(said, "warm-up")
         item = Item("warm-up", history, Request("What is new?"), "The kettle.", evidence=("a",))
         segments = segment(history, "record")
-        with suppress(Exception), method.open(history, segments, seed) as session:  # it will say why on a real item
+        with suppress(Exception), method.open(history, segments, seed) as session:  # a real item will report the reason
             session.notes(item, 200 if self.plan.task.dialogues else 20)
 
     def _notes(
@@ -191,7 +195,7 @@ class Bench:
         return made
 
     def _finish(self, method: Method, waiting: list[_Pending]) -> None:
-        """Read the answers to what waits, write the rows, and empty the list."""
+        """Answer the waiting items, write their rows, and empty the list."""
         if not waiting:
             return
         self._written = time.perf_counter()
@@ -209,7 +213,7 @@ class Bench:
         self.progress(method.name, len(rows))
 
     def _replies(self, some: Sequence[_Pending]) -> list[tuple[Reply | Exception | None, int]]:
-        """A reply, or what went wrong, and the prompt's tokens."""
+        """Return a reply or an error, and the prompt's tokens, for each item."""
         found: list[tuple[Reply | Exception | None, int]] = [(one.notes.reply, one.notes.tokens) for one in some]
         prompts: dict[int, Prompt] = {}
         for position, one in enumerate(some):
@@ -295,8 +299,9 @@ class Bench:
 
 
 def continuations(loaded: LoadedModel, item: Item) -> tuple[int, tuple[tuple[int, ...], ...]]:
-    """The tokens of every answer whose likelihood is wanted, and how many of them, at the beginning, are given. What is
-    given and what follows are tokens of their own, so that the same is scored whatever is given."""
+    """Return the tokens of every answer to be scored, and how many at the beginning are given. The given part and the
+    rest are tokenised separately, so that the same tokens are scored in every case.
+    """
     if not item.given:
         return 0, tuple(continuation_ids(loaded, text) for text in _said(item))
     given = continuation_ids(loaded, item.given)

@@ -23,16 +23,15 @@ DEFAULT = "fusion"
 def summarise(
     rows: Sequence[Row], metrics: Sequence[str] = (), chosen: str | None = None, seed: int = 0, rounds: int = 10_000
 ) -> dict[str, Any]:
-    """What the rows say, as one JSON document.
+    """Summarise the rows as one JSON document.
 
-    metrics: of the task, the headline first. chosen: the method that is held against every other one (default: fusion,
-    else the first that is no reference). Rows of several seeds of an item are averaged first.
+    metrics: those of the task, the headline first. chosen: the method that is compared with every other one (default:
+    fusion, else the first that isn't a reference). Rows of several seeds of an item are averaged first.
 
     {"items", "users", "resampled": "users" | "items", "rounds", "seed", "headline", "chosen", "budgets",
     "names": {name: {"title", "higher_is_better"}}, "cells": [a method at a budget], "references", "differences":
     [chosen minus another], "categories": [{"category", "items", "cells", "differences"}], "verdict": [sentence]}. An
-    estimate is {"mean", "low", "high", "n"}, its interval None with fewer than 6 clusters. Whatever can't be said is
-    None.
+    estimate is {"mean", "low", "high", "n"}, its interval None with fewer than 6 clusters. Undefined values are None.
 
     Raises `InputError` for no rows, rows that are there twice, an unknown metric, or a chosen method without rows.
     """
@@ -119,7 +118,7 @@ def _gains(run: Run, cell: Measured) -> dict[str, Any]:
 
 
 def _share(run: Run, gain: npt.NDArray[np.float64], reference: npt.NDArray[np.float64], what: str) -> dict[str, Any]:
-    """Share of a reference's gain, only where that gain is sure; else {"mean": None, ..., "reason"}."""
+    """Return the share of a reference's gain, only if that gain is certain; else {"mean": None, ..., "reason"}."""
     common = np.where(np.isfinite(gain), reference, np.nan)
     there = run.resampling.mean(common)
     share = run.resampling.ratio(gain, common) if there is not None and there.sign > 0 else None

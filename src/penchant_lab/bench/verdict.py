@@ -1,4 +1,4 @@
-"""What the figures of a bench say, in sentences that are made from nothing but them."""
+"""The verdict of a bench: sentences made only from its figures."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ REFERENCE = {"none": "no history", "full": "the full history", "gold": "the gold
 
 
 def verdict(summary: Document) -> list[str]:
-    """Whether a history helps at all; what the chosen method gains at each budget; where it wins, ties and loses;
-    what failed or went over its budget. summary: as `summarise` makes it, without its verdict."""
+    """Return sentences: whether a history helps at all; the gain of the chosen method at each budget; where it wins,
+    ties and loses; failures and exceeded budgets. summary: of `summarise`, without its verdict.
+    """
     return [
         *_history(summary),
         *(sentence for asked in _asked(summary) for sentence in _gains(summary, asked)),

@@ -1,4 +1,4 @@
-"""`penchant bench ablate`: what each choice in marking by attention is worth."""
+"""`penchant bench ablate`: the effect of each choice in marking by attention."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.progress import Progress, TimeRemainingColumn
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
-from penchant.cli.request import ModelOption
 from penchant.errors import InputError
 from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
@@ -24,17 +24,19 @@ from penchant_lab.bench.results import make_folder
 def ablate(
     ctx: typer.Context,
     *,
-    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="LoCoMo: its file, or the folder that has it.")],
+    data: Annotated[Path, typer.Option("--data", metavar="PATH", help="The LoCoMo file, or its folder.")],
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder for ablation.json, ablation.md and a picture.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for ablation.json, ablation.md and a plot.")
     ],
-    limit: Annotated[int, typer.Option("--limit", min=1, help="Questions a conversation, evenly spread.")] = 40,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Questions per conversation, evenly spread.")] = 40,
     costly: Annotated[
-        int, typer.Option("--costly", min=1, help="The same where a request is read behind every single record.")
+        int, typer.Option("--costly", min=1, help="The same for variants that read the request after every record.")
     ] = 12,
     grid: Annotated[
         Literal["one-at-a-time", "full"],
-        typer.Option("--grid", help="Every choice alone, or every combination (of few --axes: they multiply)."),
+        typer.Option(
+            "--grid", help="Vary each choice alone, or measure every combination (of few --axes: they multiply)."
+        ),
     ] = "one-at-a-time",
     axes: Annotated[str, typer.Option("--axes", help="Which choices to vary.")] = ",".join(AXES),
     model: ModelOption = "smollm2",
@@ -46,8 +48,8 @@ def ablate(
 ) -> None:
     """Vary how a history is marked by attention, one choice at a time, and measure the evidence found.
 
-    Heads and weights are chosen for every variant on all conversations but the one they are scored on. Only the tuning
-    half of LoCoMo is used, so that the test half stays unseen.
+    For every variant, heads and weights are chosen on all conversations except the one they are scored on. Only the
+    tuning half of LoCoMo is used, so that the test half stays unseen.
     """
     chosen = [axis.strip() for axis in axes.split(",") if axis.strip()]
     check_axes(chosen)
@@ -61,7 +63,7 @@ def ablate(
         def progress(what: str, done: int, total: int | None) -> None:
             nonlocal said
             bar.update(task, completed=done, total=total, description=what)
-            if not stderr.is_terminal and what != said:  # a log: one line for every stage
+            if not stderr.is_terminal and what != said:  # in a log: one line per stage
                 stderr.print(f"{done}/{total} {what}", highlight=False)
                 said = what
 
@@ -96,7 +98,7 @@ def _save(document: Mapping[str, Any], out: Path) -> list[Path]:
 
 
 def _command(params: Mapping[str, Any]) -> str:
-    """The command as it stands in results: names instead of paths, and nothing about where they went."""
+    """Return the command for the results: file names instead of paths, without the output folder."""
     words = ["penchant", "bench", "ablate"]
     for name, value in params.items():
         if name in ("as_json", "out") or value is None:

@@ -1,4 +1,4 @@
-"""`penchant bench`: its commands by name. Light: it is imported to list the commands of Penchant."""
+"""`penchant bench`: its commands by name. Imports little, since it is imported for the list of commands."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NEEDS = ("matplotlib", "nltk", "sklearn")
 """Modules of the extra `bench`."""
 
 ABOUT = {
-    "mark": "How well methods find the records that hold the answer.",
+    "mark": "How well methods find the records that contain the answer.",
     "compress": "Answers to questions about a long history, from profiles within a budget.",
     "title": "Titles, headlines and other texts in the user's own way.",
     "rating": "Ratings and likes.",
     "preference": "Choices that follow what the user prefers.",
     "memory": "Questions after a conversation, under a budget for the whole prompt: instructions kept, facts found.",
-    "steer": "What the user wrote, under steering by vectors: the user's, everybody's, another user's, random ones.",
+    "steer": "The user's own texts under steering by vectors: the user's, everyone's, another user's, random ones.",
     "speed": "Measure seconds, tokens fed and memory of marking on the sample histories, on the CPU.",
     "ablate": "Vary how a history is marked by attention, one choice at a time, and measure the evidence found.",
 }

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
-from penchant.cli.request import ModelOption
 from penchant.errors import InputError, PenchantError
 from penchant.index.table import Storage
 from penchant.lens.calibration import calibration_for, read_calibration, user_calibrations
@@ -29,9 +29,9 @@ from penchant_lab.tasks.registry import TASKS, find_task
 from penchant_lab.tasks.task import Bench, Task
 
 MAIN: dict[Bench, str] = {**dict.fromkeys(get_args(Bench), "fusion"), "steer": "ascent", "memory": "penchant"}
-"""What is compared with all other methods."""
+"""The method that is compared with all others."""
 HELD_OUT = 4
-"""Newest texts of each user that `bench steer` asks for, beside the task's own question."""
+"""How many of each user's newest texts `bench steer` asks for, in addition to the task's own question."""
 
 
 def _command(kind: Bench) -> Callable[..., None]:
@@ -43,7 +43,9 @@ def _command(kind: Bench) -> Callable[..., None]:
         data: Annotated[
             Path | None, typer.Option("--data", metavar="PATH", help="The data set, in its official layout.")
         ] = None,
-        out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for results; an earlier run goes on.")],
+        out: Annotated[
+            Path, typer.Option("--out", metavar="DIR", help="Folder for results; an earlier run is continued.")
+        ],
         task: Annotated[
             str | None, typer.Option("--task", metavar="NAME", help=f"One of {', '.join(one.name for one in tasks)}.")
         ] = tasks[0].name if len(tasks) == 1 else None,
@@ -58,21 +60,21 @@ def _command(kind: Bench) -> Callable[..., None]:
             typer.Option("--budgets", metavar="LIST", help="Tokens or shares, as in 50,100,2%. Default: the task's."),
         ] = None,
         part: Annotated[str, typer.Option("--part", help="Users to measure on: test, tune or all.")] = "test",
-        limit: Annotated[int | None, typer.Option("--limit", min=1, help="So many items, evenly spread.")] = None,
+        limit: Annotated[int | None, typer.Option("--limit", min=1, help="Most items, evenly spread.")] = None,
         categories: Annotated[
             str | None,
             typer.Option("--categories", metavar="NAMES", help="Only items whose category begins with one of these."),
         ] = None,
-        seeds: Annotated[
-            str, typer.Option("--seeds", metavar="LIST", help="For whatever is drawn at random.")
-        ] = "0,1,2" if kind == "steer" else "0",
+        seeds: Annotated[str, typer.Option("--seeds", metavar="LIST", help="Seeds for everything random.")] = "0,1,2"
+        if kind == "steer"
+        else "0",
         held_out: Annotated[
             int,
             typer.Option(
                 "--held-out",
                 min=0,
                 hidden=kind != "steer",
-                help="Newest texts of each user to ask for as well.",
+                help="How many of each user's newest texts to ask for as well.",
             ),
         ] = HELD_OUT if kind == "steer" else 0,
         cap: Annotated[
@@ -80,7 +82,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         ] = "",
         versus: Annotated[
             str | None,
-            typer.Option("--versus", help=f"The method that all others are held against. Default: {MAIN[kind]}."),
+            typer.Option("--versus", help=f"The method to compare all others with. Default: {MAIN[kind]}."),
         ] = None,
         model: ModelOption = "smollm2",
         device: Annotated[str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.")] = None,
@@ -88,11 +90,13 @@ def _command(kind: Bench) -> Callable[..., None]:
         calibration: Annotated[
             Path | None, typer.Option("--calibration", metavar="FILE", help="Default: the model's.")
         ] = None,
-        storage: Annotated[str, typer.Option("--storage", help="Of the attention index: native or int8.")] = "native",
+        storage: Annotated[
+            str, typer.Option("--storage", help="Storage of the attention index: native or int8.")
+        ] = "native",
         peers: Annotated[
-            Path | None, typer.Option("--peers", metavar="DIR", help="Adapters of peers. Default: the lab's.")
+            Path | None, typer.Option("--peers", metavar="DIR", help="Folder of peers. Default: the lab's.")
         ] = None,
-        fresh: Annotated[bool, typer.Option("--fresh", help="Drop what an earlier run left in --out.")] = False,
+        fresh: Annotated[bool, typer.Option("--fresh", help="Delete the results of an earlier run in --out.")] = False,
         as_json: JsonOption = False,
     ) -> None:
         if task is None:
@@ -151,7 +155,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         }
         journal = Journal(out, setting, fresh=fresh)
         _measure(plan, loaded, journal, _words(kind, ctx.params))
-        # Only now: matplotlib and the report's other needs cost a second that --help should not.
+        # Imported only now: matplotlib and others take a second, which --help shouldn't.
         from penchant_lab.bench.document import make_document, write_document
         from penchant_lab.reports.markdown import markdown
 
@@ -189,7 +193,7 @@ def _measure(plan: Plan, loaded: LoadedModel, journal: Journal, command: str) ->
         def progress(method: str, count: int) -> None:
             bar.update(task, description=method, advance=count)
             told[method] = told.get(method, 0) + count
-            if not stderr.is_terminal:  # a log: one line a chunk, to see that it goes on
+            if not stderr.is_terminal:  # in a log: one line per chunk, to show progress
                 stderr.print(f"{time.perf_counter() - began:8.1f} s  {method}: {told[method]}", highlight=False)
 
         runner = Runner(plan, loaded, journal, progress)
@@ -222,7 +226,7 @@ def _calibration_name(context: BenchContext) -> str | None:
 
 
 def _words(kind: Bench, params: Mapping[str, Any]) -> str:
-    """The command line, with names instead of paths: results are published."""
+    """Return the command line with file names instead of paths, since results are published."""
     words = ["penchant", "bench", kind]
     for name, value in params.items():
         option = f"--{name.replace('_', '-')}"

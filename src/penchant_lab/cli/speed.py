@@ -1,4 +1,4 @@
-"""`penchant bench speed`: seconds and memory of marking, beside other ways to read a history."""
+"""`penchant bench speed`: time and memory of marking, compared with other ways to read a history."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
-from penchant.cli.request import ModelOption
 from penchant_lab.speed.report import markdown
 from penchant_lab.speed.run import PARTS, SpeedOptions, run_speed
 
@@ -27,21 +27,21 @@ def speed(
         str,
         typer.Option(
             "--parts",
-            help="A: a request beside other ways, B: large histories, C: ingestion, D: where time goes, E: B in int8, "
+            help="A: a request and other methods, B: large histories, C: ingestion, D: where time goes, E: B in int8, "
             "F: steering, distinct users in one batch, G: a conversation that grows.",
         ),
     ] = ",".join(PARTS),
     model: ModelOption = "smollm2",
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="Of torch. Default: all cores.", show_default=False)
+        int | None, typer.Option("--threads", min=1, help="Threads of torch. Default: all cores.", show_default=False)
     ] = None,
     dtype: Annotated[
-        Literal["bfloat16", "float32"], typer.Option("--dtype", help="Of the model and the keys.")
+        Literal["bfloat16", "float32"], typer.Option("--dtype", help="Number format of the model and the keys.")
     ] = "bfloat16",
     calibration: Annotated[
         Path | None,
         typer.Option(
-            "--calibration", metavar="FILE", help="A calibration. Default: the model's own.", show_default=False
+            "--calibration", metavar="FILE", help="A calibration file. Default: the model's own.", show_default=False
         ),
     ] = None,
     memory_gb: Annotated[
@@ -49,23 +49,24 @@ def speed(
         typer.Option(
             "--memory-gb",
             min=0.1,
-            help="What one measurement may take. Default: 75% of the machine.",
+            help="Most memory for one measurement. Default: 75% of the machine's.",
             show_default=False,
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Few runs at small sizes, to see that everything works: no measurement.")
+        bool,
+        typer.Option("--quick", help="A few runs at small sizes, to check that everything works; not a measurement."),
     ] = False,
     peers: Annotated[
         Path | None,
         typer.Option("--peers", metavar="DIR", help="Adapters of peers. Default: the lab's.", show_default=False),
     ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Measure parts again that are there already.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again the parts that already have results.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure seconds, tokens fed and memory of marking on the sample histories, on the CPU.
 
-    Takes about half an hour on two cores; run it on a quiet machine. Parts that are measured stay when it is stopped.
+    Takes about half an hour on two cores; run it on an idle machine. If it is stopped, finished parts are kept.
     """
 
     def say(text: str) -> None:

@@ -1,1 +1,1 @@
-"""Detectors of instructions, to compare with."""
+"""Detectors of instructions, for comparison."""

@@ -33,10 +33,10 @@ from penchant.models.tokenization import opening_ids, text_ids
 from penchant.text.unicode import replace_surrogates
 
 ROWS = 8
-LONGEST = 400  # characters of a sentence that are shown to the model
+LONGEST = 400  # most characters of a sentence shown to the model
 FITTED = Path(__file__).parent / "judge.json"
 NEUTRAL = ("N/A", "...", "[sentence]")
-"""Without content: what the model answers to them is its leaning."""
+"""Sentences without content: the model's answers to them show its bias."""
 
 QUESTION = "Does the user say how answers have to be from now on, and not only this once?\n\n"
 EXAMPLES = (
@@ -68,12 +68,12 @@ class Fitted:
         return np.asarray(1 / (1 + np.exp(-(scaled @ np.array(self.weights) + self.bias))), dtype=np.float64)
 
 
-#: For a model that nothing was fitted on: its own odds, after calibration.
+#: For a model without a fit: its own odds, after calibration.
 ODDS = Fitted((1.0, 0.0, 0.0), 0.0, (0.0,) * 3, (1.0,) * 3, 0.5)
 
 
 def fitted_for(fingerprint: str) -> Fitted:
-    """What was fitted on a model, or its own odds. Raises `ModelError` for a file that can't be read."""
+    """Return the weights fitted on a model, or its own odds. Raises `ModelError` for a file that can't be read."""
     try:
         entry = json.loads(FITTED.read_text(encoding="utf-8"))["models"].get(fingerprint)
         if entry is None:
@@ -92,7 +92,7 @@ class Judge:
         self.fitted = fitted or fitted_for(self.loaded.fingerprint)
 
     def __call__(self, sentences: Sequence[str]) -> list[bool]:
-        """Whether each is a standing instruction."""
+        """Say for each sentence whether it is a standing instruction."""
         return [bool(p >= self.fitted.threshold) for p in self.probabilities(sentences)]
 
     def probabilities(self, sentences: Sequence[str]) -> NDArray[np.float64]:
@@ -191,5 +191,5 @@ _TINY = math.exp(-20)
 
 
 def make(resources: Resources) -> Detector:
-    """Patterns; where they are in doubt, a question to the model."""
+    """Patterns; for doubtful sentences, a question to the model."""
     return detector(Judge(resources.lens))

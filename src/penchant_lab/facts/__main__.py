@@ -1,10 +1,10 @@
 """How well statements about the user are found: `python -m penchant_lab.facts` writes results/facts.json and facts.md.
 
 turns.txt holds turns written for this project before the patterns, fresh.txt more in looser language, written after
-them. Of each a half, drawn by a hash, is for tuning the patterns (`--errors` prints what goes wrong there); the other
-is only counted. With --data FOLDER (locomo, prefeval and mt-eval in it) also what others wrote: how many of LoCoMo's
-turns that answer a later question and of PrefEval's stated preferences give a statement, and how many of MT-Eval's
-tasks, which say hardly anything about their user.
+them. Half of each, drawn by a hash, is for tuning the patterns (`--errors` prints the errors there); the other half is
+only measured. With --data FOLDER (containing locomo, prefeval and mt-eval), data by others is measured too: how many of
+LoCoMo's turns that answer a later question, and of PrefEval's stated preferences, give a statement, and how many of
+MT-Eval's tasks, which say hardly anything about their user.
 """
 
 from __future__ import annotations
@@ -248,8 +248,8 @@ def _say(figure: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.facts", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
-    parser.add_argument("--model", help="also whether the labels of what is no longer true help this model")
-    parser.add_argument("--errors", action="store_true", help="print what goes wrong in the half for tuning, and stop")
+    parser.add_argument("--model", help="also measure whether labels of outdated statements help this model")
+    parser.add_argument("--errors", action="store_true", help="print the errors in the tuning half, and stop")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]

@@ -80,7 +80,7 @@ def line(name: str, part: str, result: Row) -> str:
 
 
 def write(folder: Path, document: Row) -> None:
-    """What is measured so far."""
+    """Write the results so far."""
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     (folder / "instructions.json").write_text(text, encoding="utf-8")
     measured = document["detectors"].items()
@@ -134,8 +134,8 @@ def main() -> None:
     options.add_argument("--data", type=Path, help="folder of MT-Eval in its own layout")
     options.add_argument("--model", default="smollm2")
     options.add_argument("--fit", action="store_true")
-    options.add_argument("--most", type=int, default=60, help="turns of a part that are put to the model (0: none)")
-    options.add_argument("--detectors", help="only these, beside what --out has of the others; default: all")
+    options.add_argument("--most", type=int, default=60, help="turns per part that the model reads (0: none)")
+    options.add_argument("--detectors", help="only these; results of others in --out are kept; default: all")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     chosen = options.parse_args()

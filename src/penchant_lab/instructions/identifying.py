@@ -1,7 +1,7 @@
-"""How well the language of short sentences is told: `python -m penchant_lab.instructions.identifying`.
+"""How well the language of short sentences is identified: `python -m penchant_lab.instructions.identifying`.
 
-On the sentences of the labelled turns in six languages. Beside `penchant.text.language`, other identifiers are measured
-where they are installed: lingua-language-detector, py3langid, pycld2, simplemma.
+Measured on the sentences of the labelled turns in six languages. Besides `penchant.text.language`, other identifiers
+are measured if they are installed: lingua-language-detector, py3langid, pycld2, simplemma.
 """
 
 from __future__ import annotations
@@ -93,7 +93,9 @@ IDENTIFIERS: dict[str, tuple[str, Callable[[], Identify]]] = {
 
 
 def measure(name: str) -> Row:
-    """Shares of sentences that are told rightly, and at all; the cost. Best in a process of its own."""
+    """Measure the shares of sentences identified correctly, and at all, and the cost. Best run in a separate
+    process.
+    """
     some, before = sentences(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     identify = IDENTIFIERS[name][1]()

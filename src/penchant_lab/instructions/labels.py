@@ -1,4 +1,4 @@
-"""The labelled turns, and what of them an instruction is."""
+"""The labelled turns, and the instructions in them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBED = HERE / "probed.jsonl"
 REQUESTS = HERE / "requests.jsonl"
 """Turns without an instruction, by somebody who had seen neither patterns nor sets. Every second was looked at."""
 SIXTH = HERE / "dutch.jsonl"
-"""Turns in a language that no table was written for, labelled before anything was measured on them."""
+"""Turns in a language without a table, labelled before anything was measured on them."""
 Row = dict[str, Any]
 
 

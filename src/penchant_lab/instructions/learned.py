@@ -1,9 +1,9 @@
-"""Could a small learned classifier take the place of the cue tables? `python -m penchant_lab.instructions.learned`.
+"""Could a small learned classifier replace the cue tables? `python -m penchant_lab.instructions.learned`.
 
-A logistic regression judges each sentence of a turn on what is asked for: character and word n-grams, the sentence
-encoder's embedding, the hidden states that the probe reads, and which cues of the tables stand in it. It is fitted on
-the tuning turns and the probe's sentences; its threshold is the one of the best F1 when these are cross-validated (by
-turn; by language, which says what a new language would get). Then the sets that nobody tuned on are read once.
+A logistic regression classifies each sentence of a turn by the chosen features: character and word n-grams, the
+sentence encoder's embedding, the hidden states that the probe reads, and the cues of the tables in it. It is fitted on
+the tuning turns and the probe's sentences; its threshold is the one with the best F1 in cross-validation (by turn; or
+by language, which shows the result for a new language). Then the sets that nobody tuned on are measured once.
 """
 
 from __future__ import annotations

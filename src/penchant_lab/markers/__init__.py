@@ -1,1 +1,1 @@
-"""Published markers, to compare with."""
+"""Published markers, for comparison."""

@@ -96,7 +96,7 @@ def _surprises(loaded: LoadedModel, texts: Sequence[str], block: int) -> tuple[l
     """-log p of every token of every text, and how many tokens were run."""
     if not texts:
         return [], 0
-    # A lone surrogate is no text for the tokenizer; "?" keeps the offsets.
+    # Tokenizers refuse lone surrogates; "?" keeps the offsets.
     clean = [text.encode("utf-8", "replace").decode() for text in texts]
     coded = loaded.tokenizer(clean, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
     lead = _lead(loaded)

@@ -1,4 +1,4 @@
-"""More questions of each user: the newest of what the user wrote is asked for, from what came before it."""
+"""More questions per user: the user's newest texts are asked for, given everything before them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def newest_held_out(items: Sequence[Item], count: int, *, fewest: int = 4) -> li
 
 
 def without_asked(records: Iterable[Record], items: Sequence[Item]) -> list[Record]:
-    """Those records of anybody that hold nothing of what is asked: what may be fitted on."""
+    """Return the records that contain no part of the questions' answers, and may be used for fitting."""
     texts = [text for item in items for text in (item.request.query, item.answer, *item.references)]
     reason = leak_finder(texts=texts)
     return [record for record in records if reason(record) is None]

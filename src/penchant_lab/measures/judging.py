@@ -1,4 +1,4 @@
-"""From what a model said, and what a method took, to figures of one item."""
+"""Computes the figures of one item from a model's reply and a method's notes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _recalled(item: Item, pieces: Sequence[Segment]) -> int:
 
 @dataclass(frozen=True)
 class Found:
-    """How much of the evidence is there; see `Row`. None where it isn't known."""
+    """How much of the evidence was found; see `Row`. None if unknown."""
 
     recall: float | None = None
     precision: float | None = None

@@ -1,4 +1,4 @@
-"""The guard of every task: nothing of a test item stands in its history."""
+"""The leak guard of every task: an item's history must contain no part of the item."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from penchant.history.records import Record
 from penchant_lab.bench.items import Item, Part, part_of
 
-#: A text of fewer words or characters says too little to be traced inside another one; a whole one is still compared.
+#: A text with fewer words or characters is too short to be searched for inside others; whole texts are still compared.
 IDENTIFYING_WORDS = 4
 IDENTIFYING_CHARACTERS = 16
 
-#: Two texts are the same one, slightly changed, when this share of the shorter one's shingles stands in the other.
+#: Two texts count as near-duplicates if this share of the shorter one's shingles occurs in the other.
 NEAR_DUPLICATE = 0.5
 SHINGLE_WORDS = 4
-#: Shorter texts (titles of a series, formulas) share much and are yet different ones.
+#: Shorter texts (titles of a series, formulas) are often similar but different.
 FEWEST_SHINGLES = 20
 
 #: Texts that are kept prepared: the same record is looked at once for every item of its user.
@@ -32,8 +32,8 @@ def without_leaks(
     """The records that hold nothing of a test item, in their order.
 
     texts: what the item consists of, its input and every answer that counts as right. A short label ("comedy", "4")
-    is none of them: other records bear the same one by right. before: the item's time; a record of that time or later
-    is dropped, one without a time stays. ids: of records that are the item itself.
+    isn't one of them: other records may rightly have the same one. before: the item's time; a record of that time or
+    later is dropped, one without a time stays. ids: of records that are the item itself.
 
     Dropped is a record of which the text, the reply, the body, a line, or a text in `meta` equals one of the texts but
     for case, punctuation, spaces and Unicode form; one that holds a text of at least `IDENTIFYING_WORDS` words
@@ -46,7 +46,9 @@ def without_leaks(
 def leak_finder(
     *, texts: Iterable[str], before: datetime | None = None, ids: Collection[str] = ()
 ) -> Callable[[Record], str | None]:
-    """A function that says in one line why a record gives the item away, or None. Arguments: see `without_leaks`."""
+    """Return a function that says in one line why a record reveals the item, or None. Arguments: see
+    `without_leaks`.
+    """
     wanted = [text for text in dict.fromkeys(texts) if text.strip()]
     whole = {_compact(text): text for text in wanted}
     inside = {f" {normalised(text)} ": text for text in wanted if identifying(text)}
@@ -74,7 +76,7 @@ def leak_finder(
 
 
 def leaks(item: Item, before: datetime | None = None) -> list[str]:
-    """One line for every record of the item's history that gives the item away: none, if its task is right.
+    """Return one line for every record of the item's history that reveals the item: none, if the task is correct.
 
     Looked for are the request and the answers (`answer`, `references`; of choices those that are identifying, for a
     class or a rating may stand in a history), and records not before `before`. Not for tasks whose history is meant
@@ -103,7 +105,7 @@ def split_together(items: list[Item], part: Part) -> list[Item]:
 
 
 def identifying(text: str) -> bool:
-    """Whether a text is long enough for it to be no chance that it stands in another one."""
+    """Whether a text is long enough that its occurrence in another one isn't chance."""
     words = normalised(text)
     return words.count(" ") + 1 >= IDENTIFYING_WORDS and len(words) >= IDENTIFYING_CHARACTERS
 

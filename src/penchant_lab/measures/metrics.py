@@ -1,4 +1,4 @@
-"""How well scores find the evidence, and how sure that is."""
+"""How well scores find the evidence, with confidence intervals."""
 
 from __future__ import annotations
 

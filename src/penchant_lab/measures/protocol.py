@@ -1,4 +1,4 @@
-"""Labelled histories made ready for measuring: their segments, what each costs, and which questions are asked."""
+"""Labelled histories prepared for measuring: their segments, the cost of each, and the questions to ask."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penchant.lens.labelled import LabelledHistory, Question
 
 @dataclass(frozen=True)
 class Trial:
-    """A labelled history made ready: whole records as segments, what each costs, and what may be spent.
+    """A prepared labelled history: whole records as segments, the cost of each, and the budget.
 
     costs: [segments], tokens. budget: tokens. asked: positions of the questions that are measured.
     """

@@ -1,4 +1,4 @@
-"""Intervals of what a bench measures: means, ratios of means, and figures of all items together.
+"""Intervals for the figures of a bench: means, ratios of means, and figures over all items.
 
 Whole clusters (users, or single items) are drawn with replacement. Every figure of one set of items meets the same
 draws, so figures can be subtracted and divided draw by draw.

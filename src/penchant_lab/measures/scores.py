@@ -1,4 +1,4 @@
-"""What task answers are judged by: the official metric of each data set, by name."""
+"""The metrics of tasks by name: the official ones of each data set."""
 
 from __future__ import annotations
 

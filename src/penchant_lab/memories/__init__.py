@@ -1,1 +1,1 @@
-"""Memories of a conversation, to compare with."""
+"""Memories of a conversation, for comparison."""

@@ -1,4 +1,4 @@
-"""Baseline: a running summary that the model itself writes, and the last exchanges word for word."""
+"""Baseline: a running summary written by the model itself, and the last exchanges verbatim."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from penchant.marking.resources import Resources
 from penchant.models.chat import ROLES, render_chat
 
 RECENT = 2
-"""At least so many exchanges stand behind the summary."""
+"""At least this many exchanges follow the summary."""
 BLOCK = 4
-"""Exchanges that are added to a summary at a time, so that it doesn't depend on when it was asked for."""
+"""Exchanges added to the summary at a time, so that it doesn't depend on when it is requested."""
 LIMIT = 128
-"""Tokens of the summary."""
+"""Most tokens of the summary."""
 _A_TURN = 256
-"""Tokens of a turn that the summary is made from."""
+"""Most tokens of a turn that the summary is made from."""
 
 TASK = (
     "You keep a summary of a conversation. Write the new summary: what the user said, wants and asked for, with names, "

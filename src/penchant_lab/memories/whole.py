@@ -52,4 +52,4 @@ class _Whole:
         )
 
     def forget(self, key: str) -> None:
-        """Nothing is held of a conversation."""
+        """Nothing to do: no state is held."""

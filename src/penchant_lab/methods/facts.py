@@ -1,4 +1,6 @@
-"""mem0 (Chhikara et al. 2025, arXiv 2504.19413) with a local model: facts that it wrote down, found by meaning."""
+"""mem0 (Chhikara et al. 2025, arXiv 2504.19413) with a local model: it writes down facts, which are retrieved by
+embeddings.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +32,11 @@ from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method, Notes, Session
 
 CHUNK = 160
-"""Tokens of history that the model sees at once: a few turns of a chat."""
+"""Tokens of history that the model sees at a time: a few turns of a chat."""
 NEW = 96
-"""Tokens of facts that it may write about them."""
+"""Most tokens of facts that it writes about them."""
 SAME = 0.95
-"""Cosine above which two facts are one."""
+"""Cosine above which two facts count as the same."""
 
 # Compared by how many words of the answers stand in what SmolLM2-135M wrote (17 questions on the first 40 records of
 # LoCoMo's conversation 1). Sizes: 60 tokens 0.45, 100 tokens 0.48, 160 tokens 0.59, 256 tokens 0.25. Wordings, at 100
@@ -92,7 +94,7 @@ def mem0(
 
 @dataclass(frozen=True)
 class _Memory:
-    """facts: a record each, with the time of the records it is from. vectors: float32 [facts, width]."""
+    """facts: one record each, with the time of its source records. vectors: float32 [facts, width]."""
 
     facts: History
     vectors: FloatArray
@@ -130,7 +132,7 @@ class _Session:
         )
 
     def stored_bytes(self) -> int:
-        """Text and time of the facts, and their embeddings; 0 before the first request."""
+        """Size of the facts' texts, times and embeddings; 0 before the first request."""
         if self._memory is None:
             return 0
         texts = sum(len(fact.text.encode("utf-8", "surrogatepass")) + 8 for fact in self._memory.facts)
@@ -146,7 +148,7 @@ def remembered(
     *,
     same: float = SAME,
 ) -> _Memory:
-    """What mem0 keeps of a history. tokens_fed: prompts, facts and their embeddings."""
+    """Return the facts of a history. tokens_fed: for prompts, facts and their embeddings."""
     chunks = list(chunked(loaded.tokenizer, history, chunk_tokens))
     prompts = [extraction_prompt(loaded, chunk) for chunk in chunks]
     answers = generate_batch(loaded, prompts, max_new_tokens)
@@ -165,7 +167,7 @@ def remembered(
 
 
 def generate_batch(loaded: LoadedModel, prompts: Sequence[str], max_new_tokens: int) -> list[str]:
-    """The greedy answers to prompts of `render_chat`, in batches: what each gets alone."""
+    """Return the greedy answers to prompts of `render_chat`, in batches, with the same result as one by one."""
     asked = [Prompt(tuple(prompt_ids(loaded, prompt)), max_new_tokens=max_new_tokens) for prompt in prompts]
     return [reply.text for reply in Answerer(loaded).read(asked)]
 
@@ -209,7 +211,7 @@ def extraction_prompt(loaded: LoadedModel, chunk: Chunk) -> str:
 
 
 def facts_of(answer: str, source: str, *, cut: bool) -> list[str]:
-    """The facts in an answer: its lines without list marks, each once.
+    """Return the facts in an answer: its lines without list markers and repetitions.
 
     cut: the answer used all its tokens; a last line without an end is then left out, unless it is all there is. So is
     a line about the example's people, where these aren't in the source.
@@ -224,7 +226,7 @@ def facts_of(answer: str, source: str, *, cut: bool) -> list[str]:
 def newest(vectors: FloatArray, same: float) -> npt.NDArray[np.bool_]:
     """[facts], in time order: False for one that a later one repeats (cosine above `same`)."""
     kept = np.ones(len(vectors), dtype=bool)
-    for start in range(0, len(vectors), 1024):  # bounds the memory of the comparison
+    for start in range(0, len(vectors), 1024):  # limits the memory of the comparison
         alike = vectors[start : start + 1024] @ vectors[start:].T > same
         kept[start : start + 1024] = ~np.triu(alike, 1).any(1)
     return kept

@@ -1,7 +1,7 @@
 """Learned steering as methods of the bench: LoFiT's offsets and Soft Injection's gates, from a user's own answers.
 
-What all users share (LoFiT's heads and offsets) is learned on users of the tuning part; a user's own correction starts
-there and ends when answers of the user's that are set aside gain nothing more.
+The shared part (LoFiT's heads and offsets) is learned on users of the tuning part; a user's own correction starts from
+it and ends when the user's validation answers no longer gain.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from penchant_lab.steering.lofit import Offsets, choose_heads, learn_offsets
 from penchant_lab.steering.soft_injection import embed_user, learn_gates
 
 HEADS = 8
-"""That LoFiT writes to."""
+"""Heads that LoFiT edits."""
 LAYERS = 0.27, 1.0
 """Where vectors are learned, as shares of the model's depth."""
 CHOOSING, COMMON, OWN = 2, 4, 8
 """Most passes: over the population's answers to choose heads, to learn its offsets, and over a user's own."""
 OF_EACH = 4
-"""Answers of each user of the tuning part that are learned from."""
+"""Answers of each user of the tuning part to learn from."""
 ASIDE = 4
 """Every fourth answer (of the population: every fourth user) decides when learning ends."""
 PATIENCE = 2
@@ -55,7 +55,7 @@ ABOUT = {
 
 @dataclass(frozen=True)
 class Learned:
-    """What is written for a user, and what it costs. own: whether learning found anything for this user."""
+    """The learned intervention of a user, and its cost. own: whether learning found anything for this user."""
 
     intervention: Intervention | None
     bytes: int
@@ -64,7 +64,7 @@ class Learned:
 
 @dataclass
 class Learning:
-    """What learned methods of a run share: the population's offsets, and users once they are learned."""
+    """The state shared by the learned methods of a run: the population's offsets, and learned users."""
 
     steering: Steering
     _users: dict[tuple[str, str, int], Learned] = field(default_factory=dict)
@@ -87,7 +87,9 @@ class Learning:
         return known
 
     def learned(self, method: str, history: History, seed: int) -> Learned:
-        """A user, by a method. With fewer than two answers nothing is learned: what is left is the population's."""
+        """Return a learned user, by a method. With fewer than two answers, nothing is learned, and the population's
+        vectors are used.
+        """
         key = (method, history.user, seed if self.steering.task.seeded else 0)
         if key not in self._users:
             pairs = self.steering.pairs(history)
@@ -181,7 +183,9 @@ T = TypeVar("T")
 
 
 def _set_aside(some: Sequence[T]) -> tuple[list[T], list[T]]:
-    """To learn from, and to decide with: every fourth, or the last of fewer; of a single one, that one."""
+    """Return the answers to learn from and those to validate with: every fourth, or the last if there are fewer; a
+    single one is used for both.
+    """
     aside = [one for position, one in enumerate(some) if position % ASIDE == ASIDE - 1] or [some[-1]]
     return [one for one in some if one not in aside] or aside, aside
 
@@ -202,7 +206,7 @@ def _write(path: Path, offsets: Offsets, model: str) -> None:
 
 
 def _read(path: Path, model: str) -> Offsets | None:
-    """None where there are none, or such that were learned otherwise."""
+    """Read stored offsets; None if there are none, or they were learned differently."""
     if not path.is_file():
         return None
     with safe_open(path, "pt") as file:

@@ -1,4 +1,4 @@
-"""Methods made of a marker and a compressor: marks for each request, a profile within the budget."""
+"""Methods that combine a marker and a compressor: marks for each request, a profile within the budget."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYNTAX = "A*w+B*w~previous/following"
 
 @dataclass
 class _Session:
-    """Marks of the last request are kept: another budget needs no new ones, but costs as much as if it did."""
+    """The marks of the last request are cached for other budgets, which report the same cost."""
 
     marker: Marker
     compress: Compressor
@@ -69,10 +69,10 @@ def marked(
     *,
     seeded: bool = False,
 ) -> Method:
-    """A method of the marker that `make` gives for a seed, and a compressor.
+    """Make a method from a compressor and the marker that `make` returns for a seed.
 
-    The marker lives as long as the method, so that its weights are read once; what it keeps of a history in the
-    attention index is let go of when the history is done.
+    The marker lives as long as the method, so that its weights are read once; the attention index of a history is
+    dropped when the history is done.
     """
     made: dict[int, Marker] = {}
     embeds = "dense" in name or "fusion" in name or name == "rewriting"

@@ -1,4 +1,4 @@
-"""What a method is: from a user's history and a budget to what stands in the prompt."""
+"""`Method`: turns a user's history and a budget into the content of a prompt."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from penchant_lab.bench.items import Item
 
 @dataclass(frozen=True)
 class Reply:
-    """How a model took a prompt. nlls: of each continuation, summed over its tokens, in nats; lengths: its tokens.
-    text: what the model generated ("" when nothing was to be generated). tokens_fed: prompt and continuations."""
+    """A model's reply to a prompt. nlls: of each continuation, summed over its tokens, in nats; lengths: its tokens.
+    text: what the model generated ("" when nothing was to be generated). tokens_fed: prompt and continuations.
+    """
 
     nlls: tuple[float, ...]
     lengths: tuple[int, ...]
@@ -27,10 +28,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Notes:
-    """What a method made of a history for one item.
+    """The result of a method for one item.
 
-    text: what stands in the prompt as notes; None: nothing does. tokens: its size in the answering model's tokens.
-    segments: the verbatim pieces it stands on, None where it isn't made of such (evidence can't be traced then).
+    text: the notes in the prompt; None: no notes. tokens: its size in the answering model's tokens.
+    segments: the verbatim pieces in it, None if it doesn't consist of such pieces (then evidence can't be traced).
     scores: float32 [all segments of the history], where the method scores them.
     tokens_fed: tokens that went through a model to make it; seconds: wall time to make it.
     kept: share of the history's tokens that are in the prompt, where a window forced some out.
@@ -57,13 +58,13 @@ class Notes:
 
 
 class Session(Protocol):
-    """A method on one history: what is prepared for the first item may be kept for the next ones."""
+    """A method on one history: work for the first item may be reused for the next ones."""
 
     def notes(self, item: Item, budget: int) -> Notes:
-        """budget: tokens of the answering model. Raises `PenchantError` when the item can't be done."""
+        """budget: tokens of the answering model. Raises `PenchantError` if the item fails."""
 
     def stored_bytes(self) -> int:
-        """Bytes kept for this user between requests, beside the records themselves."""
+        """Bytes stored for this user between requests, in addition to the records."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Methods that are other people's programs (penchant_lab/peers), on the same model, dtype and threads."""
+"""Methods implemented by peers (penchant_lab/peers), with the same model, dtype and threads."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _MARK = "\N{ASTERISM}"
 
 
 def peer_names(folder: str | Path | None = None) -> dict[str, str]:
-    """The methods that the peers give, with a line about each; nothing is started. Raises as `find_peers`."""
+    """Return the peers' methods, with a line about each; nothing is started. Raises as `find_peers`."""
     return {name: way.about for peer in find_peers(folder).values() for name, way in peer.methods.items()}
 
 
 def check_peers(names: Sequence[str], folder: str | Path | None = None) -> None:
-    """Raises `ModelError` when one of the methods named belongs to a peer whose environment isn't made."""
+    """Raise `ModelError` if one of the named methods belongs to a peer without an environment."""
     for peer in find_peers(folder).values():
         if not peer.methods.keys().isdisjoint(names):
             peer.check()
@@ -111,7 +111,7 @@ def _cache(
 
 
 class _Weights:
-    """The model as the workers read it: a directory, written when the first one wants it."""
+    """The model directory that the workers read, written on first use."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -160,8 +160,9 @@ class _Lazy:
 
 
 def save_plain(loaded: LoadedModel, folder: Path) -> None:
-    """Write the model as any program reads it. A lens leaves its own attention function's name in the config, which no
-    other program knows."""
+    """Write the model for other programs. The lens puts the name of its attention function into the config, which no
+    other program knows.
+    """
     attention = loaded.model.config._attn_implementation
     try:
         loaded.model.set_attn_implementation("sdpa")
@@ -173,9 +174,10 @@ def save_plain(loaded: LoadedModel, folder: Path) -> None:
 
 
 class _Text:
-    """A peer that makes a text of the history: one passage for each record, under its day, with its label.
+    """A peer that turns the history into a text: it gets one passage per record, under its day, with its label.
 
-    What comes out is used as it is, also where it is longer than the budget."""
+    Its output is used unchanged, even if it exceeds the budget.
+    """
 
     def __init__(self, worker: _Lazy, loaded: LoadedModel, way: PeerMethod, history: History) -> None:
         self.worker, self.loaded, self.way = worker, loaded, way
@@ -253,7 +255,9 @@ class _Cache:
 
     @staticmethod
     def _window(budget: int, asked: int) -> int:
-        """SnapKV keeps all of its window: never more than half the budget, or just the question where it sees it."""
+        """Return SnapKV's window, all of which it keeps: at most half the budget, or exactly the question if it sees
+        it.
+        """
         return min(SNAPKV_WINDOW, asked or max(1, budget // 2))
 
 
@@ -283,5 +287,5 @@ def split_prompt(loaded: LoadedModel, notes: str, request: Request) -> Parts:
 
 
 def _before(ends: Sequence[int], position: int) -> int:
-    """How many tokens end at or before a character."""
+    """Count the tokens that end at or before a character."""
     return next((number for number, end in enumerate(ends) if end > position), len(ends))

@@ -1,4 +1,4 @@
-"""What every method is held against: no history, the whole history, and the records that hold the answer."""
+"""The references of all methods: no history, the whole history, and the records that contain the answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def none() -> Method:
 
 
 def gold(loaded: LoadedModel) -> Method:
-    """The records that hold the answer, as the data set labels them. Raises `InputError` for an item without labels."""
+    """The records that contain the answer, as the data set labels them. Raises `InputError` for an item without
+    labels.
+    """
 
     class _Gold:
         def __init__(self, history: History) -> None:
@@ -53,11 +55,11 @@ def gold(loaded: LoadedModel) -> Method:
         def stored_bytes(self) -> int:
             return 0
 
-    return _method("gold", _Gold, "the labelled evidence, whole records: what perfect marking would give")
+    return _method("gold", _Gold, "the labelled evidence, whole records: the result of perfect marking")
 
 
 def full(loaded: LoadedModel, max_new_tokens: int) -> Method:
-    """The whole history, or the newest records that the window takes beside the request and its answer."""
+    """The whole history, or the newest records that fit the window together with the request and its answer."""
 
     class _Full:
         def __init__(self, history: History) -> None:
@@ -93,7 +95,7 @@ def full(loaded: LoadedModel, max_new_tokens: int) -> Method:
         def stored_bytes(self) -> int:
             return 0
 
-    return _method("full", _Full, "the whole history in the prompt, its newest records where the window forces a cut")
+    return _method("full", _Full, "the whole history in the prompt, or its newest records that fit the window")
 
 
 def _method(name: str, session: Callable[[History], Session], about: str) -> Method:

@@ -62,21 +62,21 @@ DEFAULTS: dict[Bench, tuple[str, ...]] = {
         *("penchant-no-instructions", "penchant-no-episodes", "penchant-compress-user"),
     ),
 }
-"""Methods of each bench when none are named."""
+"""Default methods of each bench."""
 
 SLOW: dict[str, int | None] = dict.fromkeys(
     ("attn-gs", "sentinel", "rewriting", "llmlingua", "longllmlingua", "snapkv+question", "tova+question"), 40
 )
-"""Default number of items for methods that run the whole history, or write a profile, for every request."""
+"""Default number of items for methods that read the whole history, or write a profile, for every request."""
 
 PROBE_QUESTIONS = 40
 """Of each history that Sentinel's probe is fitted on."""
 FEWEST_QUESTIONS = 3
-"""A history with fewer is left out of fitting: reading it costs the same."""
+"""Histories with fewer are not used for fitting: reading them costs the same."""
 PASS = 2048
 """Tokens of a joint pass of Sentinel: cheaper than the window's, and what its penalty was chosen with."""
 PLANTED = 4, 240
-"""Histories and records to plant where a task has no labelled evidence, as `penchant heads discover` does."""
+"""Synthetic histories and records for tasks without labelled evidence, as in `penchant heads discover`."""
 
 
 @dataclass(frozen=True)
@@ -97,27 +97,27 @@ class BenchContext:
 
     @cached_property
     def steering(self) -> Steering:
-        """What all methods that steer share."""
+        """The state shared by all steering methods."""
         cache = cache_folder() / "bench"
         return Steering(self.loaded, self.task, self.data, self.items, cache, self.say)
 
     @cached_property
     def learning(self) -> Learning:
-        """What all methods that learn to steer share."""
+        """The state shared by all learned steering methods."""
         return Learning(self.steering)
 
     @cached_property
     def found_instructions(self) -> FoundInstructions:
-        """What detectors found in the conversations, for all methods that ask."""
+        """The instructions found in the conversations, shared by all methods."""
         return FoundInstructions(self.resources())
 
     @cached_property
     def others(self) -> Peers:
-        """The peers' methods; each peer has one worker for all that ask it."""
+        """The peers' methods; each peer has one worker for all of them."""
         return Peers(self.loaded, self.max_new_tokens, self.peers)
 
     def tuning(self) -> list[LabelledHistory]:
-        """Histories with labelled evidence to fit a method on: of the task's tuning part, else planted facts."""
+        """Histories with labelled evidence to fit a method on: those of the task's tuning part, else synthetic ones."""
         try:
             labelled = self.task.labelled(self.data, "tune")
         except InputError:  # no evidence in this data set
@@ -126,7 +126,7 @@ class BenchContext:
         return labelled or needle_histories(*PLANTED)
 
     def resources(self) -> Resources:
-        """Its own for every method: nothing that one prepares serves another."""
+        """Return new resources for each method, so that no method profits from the work of another."""
         return Resources(self.loaded, calibration=self.calibration, storage=self.storage)
 
 
@@ -170,12 +170,13 @@ METHODS: dict[str, Callable[[BenchContext], Method]] = {
     "sentinel": _sentinel,
     "mem0": lambda context: mem0(context.loaded),
 }
-"""Beside them there are sums of markers, and what the adapters in penchant_lab/peers bring."""
+"""In addition there are sums of markers, and the methods of the peers in penchant_lab/peers."""
 
 
 def check_names(names: Sequence[str], peers: Path | None, dialogues: bool = False) -> None:
-    """Before a model or data are read. dialogues: what is measured are conversations. Raises `InputError` for a name
-    that no method has, and `ModelError` for a peer whose environment isn't made."""
+    """Check names before a model or data are read. dialogues: conversations are measured. Raises `InputError` for an
+    unknown method, and `ModelError` for a peer without an environment.
+    """
     if dialogues:
         check_memory_names(names)
         return
@@ -189,9 +190,9 @@ def check_names(names: Sequence[str], peers: Path | None, dialogues: bool = Fals
 
 
 def make_method(name: str, context: BenchContext) -> Method:
-    """The method `name`: one of METHODS, a sum of markers, or a peer's.
+    """Make the method `name`: one of METHODS, a sum of markers, or a peer's.
 
-    Raises as `check_names`, and `ModelError` for what a method lacks.
+    Raises as `check_names`, and `ModelError` if a method lacks something it needs.
     """
     check_names([name], context.peers, context.task.dialogues)
     if context.task.dialogues:

@@ -1,4 +1,4 @@
-"""Memories of a conversation as methods of the bench, with their ablations; and what they are held against."""
+"""Memories of a conversation as methods of the bench, with ablations and references."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ ROUNDED = 64
 
 @dataclass(frozen=True)
 class Known:
-    """What a detector found in a conversation. instructions: those that stand. tokens_fed, seconds: to find them."""
+    """The instructions that a detector found in a conversation. instructions: the standing ones. tokens_fed, seconds:
+    the cost of finding them.
+    """
 
     instructions: tuple[Instruction, ...] = ()
     tokens_fed: int = 0
@@ -42,7 +44,7 @@ class Known:
 
 @dataclass
 class FoundInstructions:
-    """What detectors found in the conversations of a run: each reads a conversation once, whatever method asks."""
+    """The instructions found in the conversations of a run: each detector reads a conversation once for all methods."""
 
     resources: Resources
     _found: dict[tuple[str, str, int], Known] = field(default_factory=dict)
@@ -60,8 +62,9 @@ class FoundInstructions:
 
 @dataclass(frozen=True)
 class Remembering:
-    """A memory as it is measured. detector: finds its instructions ("": it has none). whole: no budget, the window.
-    priority: instructions get more attention while the answer is made."""
+    """A memory to measure. detector: finds its instructions ("": none). whole: the window instead of a budget.
+    priority: instructions get more attention while the answer is generated.
+    """
 
     make: Callable[[Resources], Memory]
     about: str
@@ -109,14 +112,14 @@ NAMES = ("none", "full", "gold", *(name for name in REMEMBERING if name != "full
 
 
 def check_memory_names(names: Sequence[str]) -> None:
-    """Raises `InputError` for a name that no memory, ablation or reference has."""
+    """Raise `InputError` for a name that isn't a memory, an ablation or a reference."""
     for name in names:
         if name not in NAMES:
             raise InputError(f"no method {name!r} of conversations: expected some of {', '.join(NAMES)}")
 
 
 def remembered_method(name: str, resources: Resources, found_instructions: FoundInstructions) -> Method:
-    """The method `name`, one of `NAMES`. Raises `InputError` for another one."""
+    """Make the method `name`, one of `NAMES`. Raises `InputError` for any other."""
     check_memory_names([name])
     if name in REFERENCES:
         return _reference(name, resources.loaded)

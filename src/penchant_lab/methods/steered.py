@@ -1,6 +1,6 @@
 """Steering as methods of the bench: a user's vectors, the population's, another user's, random ones; with notes or not.
 
-Everything that is chosen (layer, strength, weights, the population) is chosen on users of the tuning part.
+All choices (layer, strength, weights, the population) are made on users of the tuning part.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ PAIRS, CONTRASTS = 32, 16
 PAIR_WORDS = 100
 """Most words of a pair's input: a gradient on the first hundred of an abstract costs half."""
 FIT_USERS = 24
-"""Users of the tuning part that settings are chosen on."""
+"""Users of the tuning part on which configurations are chosen."""
 DONOR_WORDS = 40
 
 
 @dataclass
 class Steering:
-    """What all steering methods of a run share: samples, settings and banks, made when they are first needed.
+    """The state shared by all steering methods of a run: samples, configurations and banks, made on first use.
 
-    items: what is asked, by seed. cache: a folder of one's own for contrasts and settings; it holds text of the data.
+    items: by seed. cache: a private folder for contrasts and configurations; it contains text of the data.
     """
 
     loaded: LoadedModel
@@ -70,7 +70,7 @@ class Steering:
 
     @cached_property
     def asked_as(self) -> str | None:
-        """The task's words, which stand before every input."""
+        """The task's wording, which precedes every input."""
         return next(item.request.task for some in self.items.values() for item in some)
 
     @cached_property
@@ -99,7 +99,9 @@ class Steering:
         return hashlib.sha256(repr(what).encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
     def another(self, user: str, seed: int) -> History:
-        """Some other user's history, with nothing in it that this one is asked. Raises `InputError` without any."""
+        """Return another user's history that contains nothing this user is asked. Raises `InputError` if there
+        is none.
+        """
         histories = self.histories(seed)
         asked = [item for item in self.items[seed] if item.user == user]
         others = sorted(other for other in histories if other != user)
@@ -198,7 +200,7 @@ class _Vectors:
             return config.common(), False
         bank, checked = steering.bank(method, self.history, self.seed)
         if self.name.control == "other":
-            # As if they were the user's own: what is held against is the user, not the check.
+            # Treated as the user's own: the control replaces the user, not the validation.
             bank = steering.bank(method, steering.another(self.history.user, self.seed), self.seed)[0]
         steered = steer_request(steering.loaded, FittedSteering(config, bank, checked), item.request.query)
         written = steered.intervention

@@ -1,4 +1,4 @@
-"""Methods that write into the model while it answers: their names, and how they go together with notes."""
+"""Methods that steer the model while it answers: their names, and how they are combined with notes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from penchant_lab.speed.measure import counting
 
 CONTROLS = ("other", "random")
 LEARNED = ("lofit", "soft-injection")
-"""Methods that learn what they write; there are no random ones of them."""
+"""Methods that learn their vectors; they have no random control."""
 SYNTAX = "METHOD[@other|@random][+MARKER]"
 """@other: another user's bank. @random: random vectors of the same lengths. +MARKER: with that marker's notes."""
 
@@ -37,7 +37,7 @@ class Name:
 
 
 def parse_steered(name: str) -> Name | None:
-    """The parts of a name as in `SYNTAX`; None for another method's. "population" is steering without a user."""
+    """Parse a name as in `SYNTAX`; None for other methods. "population" is steering without a user."""
     steering, plus, notes = name.partition("+")
     method, sign, control = steering.partition("@")
     if method not in (*VECTOR_METHODS, "population", *LEARNED) or bool(plus) != bool(notes):
@@ -48,13 +48,13 @@ def parse_steered(name: str) -> Name | None:
 
 
 class Writer(Protocol):
-    """What is written for one user's requests."""
+    """Makes the interventions for one user's requests."""
 
     def prepare(self) -> None:
-        """Make ready what all users share; this isn't taken for the cost of a user."""
+        """Prepare the part shared by all users; it isn't counted as a cost of a user."""
 
     def write(self, item: Item) -> tuple[Intervention | None, bool]:
-        """One row, and whether it isn't the user's own (or, for a control, wouldn't be)."""
+        """Return one row, and whether it isn't the user's own (or, for a control, wouldn't be)."""
 
     def stored_bytes(self) -> int: ...
 

@@ -1,4 +1,4 @@
-"""Other people's programs in environments of their own: finding them, and talking to one.
+"""Finds peers, and communicates with their workers.
 
 A peer's worker reads one JSON object a line on its stdin and answers one a line on its stdout; see penchant_lab.peers.
 """
@@ -35,7 +35,7 @@ Kind = Literal["text", "cache"]
 
 @dataclass(frozen=True)
 class PeerMethod:
-    """A way that a peer works. options: passed on with every request. aware: it reads the question with the history."""
+    """A method of a peer. options: sent with every request. aware: it reads the question together with the history."""
 
     about: str
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -79,7 +79,8 @@ class PeerFolder:
 def find_peers(folder: str | Path | None = None) -> dict[str, PeerFolder]:
     """The peers in a folder, by name: default $PENCHANT_PEERS, else those that come with the lab.
 
-    Raises `InputError` for a named folder that isn't there and for an unreadable peer.toml."""
+    Raises `InputError` for a named folder that doesn't exist and for an unreadable peer.toml.
+    """
     named = folder or os.environ.get(FOLDER)
     path = Path(named).expanduser().resolve() if named else Path(__file__).resolve().parent
     if named and not path.is_dir():
@@ -101,7 +102,7 @@ def _describe(file: Path) -> PeerFolder:
 
 
 class Peer:
-    """A peer's worker, started with the first request and gone with `close`, with this object, or with this process.
+    """A peer's worker, started with the first request and ended by `close`, with this object, or with this process.
 
     load: sent as the first request of every start ({"model": directory, "dtype": ..., "threads": ...}); None: nothing.
     timeout: seconds for one answer. After a timeout or a crash the next request starts the worker anew.
@@ -222,14 +223,14 @@ class Peer:
 
 def _listen(stream: IO[str], tell: Any) -> None:
     """Pass on the lines of a stream; None at its end."""
-    with contextlib.suppress(ValueError):  # closed under our hands
+    with contextlib.suppress(ValueError):  # closed by another thread
         for line in stream:
             tell(line)
     tell(None)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """The end of its stdin is its sign to go; after some seconds it is made to."""
+    """End the worker: closing its stdin asks it to exit; after some seconds it is killed."""
     with contextlib.suppress(OSError):
         if process.stdin is not None:
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""The blocks of the pages, by name: each a function of the checkout's root that gives Markdown.
+"""The generated blocks of the documentation, by name: each is a function from the checkout's root to Markdown.
 
 Tables that repeat the code are made from registries, signatures and docstrings, so they can't drift from it.
 """
@@ -24,7 +24,7 @@ WIDTH = 88
 
 
 def package_map(root: Path) -> str:
-    """Every package, and the modules that lie beside them, with the first sentence of their docstrings."""
+    """List every package, and the modules next to them, with the first sentence of their docstrings."""
     rows = [
         (f"`{path}`", _about(module)) for name in ("penchant", "penchant_lab") for path, module in _tree(root, name)
     ]
@@ -32,7 +32,7 @@ def package_map(root: Path) -> str:
 
 
 def _tree(root: Path, package: str) -> Iterator[tuple[str, Path]]:
-    """Paths as they are shown, and the module whose docstring says what is there."""
+    """Yield displayed paths, with the module whose docstring describes them."""
     top = root / "src" / package
     yield f"src/{package}/", top / "__init__.py"
     modules = (one for one in sorted(top.glob("*.py")) if not one.name.startswith("__"))
@@ -70,7 +70,7 @@ def _layers(root: Path) -> list[list[str]]:
 
 
 def extras(root: Path) -> str:
-    """What `pip install 'penchant[NAME]'` adds."""
+    """List the packages that `pip install 'penchant[NAME]'` adds."""
     groups = _project(root)["project"]["optional-dependencies"]
     rows = [
         (f"`{name}`", ", ".join(re.split(r"[<>=~!;]", one)[0].strip() for one in packages))
@@ -139,7 +139,7 @@ def contributing(root: Path) -> str:
 
 def _demoted(page: Path) -> str:
     text = re.sub(r"^(#+ )", r"#\1", page.read_text(encoding="utf-8").strip(), flags=re.MULTILINE)
-    text = text.replace("\\~", "~")  # an escape that GitHub needs and this Markdown doesn't know
+    text = text.replace("\\~", "~")  # an escape that GitHub needs and MkDocs doesn't know
     return text if text.startswith("#") else f"## {page.stem}\n\n{text}"
 
 

@@ -1,9 +1,10 @@
-"""Writes into the pages what the code and the results already say: `python -m penchant_lab.reports.generated`.
+"""Writes generated blocks into the documentation, from the code and the results: `python -m
+penchant_lab.reports.generated`.
 
-A page marks the place with a pair of comments, `<!-- NAME:begin -->` and `<!-- NAME:end -->`; what lies between them is
+A page marks a block with a pair of comments, `<!-- NAME:begin -->` and `<!-- NAME:end -->`; the text between them is
 the block NAME of `penchant_lab.reports.blocks` and is never edited by hand. With --check nothing is written; the exit
-code is 1 when a page says something else than the code. MkDocs fills the same blocks when it builds the site, and some
-large ones (AT_BUILD) only there.
+code is 1 if a page is out of date. MkDocs fills the same blocks when it builds the site, and some large ones (AT_BUILD)
+only there.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def pages(root: Path) -> Iterator[Path]:
 
 
 def fill(text: str, blocks: Mapping[str, Callable[[Path], str]], root: Path = ROOT) -> str:
-    """The page with its blocks written anew; blocks that are not in `blocks` stay as they are.
+    """Return the page with its blocks rewritten; those that aren't in `blocks` are unchanged.
 
     Raises `ValueError` for a name that no block has, and for a beginning without its end.
     """
@@ -46,7 +47,7 @@ def fill(text: str, blocks: Mapping[str, Callable[[Path], str]], root: Path = RO
 
 
 def _wanted(root: Path) -> Iterator[tuple[Path, str]]:
-    """Every page and generated file of a checkout, and what it should say."""
+    """Return every page and generated file of a checkout, with its expected content."""
     for page in pages(root):
         yield page, fill(page.read_text(encoding="utf-8"), BLOCKS, root)
     if (root / "pyproject.toml").is_file():

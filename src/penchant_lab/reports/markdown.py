@@ -51,7 +51,7 @@ def _row(cells: tuple[str, ...] | list[str], escaped: bool = False) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that means nothing to Markdown, on one line. Names and messages come from outside."""
+    """Escape text for Markdown, on one line. Names and messages come from outside."""
     escaped = re.sub(r"([\\|*_`~])|(?<=\])(?=\()|^(?=#)", r"\\\1", _line(text))
     return html.escape(escaped, quote=False)
 

@@ -1,5 +1,6 @@
-"""Plots as SVG: of a results document quality against tokens and seconds, and gains beside the references; of the speed
-bench what a growing conversation costs."""
+"""Plots as SVG. For a results document: quality against tokens and seconds, and gains with the references; for the
+speed bench: the cost of a growing conversation.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +39,7 @@ class _Look:
 
 
 def plots(document: Document, themed: bool = False) -> dict[str, str]:
-    """{"quality", "gains", "cost"}: SVG by name, without those that there is nothing to draw for.
+    """{"quality", "gains", "cost"}: SVG by name, without those that have no data.
 
     themed: colours are the CSS variables of the page; otherwise those for a white ground. Text stays text. Raises
     `InputError` without matplotlib.
@@ -53,7 +54,7 @@ def plots(document: Document, themed: bool = False) -> dict[str, str]:
 
 
 def growth(result: Mapping[str, Any]) -> str:
-    """What a question costs by the number of exchanges before it, a line for each memory; on a white ground.
+    """Plot the cost of a question by the number of exchanges before it, a line for each memory; on white.
 
     result: of part G of `penchant bench speed`. Raises `InputError` without matplotlib.
     """
@@ -94,7 +95,9 @@ def _look(document: Document) -> dict[str, _Look]:
 
 
 def _quality(document: Document) -> tuple[str, Callable[[Mapping[str, Any]], Mapping[str, float] | None]]:
-    """What is called quality, and how a cell has it: gain over no history where measured, else the headline."""
+    """Return the name of the quality, and how to get it from a cell: gain over no history if measured, else the
+    headline.
+    """
     summary = document["summary"]
     if any(cell["gain"] for cell in summary["cells"]):
         return "gain over no history, nats", lambda cell: _zero if cell["method"] == "none" else cell["gain"]
@@ -163,7 +166,7 @@ def _names(axes: Axes, ends: Mapping[str, tuple[float, float]], looks: Mapping[s
     positions: list[float] = []
     for want in wanted:
         positions.append(max(want, positions[-1] + gap) if positions else want)
-    # What was pushed out at the top comes back down, and takes the ones below along.
+    # Labels pushed out at the top move back down, and push those below them.
     limit = max(1.0, gap * (len(positions) - 1))
     for step in reversed(range(len(positions))):
         positions[step] = min(positions[step], limit)

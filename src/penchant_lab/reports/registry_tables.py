@@ -1,6 +1,6 @@
-"""Tables of what can be chosen by name: markers, compressors, memories and the rest, from their registries.
+"""Tables of everything that can be chosen by name: markers, compressors, memories and more, from their registries.
 
-What is said of an implementation is its `about` or `summary`, else the first sentence of its docstring.
+The description of an implementation is its `about` or `summary`, else the first sentence of its docstring.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def formats(_: Path) -> str:
 
 
 def tasks(_: Path) -> str:
-    """One row a task, with the benches that take it."""
+    """One row per task, with its benches."""
     rows = [(f"`{name}`", ", ".join(f"`{one}`" for one in TASKS[name].benches), TASKS[name].about) for name in TASKS]
     return table(("task", "`penchant bench`", "what is asked"), rows)
 

@@ -35,7 +35,7 @@ def label(method: str) -> str:
 
 
 def references(document: Document) -> Table | None:
-    """No history, full history and gold evidence, as far as they were measured."""
+    """No history, full history and gold evidence, if measured."""
     cells = [cell for cell in document["summary"]["cells"] if cell["method"] in REFERENCES]
     return _quality(document, "References", cells, shares=False) if cells else None
 

@@ -1,4 +1,4 @@
-"""Part A: a request against 2k, 4k and 8k tokens of history, beside the published way and LLMLingua."""
+"""Part A: a request against 2k, 4k and 8k tokens of history, compared with the published method and LLMLingua."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _ours(
     }
 
     def cold(number: int) -> None:
-        # The encoder stays: it is the loaded model, and what it read of the neutral requests once and for all.
+        # The encoder is kept: it holds the loaded model and the neutral queries, which are computed once.
         attention(fresh_pool(tools.indexes.encoder))(history, requests[number % len(requests)], segments)
 
     def first(number: int) -> None:
@@ -119,7 +119,7 @@ def _joint(
     ways = (("sdpa_bf16", False, "bfloat16"), ("eager_bf16", True, "bfloat16"), ("eager_fp32", True, "float32"))
     for name, eager, dtype in ways:
         kept = attention_bytes(loaded.num_layers, loaded.num_heads, len(ids), getattr(torch, dtype))
-        # Beside what is kept, a layer's logits, softmax and its copy exist at once.
+        # In addition, a layer's logits, softmax and a copy exist at the same time.
         needed = kept + 4 * attention_bytes(1, loaded.num_heads, len(ids), torch.float32) if eager else 0
         if needed > config.memory:
             why = f"not measured: {needed / 1e9:.0f} GB of attention, limit {config.memory / 1e9:.0f} GB"
@@ -159,7 +159,9 @@ def _peers(
 
 
 def _ratios(rows: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """How many times longer others take. Medians of ours; the best run of others, which is in their favour."""
+    """Return how many times longer others take: the median of Penchant's runs, and the best run of others, which
+    favours them.
+    """
     return {
         f"{other} / {ours}": rows[other]["best"] / rows[ours]["seconds"]
         for other in ("eager_bf16", "eager_fp32", "sdpa_bf16", "llmlingua", "longllmlingua")

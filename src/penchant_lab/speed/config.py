@@ -1,4 +1,4 @@
-"""What every part of the speed benchmark is given."""
+"""The setting of all parts of the speed benchmark."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class SpeedConfig:
     peers: Path | None = None
 
     def payload(self) -> dict[str, Any]:
-        """The part of it that a process of its own needs."""
+        """The part of it that a separate process needs."""
         calibration = None if self.calibration is None else str(self.calibration.resolve())
         return {"model": self.model, "dtype": self.dtype, "calibration": calibration}
 
@@ -46,7 +46,7 @@ class SpeedConfig:
 
 
 def resources(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Resources:
-    """A resources without an index."""
+    """Return resources without an index."""
     read: Calibration | None = None if calibration is None else read_calibration(Path(calibration))
     return Resources(loaded, calibration=read, storage=storage)
 
@@ -60,7 +60,7 @@ def fresh_pool(encoder: Encoder, storage: Storage = "native") -> IndexPool:
 def model_directory(loaded: LoadedModel) -> Iterator[Path]:
     """The model as the peers read it: a directory in Hugging Face layout."""
     with tempfile.TemporaryDirectory(prefix="penchant-bench-") as name:
-        # A lens leaves its own attention function's name in the config, which no other program knows.
+        # The lens puts the name of its attention function into the config, which no other program knows.
         attention = loaded.model.config._attn_implementation
         try:
             loaded.model.set_attn_implementation("sdpa")

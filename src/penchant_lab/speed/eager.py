@@ -31,7 +31,7 @@ def work(payload: dict[str, Any]) -> dict[str, Any]:
         if not payload["eager"]:
             hidden: torch.Tensor = decoder(input_ids=inputs, use_cache=False).last_hidden_state
             return hidden
-        # What a marker makes of it (one layer, last row, mean over heads) is part of the way, and costs nothing.
+        # The marker's own computation (one layer, last row, mean over heads) is included, and costs nothing.
         attentions = decoder(input_ids=inputs, use_cache=False, output_attentions=True).attentions
         row: torch.Tensor = attentions[round(0.375 * len(attentions))][0, :, -1].mean(0)
         return row

@@ -1,4 +1,4 @@
-"""Part G: what a question costs as a conversation grows: tokens of its prompt, seconds to make it and to read it."""
+"""Part G: the cost of a question as a conversation grows: tokens of its prompt, seconds to make it and to read it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def measure(config: SpeedConfig, save: Save) -> None:
 
 
 def grown(count: int, seed: int = 0) -> tuple[Exchange, ...]:
-    """A conversation of so many exchanges of chatter, made in code."""
+    """Make a conversation of generated small talk with this many exchanges."""
     draw, made = random.Random(seed), []
     for number in range(count):
         questions, pool = draw.choice(TOPICS)

@@ -1,4 +1,4 @@
-"""Part C: how fast histories are encoded, and what share of the machine's matrix throughput that is."""
+"""Part C: the speed of encoding histories, and its share of the machine's matrix throughput."""
 
 from __future__ import annotations
 
@@ -60,8 +60,9 @@ def measure(config: SpeedConfig, save: Save) -> None:
 
 
 def flops_per_token(loaded: LoadedModel, encoder: Encoder, lengths: list[int]) -> dict[str, float]:
-    """Products that the stored keys really need: every matrix of the layers before the last one that is read, the key
-    matrix of that one, and causal attention within a record. Padding, prefix, norms and softmax don't count."""
+    """Count the products that the stored keys need: every matrix of the layers before the last one that is read, the
+    key matrix of that one, and causal attention within a record. Padding, prefix, norms and softmax don't count.
+    """
     layers = decoder_layers(loaded.model)
     last = max(layer for layer, _ in encoder.pairs)
     matrices = sum(p.numel() for layer in layers[:last] for p in layer.parameters() if p.dim() == 2)

@@ -1,4 +1,4 @@
-"""One measurement on a large index, in a process of its own (see `large`)."""
+"""One measurement on a large index, in a separate process (see `large`)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def grow(index: AttentionIndex, history: History, encoded: list[EncodedRecord]) 
     records = list(history)
     for part in in_parts(range(len(records))):
         chunk = make_chunk([(record_key(records[i]), encoded[i % len(encoded)]) for i in part], index.storage)
-        index._stored.append(chunk)  # there is no public way to put keys in that weren't just encoded
+        index._stored.append(chunk)  # there is no public way to insert keys that weren't just encoded
 
 
 def work(payload: dict[str, Any]) -> dict[str, Any]:

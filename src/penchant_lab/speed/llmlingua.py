@@ -1,4 +1,4 @@
-"""LLMLingua v1 and LongLLMLingua (the peer `llmlingua`, see penchant_lab/peers), each run in a process of its own."""
+"""LLMLingua v1 and LongLLMLingua (the peer `llmlingua`, see penchant_lab/peers), each run in a separate process."""
 
 from __future__ import annotations
 

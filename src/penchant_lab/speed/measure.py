@@ -1,4 +1,4 @@
-"""Seconds, bytes and tokens fed: how they are taken."""
+"""Measuring seconds, bytes and tokens fed."""
 
 from __future__ import annotations
 

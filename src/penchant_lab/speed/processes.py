@@ -1,5 +1,6 @@
-"""One measurement in a process of its own: its memory doesn't show in another's, and being killed for memory ends only
-the one."""
+"""Runs one measurement in a separate process, so that its memory isn't counted in another one, and running out of
+memory ends only this one.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of a call goes: by Penchant's own functions (cProfile) and by torch's operators (torch.profiler)."""
+"""Profiles a call: by Penchant's own functions (cProfile) and by torch's operators (torch.profiler)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on disk: one JSON document that grows part by part, and the same as a short page of tables."""
+"""Results on disk: one JSON document that grows part by part, and a short page of tables."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.files import write_text
 
-#: What must be the same for a part to be the same measurement.
+#: Fields that must be equal for a part to be the same measurement.
 SETTING = ("model", "dtype", "calibration", "quick")
 MACHINE = ("cpu", "threads", "penchant", "torch", "transformers", "revision")
 
@@ -51,7 +51,7 @@ def merge(path: Path, part: str, document: dict[str, Any], measured: dict[str, A
 
 
 def markdown(whole: dict[str, Any]) -> str:
-    """The tables of the parts that are there."""
+    """Return the tables of the existing parts."""
     tables = {
         "A": _comparison,
         "B": _large,

@@ -31,7 +31,7 @@ PARTS: dict[str, Callable[[SpeedConfig, Save], None]] = {
     "F": steering.measure,
     "G": growth.measure,
 }
-#: Of the machine's memory, what one measurement may take.
+#: Share of the machine's memory that one measurement may use.
 SHARE_OF_MEMORY = 0.75
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "numpy", "safetensors")
 
@@ -58,7 +58,7 @@ class SpeedOptions:
 
 
 def run_speed(options: SpeedOptions) -> dict[str, Any]:
-    """Measure the parts asked for and give the whole document back: {"parts": {part: {..., "result"}}}.
+    """Measure the requested parts and return the whole document: {"parts": {part: {..., "result"}}}.
 
     Each is saved as soon as there is something of it; a part that an earlier run with the same config finished is
     left as it is. Raises `InputError` or `ModelError` before the first measurement for options that can't be.

@@ -1,4 +1,4 @@
-"""Part F: what steering costs while a batch is decoded: nobody steered, one vector for all, one for each."""
+"""Part F: the cost of steering while a batch is decoded: no steering, one vector for all rows, one for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine gives when nothing but a layer's products is done."""
+"""The machine's throughput for a layer's matrix products alone."""
 
 from __future__ import annotations
 

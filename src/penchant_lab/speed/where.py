@@ -1,4 +1,4 @@
-"""Part D: where the time goes, of a request against 4k and 1M tokens and of ingestion."""
+"""Part D: profiles of a request against 4k and 1M tokens, and of ingestion."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Learned steering, to compare with."""
+"""Learned steering, for comparison."""

@@ -1,4 +1,6 @@
-"""What learned methods share: the loss of a user's answers under trainable vectors at the heads, the model frozen."""
+"""Shared by learned methods: the loss of a user's answers under trainable vectors at the heads, with the model
+frozen.
+"""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def choose_heads(
 def random_heads(
     loaded: LoadedModel, count: int, *, layers: Sequence[int] | None = None, seed: int = 0
 ) -> tuple[Head, ...]:
-    """`count` heads drawn at random: what chosen ones have to beat."""
+    """Draw `count` heads at random: the baseline of chosen heads."""
     heads = all_heads(loaded, layers)
     drawn = torch.randperm(len(heads), generator=torch.Generator().manual_seed(seed))[: _checked(count, heads)]
     return tuple(sorted(heads[index] for index in drawn.tolist()))

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from penchant.errors import InputError, ModelError
-from penchant.inference import runtime as steering_runtime
+from penchant.inference.cached_rows import CachedRows
 from penchant.inference.sites import Site
+from penchant.inference.writing import slot_of
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
 from penchant_lab.reports.plots import growth as growth_plot
@@ -110,15 +111,15 @@ def test_ways_of_steering_are_what_they_are_called(model: Path, monkeypatch: pyt
     """Which rows are written to, in which passes; the cache is as it was after each."""
     loaded = load_model(model, device="cpu")
     seen: list[tuple[int, int]] = []
-    forward = steering._forward
+    read = steering._read
 
-    def watched(loaded: Any, ids: Any, cache: Any) -> None:
-        state = steering_runtime._slot(loaded.model)[1].current()
+    def watched(cached: CachedRows, ids: Any) -> None:
+        state: Any = slot_of(loaded.model.get_decoder(), "activations").current()
         rows = 0 if state is None else state.begin.shape[0]
-        seen.append((rows, cache.get_seq_length()))
-        forward(loaded, ids, cache)
+        seen.append((rows, cached.cache.get_seq_length()))
+        read(cached, ids)
 
-    monkeypatch.setattr(steering, "_forward", watched)
+    monkeypatch.setattr(steering, "_read", watched)
     steering._measured(loaded, [Site(1, "mlp")], 3, steering._Sizes((3,), 5, 2, 2))
     assert seen[0] == (0, 0)
     rounds = [seen[at : at + 8] for at in range(1, len(seen), 8)]

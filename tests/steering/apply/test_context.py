@@ -111,4 +111,4 @@ def test_emphasis_is_on_what_was_marked() -> None:
         assert not torch.equal(last(), free)
     assert torch.equal(last(), free)
     _, nothing = attention_bias_context(loaded, calibration, prompt, [("r1", "not there", 1.0)], Request("?"))
-    assert (nothing.level, nothing.reason) == ("none", "nothing that was marked stands in the prompt")
+    assert (nothing.level, nothing.reason) == ("none", "no marked text is in the prompt")

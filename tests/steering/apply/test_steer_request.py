@@ -135,5 +135,5 @@ def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConf
 
 def test_a_bank_of_another_setting_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
-    with pytest.raises(InputError, match="wasn't read for this setting"):
+    with pytest.raises(InputError, match="wasn't read for this configuration"):
         steer_request(LOADED, FittedSteering(replace(config, base={SITE: mean}), bank), "the sea")

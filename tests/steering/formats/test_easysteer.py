@@ -137,8 +137,8 @@ def test_specs_of_others() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"algorithm": "erase"}, "can't be taken over"),
-        ({"normalize": True}, "can't be taken over"),
+        ({"algorithm": "erase"}, "can't be read"),
+        ({"normalize": True}, "can't be read"),
         ({"apply": {"phases": ["generation"]}}, "can't be expressed"),
         ({"apply": {"generation": "all", "exclude_generation_tokens": [3]}}, "can't be expressed"),
         ({"apply": {"prompt_window": [-4, -1], "generation": "all"}}, "can't be expressed"),

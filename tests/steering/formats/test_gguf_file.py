@@ -106,7 +106,7 @@ def test_layers_counted_from_the_last(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"from the last \(-3\): pass model="):
         read_gguf(path)
     path = repeng_file(tmp_path / "y.gguf", {-1: np.ones(64, np.float32), 3: np.ones(64, np.float32)})
-    with pytest.raises(InputError, match=r"direction.3, a layer that isn't there or twice"):
+    with pytest.raises(InputError, match=r"direction.3, a layer that doesn't exist or occurs twice"):
         read_gguf(path, tiny())
 
 

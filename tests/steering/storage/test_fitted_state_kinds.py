@@ -159,7 +159,7 @@ def test_another_kind_is_not_chosen_behind_ones_back(store: Store) -> None:
     fit(store)
     for options in ({"similarity": "bm25"}, {"half_life": 3.0}):
         with pytest.raises(
-            InputError, match=r"the setting of ascent has .* (hidden|none), not .*; --refit chooses anew"
+            InputError, match=r"the configuration of ascent has .* (hidden|none), not .*; --refit chooses anew"
         ):
             fit(store, **options)
         with pytest.raises(InputError, match="--refit"):
@@ -261,6 +261,6 @@ def test_a_new_basis_makes_old_rows_stale(store: Store) -> None:
     assert load_fitted(paths, LOADED, "ascent").bank is None
     assert fit(store, storage="low-rank").read == 5
     path.write_bytes(replace(config, basis=None).to_bytes())
-    with pytest.raises(InputError, match=r"of an earlier version, without a basis .*--refit"):
+    with pytest.raises(InputError, match=r"from an earlier version, without a basis .*--refit"):
         fit(store, storage="low-rank")
     assert fit(store).read == 5

@@ -1,4 +1,4 @@
-"""From a bank and the scores of its rows to the vectors of one request. Pure functions: nothing is remembered."""
+"""Aggregation: from a bank and the scores of its rows to the vectors of one request. Pure functions."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Aggregation:
 
     v_user is the weighted mean of the `top` rows of the highest scores (None: all). weights: "uniform", or "softmax" of
     score / temperature; either is halved for every `half_life` days of a row's age (None: age doesn't matter; a row
-    without a time doesn't age). shrinkage: how many samples the population counts for. With both shares at 1 that is
-    v = (n v_user + c v_pop) / (n + c). own_share alone (pop_share 0) is the user's personal part.
+    without a time doesn't age). shrinkage: how many samples the population counts as. With both shares at 1 that is v =
+    (n v_user + c v_pop) / (n + c). own_share alone (pop_share 0) is the user's personal part.
 
-    n is the effective number of the weights in use, 1 / sum of their squares: v_user has the variance of that many
-    samples, however many the bank holds, and shrinkage in this proportion is the best guess for a normal prior.
+    n is the effective sample size, 1 / sum of squared weights: v_user has the variance of a mean of n samples, however
+    many the bank holds, and shrinkage in this proportion is optimal for a normal prior.
 
     Raises `InputError` for a value out of range.
     """
@@ -75,8 +75,9 @@ class Aggregation:
 
 @dataclass(frozen=True)
 class Term:
-    """What a vector stands on. record: its id ("": feedback). weight: all of a vector's sum to 1. contrast, score: of
-    the bank's row. days: its age; None: it has no time."""
+    """One row in a vector. record: its id ("": feedback). weight: those of a vector sum to 1. contrast, score: of the
+    bank's row. days: its age; None: it has no time.
+    """
 
     record: str
     weight: float
@@ -87,8 +88,9 @@ class Term:
 
 @dataclass(frozen=True)
 class Aggregate:
-    """vectors: site -> float32 [users, width]. samples: the effective number of each user's (see `Aggregation`), 0
-    without a row. `terms` says what they stand on."""
+    """Aggregated vectors. vectors: site -> float32 [users, width]. samples: each user's effective sample size (see
+    `Aggregation`), 0 without rows. `terms` gives the rows.
+    """
 
     vectors: Vectors
     samples: tuple[float, ...]
@@ -96,7 +98,7 @@ class Aggregate:
     choice: _Choice
 
     def terms(self, user: int) -> list[Term]:
-        """The rows that a user's vectors are made of, the heaviest first."""
+        """Return the rows in a user's vectors, the heaviest first."""
         bank, choice = self.banks[user], self.choice
         there = choice.weights[user] > 0
         columns = (table[user][there].tolist() for table in (choice.rows, choice.weights, choice.scores, choice.ages))
@@ -115,11 +117,11 @@ def aggregate(
     population: Mapping[Site, Float[Tensor, "users _"]] | None = None,
     now: datetime | None = None,
 ) -> Aggregate:
-    """Vectors for a batch of requests: of each its user's bank and a score for each of the bank's rows.
+    """Aggregate vectors for a batch of requests: for each, its user's bank and a score for each of the bank's rows.
 
-    population: a row per user, of the others only (`Population.without`); a user without rows gets pop_share times it.
-    Without one, v_pop is zero. now: when ages are counted from (default: this moment). Rows of equal score are taken
-    in the order of their contrast ids: which ones are in use doesn't depend on the order of a bank.
+    population: a row per user, of the other users only (`Population.without`); a user without rows gets pop_share times
+    it. Without one, v_pop is zero. now: the time from which ages are counted (default: the current time). Rows with
+    equal scores are taken in the order of their contrast ids, so that the result doesn't depend on the order of a bank.
 
     Raises `InputError` for banks of other sites, a wrong number of scores, or scores that aren't finite.
     """
@@ -137,14 +139,14 @@ def aggregate(
             vectors[site] = trust * own
         else:
             base = population[site]
-            # To the bit the population's where nothing is known of the user: what is added is zero.
+            # Bitwise the population's if nothing is known about the user: zero is added.
             vectors[site] = aggregation.pop_share * base + trust * (own - base)
     return Aggregate(vectors, tuple(samples.tolist()), tuple(banks), choice)
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """The rows in use, [users, most of a user]: best score first, weight 0 behind the last."""
+    """The rows in use, [users, largest number of rows]: best score first, padded with weight 0."""
 
     rows: npt.NDArray[np.intp]
     weights: _Array
@@ -159,7 +161,7 @@ def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], aggregation: Aggreg
     user = np.repeat(np.arange(len(banks)), counts)
     flat = torch.cat(list(scores)).double().numpy()
     order = np.lexsort((np.concatenate([bank.tie_order for bank in banks]), -flat, user))
-    rank = np.arange(len(flat)) - starts[user]  # each user's rows lie together, before and after sorting
+    rank = np.arange(len(flat)) - starts[user]  # each user's rows are contiguous, before and after sorting
     order, at = order[rank < most], (user[rank < most], rank[rank < most])
 
     def table(values: npt.NDArray[Any], empty: float | int) -> npt.NDArray[Any]:
@@ -169,7 +171,7 @@ def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], aggregation: Aggreg
 
     ages = table(today - np.concatenate([bank.days for bank in banks]), np.nan)
     ranked = table(flat, -np.inf)
-    # In logarithms: nothing overflows, and rows that are all ages old still weigh 1 together.
+    # In logarithms: nothing overflows, and the weights of very old rows still sum to 1.
     logs = (
         ranked / aggregation.temperature
         if aggregation.weights == "softmax"
@@ -185,7 +187,7 @@ def _choose(banks: Sequence[Bank], scores: Sequence[Tensor], aggregation: Aggreg
 
 
 def _mixed(banks: Sequence[Bank], choice: _Choice, site: Site) -> Float[Tensor, "users _"]:
-    """The weighted mean of each user's rows in use; zero without any."""
+    """Return the weighted mean of each user's rows in use; zero without rows."""
     mixed = np.zeros((len(banks), banks[0].vectors[site].shape[1]), dtype=np.float32)
     weights = choice.weights.astype(np.float32)
     for user, bank in enumerate(banks):
@@ -193,7 +195,7 @@ def _mixed(banks: Sequence[Bank], choice: _Choice, site: Site) -> Float[Tensor, 
         table = bank.vectors[site].numpy()
         if len(rows) < len(bank):
             np.dot(given, table[rows], out=mixed[user])
-        elif len(rows):  # all of them: put the weights in order, not the vectors
+        elif len(rows):  # all rows: reorder the weights, not the vectors
             sorted_weights = np.empty_like(given)
             sorted_weights[rows] = given
             np.dot(sorted_weights, table, out=mixed[user])

@@ -1,4 +1,6 @@
-"""Steering of one answer: what is written for a request and why, and the context in which each piece is generated."""
+"""Steering of one answer: the intervention for a request, the reasons, and the context in which each piece is
+generated.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +27,22 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
+from penchant.steering.methods.registry import EMPHASIS
 from penchant.steering.storage.bank import Bank
 
-EMPHASIS: Literal["emphasis"] = "emphasis"
-"""What users call attention bias among the methods of an answer."""
-
 Level = Literal["own", "population", "none"]
-"""What a user is steered by: the user's own vectors, what helps everyone, or nothing."""
+"""How a user is steered: by the user's own vectors, by what helps everyone, or not at all."""
 
 StepContext = Callable[[], AbstractContextManager[None]]
-"""What is entered before each piece of an answer is generated, and left before the piece is handed on."""
+"""A context entered before each piece of an answer is generated, and left before the piece is yielded."""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """level: what is written for this user. own, common: gains in nats a token on held-out answers of the user, steered
-    by the user's other samples and by the population alone; answers: how many. reason: why it isn't the user's own."""
+    """The result of a validation. level: how this user is steered. own, common: gains in nats per token on held-out
+    answers of the user, steered by the user's other samples and by the population alone; answers: how many. reason: why
+    not by the user's own vectors.
+    """
 
     level: Level
     own: float = 0.0
@@ -51,9 +53,10 @@ class ValidationResult:
 
 @dataclass(frozen=True)
 class FittedSteering:
-    """What one user is steered by with one method. bank: None without samples that were read for this configuration.
-    validation: None where the bank is used without one. texts: the inputs of the bank's rows by contrast, where the
-    configuration compares words. shared: whether the configuration was chosen on several users."""
+    """The fitted state of one user and method. bank: None without samples read for this configuration. validation: None
+    if the bank is used without one. texts: the inputs of the bank's rows by contrast, if the configuration compares
+    words. shared: whether the configuration was chosen on several users.
+    """
 
     config: SteeringConfig
     bank: Bank | None = None
@@ -64,12 +67,12 @@ class FittedSteering:
 
 @dataclass(frozen=True)
 class Steering:
-    """What is written into one answer, and why.
+    """The steering of one answer, and the reasons for it.
 
-    level: see `Level`; "given" for the caller's own intervention, "emphasis" for attention bias. sites: where; for
-    emphasis its heads. strength: what the vectors were multiplied by; for emphasis its nats. norms: length at each
-    site, as a share of the longest that is allowed. terms: the samples it stands on, heaviest first; for emphasis the
-    marked records. reason: why it isn't the user's own. intervention: one row; None where no vectors are written.
+    level: see `Level`; "given" for the caller's own intervention, "emphasis" for attention bias. sites: those edited;
+    for emphasis its heads. strength: the factor of the vectors; for emphasis its nats. norms: length at each site, as a
+    share of the longest allowed. terms: the samples in the vectors, heaviest first; for emphasis the marked records.
+    reason: why not the user's own vectors. intervention: one row; None if there are no vectors.
     """
 
     method: str
@@ -84,7 +87,7 @@ class Steering:
 
     @classmethod
     def given(cls, intervention: Intervention) -> Steering:
-        """By an intervention of the caller's."""
+        """Make the steering for an intervention of the caller's."""
         sites = tuple(map(str, sorted(intervention.edits)))
         return cls("given", "given", sites, intervention.scope, 1.0, intervention=intervention)
 
@@ -97,7 +100,7 @@ class Steering:
         return "; ".join(parts) + (f" ({self.reason})" if self.reason else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return a dictionary for JSON."""
         about: dict[str, Any] = {"method": self.method, "level": self.level, "sites": list(self.sites)}
         about |= {"scope": self.scope, "strength": self.strength, "norms": dict(self.norms)}
         terms = [{"record": term.record, "weight": term.weight} for term in self.terms]
@@ -105,9 +108,9 @@ class Steering:
 
 
 def steer_request(loaded: LoadedModel, fitted: FittedSteering, query: str, *, now: datetime | None = None) -> Steering:
-    """What is written for a request of a user. Without samples, or where the user's own vectors don't help, that is
-    what helps everyone. A row whose input has no text doesn't count where words are compared. now: when ages are
-    counted from (default: this moment).
+    """Return the steering for a request of a user. Without samples, or if the user's own vectors don't help, it is what
+    helps everyone. If words are compared, rows whose input has no text are ignored. now: the time from which ages are
+    counted (default: the current time).
 
     Raises `InputError` for a bank that was read for another configuration.
     """
@@ -142,8 +145,9 @@ def steer_request(loaded: LoadedModel, fitted: FittedSteering, query: str, *, no
 
 @contextmanager
 def steering_context(loaded: LoadedModel, intervention: Intervention | None, prompt: str) -> Iterator[StepContext]:
-    """The context for pieces of an answer under an intervention of one row, behind a rendered prompt; None: nothing is
-    written. Raises `InputError` for one that doesn't fit the model."""
+    """Return the context for pieces of an answer after a rendered prompt, under an intervention of one row; None: no
+    intervention. Raises `InputError` for one that doesn't fit the model.
+    """
     if intervention is None or not intervention.rows:
         yield nullcontext
         return
@@ -159,14 +163,15 @@ def attention_bias_context(
     pieces: Sequence[tuple[str, str, float]],
     request: Request,
 ) -> tuple[StepContext, Steering]:
-    """The context for pieces of an answer under more attention on marked pieces of its prompt (record id, text, mark),
-    seen from the request on."""
-    # A special token in the request is broken up in the prompt: what doesn't stand there as it is can't be found.
+    """Return the context for pieces of an answer with more attention, from the request on, to marked pieces of its
+    prompt (record id, text, mark).
+    """
+    # A special token in the request is broken up in the prompt, so the original text can't be found there.
     shown = [text.strip() for text in (request.task, request.query) if text and text.strip() in prompt]
     asked = shown[0] if shown else None
     bias = attention_bias_on(loaded, prompt, [text.strip() for _, text, _ in pieces], asked=asked)
     if bias is None:
-        return nullcontext, Steering(EMPHASIS, "none", reason="nothing that was marked stands in the prompt")
+        return nullcontext, Steering(EMPHASIS, "none", reason="no marked text is in the prompt")
     heads = retrieval_heads(calibration)
     sites = tuple(f"{layer}.{head}" for layer in sorted(heads) for head in heads[layer])
     terms = tuple(Term(record, mark) for record, _, mark in pieces)
@@ -178,7 +183,7 @@ def attention_bias_context(
 
 
 def wrapped_stream(pieces: Iterator[str], step: StepContext) -> Iterator[str]:
-    """The pieces, each generated inside `step` and handed on outside of it."""
+    """Yield the pieces, each generated inside `step` and yielded outside it."""
     while True:
         with step():
             piece = next(pieces, None)

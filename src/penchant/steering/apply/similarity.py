@@ -1,6 +1,6 @@
-"""How alike a request is to the inputs of a bank's contrasts: by the model's own hidden states, by words, or by a
-sentence embedder. Each gives a score per row; which scale doesn't matter to the choice of the best, but does to softmax
-weights."""
+"""Similarity of a request to the inputs of a bank's contrasts: by the model's own hidden states, by words, or by a
+sentence encoder. Each gives a score per row; its scale matters only for softmax weights.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Similarity = Literal["hidden", "bm25", "dense"]
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores of rows by one kind of similarity. texts: contrast id -> its input, which all but "hidden" need: no text
-    is kept beside the vectors, it is looked up where the records are.
+    """Scores rows by one kind of similarity. texts: contrast id -> its input, needed by all kinds except "hidden": no
+    text is stored with the vectors, so it is looked up in the records.
 
-    Raises `InputError` for another kind, and `ModelError` for "dense" without the package of the embedder.
+    Raises `InputError` for an unknown kind, and `ModelError` for "dense" if the encoder's package isn't installed.
     """
 
     similarity: Similarity = "hidden"
@@ -41,7 +41,7 @@ class Scorer:
             _sentence_encoder()
 
     def usable(self, bank: Bank) -> Bank:
-        """The rows that can be compared: of a record that is gone, or was never given, there is no text."""
+        """Return the rows that can be compared: those whose text is available."""
         if self.similarity == "hidden":
             return bank
         return drop(bank, [row.contrast for row in bank.rows if row.contrast not in self.texts])
@@ -53,10 +53,10 @@ class Scorer:
         key: Float[Tensor, " width"] | None = None,
         centre: Float[Tensor, " width"] | None = None,
     ) -> Float[Tensor, " rows"]:
-        """A score for each row of a bank. query: a request, or an input that is held out. key: its hidden state
-        (`read_keys` with `bank.key`), which only "hidden" needs; centre: see `hidden_scores`.
+        """Score each row of a bank. query: a request, or a held-out input. key: its hidden state (`read_keys` with
+        `bank.key`), needed only by "hidden"; centre: see `hidden_scores`.
 
-        Raises `InputError` for a row without a text (`usable`), or no key where one is needed.
+        Raises `InputError` for a row without text (`usable`), or a missing key.
         """
         if self.similarity == "hidden":
             if key is None:
@@ -79,11 +79,12 @@ class Scorer:
 def hidden_scores(
     bank: Bank, key: Float[Tensor, " width"], centre: Float[Tensor, " width"] | None = None
 ) -> Float[Tensor, " rows"]:
-    """Cosine of a request's key (`vectors.read_keys` with `bank.key`) with each row's, both taken from `centre`.
+    """Return the cosine of a request's key (`vectors.read_keys` with `bank.key`) with each row's, both relative to
+    `centre`.
 
-    centre: what all inputs share, which is most of a hidden state: the population's mean key (default: the mean of the
-    bank's own keys where it has at least two). Without it all cosines are near 1.
-    Raises `InputError` for a key of another width.
+    centre: the mean of all inputs, which is most of a hidden state: the population's mean key (default: the mean of the
+    bank's own keys, if it has at least two). Without it all cosines are near 1. Raises `InputError` for a key of
+    another width.
     """
     if key.shape[0] != bank.keys.shape[1]:
         raise InputError(f"a key of {key.shape[0]} numbers for a bank with {bank.keys.shape[1]}: read it at {bank.key}")
@@ -96,12 +97,12 @@ def hidden_scores(
 
 
 def bm25_scores(inputs: Sequence[str], query: str, language: str | None = None) -> Float[Tensor, " rows"]:
-    """BM25 between 0 and 1: divided by the best row's. language: as in `marking.lexical.bm25`."""
+    """Return BM25 divided by the best row's, so between 0 and 1. language: as in `marking.bm25.bm25`."""
     found = torch.from_numpy(TextIndex(inputs, language).scores(query))
     return found / found.max().clamp(min=1e-12) if len(found) else found
 
 
 @cache
 def _sentence_encoder() -> Callable[[Sequence[str]], tuple[FloatArray, int]]:
-    """One embedder for all requests: it keeps its weights, and nothing of any text."""
+    """Return one encoder for all requests; it caches its weights, but no text."""
     return embedder()

@@ -1,1 +1,1 @@
-"""What steering is fitted on: pairs, contrasts, feedback."""
+"""The data that steering is fitted on: pairs, contrasts, feedback."""

@@ -1,4 +1,6 @@
-"""What vectors are made of: one of the user's own inputs, with the user's answer and one that isn't the user's."""
+"""Contrasts, from which vectors are made: an input of the user, with the user's own answer and one that isn't the
+user's.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,14 @@ from penchant.history.records import Request
 from penchant.steering.data.pairs import Pair
 
 Source = Literal["others", "none", "feedback"]
-"""Where the rejected answer is from: the model with items of other users in its prompt, the model with nothing but the
-input, or the user's own thumbs down."""
+"""The source of the rejected answer: the model with items of other users in its prompt, the model with only the input,
+or the user's own thumbs down.
+"""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """request: the input. chosen: the user's answer; rejected: another one to the same input.
+    """A contrast. request: the input. chosen: the user's answer; rejected: another one to the same input.
 
     record: id of the record that the pair is of ("" for feedback). when: of that record. donors: whose items stood in
     the prompt that wrote the rejected answer, as hashes (`store.erasure.lineage.source_of(user, record id)`): it is
@@ -42,21 +45,21 @@ class Contrast:
         if not self.chosen.strip() or not self.rejected.strip():
             raise InputError("a contrast with an empty answer: expected a chosen and a rejected text")
         if self.chosen.strip() == self.rejected.strip():
-            raise InputError("a contrast whose two answers are the same text: there is nothing to tell apart")
+            raise InputError("a contrast whose two answers are the same text: expected two different texts")
 
     @property
     def answer(self) -> str:
-        """The user's own answer, as of a `Pair`."""
+        """The user's own answer, as in a `Pair`."""
         return self.chosen
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 (hex, 16 characters) of what is read: input and answers."""
+        """SHA-256 (hex, 16 characters) of input and answers."""
         parts = [self.request.query, self.request.task, self.chosen, self.rejected, self.record]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 Sample = Pair | Contrast
-"""A gradient needs the user's own answer only; every other reading needs a contrast."""
+"""Gradients need only the user's own answer; all other readings need a contrast."""
 PromptTemplate = Callable[[str | None, Request], str]
-"""(notes, request) -> the rendered prompt, which ends where the answer begins."""
+"""(notes, request) -> the rendered prompt, up to where the answer begins."""

@@ -1,7 +1,7 @@
-"""A user's contrasts on disk: JSON Lines, one contrast a line, and a line for each record that gave none.
+"""A user's contrasts on disk: JSON Lines, one line per contrast, and one for each record that gave none.
 
-In `store.user_dir("contrasts", user)`, or in any folder for a history file. Lines name what they are derived from (see
-store/erasure/lineage.py), so that erasing a donor, or one of the user's own records, takes away exactly its lines.
+They are in `store.user_dir("contrasts", user)`, or for a history file in any folder. Lines name their sources (see
+store/erasure/lineage.py), so that erasing a donor, or one of the user's own records, removes exactly its lines.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AREA = "contrasts"
 
 @dataclass(frozen=True)
 class Dropped:
-    """A record that gave no contrast, and why. donors: as in `Contrast`."""
+    """A record that gave no contrast, with the reason. donors: as in `Contrast`."""
 
     record: str
     reason: str
@@ -46,14 +46,15 @@ Entry = Contrast | Dropped
 
 
 class ContrastFile:
-    """The contrasts of one user. folder: made when something is first written. Several processes may append."""
+    """The contrasts of one user. folder: created on the first write. Several processes may append."""
 
     def __init__(self, folder: Path, user: str) -> None:
         self.path, self.user = Path(folder) / FILE, user
 
     def contrasts(self, sources: Collection[str] | None = None) -> list[Contrast]:
-        """All of them in the order they came in, or those from some sources ("others", "none", "feedback"). Raises
-        `StoreError` naming the line for a file that something else wrote into."""
+        """Return all contrasts in the order they were added, or those from some sources ("others", "none", "feedback").
+        Raises `StoreError`, naming the line, for a file with foreign lines.
+        """
         return [
             entry
             for entry in self.entries()
@@ -61,16 +62,17 @@ class ContrastFile:
         ]
 
     def entries(self) -> list[Entry]:
-        """Contrasts and drops. A last line that a crash cut short is passed over."""
+        """Return contrasts and dropped records. A last line that a crash cut short is skipped."""
         return [_parse(line, f"{self.path.name} line {number}") for number, line in self._lines()]
 
     def append(self, entries: Sequence[Entry], still: Still | None = None) -> list[bool]:
-        """Adds entries, on disk when this returns; those that `still` says no to under the lock are left out (see
-        store/erasure/lineage.py). Returns which were written. Raises `StoreError` when the file can't be written."""
+        """Append entries, on disk when this returns; those that `still` refuses under the lock are left out (see
+        store/erasure/lineage.py). Returns which were written. Raises `StoreError` if the file can't be written.
+        """
         return append_lines(self.path, [self._line(entry) for entry in entries], still) if entries else []
 
     def remove(self, unwanted: Callable[[Entry], bool]) -> int:
-        """Takes entries away, the others staying byte for byte as they are. Returns how many went."""
+        """Remove entries; the others stay byte for byte. Returns how many were removed."""
 
         def wanted(line: bytes) -> bool:
             return not unwanted(_parse(line, self.path.name))
@@ -78,7 +80,7 @@ class ContrastFile:
         return keep_lines(self.path, wanted)
 
     def sources(self, entry: Entry) -> list[Source]:
-        """What an entry, and every vector made of it, is derived from: the user's own record, then the donors."""
+        """Return the sources of an entry and of every vector made from it: the user's own record, then the donors."""
         own = [source_of(self.user, entry.record)] if entry.record else []
         try:
             return own + [parse_source(str(Source(*donor))) for donor in entry.donors]
@@ -92,7 +94,7 @@ class ContrastFile:
             return
         except OSError as error:
             raise StoreError(f"{self.path} can't be read ({error.strerror or error}): make it readable") from error
-        yield from enumerate(data.split(b"\n")[:-1], 1)  # behind the last line end: nothing, or a torn line
+        yield from enumerate(data.split(b"\n")[:-1], 1)  # after the last line end: nothing, or an incomplete line
 
     def _line(self, entry: Entry) -> str:
         fields: dict[str, Any] = {"record": entry.record}

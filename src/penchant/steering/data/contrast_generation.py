@@ -1,7 +1,7 @@
-"""Makes contrasts of a user's own pairs: the model itself writes the answer that isn't the user's.
+"""Generates contrasts from a user's own pairs: the model itself writes the rejected answer.
 
 Fints (arXiv 2510.27206): the rejected answer is the same model's to the same input, with random items of other users in
-its prompt ("others") or nothing ("none"); kept if it is far enough from the real answer by ROUGE-L.
+its prompt ("others") or nothing ("none"). It is kept if it differs enough from the real answer by ROUGE-L.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ TOO_CLOSE, EMPTY, EQUAL = "too close to the real answer", "the model wrote nothi
 NO_ROOM, NO_DONORS = "its prompt doesn't fit the model's window", "no other user's item differs from it"
 
 Holds = Callable[[str, str], bool]
-"""(user, record id) -> whether the record is still there: `Store.holds`."""
+"""(user, record id) -> whether the record still exists: `Store.holds`."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How contrasts are made. Another one makes others, beside those that are there.
+    """How contrasts are made. A different recipe adds further contrasts.
 
-    source: "others" or "none". k: items of other users in a prompt, `item_words` words each. tries: the first takes the
-    likeliest answer, the next are sampled at `temperature`. threshold: ROUGE-L F to the real answer that a rejected one
-    has to stay below; None: 0.15, and 0.20 for a real answer of over 50 words. max_new_tokens: None: twice the real
-    answer's and 8 more, at least 16, at most 256. Raises `InputError` for a value out of range.
+    source: "others" or "none". k: items of other users in a prompt, `item_words` words each. tries: the first is
+    greedy, the others are sampled at `temperature`. threshold: a rejected answer must have a lower ROUGE-L F to the
+    real one; None: 0.15, or 0.20 for a real answer of over 50 words. max_new_tokens: None: twice the real answer's plus
+    8, at least 16, at most 256. Raises `InputError` for a value out of range.
     """
 
     source: Literal["others", "none"] = "others"
@@ -76,8 +76,9 @@ class Recipe:
 
 @dataclass(frozen=True)
 class GeneratedContrasts:
-    """What `generate_contrasts` returns. contrasts: of all the pairs, in their order. new: how many were made now;
-    dropped: how many pairs gave none, by reason; withdrawn: how many records were erased while they were worked on."""
+    """What `generate_contrasts` returns. contrasts: of all pairs, in their order. new: how many were made now; dropped:
+    how many pairs gave none, by reason; withdrawn: how many records were erased meanwhile.
+    """
 
     contrasts: list[Contrast]
     new: int
@@ -107,18 +108,18 @@ def generate_contrasts(
     progress: Progress = no_progress,
     rows: int = ROWS,
 ) -> GeneratedContrasts:
-    """A contrast of each pair, where the model writes an answer that is far enough from the user's.
+    """Generate a contrast for each pair, if the model writes an answer that differs enough from the user's.
 
-    Each is in `file` as soon as it is made, and each drop with its reason; pairs that the file answers for under the
-    same recipe, model and prompt aren't worked on again, so an interrupted run goes on where it was. Those of a record
-    whose text was replaced are removed. The same seed gives the same contrasts in any batch.
-    holds: pass `store.holds`; what is erased while this runs is not written. progress: called after each batch.
+    Each is written to `file` as soon as it is made, and each dropped pair with its reason; pairs already in the file
+    under the same recipe, model and prompt are skipped, so an interrupted run continues where it was. Contrasts of a
+    record whose text was replaced are removed. The same seed gives the same contrasts in any batch. holds: pass
+    `store.holds`; data erased while this runs is not written. progress: called after each batch.
 
     Raises `InputError` without pairs, or without donors for "others".
     """
     recipe = recipe or Recipe()
     if not pairs:
-        raise InputError("no pairs to make contrasts of: expected some; see own_pairs")
+        raise InputError("no pairs to make contrasts from: expected some; see own_pairs")
     if recipe.source == "others" and donors is None:
         raise InputError("contrasts from 'others' without other users' items: pass donors, or choose source 'none'")
     maker = _Generator(loaded, file, prompt, donors if recipe.source == "others" else None, recipe, holds)
@@ -149,7 +150,7 @@ class _Generator:
             self._write(finished)
             done += len(finished)
             progress("writing other answers", done, len(pairs))
-        entries = self._known(pairs)  # read again: an erasure may have taken what was there, or what was written
+        entries = self._known(pairs)  # read again: an erasure may have removed old or new entries
         found = [entries[_key(pair)] for pair in pairs if _key(pair) in entries]
         contrasts = [entry for entry in found if isinstance(entry, Contrast)]
         dropped = Counter(entry.reason for entry in found if isinstance(entry, Dropped))
@@ -157,7 +158,7 @@ class _Generator:
         return GeneratedContrasts(contrasts, new, dropped, len(pairs) - len(found))
 
     def _known(self, pairs: Sequence[Pair]) -> dict[tuple[str, str], Entry]:
-        """What the file has of these pairs; what it has of their records' former texts is removed."""
+        """Return the file's entries for these pairs; those for former texts of their records are removed."""
         digests = {pair.record: pair.digest for pair in pairs}
 
         def stale(entry: Entry) -> bool:
@@ -172,7 +173,7 @@ class _Generator:
         return {key: entry for entry in found if (key := (entry.record, str(entry.meta.get("pair")))) in mine}
 
     def _finish(self, pairs: Sequence[Pair], rows: int) -> Iterator[list[tuple[_Job, Entry]]]:
-        """Entries as they are done: a failed first try waits until a batch of second ones is full."""
+        """Yield entries as they are finished: a failed first try waits until a batch of second tries is full."""
         jobs, hopeless = self._jobs(pairs)
         if hopeless:
             yield hopeless
@@ -236,7 +237,7 @@ class _Generator:
         )
 
     def _entry(self, job: _Job) -> Entry | None:
-        """The contrast, or the drop once all tries are spent; None: to be tried again."""
+        """Return the contrast, or the dropped record once all tries have failed; None: to be tried again."""
         if job.best is not None and job.best[0] < self.recipe.limit(job.pair.answer):
             similarity, text = job.best
             meta = self._meta(job) | {"try": job.number, "similarity": round(similarity, 4), "seed": self.recipe.seed}
@@ -278,7 +279,7 @@ def _hashes(job: _Job) -> tuple[tuple[str, str], ...]:
 
 
 def _tried(job: _Job, text: str) -> _Job:
-    """The job with what a try brought: the better one so far counts."""
+    """Return the job with the result of a try: the best so far counts."""
     if not text or text == job.pair.answer:
         return replace(job, reason=job.reason if job.best else EQUAL if text else EMPTY)
     similarity = rouge_l(job.pair.answer, text)

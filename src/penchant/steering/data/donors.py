@@ -1,4 +1,4 @@
-"""Other users' items, of which some stand in the prompt that writes a rejected answer (Fints, arXiv 2510.27206)."""
+"""Donors: items of other users for the prompts that produce rejected answers (Fints, arXiv 2510.27206)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Item = tuple[str, Record]
 
 
 class Donors:
-    """Items to draw from. others: records by user; those without both a text and a reply are passed over.
+    """Items to draw from. others: records by user; those without a text or a reply are ignored.
 
-    Raises `InputError` when nothing is left.
+    Raises `InputError` if none is left.
     """
 
     def __init__(self, others: Mapping[str, Iterable[Record]]) -> None:
@@ -27,13 +27,14 @@ class Donors:
         self._items = {user: items[user] for user in sorted(items) if items[user]}
         if not self._items:
             raise InputError(
-                f"none of {len(items)} other users has a record with a text and a reply: expected some, to be put into "
+                f"none of {len(items)} other users has a record with a text and a reply: expected some, to put into "
                 "the prompts of rejected answers; import other users, or make contrasts with source 'none'"
             )
 
     def draw(self, user: str, pair: Pair, k: int, seed: str) -> list[Item]:
-        """`k` random items of users other than `user`: each of another user, as far as there are enough; fewer where
-        there are fewer. Never one with the pair's own input or answer. The same seed draws the same from the same."""
+        """Draw `k` random items of users other than `user`, from different users if there are enough; fewer if there
+        are fewer. Items with the pair's own input or answer are excluded. The same seed draws the same items.
+        """
         rng = random.Random(seed)
         own = {pair.request.query.strip(), pair.answer.strip()}
         names = [name for name in self._items if name != user]
@@ -51,8 +52,9 @@ class Donors:
 
 
 def donors_from(store: Store, user: str, *, users: int = 50, records: int = 20, seed: int = 0) -> Donors:
-    """Donors for `user` from a store: at most so many other users, drawn with the seed, and of each at most so many
-    records, evenly spread. Raises `InputError` as `Donors` does."""
+    """Return donors for `user` from a store: a limited number of other users, drawn with the seed, and of each a
+    limited number of records, evenly spread. Raises `InputError` as `Donors` does.
+    """
     names = [entry.user for entry in store.all_users() if entry.user != user]
     chosen = random.Random(f"{seed} {user}").sample(names, min(users, len(names)))
     found: dict[str, list[Record]] = {}
@@ -63,7 +65,7 @@ def donors_from(store: Store, user: str, *, users: int = 50, records: int = 20, 
 
 
 def notes_of(items: Iterable[Item], words: int = ITEM_WORDS) -> str:
-    """Items as notes in a prompt: the text's first words, and under it the reply; one paragraph an item."""
+    """Format items as notes for a prompt, one paragraph each: the first words of the text, and below them the reply."""
     return "\n\n".join(
         f"{first_words(record.text, words)}\n{first_words(record.reply or '', words)}" for _, record in items
     )

@@ -16,7 +16,7 @@ from penchant.history.records import Request
 from penchant.steering.data.contrast import Contrast
 from penchant.steering.data.contrast_file import ContrastFile
 
-_SHAPE = 'one object a line, such as {"query": "...", "up": "...", "down": "..."}'
+_SHAPE = 'one object per line, such as {"query": "...", "up": "...", "down": "..."}'
 
 
 class _Line(BaseModel):
@@ -42,10 +42,10 @@ class _Line(BaseModel):
 
 
 def read_feedback(path: str | Path) -> Iterator[Contrast]:
-    """The contrasts of a feedback file, one by one: "up" is chosen, "down" rejected. Blank lines are passed over.
+    """Yield the contrasts of a feedback file: "up" is chosen, "down" rejected. Blank lines are skipped.
 
-    Raises `InputError` naming file and line: unreadable, no UTF-8, no JSON, a wrong type, an unknown or missing key, an
-    empty text, or two answers that are the same.
+    Raises `InputError`, naming file and line, for a file that can't be read, invalid UTF-8 or JSON, a wrong type, an
+    unknown or missing key, an empty text, or two equal answers.
     """
     path = Path(path)
     for number, raw in numbered_lines(path, "feedback"):
@@ -53,8 +53,9 @@ def read_feedback(path: str | Path) -> Iterator[Contrast]:
 
 
 def add_feedback(file: ContrastFile, path: str | Path) -> tuple[int, int]:
-    """Adds a feedback file to a user's contrasts, all of it or nothing. Returns how many are new, and how many were
-    there already. Raises as `read_feedback` does."""
+    """Add a feedback file to a user's contrasts, all of it or nothing. Returns how many are new, and how many were
+    already there. Raises as `read_feedback` does.
+    """
     known = {contrast.id for contrast in file.contrasts(["feedback"])}
     found = {contrast.id: contrast for contrast in read_feedback(path)}
     new = [contrast for name, contrast in found.items() if name not in known]

@@ -1,4 +1,4 @@
-"""A user's own (input, answer) pairs: what contrasts are made of."""
+"""A user's own (input, answer) pairs, from which contrasts are made."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 
 WORDS = 300
-"""Most words of an input: what is longer is cut there."""
+"""Most words of an input; longer ones are cut."""
 _WORD = re.compile(r"\S{1,32}(?!\S)|\S{8}")
 
 Spread = Literal["newest", "even"]
@@ -23,7 +23,7 @@ Spread = Literal["newest", "even"]
 
 @dataclass(frozen=True)
 class Pair:
-    """What a user was given and what the user made of it. record: its id."""
+    """An input and the user's own answer to it. record: the id of their record."""
 
     request: Request
     answer: str
@@ -32,18 +32,18 @@ class Pair:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex, 16 characters) of input and answer: another one once the record is replaced."""
+        """SHA-256 (hex, 16 characters) of input and answer; changes when the record is replaced."""
         parts = [self.request.query, self.request.task, self.answer]
         return hashlib.sha256(json.dumps(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @cached_property
     def id(self) -> str:
-        """SHA-256 (hex, 16 characters) of digest and record: who gave the same answer twice has two samples."""
+        """SHA-256 (hex, 16 characters) of digest and record: the same answer given twice is two samples."""
         return hashlib.sha256(f"{self.digest} {self.record}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
     def donors(self) -> tuple[tuple[str, str], ...]:
-        """Nobody else stands in a user's own answer; see `Contrast.donors`."""
+        """Empty: a user's own answer has no donors; see `Contrast.donors`."""
         return ()
 
 
@@ -56,11 +56,11 @@ def own_pairs(
     exclude: Collection[str] = (),
     words: int = WORDS,
 ) -> list[Pair]:
-    """The pairs of a history in time order: of each record with a text and a reply, the text (its first `words` words)
-    as the request, with `task`, and the reply as the answer.
+    """Return the pairs of a history in time order: for each record with a text and a reply, the text (its first `words`
+    words) is the request, with `task`, and the reply the answer.
 
-    most: at most so many, the newest ones or evenly spread over the history (`spread`). exclude: ids of records that
-    must not be used (those that are held out). Raises `InputError` for a history without a usable record.
+    most: limit of their number: the newest ones, or evenly spread over the history (`spread`). exclude: ids of records
+    that must not be used (held-out ones). Raises `InputError` for a history without a usable record.
     """
     if words < 1 or (most is not None and most < 1):
         raise InputError(f"{most} pairs of {words} words: expected at least 1 of each")
@@ -80,24 +80,24 @@ def own_pairs(
 
 
 def is_pair(record: Record) -> bool:
-    """Whether a record has both: a text, and a reply that isn't the same."""
+    """Whether a record has a text, and a reply that differs from it."""
     return bool(record.text.strip() and (record.reply or "").strip() and record.text.strip() != _reply(record))
 
 
 def input_of(record: Record, words: int = WORDS) -> str:
-    """What a pair's user was given: the record's text, its first `words` words."""
+    """Return the input of a record's pair: the first `words` words of its text."""
     return first_words(record.text, words)
 
 
 def spaced(count: int, most: int) -> list[int]:
-    """`most` of `count` positions, evenly apart; the first and, from two on, the last among them."""
+    """Return `most` of `count` positions, evenly spaced, including the first and, if more than one, the last."""
     if most == 1:
         return [count - 1]
     return [round(step * (count - 1) / (most - 1)) for step in range(most)]
 
 
 def first_words(text: str, most: int) -> str:
-    """The text up to its `most`-th word, as it stands. Scripts without spaces: 8 characters count as a word."""
+    """Return the text up to its `most`-th word, verbatim. In scripts without spaces, 8 characters count as a word."""
     for number, word in enumerate(_WORD.finditer(text), 1):
         if number == most:
             return text[: word.end()].strip()

@@ -1,4 +1,4 @@
-"""From a user's samples to the user's bank, whatever a method reads."""
+"""Extracts a user's bank from the user's samples, for every kind of reading."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from penchant.steering.extract.vectors import Context, likelihood_gradients, rea
 from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
 
 ITEMS, ITEM_WORDS = 5, 60
-"""Items of a context that a prompt is read with ("prompt_last"), and words of each."""
+"""Items in the context of a prompt ("prompt_last"), and words of each."""
 
 
 def exchange_of(loaded: LoadedModel, sample: Sample, template: PromptTemplate) -> Exchange:
-    """The sample as tokens: the bare prompt, and the user's answer as far as the window has room for it.
+    """Return a sample as tokens: the bare prompt, and as much of the user's answer as fits the window.
 
     Raises `InputError` for a prompt that doesn't fit, or an empty answer.
     """
@@ -34,10 +34,10 @@ def exchange_of(loaded: LoadedModel, sample: Sample, template: PromptTemplate) -
 
 @dataclass(frozen=True)
 class ActivationExtractor:
-    """What every bank of a method is read with. base: written meanwhile (gradients). everyone: samples of all users, by
-    id, of which contexts are drawn ("prompt_last"). progress: called with the number of samples read.
+    """Reads the banks of a method. base: the intervention applied meanwhile (gradients). everyone: samples of all
+    users, by id, from which contexts are drawn ("prompt_last"). progress: called with the number of samples read.
 
-    Raises `InputError` in `bank` for samples that lack what the reading needs.
+    `bank` raises `InputError` for samples without the data that the reading needs.
     """
 
     loaded: LoadedModel
@@ -50,7 +50,7 @@ class ActivationExtractor:
     progress: Progress = no_progress
 
     def bank(self, user: str, samples: Sequence[Sample], sites: Sequence[Site], origin: str) -> Bank:
-        """A user's bank at `sites`. origin: see `SteeringConfig.origin`."""
+        """Return a user's bank at `sites`. origin: see `SteeringConfig.origin`."""
         keys = read_keys(self.loaded, [sample.request.query for sample in samples], self.key)
         rows = tuple(Row.of(user, sample) for sample in samples)
         if self.reading == "gradient":
@@ -92,8 +92,9 @@ def extract_bank(
     everyone: Mapping[str, Sequence[Sample]] | None = None,
     progress: Progress = no_progress,
 ) -> Bank:
-    """A user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` for no samples, or
-    for samples that lack what the method reads."""
+    """Return a user's bank under a configuration. everyone: see `ActivationExtractor`. Raises `InputError` without
+    samples, or for samples without the data that the method needs.
+    """
     extractor = ActivationExtractor(
         loaded,
         template,

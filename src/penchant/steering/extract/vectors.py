@@ -1,5 +1,6 @@
-"""Reading steering vectors of samples, differences and gradients, and the keys by which their inputs are found
-again."""
+"""Extracts steering vectors from samples (differences and gradients), and the keys by which their inputs are
+compared.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +27,18 @@ from penchant.steering.data.contrast import Contrast
 from penchant.steering.storage.bank import KeySite, Reading
 
 BATCH_TOKENS = 2048
-"""Tokens a forward pass, padding included."""
+"""Tokens per forward pass, padding included."""
 KEY_TOKENS = 512
-"""A longer input is compared by its beginning."""
+"""Tokens of an input that are compared; a longer one is cut to its beginning."""
 ROWS, NEW_TOKENS = 4, 1024
-"""Exchanges in a batch, and tokens of their answers: everything that was computed on the way is kept for gradients."""
+"""Most exchanges per batch, and most tokens of their answers: gradients need all activations to be kept."""
 
 Context = Literal["same", "own", "others"]
-"""Which prompt is asked for: the one that both answers stand behind (answer_mean), or one with the user's own items or
-with other users' (prompt_last)."""
+"""The kind of prompt: the one before both answers (answer_mean), or one with the user's own items or with other users'
+(prompt_last).
+"""
 PromptOf = Callable[[Contrast, Context], str]
-"""The rendered prompt of a contrast's input."""
+"""Returns the rendered prompt of a contrast's input."""
 
 
 def read_vectors(
@@ -48,10 +50,11 @@ def read_vectors(
     *,
     progress: Progress = no_progress,
 ) -> dict[Site, Float[Tensor, "contrasts _"]]:
-    """One vector per contrast and site, float32 on the CPU; see `Reading`. An answer that the window has no room for is
-    read as far as it fits. Rounding aside, a row doesn't depend on which others are read along.
+    """Read one vector per contrast and site, float32 on the CPU; see `Reading`. Answers are cut to the window. Apart
+    from rounding, a row doesn't depend on the other rows.
 
-    Raises `InputError` for a prompt that doesn't fit, no sites, or another reading, `ModelError` for an unknown site.
+    Raises `InputError` for a prompt that doesn't fit, no sites, or an unknown reading, and `ModelError` for an unknown
+    site.
     """
     if reading not in ("answer_mean", "prompt_last"):
         raise InputError(f"reading {reading!r}: expected answer_mean or prompt_last")
@@ -75,17 +78,18 @@ def likelihood_gradients(
     base: Intervention | None = None,
     progress: Progress = no_progress,
 ) -> dict[Site, Float[Tensor, "exchanges _"]]:
-    """The gradient of each answer's mean log likelihood, in nats a token, by a vector added to every token in `scope`
-    at each site; float32 on the CPU. A row doesn't depend on which others are read along, rounding aside.
+    """Compute the gradient of each answer's mean log likelihood, in nats per token, with respect to a vector added to
+    every token in `scope` at each site; float32 on the CPU. Apart from rounding, a row doesn't depend on the other
+    rows.
 
-    A difference of activations (Fints, CAA) says how an answer's text differs once it is there; this says what to
-    change in the model so that it comes. It is the first step of learning an offset there (LoFiT, arXiv 2406.01563),
-    one per pair, so that pairs can still be weighed by request, added and forgotten one by one.
+    A difference of activations (Fints, CAA) says how the text of an answer differs once it is written; a gradient says
+    what to change in the model so that it gets written. It is the first step of learning an offset (LoFiT, arXiv
+    2406.01563), one per pair, so that pairs can be weighted by request, added and erased separately.
 
-    base: one row that is written meanwhile, in the same scope: gradients are taken there. progress: called with
-    the number of exchanges read, after each batch.
+    base: one row that is applied meanwhile, in the same scope: the point at which gradients are taken. progress: called
+    with the number of exchanges read, after each batch.
 
-    Raises `InputError` for no exchanges or sites, a scope that takes in whole prompts, or a base of another scope.
+    Raises `InputError` without exchanges or sites, for a scope that includes whole prompts, or a base of another scope.
     """
     if not exchanges or not sites:
         raise InputError("nothing to read gradients of: expected at least one exchange and one site")
@@ -106,17 +110,20 @@ def likelihood_gradients(
 
 
 def default_key(loaded: LoadedModel) -> KeySite:
-    """The residual stream at three quarters of the model, mean over the input's tokens: as good as MiniLM at telling
-    authors apart by their abstracts (AUC 0.68, in the middle 0.66, at the last token 0.63, SmolLM2)."""
+    """Return the default key: the residual stream at three quarters of the model's depth, mean over the input's tokens.
+    It is as good as MiniLM at distinguishing authors by their abstracts (AUC 0.68; at half the depth 0.66, at the last
+    token 0.63; SmolLM2).
+    """
     return KeySite(Site(3 * loaded.num_layers // 4, "block"))
 
 
 def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[Tensor, "texts _"]:
-    """The hidden state of each input alone (no template, no task), float32 on the CPU. Of bank and request alike.
+    """Read the hidden state of each input alone (no template, no task), float32 on the CPU. The same for banks and
+    requests.
 
-    A first token stands before the text and isn't pooled: models park attention on whatever comes first, and its state
-    is huge and the same for every text (pooled along, SmolLM2's AUC falls from 0.68 to 0.61). A text's beginning
-    (512 tokens) stands for a longer one. Raises `InputError` for no texts or one without tokens.
+    A first token is put before the text and isn't pooled: it is the attention sink, and its state is huge and the same
+    for every text (if it is pooled, SmolLM2's AUC falls from 0.68 to 0.61). Longer texts are cut to 512 tokens. Raises
+    `InputError` for no texts or one without tokens.
     """
     first = [loaded.tokenizer.bos_token_id]
     if first == [None]:
@@ -141,7 +148,7 @@ def read_keys(loaded: LoadedModel, texts: Sequence[str], key: KeySite) -> Float[
 
 @dataclass(frozen=True)
 class _Span:
-    """Tokens, of which those from `start` on are pooled."""
+    """Tokens; those from `start` on are pooled."""
 
     ids: tuple[int, ...]
     start: int
@@ -190,7 +197,7 @@ def _prompt_ends(
 def _chosen_minus_rejected(
     loaded: LoadedModel, pairs: Sequence[_Pair], sites: Sequence[Site]
 ) -> dict[Site, Float[Tensor, "pairs _"]]:
-    """The prompts run once, padded on the left; both answers continue their keys and values."""
+    """Read differences: prompts run once, padded on the left, and both answers continue their keys and values."""
     cache = growing_cache(loaded.model)
     prompts = pad_left([pair.prompt for pair in pairs])
     pooled_activations(loaded, prompts.ids, torch.zeros(prompts.ids.shape), sites, seen=prompts.there, cache=cache)
@@ -211,7 +218,7 @@ def _pooled(loaded: LoadedModel, spans: Sequence[_Span], sites: Sequence[Site]) 
 
 
 def _padded(spans: Sequence[_Span]) -> tuple[Tensor, Tensor]:
-    """ids [spans, longest], padded on the right, and weights that make a mean of each span's pooled tokens."""
+    """Return ids [spans, longest], padded on the right, and weights for the mean of each span's pooled tokens."""
     ids = pad_right([span.ids for span in spans]).ids
     weights = torch.zeros(ids.shape)
     for row, span in enumerate(spans):
@@ -231,7 +238,7 @@ def _of_batch(read: Prefilled, sites: Sequence[Site], scope: str, base: Interven
         edits[site] = Edit(offset if there.add is None else there.add + offset, there.scale)
     with torch.enable_grad(), steered(loaded.model, Intervention(edits, scope), read.lengths):
         likelihood = -read.losses().sum()
-    if not likelihood.requires_grad:  # answers of one token behind prompts that are left alone
+    if not likelihood.requires_grad:  # answers of one token after prompts that aren't edited
         return {site: torch.zeros_like(offset, device="cpu") for site, offset in offsets.items()}
     gradients = torch.autograd.grad(likelihood, list(offsets.values()))
     return {site: gradient.float().cpu() for site, gradient in zip(offsets, gradients, strict=True)}

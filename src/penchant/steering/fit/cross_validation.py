@@ -1,4 +1,4 @@
-"""Held-out answers: whether a user's vectors help that user, and what is left of vectors without one answer or user."""
+"""Cross-validation: whether a user's vectors help on held-out answers, and vectors with one answer or user left out."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from penchant.steering.storage.bank import Bank, drop
 from penchant.store.erasure.lineage import source_of
 
 MOST_HELD_OUT = 12
-"""Most of a user's answers that are held out to check."""
+"""Most held-out answers per user."""
 FEWEST_SAMPLES = 4
-"""With fewer samples nothing can be checked, and what helps other users is trusted."""
+"""With fewer samples nothing can be validated, and what helps other users is trusted."""
 _UNIT = 2.0**32
 _LARGEST = 2.0**62
 _KEYS = "keys"
@@ -36,13 +36,14 @@ _KEYS = "keys"
 def validate_user(
     loaded: LoadedModel, config: SteeringConfig, samples: Sequence[Sample], bank: Bank, *, template: PromptTemplate
 ) -> ValidationResult:
-    """Whether the user's vectors make the user's own held-out answers likelier, and than the population's do.
+    """Check whether the user's vectors make the user's own held-out answers likelier, and more so than the
+    population's.
 
-    samples: those of the bank's rows, in order. Where the user's vectors don't help, the population's are left, or
-    nothing. Raises `InputError` for other samples.
+    samples: those of the bank's rows, in order. If the user's vectors don't help, the population's are used, or none.
+    Raises `InputError` for other samples.
     """
     if [row.contrast for row in bank.rows] != [sample.id for sample in samples]:
-        raise InputError("samples that aren't those of the bank's rows, in order: read the bank anew")
+        raise InputError("samples that aren't those of the bank's rows, in order: read the bank again")
     common = config.common() if config.base or config.population else None
     if config.strength == 0 and common is None:
         return ValidationResult("none", reason=f"{config.method} helped none of the users that it was fitted on")
@@ -58,7 +59,7 @@ def validate_user(
     unsteered, *steered = losses(loaded, exchanges, [None, by_own, *by_common])
     own_gains, *common_gains = [unsteered - one for one in steered]
     own, others = float(own_gains.mean()), float(common_gains[0].mean()) if common_gains else 0.0
-    # Noise of a dozen answers shouldn't take a user's own vectors away: they go when they are worse by its size.
+    # The noise of a dozen answers shouldn't remove a user's own vectors: they must be worse by more than the noise.
     difference = own_gains - (common_gains[0] if common_gains else 0.0)
     slack = mean_over_users(difference, [str(number) for number in numbers])[1]
     if config.strength and own > 0 and own >= others - slack:
@@ -70,13 +71,13 @@ def validate_user(
 
 
 def evenly_spread(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers below `count`, each in the middle of its share."""
+    """Return at most `most` of the numbers below `count`, each in the middle of its share."""
     most = min(most, count)
     return [(2 * index + 1) * count // (2 * most) for index in range(most)]
 
 
 def mean_over_users(gains: Float[Tensor, " answers"], users: Sequence[str]) -> tuple[float, float]:
-    """The mean over users of each one's mean, and its standard error (infinite for one user)."""
+    """Return the mean over users of each user's mean, and its standard error (infinite for one user)."""
     means = torch.stack(
         [gains[torch.tensor([one == user for one in users])].mean() for user in dict.fromkeys(users)]
     ).double()
@@ -93,12 +94,12 @@ def leave_one_out(
     alone: bool = False,
     bases: Sequence[Mapping[Site, Tensor]] | None = None,
 ) -> Intervention:
-    """For each (user, number) what the user's other samples give for that sample's input, a row each. Where age counts,
-    these are the earlier ones, as old as they were then.
+    """For each (user, position), return the intervention that the user's other samples give for that sample's input,
+    one row each. If age counts, only earlier samples are used, with their age at the time.
 
-    scorer: with the inputs of all rows (default: one by hidden states, which needs none). alone: the population of a
-    user leaves the user out (it is worked out anew from `banks`). bases: one for each of `held_out`, in place
-    of the configuration's, which may be made of the user's samples.
+    scorer: with the inputs of all rows (default: by hidden states, which needs none). alone: leave the user out of the
+    population (computed from `banks`). bases: one for each of `held_out`, instead of the configuration's, which may be
+    derived from the user's samples.
     """
     scorer = scorer or Scorer(config.similarity)
     scores, rest, nows = [], [], []
@@ -127,7 +128,7 @@ def leave_one_out(
 
 
 def _until(bank: Bank, when: datetime | None) -> tuple[Bank, datetime | None]:
-    """The rows up to a moment, and the moment. Without one, all of them as old as they are at the newest's."""
+    """Return the rows up to a time, and the time. Without one, all rows, with ages relative to the newest."""
     times = [row.when for row in bank.rows if row.when is not None]
     if when is None:
         return bank, max(times, default=None)
@@ -140,12 +141,13 @@ def _rows(table: Mapping[Site, Tensor]) -> list[dict[Site, Tensor]]:
 
 @dataclass(frozen=True)
 class Population:
-    """What is common to all users: the mean over users of the mean of each one's rows, with any user left out exactly.
-    Sums are of integers (multiples of 2^-32), which come out the same in any order: leaving a user out and never having
-    seen one give the same vectors, bit for bit.
+    """The part common to all users: the mean over users of the mean of each one's rows; any user can be left out
+    exactly. Sums are of integers (multiples of 2^-32), so that their order doesn't matter: leaving a user out gives
+    bitwise the same vectors as never having seen that user.
 
-    users: hashes, sorted. counts: rows of each user. sums: site -> float64 [users, width], of each user's rows.
-    keys: float64 [users, width], the same of the keys."""
+    users: hashes, sorted. counts: rows of each user. sums: site -> float64 [users, width], of each user's rows. keys:
+    float64 [users, width], the same for the keys.
+    """
 
     users: tuple[str, ...]
     counts: Int[Tensor, " users"]
@@ -153,20 +155,20 @@ class Population:
     keys: Float[Tensor, "users _"]
 
     def mean(self) -> dict[Site, Float[Tensor, " _"]]:
-        """The population vector at each site, of everyone; zero without users."""
+        """Return the population vector of all users at each site; zero without users."""
         return {site: rows[0] for site, rows in self._without([None]).items() if isinstance(site, Site)}
 
     def without(self, users: Sequence[str]) -> dict[Site, Float[Tensor, "users _"]]:
-        """For each of `users` (ids) the population vector of all others; zero where there are none."""
+        """For each of `users` (ids), return the population vector of all others; zero if there are none."""
         return {site: rows for site, rows in self._without(users).items() if isinstance(site, Site)}
 
     def centres_without(self, users: Sequence[str]) -> Float[Tensor, "users _"]:
-        """For each of `users` the mean key of all others: what their keys are compared from; zero without others."""
+        """For each of `users`, return the mean key of all others, the centre of comparisons; zero without others."""
         return self._without(users)[_KEYS]
 
     @cached_property
     def _units(self) -> dict[Site | str, tuple[Tensor, Tensor]]:
-        """Of each site and the keys: every user's mean in whole units, int64 [users, width], and their sum."""
+        """For each site and the keys: every user's mean in integer units, int64 [users, width], and their sum."""
         found: dict[Site | str, tuple[Tensor, Tensor]] = {}
         tables: list[tuple[Site | str, Tensor]] = [*self.sums.items(), (_KEYS, self.keys)]
         for name, sums in tables:
@@ -192,9 +194,9 @@ class Population:
 
 
 def population_of(banks: Mapping[str, Bank]) -> Population:
-    """The population of these users (ids). Users without rows don't count.
+    """Return the population of these users (ids). Users without rows are ignored.
 
-    Raises `InputError` for no banks or banks of different models, readings, keys or sites.
+    Raises `InputError` without banks, or for banks of different models, readings, keys or sites.
     """
     if not banks:
         raise InputError("a population of no banks: expected at least one")

@@ -1,4 +1,4 @@
-"""A picture of what was tried when a configuration was chosen: the effect by layer and strength."""
+"""A plot of the candidates among which a configuration was chosen: the effect by layer and strength."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ PARTS = {"population": "what helps everyone", "own": "the users' own vectors"}
 
 
 def effect_grid(effects: Sequence[Effect]) -> tuple[list[str], list[float], npt.NDArray[np.float64]]:
-    """Columns, strengths, and gains [strengths, columns], nan where nothing was tried.
+    """Return columns, strengths, and gains [strengths, columns], nan for combinations that weren't tried.
 
-    A column is a layer (of several weights the best), or, where only one layer was tried, a way to weigh samples.
+    A column is a layer (with the best of several weightings), or, if only one layer was tried, a weighting of samples.
     """
     layers = sorted({effect.layer for effect in effects})
     by_weights = len(layers) == 1 and len({effect.aggregation for effect in effects}) > 1
@@ -33,16 +33,16 @@ def effect_grid(effects: Sequence[Effect]) -> tuple[list[str], list[float], npt.
 
 
 def plot_effects(config: SteeringConfig, path: Path) -> None:
-    """Write heat maps of the gains on held-out answers, of the population's vector and of the users' own, with the best
+    """Write heat maps of the gains on held-out answers by the population's vector and by the users' own, with the best
     of each framed. Red: worse than no steering.
 
-    Raises `InputError` as `check_plot`, for a configuration without effects, and when the file can't be written.
+    Raises `InputError` as `check_plot`, for a configuration without effects, and if the file can't be written.
     """
     check_plot(path)
     parts = {part: [one for one in config.effects if one.part == part] for part in PARTS}
     parts = {part: effects for part, effects in parts.items() if effects}
     if not parts:
-        raise InputError(f"nothing is known of what was tried for {config.method}: fit it again with --refit")
+        raise InputError(f"no effects are stored for {config.method}: fit it again with --refit")
     from matplotlib.figure import Figure
 
     grids = {part: effect_grid(effects) for part, effects in parts.items()}

@@ -1,4 +1,4 @@
-"""What `fit_user` came to, for people and for JSON."""
+"""The report of `fit_user`, for people and as JSON."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from penchant.steering.storage.quantization import Storage
 
 @dataclass(frozen=True)
 class FitReport:
-    """What `fit_user` came to. shared: the configuration was chosen on several users, not on this one alone. fitted: it
-    was chosen now. samples: rows of the bank; read: how many were read now; skipped: pairs without a row, by reason.
-    bytes: of the user's files. checked: what is written for the user, and why. seconds: wall time."""
+    """The result of `fit_user`. shared: the configuration was chosen on several users, not on this one alone. fitted:
+    it was chosen now. validation: how the user is steered, and why. samples: rows of the bank; read: how many were read
+    now; skipped: pairs without a row, by reason. bytes: size of the user's files. seconds: wall time.
+    """
 
     user: str
     config: SteeringConfig
@@ -32,14 +33,14 @@ class FitReport:
 
     @property
     def chosen(self) -> Effect | None:
-        """What was chosen, of what was tried; None: nothing that was tried gained anything."""
+        """The effect that was chosen; None: nothing that was tried had a gain."""
         part = "own" if self.config.strength else "population"
         tried = [effect for effect in self.config.effects if effect.part == part and effect.gain > 0]
         return max(tried, key=lambda effect: effect.gain, default=None)
 
     @property
     def gain(self) -> float | None:
-        """What that gained on held-out answers of those it was chosen on, nats a token."""
+        """Its gain on held-out answers of the users it was chosen on, in nats per token."""
         return None if self.chosen is None else self.chosen.gain
 
     def as_dict(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class FitReport:
             "fitted": self.fitted,
         }
         kept = {name: getattr(self, name) for name in ("samples", "read", "storage", "bytes", "seconds")}
-        # Of one user there is no standard error.
+        # For one user there is no standard error.
         effects: list[dict[str, Any]] = [
             {**asdict(one), "error": one.error if isfinite(one.error) else None} for one in config.effects
         ]

@@ -1,7 +1,7 @@
-"""Choosing layer, strength and weights of a method by themselves: on held-out answers of other users.
+"""Chooses layer, strength and weights of a method automatically, on held-out answers of other users.
 
-"No effect or gibberish" is what users of steering tools report most; both come from a layer and a strength that were
-guessed. Here every choice is tried on answers whose own sample is left out, and lengths are capped.
+Users of steering tools mostly report "no effect or gibberish"; both come from guessing the layer and the strength. Here
+every choice is tried on answers whose own sample is left out, and lengths are capped.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ steering behind the prompt only, and of a cached prefix only that one token is r
 PER_USER = 3
 """Held-out answers of each user that decide."""
 CAP = 0.5
-"""Longest vector, as a share of the residual stream's length: beyond it models speak gibberish."""
+"""Longest vector, as a share of the residual stream's length: beyond it, models produce gibberish."""
 BASES = (0.05, 0.1, 0.15)
-"""Lengths of the population's step that are tried, as shares of the residual stream's."""
+"""Lengths to try for the population's step, as shares of the residual stream's length."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +111,14 @@ def fit_config(
     half_life: float | None = None,
     progress: Progress = no_progress,
 ) -> SteeringConfig:
-    """The configuration of a method under which held-out answers of these users become likeliest.
+    """Choose the configuration of a method under which held-out answers of these users are likeliest.
 
-    samples: user -> contrasts, or pairs for a method that reads gradients. Of a single user everything is chosen on
-    that user's own samples, and there is no population. A strength of 0 is what comes out when nothing helps.
-    similarity: what samples and requests are compared by. half_life: days after which a sample counts half (None: its
-    age doesn't matter).
+    samples: user -> contrasts, or pairs for a method that reads gradients. For a single user, everything is chosen on
+    that user's own samples, and there is no population. If nothing helps, the strength is 0. similarity: how samples
+    and requests are compared. half_life: days after which a sample counts half (None: age doesn't matter).
 
-    Raises `InputError` for no user with at least two samples, none of them to be held out, another similarity or a
-    half-life that isn't above 0; `ModelError` for "dense" without its embedder.
+    Raises `InputError` if no user has at least two samples, if none is to be held out, for an unknown similarity, or a
+    half-life that isn't above 0; `ModelError` for "dense" without its encoder.
     """
     if per_user < 1:
         raise InputError(f"{per_user} answers of each user held out: expected at least 1")
@@ -138,7 +137,9 @@ def fit_config(
 
 
 def residual_norms(group: CrossValidation, layers: Sequence[int]) -> dict[int, float]:
-    """Length of the residual stream behind each layer: of its mean over an answer's tokens, averaged over users."""
+    """Return the length of the residual stream after each layer: of its mean over an answer's tokens, averaged over
+    users.
+    """
     sites = [Site(layer, "block") for layer in layers]
     found = []
     for samples in list(group.samples.values())[:16]:
@@ -152,7 +153,7 @@ def residual_norms(group: CrossValidation, layers: Sequence[int]) -> dict[int, f
 
 
 def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[int, float]) -> SteeringConfig:
-    """Layer, strength and weights of a method whose vectors are differences of activations."""
+    """Choose layer, strength and weights of a method whose vectors are differences of activations."""
     kinds = group.method.kinds
     everywhere = [Site(layer, kind) for layer in layers for kind in kinds]
     banks = group.banks(dict.fromkeys(group.samples), everywhere, group.loaded.fingerprint, "reading answers")
@@ -176,7 +177,7 @@ def _differences(group: CrossValidation, layers: Sequence[int], norms: Mapping[i
 
 
 def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int, float]) -> SteeringConfig:
-    """First where the population stands, then how far each user goes from there."""
+    """Choose first the population's step, then how far each user's vectors go from there."""
     users = list(group.samples)
     fold = {user: number % 2 for number, user in enumerate(users)}
     held_out = group.held_out()
@@ -200,7 +201,7 @@ def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int
             base, least = bases[best], found[best][0]
             everyone = {site: rows[2] for site, rows in base.items()}
     blank = replace(_blank_config(group, layer, norms[layer], centre), base=everyone)
-    # Read from the other half's base, but of the same origin: what is chosen here holds for the base of all.
+    # Read at the other half's base, but with the same origin: the choice applies to the base of all users.
     other_half = [
         Intervention({site: Edit(rows[number][None]) for site, rows in base.items()}, group.scope) if base else None
         for number in (0, 1)
@@ -210,7 +211,7 @@ def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int
     size = _typical(banks)
     population = population_of(banks).mean() if len(users) > 1 else {}
     blank = replace(blank, population=population)
-    # An answer is held out of the base it is tried on, too.
+    # An answer is also held out of the base it is tried on.
     halves = [{site: rows[fold[user]] for site, rows in base.items()} for user, _ in held_out]
     tried: list[tuple[SteeringConfig, Intervention, Effect]] = []
     for aggregation in group.method.aggregations:
@@ -225,7 +226,7 @@ def _gradients(group: CrossValidation, layers: Sequence[int], norms: Mapping[int
 
 
 def _directions(banks: Mapping[str, Bank], fold: Mapping[str, int], site: Site) -> Float[Tensor, "3 width"]:
-    """Unit steps: of the users outside of fold 0, outside of fold 1, and of all."""
+    """Return unit steps: of the users outside fold 0, outside fold 1, and of all."""
     means = {user: bank.vectors[site].mean(0) for user, bank in banks.items()}
     rows = []
     for left in (0, 1, None):
@@ -249,13 +250,13 @@ def _by_fold(base: Mapping[Site, Tensor], folds: Sequence[int], scope: str) -> I
 
 
 def _typical(banks: Mapping[str, Bank]) -> float:
-    """Length of a user's mean vector over all sites, averaged over users."""
+    """Return the length of a user's mean vector over all sites, averaged over users."""
     found = [torch.cat([table.mean(0) for _, table in sorted(bank.vectors.items())]).norm() for bank in banks.values()]
     return max(float(torch.stack(found).mean()), 1e-12)
 
 
 def _blank_config(group: CrossValidation, layer: int, norm: float, centre: Tensor) -> SteeringConfig:
-    """A configuration for one layer that writes nothing yet. norm: length of the residual stream there."""
+    """Return a configuration for one layer without any effect yet. norm: length of the residual stream there."""
     sites = tuple(sorted(Site(layer, kind) for kind in group.method.kinds))
     loaded, method = group.loaded, group.method
     return SteeringConfig(
@@ -283,8 +284,9 @@ def _select_best(
     none: SteeringConfig,
     least: float = 0.0,
 ) -> SteeringConfig:
-    """The configuration that gains most, with the effects of all; `none` with a strength of 0 when none gains more than
-    `least`, which is what is gained without the users' own vectors."""
+    """Return the configuration with the largest gain, with the effects of all; `none` with a strength of 0 if none
+    gains more than `least`, the gain without the users' own vectors.
+    """
     found = group.gains(held_out, [intervention for _, intervention, _ in tried])
     effects = tuple(
         replace(effect, gain=gain, error=error) for (_, _, effect), (gain, error) in zip(tried, found, strict=True)

@@ -1,7 +1,7 @@
-"""Fitting a user's steering and keeping it: samples, the configuration, the bank, and whether it helps.
+"""Fits and stores a user's steering: samples, configuration, bank, validation.
 
-A second time only what is new is read. Each row is read by itself, so what is left after an erasure is to the bit what
-would be there without what was erased.
+A second run reads only new samples. Each row is read alone, so that after an erasure the rest is bitwise the same as if
+the erased data had never been there.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ from penchant.steering.storage.quantization import Storage
 from penchant.store.erasure.lineage import write_derived
 
 PAIRS = 64
-"""Newest pairs of a user that become rows of the bank."""
+"""How many of a user's newest pairs become rows of the bank."""
 FIT_USERS, FIT_PAIRS = 40, 16
-"""Most other users that a configuration is chosen on, and pairs of each, evenly spread."""
+"""Most other users on which a configuration is chosen, and most pairs of each, evenly spread."""
 FEWEST_PAIRS, FEWEST_USERS = 4, 2
-"""Whoever has fewer pairs isn't chosen on; with fewer such users a user's own samples have to do."""
+"""Users with fewer pairs are not used; with fewer such users, the configuration is chosen on the user's own samples."""
 TOO_LONG = "its prompt doesn't fit the model's window"
 
 
@@ -73,14 +73,14 @@ def fit_user(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> FitReport:
-    """Fit everything that a request of a user needs, and store it at `paths`; what is there already isn't made again.
+    """Fit everything that a user's requests need, and store it at `paths`; existing parts are reused.
 
-    history: the user's. pairs: at most so many, the newest. refit: choose the configuration anew (in a store: for all
-    users of the method). storage: of the bank's numbers. similarity, half_life: see `fit_config` (default: as the
-    configuration has it; where it is chosen now, hidden states, and no age). task: what kind of answer the pairs are,
-    in the words of requests. seed: of whatever is drawn. Raises `InputError` for an unknown method, one that can't be
-    kept, a history without a usable pair, or a configuration that was chosen with another similarity or half-life;
-    `StoreError` when something was erased meanwhile, or can't be written.
+    history: the user's. pairs: most pairs to use, the newest ones. refit: choose the configuration again (in a store:
+    for all users of the method). storage: format of the bank's numbers. similarity, half_life: see `fit_config`
+    (default: those of an existing configuration, else hidden states and no ageing). task: the task of the pairs, in the
+    words of requests. seed: for everything random. Raises `InputError` for an unknown method, one that can't be stored,
+    a history without a usable pair, or a configuration that was chosen with another similarity or half-life;
+    `StoreError` if something was erased meanwhile, or can't be written.
     """
     began = time.perf_counter()
     chosen = vector_method(method)
@@ -97,7 +97,7 @@ def fit_user(
     # 1. Samples: the user's own answers, as contrasts where the method reads those, and thumbs up and down.
     samples, skipped = _own_samples(fit, paths, history, pairs)
 
-    # 2. The configuration: the one that is kept, or one that is chosen now, on others where there are enough.
+    # 2. The configuration: the stored one, or a new one, chosen on other users if there are enough.
     config, shared = find_config(paths, method, loaded.fingerprint) or (None, False)
     others = {} if shared and not refit else _other_users(fit, paths)
     enough = len(others) >= FEWEST_USERS
@@ -112,12 +112,12 @@ def fit_user(
     else:
         _check_asked(config, similarity, half_life)
 
-    # 3. The bank: what is kept, and behind it what is new.
+    # 3. The bank: the stored rows, then the new ones.
     bank, read = _read_bank(fit, paths, config, samples, storage)
     by_id = {sample.id: sample for sample in samples}
     samples = [by_id[row.contrast] for row in bank.rows]
 
-    # 4. Validation: whether all this helps the user.
+    # 4. Validation: whether the vectors help the user.
     validation = load_validation(paths, config, bank)
     if validation is None or read or fitted:
         progress("checking", 0, 1)
@@ -125,7 +125,7 @@ def fit_user(
         save_validation(paths, config, bank, validation, still=lambda: paths.alive(samples))
         progress("checking", 1, 1)
 
-    # 5. What was kept before goes.
+    # 5. Remove outdated files.
     remove_stale(paths.banks, config)
     size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
     seconds = round(time.perf_counter() - began, 3)
@@ -134,7 +134,7 @@ def fit_user(
 
 @dataclass(frozen=True)
 class _Fit:
-    """What all steps of a fit share."""
+    """The state shared by all steps of a fit."""
 
     loaded: LoadedModel
     template: PromptTemplate
@@ -144,7 +144,7 @@ class _Fit:
     progress: Progress
 
     def has_room(self, sample: Sample) -> bool:
-        """Whether the sample's prompt, and some of its answer, fits the model's window."""
+        """Whether the sample's prompt and some of its answer fit the model's window."""
         try:
             return bool(exchange_of(self.loaded, sample, self.template).answer)
         except InputError:
@@ -152,8 +152,9 @@ class _Fit:
 
 
 def _own_samples(fit: _Fit, paths: SteeringPaths, history: History, most: int) -> tuple[list[Sample], Counter[str]]:
-    """The user's samples, in time order, feedback behind, and how many pairs gave none, by reason. Raises `InputError`
-    for no samples."""
+    """Return the user's samples in time order, then feedback, and how many pairs gave none, by reason. Raises
+    `InputError` if there are no samples.
+    """
     feedback = ContrastFile(paths.contrasts, paths.user).contrasts(["feedback"])
     samples: list[Sample] = []
     skipped = Counter[str]()
@@ -171,7 +172,7 @@ def _own_samples(fit: _Fit, paths: SteeringPaths, history: History, most: int) -
 def _samples(
     fit: _Fit, paths: SteeringPaths, history: History, most: int, spread: Spread
 ) -> tuple[list[Sample], Counter[str]]:
-    """Samples of anybody, and how many pairs gave none, by reason."""
+    """Return samples of any user, and how many pairs gave none, by reason."""
     pairs = own_pairs(history, task=fit.task, most=most, spread=spread)
     usable = [pair for pair in pairs if fit.has_room(pair)]
     skipped = Counter({TOO_LONG: len(pairs) - len(usable)}) if len(usable) < len(pairs) else Counter[str]()
@@ -179,7 +180,7 @@ def _samples(
         return list(usable), skipped
     try:
         donors = None if paths.store is None else donors_from(paths.store, paths.user, seed=fit.seed)
-    except InputError:  # nobody else has a pair
+    except InputError:  # no other user has a pair
         donors = None
     generated = generate_contrasts(
         fit.loaded,
@@ -195,7 +196,7 @@ def _samples(
 
 
 def _other_users(fit: _Fit, paths: SteeringPaths) -> dict[str, list[Sample]]:
-    """Samples of other users to choose a configuration on; none without a store."""
+    """Return samples of other users to choose a configuration on; none without a store."""
     store = paths.store
     if store is None:
         return {}
@@ -207,7 +208,7 @@ def _other_users(fit: _Fit, paths: SteeringPaths) -> dict[str, list[Sample]]:
             break
         try:
             history = store.history(user)
-        except InputError:  # forgotten since
+        except InputError:  # erased meanwhile
             continue
         if sum(map(is_pair, history)) < FEWEST_PAIRS:
             continue
@@ -220,7 +221,7 @@ def _other_users(fit: _Fit, paths: SteeringPaths) -> dict[str, list[Sample]]:
 def _save_config(
     paths: SteeringPaths, config: SteeringConfig, group: Mapping[str, Sequence[Sample]], *, shared: bool
 ) -> None:
-    """Keep a configuration with what it was chosen on: it goes with any of that."""
+    """Store a configuration with its sources: it is erased with any of them."""
     rows = [Row.of(user, sample) for user, samples in group.items() for sample in samples]
     sources = sorted({source for row in rows for source in row.sources})
     store = paths.store
@@ -237,25 +238,25 @@ def _save_config(
 
 
 def _check_asked(config: SteeringConfig, similarity: Similarity | None, half_life: float | None) -> None:
-    """Raises `InputError` for a configuration that was chosen with something else than what is asked for."""
+    """Raise `InputError` for a configuration that was chosen with other options than the requested ones."""
     for name, value, used in (
         ("similarity", similarity, config.similarity),
         ("half-life", half_life, config.aggregation.half_life),
     ):
         if value is not None and value != used:
             raise InputError(
-                f"the setting of {config.method} has {name} {used or 'none'}, not {value}: expected what it was chosen "
-                "with; --refit chooses anew (in a store, for all its users and on at least two others)"
+                f"the configuration of {config.method} has {name} {used or 'none'}, not {value}: expected what it was "
+                "chosen with; --refit chooses anew (in a store, for all its users and on at least two others)"
             )
 
 
 def _read_bank(
     fit: _Fit, paths: SteeringPaths, config: SteeringConfig, samples: Sequence[Sample], storage: Storage
 ) -> tuple[Bank, int]:
-    """The bank as it is kept, and how many rows were read now."""
+    """Return the stored bank, and how many rows were read now."""
     if storage == "low-rank" and config.basis is None:
         raise InputError(
-            f"the setting of {config.method} is of an earlier version, without a basis for low-rank vectors: "
+            f"the configuration of {config.method} is from an earlier version, without a basis for low-rank vectors: "
             "add --refit, or take another storage"
         )
     path = paths.bank(config)
@@ -266,7 +267,7 @@ def _read_bank(
     rows = {Row.of(paths.user, sample): sample for sample in samples}
     new = [sample for row, sample in rows.items() if row not in there]
     for number, sample in enumerate(new, 1):
-        # Alone: rounding would show what was read along with it.
+        # Alone: rounding would depend on other rows in the batch.
         banks.append(extract_bank(fit.loaded, config, paths.user, [sample], fit.template))
         fit.progress("reading answers", number, len(new))
     indices = {row: index for index, row in enumerate(row for bank in banks for row in bank.rows)}
@@ -276,6 +277,6 @@ def _read_bank(
     whole = replace(banks[0], vectors=vectors, keys=keys, rows=tuple(rows))
     save_bank(path, whole, storage, basis=config.basis, still=lambda: paths.alive(samples))
     try:
-        return load_bank(path, config.origin, basis=config.basis), len(new)  # as requests will have it
+        return load_bank(path, config.origin, basis=config.basis), len(new)  # in the precision that requests will get
     except StaleBankError:
-        raise StoreError("the user's records were erased while they were read: nothing is kept") from None
+        raise StoreError("the user's records were erased while they were read: nothing is stored") from None

@@ -1,4 +1,4 @@
-"""Vectors at any site as vectors behind whole layers: what nearly every other tool can add, and nothing else."""
+"""Converts vectors at any site to vectors after whole layers, the only ones that most other tools can add."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from penchant.models.loading import LoadedModel
 from penchant.steering.formats.exported import Vector, added_vectors
 
 TOLERANCE = 1e-9
-"""Of a vector's length, in float64: two ways of adding the same differ by about 1e-16."""
+"""Tolerance relative to a vector's length, in float64: equivalent additions differ by about 1e-16."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """vectors: layer -> what is added behind it. notes: which of them aren't exactly the same intervention."""
+    """The result of a conversion. vectors: layer -> vector added after it. notes: which of them aren't exact."""
 
     vectors: dict[int, Vector]
     notes: tuple[str, ...] = ()
 
 
 def block_vectors(intervention: Intervention, model: LoadedModel | None, approximate: bool, peer: str) -> Blocks:
-    """An intervention of one row, written at block sites only.
+    """Convert an intervention of one row to block sites only.
 
-    Exact for block sites, and for each attention or MLP site where `same_as_block` holds (MLP sites of layers without
-    a norm behind the MLP; attention sites of layers whose attention and MLP run side by side). Others are added behind
-    their layer if `approximate`: right in the residual stream from the next layer on, but this layer's MLP (or its
-    norm) doesn't see it. Raises `InputError` otherwise, and for head sites and scales.
+    Exact for block sites, and for each attention or MLP site where `same_as_block` holds (MLP sites of layers without a
+    norm after the MLP; attention sites of layers whose attention and MLP run in parallel). With `approximate`, others
+    are added after their layer: correct in the residual stream from the next layer on, but not seen by this layer's MLP
+    (or its norm). Raises `InputError` otherwise, and for head sites and scales.
     """
     vectors: dict[int, Vector] = {}
     notes = []
@@ -61,10 +61,10 @@ def block_vectors(intervention: Intervention, model: LoadedModel | None, approxi
 
 @torch.no_grad()
 def same_as_block(model: LoadedModel, site: Site) -> bool:
-    """Whether what is added at an attention or MLP site comes out behind the layer as just that.
+    """Whether a vector added at an attention or MLP site is the same vector after the layer.
 
     Measured, not looked up: the layer runs alone, in float64 on the CPU, on the states of eight tokens, with and
-    without a random vector as long as they are. Costs one forward pass and a copy of one layer.
+    without a random vector of their length. Costs one forward pass and a copy of one layer.
     """
     layers = decoder_layers(model.model)
     if not 0 <= site.layer < len(layers):
@@ -87,7 +87,7 @@ def same_as_block(model: LoadedModel, site: Site) -> bool:
 
 
 def _inputs(model: LoadedModel, layer: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """What the layer is called with in a forward pass over eight tokens, as float64 on the CPU."""
+    """Return the arguments of the layer in a forward pass over eight tokens, in float64 on the CPU."""
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     handle = layer.register_forward_pre_hook(
         lambda module, args, kwargs: calls.append((args, kwargs)), with_kwargs=True

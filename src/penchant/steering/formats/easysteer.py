@@ -7,8 +7,8 @@ and 3e242a6 (the spec, the JSON field), its docs/api-reference/algorithms.md and
 Earlier documents (docs/design/STEERING_API_V2.md at 726a887) have `apply: {"phases": [...]}`, which later servers
 reject; it isn't written here.
 
-Not verified: no EasySteer server has been run against these specs. What is checked is that they obey the sources above
-and that they read back as the same intervention.
+Not verified: no EasySteer server has been run with these specs. Tests check that they follow the sources above and that
+they read back as the same intervention.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from penchant.steering.formats.blocks import block_vectors
 from penchant.steering.formats.exported import Export, Vector, added_vectors, check_file, check_model, write_whole
 
 VERSION = 1
-"""Of the wire form of tensors."""
+"""Version of the wire format of tensors."""
 ALGORITHMS: dict[str, Kind] = {"direct": "block", "attention_add": "heads"}
-"""What EasySteer calls adding behind a layer, and adding to the heads' outputs before they are projected."""
+"""EasySteer's names for adding after a layer, and for adding to the heads' outputs before the projection."""
 
 
 def write_easysteer(
@@ -45,11 +45,11 @@ def write_easysteer(
     approximate: bool = False,
     source: str | None = None,
 ) -> Export:
-    """The spec of an intervention of one row, in `body`, and as a JSON file if there is a path.
+    """Write the spec of an intervention of one row: in `body`, and as a JSON file if a path is given.
 
-    Block sites become the algorithm `direct`, head sites `attention_add`, both exact; attention and MLP sites are
-    moved behind their layers where that is the same (`block_vectors`), or with `approximate`. Scopes: all three can be
-    expressed. The vectors travel in the spec, in float32. source: name a GGUF file on the server instead
+    Block sites become the algorithm `direct`, head sites `attention_add`, both exact; attention and MLP sites are moved
+    after their layers if that is equivalent (`block_vectors`), or with `approximate`. All three scopes can be
+    expressed. The spec contains the vectors, in float32. source: name a GGUF file on the server instead
     (`write_gguf(..., layer_0=True)` writes it; block sites only). The server must declare the algorithms
     (--steer-algorithms direct,...), and --steer-multi-vector for both in one spec. Raises `InputError`.
     """
@@ -70,7 +70,7 @@ def write_easysteer(
         if source is not None:
             raise InputError("a GGUF file holds vectors of whole layers: leave source out to send those of heads")
         vectors.append(_spec("attention_add", {"data": _payload(heads)}, apply, sorted(heads)))
-    # By default the first vector of a spec wins where several apply; these are meant to apply all.
+    # By default, only the first of several matching vectors applies; here all should.
     body = {"steering": {"vectors": vectors, "conflict": "sequential"}}
     if path is not None:
         text = json.dumps(body, indent=1) + "\n"
@@ -79,11 +79,11 @@ def write_easysteer(
 
 
 def read_easysteer(path: Path, model: LoadedModel | None = None, *, other_model: bool = False) -> Intervention:
-    """The intervention of a spec in a JSON file: the spec itself, or a body with the field `steering`.
+    """Read the intervention of a spec in a JSON file: the spec itself, or a body with the field `steering`.
 
-    Takes specs that can be expressed exactly: `direct` and `attention_add` with tensors in the spec, not normalised,
-    with one scope that is among ours. model: sites and widths are checked; there is no fingerprint to check, so
-    `other_model` changes nothing. Raises `InputError`.
+    Accepts specs that can be represented exactly: `direct` and `attention_add` with tensors in the spec, not
+    normalised, and one scope that Penchant has. model: sites and widths are checked; the spec has no fingerprint, so
+    `other_model` has no effect. Raises `InputError`.
     """
     check_file(path)
     try:
@@ -103,7 +103,7 @@ def from_easysteer(document: Any) -> Intervention:
     """As `read_easysteer`, from parsed JSON."""
     try:
         return _intervention(document)
-    except (TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:  # anything but a spec
+    except (TypeError, KeyError, AttributeError, IndexError, RuntimeError) as error:  # not a spec
         raise InputError(f"no EasySteer spec ({type(error).__name__}: {error}): check where it is from") from error
 
 
@@ -115,7 +115,7 @@ def _intervention(document: Any) -> Intervention:
         kind = ALGORITHMS.get(entry.get("algorithm", "direct"))
         if kind is None or entry.get("normalize", False) or "data" not in entry:
             raise InputError(
-                f"a vector of this spec can't be taken over: expected one of {', '.join(ALGORITHMS)}, with its tensors "
+                f"a vector of this spec can't be read: expected one of {', '.join(ALGORITHMS)}, with its tensors "
                 "in the spec (data) and normalize false"
             )
         scopes.add(_scope(entry["apply"]))
@@ -150,7 +150,9 @@ def _spec(
 
 
 def _apply(scope: str) -> dict[str, Any]:
-    """Decode steps are counted by the token that is read, as ours are: the first is the answer's first token."""
+    """Convert the choice of tokens. Decode steps are counted by the token that is read, as in Penchant: the first is
+    the answer's first token.
+    """
     if scope == ALL:
         return {"prompt": "all", "generation": "all"}
     tail = prompt_tail(scope)
@@ -172,7 +174,7 @@ def _scope(apply: Any) -> str:
 
 
 def _payload(vectors: Mapping[int, Vector]) -> dict[str, Any]:
-    """The wire form of directions: float32, little-endian, in base64."""
+    """Return the wire format of directions: float32, little-endian, in base64."""
     tensors = {
         f"layer.{layer}": vector.contiguous().numpy().astype("<f4").tobytes() for layer, vector in vectors.items()
     }

@@ -1,4 +1,4 @@
-"""What an export gives back, what may be exported, and files that are there whole or not at all."""
+"""Shared parts of the formats: the result of an export, checks, and atomic writes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
 
 Vector = Float[Tensor, "_"]
-"""One vector; how wide, its site says."""
+"""One vector, with the width of its site."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """format: its name. path: the file that was written, if any. body: what a request's JSON body has in addition
-    (`extra_body` of the OpenAI client), for formats of requests. notes: what won't be as under `Runtime`; none: exact.
+    """The result of an export. format: its name. path: the written file, if any. body: additional fields of a request's
+    JSON body (`extra_body` of the OpenAI client), for request formats. notes: differences from `Runtime`; none: exact.
     """
 
     format: str
@@ -34,12 +34,12 @@ class Export:
 
 
 def one_row(intervention: Intervention) -> dict[Site, Edit]:
-    """Its edits, without those that do nothing, in the order of their sites.
+    """Return the edits of a single row, without those that have no effect, in the order of their sites.
 
     Raises `InputError` unless it has exactly one row and finite numbers.
     """
     if intervention.rows != 1:
-        raise InputError(f"an intervention with {intervention.rows} rows: expected one; export each user's on its own")
+        raise InputError(f"an intervention with {intervention.rows} rows: expected one; export each user's separately")
     edits = {
         site: edit
         for site, edit in sorted(intervention.edits.items())
@@ -53,9 +53,9 @@ def one_row(intervention: Intervention) -> dict[Site, Edit]:
 
 
 def added_vectors(intervention: Intervention, peer: str) -> dict[Site, Vector]:
-    """Site -> what is added there, float32 on the CPU, for peers that can add and nothing else.
+    """Return site -> added vector, float32 on the CPU, for tools that can only add.
 
-    Raises `InputError` where something is scaled, and as `one_row`.
+    Raises `InputError` if a site is scaled, and as `one_row`.
     """
     vectors = {}
     for site, edit in one_row(intervention).items():
@@ -69,7 +69,7 @@ def added_vectors(intervention: Intervention, peer: str) -> dict[Site, Vector]:
 
 
 def check_model(intervention: Intervention, model: LoadedModel, where: str) -> None:
-    """Raises `InputError` when the model lacks a site, or a vector has another width than the site."""
+    """Raise `InputError` if the model lacks a site, or a vector's width differs from the site's."""
     for site, edit in intervention.edits.items():
         if not 0 <= site.layer < model.num_layers:
             raise InputError(
@@ -86,7 +86,7 @@ def check_model(intervention: Intervention, model: LoadedModel, where: str) -> N
 
 
 def check_fingerprint(found: str, name: str, model: LoadedModel, where: str, other_model: bool) -> None:
-    """Raises `InputError` when vectors of another model are to be used, unless `other_model` says that it's meant."""
+    """Raise `InputError` for vectors of another model, unless `other_model` allows it."""
     if found != model.fingerprint and not other_model:
         raise InputError(
             f"{where} was made with {name} ({found[:8]}), not with {model.name} ({model.fingerprint[:8]}): make it "
@@ -95,14 +95,16 @@ def check_fingerprint(found: str, name: str, model: LoadedModel, where: str, oth
 
 
 def needs_path(path: Path | None, name: str) -> Path:
-    """Raises `InputError` when there is none."""
+    """Return the path. Raises `InputError` if there is none."""
     if path is None:
         raise InputError(f"{name} is a file: expected a path to write it to")
     return path
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """`write` is given another name beside `path`, which then takes its place. Raises `InputError` if it can't be."""
+    """Write a file atomically: `write` gets a temporary name next to `path`, which is then renamed. Raises `InputError`
+    if that fails.
+    """
     try:
         with atomic_write(path) as part:
             write(part)
@@ -111,7 +113,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raises `InputError` when there is no file that can be read."""
+    """Raise `InputError` if there is no readable file."""
     try:
         with path.open("rb"):
             pass

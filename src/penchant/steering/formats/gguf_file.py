@@ -1,17 +1,17 @@
 """GGUF control vectors: what repeng exports and llama.cpp reads with --control-vector.
 
 A file holds float32 tensors "direction.L" and adds them behind layers, at every token, prompt included. L is the layer
-as we count it, from 0, in both programs: repeng trains direction.L on the output of layer L and adds it there
+counted from 0, as in Penchant, in both programs: repeng trains direction.L on the output of layer L and adds it there
 (repeng/extract.py and control.py at 021022a and 081318c); llama.cpp stores direction.L at offset (L - 1) and reads it
 from there for layer L (common.cpp; src/llama-adapter.cpp at 0650ea8), so the two minus ones cancel. direction.0 can't
-be expressed in llama.cpp, which refuses the whole file. llama.cpp's own cvector-generator writes as "direction.1" what
-it measured behind layer 0 (tools/cvector-generator/mean.hpp at 5c5f166); such files are read as llama.cpp applies them:
-at layer 1.
+be expressed in llama.cpp, which refuses the whole file. llama.cpp's own cvector-generator writes the direction measured
+after layer 0 as "direction.1" (tools/cvector-generator/mean.hpp at 5c5f166); such files are read as llama.cpp applies
+them: at layer 1.
 
-Tests read such files with `gguf.GGUFReader` and do in plain hooks what both programs do. By hand, once, on tiny random
-models: repeng 0.4.0 gives the logits of `Runtime` bit for bit, in both directions (llama, qwen3, gemma3, mistral);
-llama.cpp (build 11549, in xllamacpp 2026.10) gives its log-probabilities within 0.012 for vectors that move them by 2
-to 3.4, which is how far the two are apart without any vector (llama).
+Tests read such files with `gguf.GGUFReader` and reproduce both programs with plain hooks. Checked once by hand on tiny
+random models: repeng 0.4.0 gives the logits of `Runtime` bit for bit, in both directions (llama, qwen3, gemma3,
+mistral); llama.cpp (build 11549, in xllamacpp 2026.10) gives the same log-probabilities within 0.012 for vectors that
+change them by 2 to 3.4; without a vector, the two programs differ as much (llama).
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ def write_gguf(
 ) -> Export:
     """Write an intervention of one row as a control vector. Numbers become float32.
 
-    model: decides whether attention and MLP sites can be moved behind their layers exactly; its name and fingerprint
-    go into the file. approximate: also write what can't be expressed, as near as it gets (see `block_vectors`; any
-    scope becomes "all"); the notes go into the file as `penchant.notes`. model_hint: default the model's type, as
+    model: determines whether attention and MLP sites can be moved after their layers exactly; its name and fingerprint
+    are written to the file. approximate: approximate what the format can't express (see `block_vectors`; any scope
+    becomes "all"); the notes are written to the file as `penchant.notes`. model_hint: default the model's type, as
     repeng writes it; no reader checks it. layer_0: write direction.0, for repeng and EasySteer; llama.cpp refuses such
-    a file. Raises `InputError` for what can't be expressed.
+    a file. Raises `InputError` for interventions that can't be expressed.
     """
     path = needs_path(path, "a control vector")
     notes = []
@@ -98,19 +98,18 @@ def write_gguf(
 def read_gguf(
     path: Path, model: LoadedModel | None = None, *, other_model: bool = False, scope: str = ALL
 ) -> Intervention:
-    """The intervention that a control vector describes, at strength 1: block sites, float32.
+    """Read the intervention of a control vector, at strength 1: block sites, float32.
 
-    scope: the file's own is "all"; another one leaves the prompt, and cached prefixes, alone. model: what it is to be
-    used with: layers and width are checked, and the fingerprint where the file has one (ours); it is needed to
-    resolve negative layers (counted from the last, as repeng lets callers write them). other_model: as for
-    safetensors. Raises `InputError`.
+    scope: control vectors use "all"; other scopes don't change the prompt and cached prefixes. model: the model to use
+    it with: layers and width are checked, and the fingerprint if the file has one (written by Penchant); needed for
+    negative layers (counted from the last, which repeng allows). other_model: as for safetensors. Raises `InputError`.
     """
     check_file(path)
     try:
         fields, directions = _content(path)
     except InputError:
         raise
-    except Exception as error:  # the parser raises whatever a damaged file makes it trip over
+    except Exception as error:  # on a damaged file the parser may raise anything
         raise InputError(f"{path} is damaged or no GGUF file ({type(error).__name__}): get it anew") from error
     if not directions:
         raise InputError(f"{path} has no tensor direction.N: expected a control vector, not a model")
@@ -124,7 +123,9 @@ def read_gguf(
                 )
             layer += model.num_layers
         if layer < 0 or Site(layer, "block") in edits:
-            raise InputError(f"{path} has direction.{number}, a layer that isn't there or twice there: mend the file")
+            raise InputError(
+                f"{path} has direction.{number}, a layer that doesn't exist or occurs twice: repair the file"
+            )
         edits[Site(layer, "block")] = Edit(vector[None])
     intervention = Intervention(edits, scope)
     if model is not None:
@@ -136,7 +137,7 @@ def read_gguf(
 
 
 def _content(path: Path) -> tuple[dict[str, str], dict[int, Vector]]:
-    """Its text fields, and its directions by number. Raises `InputError`, and what `GGUFReader` raises."""
+    """Return the text fields, and the directions by number. Raises `InputError`, and the errors of `GGUFReader`."""
     reader = gguf.GGUFReader(path)
     fields = {
         name: str(bytes(found.parts[-1]), "utf-8")
@@ -154,7 +155,7 @@ def _content(path: Path) -> tuple[dict[str, str], dict[int, Vector]]:
 
 
 def _vector(path: Path, tensor: Any) -> Vector:
-    values = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)  # a copy: not of the file
+    values = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)  # copied from the file
     if values.size != tensor.n_elements or values.size != max(values.shape, default=0):
         raise InputError(f"{path} has {tensor.name} with shape {list(values.shape)}: expected one row of numbers")
     if not np.isfinite(values).all():

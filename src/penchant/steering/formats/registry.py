@@ -20,8 +20,9 @@ from penchant.steering.formats.vllm_hook import write_vllm_hook
 
 @dataclass(frozen=True)
 class Format:
-    """write: (intervention, path, model, approximate=, options) -> `Export`. read: (path, model, other_model=,
-    options) -> `Intervention`; None: files of it aren't read by themselves. suffix: by which `read` knows a file."""
+    """write: (intervention, path, model, approximate=, options) -> `Export`. read: (path, model, other_model=, options)
+    -> `Intervention`; None: its files can't be read alone. suffix: identifies its files.
+    """
 
     about: str
     write: Callable[..., Export]
@@ -38,7 +39,7 @@ FORMATS: dict[str, Format] = {
 
 
 def formats() -> dict[str, str]:
-    """Name -> what it is."""
+    """Return name -> description."""
     return {name: found.about for name, found in FORMATS.items()}
 
 
@@ -51,11 +52,11 @@ def export(
     approximate: bool = False,
     **options: Any,
 ) -> Export:
-    """Write an intervention of one row in a format of `formats()`; what can't be expressed in it is refused.
+    """Write an intervention of one row in a format of `formats()`; interventions that it can't express are refused.
 
-    path: where files go; formats of requests may do without. model: the one that the vectors were made with.
-    approximate: write what can't be expressed as near as it gets; the result's `notes` say what differs. options: the
-    format's own (see its `write_` function). Raises `InputError`.
+    path: the file to write; optional for request formats. model: the one that the vectors were made with. approximate:
+    approximate what the format can't express; the result's `notes` list the differences. options: the format's own (see
+    its `write_` function). Raises `InputError`.
     """
     found = _format(format)
     check_options(found.write, options, format, besides=("approximate",))
@@ -71,9 +72,10 @@ def read(
     other_model: bool = False,
     **options: Any,
 ) -> Intervention:
-    """The intervention in a file. format: default by its suffix. model: what it will be used with; checked against it.
+    """Read the intervention in a file. format: default by suffix. model: the model to use it with; the file is checked
+    against it.
 
-    other_model: it is meant that the file was made with another model. options: the format's own. Raises `InputError`.
+    other_model: accept a file made with another model. options: the format's own. Raises `InputError`.
     """
     path = Path(path)
     if format is None:

@@ -1,7 +1,7 @@
-"""Penchant's own file of an intervention: all of it, bit for bit, in one safetensors file.
+"""Penchant's own format: a whole intervention, bit for bit, in one safetensors file.
 
-Tensors "15.attention.add" and "15.attention.scale", [1, width], in the number format they have. Metadata: format,
-version, scope, model, fingerprint, sha256 (of scope, names, number formats and numbers).
+Tensors "15.attention.add" and "15.attention.scale", [1, width], in their own number format. Metadata: format, version,
+scope, model, fingerprint, sha256 (of scope, names, number formats and numbers).
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ def write_safetensors(
 
 
 def read_safetensors(path: Path, model: LoadedModel | None = None, *, other_model: bool = False) -> Intervention:
-    """The intervention that `write_safetensors` wrote, on the CPU.
+    """Read an intervention written by `write_safetensors`, on the CPU.
 
-    model: what it is to be used with; fingerprint, sites and widths are checked against it. other_model: another
-    fingerprint is meant (a fine-tuned sibling); sites and widths are still checked. Raises `InputError` for a file
-    that is missing, damaged, of something else, of a later version, or of another model.
+    model: the model to use it with; fingerprint, sites and widths are checked. other_model: accept another fingerprint
+    (a fine-tuned sibling); sites and widths are still checked. Raises `InputError` for a file that is missing, damaged,
+    in another format, of a later version, or of another model.
     """
     check_file(path)
     try:

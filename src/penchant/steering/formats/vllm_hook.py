@@ -3,12 +3,12 @@
 Sources: docs/configs.md at 0f416c3 (per-request configuration; xargs are scalars, so the configuration is a JSON
 string), examples/demo_actsteer_serve.py at 0623043, mia/workers/steer_worker.py and mia/graph/install_steer.py at
 7203fcb (keys, layers, phase and positions), model_configs/activation_steer at 31b2628. A request has one vector, added
-behind one or more layers (from 0). `phase` and `positions` are read since 7203fcb or shortly before; earlier versions
-know `apply_at_all_positions` only and would write to the prompt too.
+behind one or more layers (from 0). `phase` and `positions` are supported since 7203fcb or shortly before; earlier
+versions only know `apply_at_all_positions` and would also edit the prompt.
 
-Not verified: no server has been run against these requests. By its code it ignores, without an error to the client,
-configurations that it doesn't understand and vector files that it can't read, and in CUDA-graph mode it keeps at most
-MIA_STEER_VMAX (16) vector files: a request with a further one isn't steered. So it isn't for many users at once.
+Not verified: no server has been run with these requests. According to its code, it silently ignores configurations that
+it doesn't understand and vector files that it can't read, and in CUDA-graph mode it keeps at most MIA_STEER_VMAX (16)
+vector files: a request with a further one isn't steered. So it isn't suitable for many users at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from penchant.steering.formats.blocks import block_vectors
 from penchant.steering.formats.exported import Export, check_file, check_model, needs_path, write_whole
 
 TOKENS = {ALL: ("both", "all_tokens"), AFTER_PROMPT: ("decode", "all_tokens"), "last_1": ("both", "last_token")}
-"""Scope -> phase and positions. The last token of a decode step is its only one, so both, last_token is last_1."""
+"""Scope -> phase and positions. A decode step has a single token, so last_token in both phases is last_1."""
 
 
 def write_vllm_hook(
@@ -76,11 +76,11 @@ def write_vllm_hook(
 def from_vllm_hook(
     steer: str | Mapping[str, Any], model: LoadedModel | None = None, *, vector: Path | None = None
 ) -> Intervention:
-    """The intervention that a request's `steer` describes, from JSON or parsed.
+    """Read the intervention of a request's `steer`, as JSON or parsed.
 
-    vector: where the file lies here; default its `vector_path`. Only tensors are read from it, no other pickled
-    objects. model: needed for `optimal_layer` "all"; layers and width are checked. Raises `InputError`, also for
-    the method adjust_rs, which sets a projection and isn't an addition.
+    vector: the local path of the file; default its `vector_path`. Only tensors are unpickled. model: needed for
+    `optimal_layer` "all"; layers and width are checked. Raises `InputError`, also for the method adjust_rs, which sets
+    a projection instead of adding a vector.
     """
     try:
         config = json.loads(steer) if isinstance(steer, str) else steer
@@ -102,7 +102,7 @@ def from_vllm_hook(
     if method != "add_vector" or scope is None or min(numbers, default=-1) < 0:
         raise InputError(
             f"method {method}, phase {phase}, positions {positions}, layers {numbers}: expected add_vector, layers "
-            "from 0, and tokens that a scope of ours has"
+            "from 0, and tokens that match a scope of Penchant"
         )
     edit = Edit(coefficient * _direction(file)[None])
     intervention = Intervention({Site(layer, "block"): edit for layer in numbers}, scope)
@@ -115,7 +115,7 @@ def _direction(path: Path) -> Tensor:
     check_file(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever a damaged file makes it trip over
+    except Exception as error:  # on a damaged file the unpickler may raise anything
         raise InputError(
             f"{path} is damaged or holds more than tensors: write it again with torch.save({{'dir': tensor}}, path)"
         ) from error

@@ -1,17 +1,17 @@
-"""Attention emphasis: marked segments of a prompt get more attention, so that marks are used without rewriting it.
+"""Attention bias (emphasis): marked segments of a prompt get more attention, without changing its text.
 
-After PASTA (Zhang et al. 2023, arXiv 2311.02262), which takes weight off everything else; here a bonus in nats is
-added to the attention logits of the marked tokens, in chosen heads. Before the softmax both are the same up to a
+After PASTA (Zhang et al. 2023, arXiv 2311.02262), which reduces the weight of everything else; here a bonus in nats is
+added to the attention logits of the marked tokens, in chosen heads. Before the softmax, both are the same up to a
 constant. The contract:
 
-1. Each row of a batch has its own spans; a row without any is left alone. A batch of k times the rows holds k beams of
-   each row, side by side, as `generate` lays them out.
-2. Positions are counted in a row's own tokens, without padding, and are right under left and right padding, with a KV
-   cache, for a prompt prefilled in chunks, and in layers with a sliding window (what has left it gets nothing).
-3. Only tokens from `begin` on see the bonus. The prompt's keys and values before it stay as they were, bit for bit, and
-   so do heads that weren't chosen, rows without spans, and everything when all bonuses are zero.
-4. Decoding allocates [rows, heads, 1, context] for the mask, a prefill no more than `MASK` numbers at a time.
-5. On exit all is as before; other threads and contexts aren't touched. Nothing waits for the device.
+1. Each row of a batch has its own spans; a row without spans is unchanged. A batch of k times the rows holds k adjacent
+   beams of each row, as `generate` lays them out.
+2. Positions count a row's own tokens, without padding, and are right under left and right padding, with a KV cache, for
+   a prompt prefilled in chunks, and in layers with a sliding window (tokens outside it get no bonus).
+3. Only tokens from `begin` on see the bonus. The prompt's keys and values before it are bitwise unchanged, and so are
+   the other heads, rows without spans, and everything if all bonuses are zero.
+4. Decoding allocates [rows, heads, 1, context] for the mask; a prefill, at most `MASK` numbers at a time.
+5. On exit everything is undone; other threads and contexts aren't affected. Nothing synchronises with the device.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ Heads = Mapping[int, Sequence[int] | None]
 """Layer -> query heads; None: all heads of the layer."""
 
 BONUS = 1.0
-"""Nats; see docs/methods/emphasis.md for what was tried."""
+"""In nats; see docs/methods/emphasis.md for the values that were tried."""
 
 MASK = 1 << 24
-"""Numbers of a mask that is made at a time."""
+"""Most numbers of a mask in memory at a time."""
 
 
 @dataclass(frozen=True)
 class AttentionBias:
-    """What is emphasised in one prompt.
+    """The emphasis in one prompt.
 
     spans: [start, end) in the prompt's tokens, without padding. bonus: nats for each span; where spans overlap, the
-    largest counts; a negative one takes attention away. begin: the first token that sees the bonus (None: the one
-    behind the last span).
+    largest counts; a negative one reduces attention. begin: the first token that sees the bonus (None: the one after
+    the last span).
 
-    Raises `InputError` for an empty span, a number of bonuses that isn't that of the spans, or one that isn't finite.
+    Raises `InputError` for an empty span, a number of bonuses other than that of spans, or one that isn't finite.
     """
 
     spans: tuple[tuple[int, int], ...]
@@ -69,17 +69,17 @@ class AttentionBias:
             raise InputError(f"{len(self.bonus)} bonuses for {len(self.spans)} spans: expected one each")
         for start, end in self.spans:
             if not 0 <= start < end:
-                raise InputError(f"span {start}:{end}: expected token positions, the end behind the start")
+                raise InputError(f"span {start}:{end}: expected token positions, the end after the start")
         if not all(map(isfinite, self.bonus)) or (self.begin or 0) < 0:
             raise InputError("a bonus isn't finite or begin is negative: expected nats, and a token position")
 
     @property
     def first(self) -> int:
-        """The first position that sees the bonus."""
+        """Return the first position that sees the bonus."""
         return max((end for _, end in self.spans), default=0) if self.begin is None else self.begin
 
     def by_token(self) -> Float[Tensor, " tokens"]:
-        """The bonus of each of the prompt's tokens up to the end of the last span."""
+        """Return the bonus of each of the prompt's tokens up to the end of the last span."""
         ends = [end for _, end in self.spans]
         out = torch.full((max(ends, default=0),), float("-inf"))
         for (start, end), bonus in zip(self.spans, self.bonus, strict=True):
@@ -89,10 +89,10 @@ class AttentionBias:
 
 @contextmanager
 def biased_attention(model: PreTrainedModel, emphases: Sequence[AttentionBias | None], heads: Heads) -> Iterator[None]:
-    """Emphasise in every forward pass of `model` made in this context; `emphases`: one for each row of the batch.
+    """Apply the emphasis to every forward pass of `model` in this context; `emphases`: one for each row of the batch.
 
-    An emphasis within another one of the same context stands in for it. Raises `InputError` for a layer or head that
-    the model hasn't got, `ModelError` for a model that can't be read.
+    An inner emphasis replaces an outer one. Raises `InputError` for a layer or head that the model doesn't have, and
+    `ModelError` for a model that can't be read.
     """
     made = _Editor(model, emphases, heads)
     editor = made if made.does_anything else None
@@ -110,13 +110,14 @@ def attention_bias_on(
     bonus: float | Sequence[float] = BONUS,
     asked: str | None = None,
 ) -> AttentionBias | None:
-    """Emphasis on the tokens of `pieces` in a rendered prompt; None where none of them stands in it, or all are zero.
+    """Return the emphasis on the tokens of `pieces` in a rendered prompt; None if none of them is in it, or all bonuses
+    are zero.
 
-    pieces: texts of marked segments, in the prompt's order; each is looked for behind the one before, then anywhere.
-    bonus: nats, the same for all or one each. asked: the beginning of the request; from its last
-    occurrence on tokens see the bonus (None: from the last piece on).
+    pieces: texts of marked segments, in the prompt's order; each is searched for after the one before, then anywhere.
+    bonus: nats, the same for all or one each. asked: the beginning of the request; from its last occurrence on tokens
+    see the bonus (None: from the last piece on).
 
-    Raises `InputError` as `AttentionBias`, and where `asked` isn't in the prompt.
+    Raises `InputError` as `AttentionBias`, and if `asked` isn't in the prompt.
     """
     each = [float(bonus)] * len(pieces) if isinstance(bonus, int | float) else list(bonus)
     if len(each) != len(pieces):
@@ -134,7 +135,9 @@ def attention_bias_on(
 
 
 def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
-    """The heads that the attention index reads: the default, since they look for what is asked. `BONUS` is theirs."""
+    """Return the heads of the attention index: the default, since they attend to relevant segments. `BONUS` is tuned
+    for them.
+    """
     heads: dict[int, list[int]] = {}
     for layer, head in calibration.heads:
         heads.setdefault(layer, []).append(head)
@@ -143,8 +146,9 @@ def retrieval_heads(calibration: Calibration) -> dict[int, list[int]]:
 
 @dataclass
 class _TokenBias:
-    """The forward pass that runs. bonus: of every token so far, by column. sees: which new tokens see it. first: no
-    new token before it does, in any row. offsets: layer -> the column of its first key."""
+    """The current forward pass. bonus: of every token so far, by column. sees: which new tokens see it. first: no
+    earlier new token sees it, in any row. offsets: layer -> the column of its first key.
+    """
 
     bonus: Float[Tensor, "batch columns"]
     sees: Bool[Tensor, "batch new"]
@@ -178,7 +182,7 @@ class _Editor:
         self._pass: _TokenBias | None = None
 
     def start(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Before the decoder runs: where the tokens of this pass stand."""
+        """Called before the decoder runs: compute the positions of this pass."""
         tokens = TokenPositions.of(kwargs if not args else {"input_ids": args[0], **kwargs})
         if len(args) > 1 or not (tokens.attention is None or tokens.flat is not None):
             raise InputError(
@@ -191,8 +195,8 @@ class _Editor:
         width = table.shape[1]
         bonus = (
             table.expand(tokens.batch, -1).gather(1, at.clamp(0, width - 1)).masked_fill(at >= width, 0.0)
-        )  # hidden columns: any
-        sees = (at >= begin[:, None])[:, past:]  # padding behind a row may; nothing looks at it
+        )  # hidden columns: any value
+        sees = (at >= begin[:, None])[:, past:]  # padding after a row may; nothing attends to it
         # A token's own position is never beyond its column, so `first` needs no look at the padding.
         offsets = {
             layer: int(cache.get_mask_sizes(tokens.new, layer)[1]) if cache is not None else 0
@@ -201,8 +205,9 @@ class _Editor:
         self._pass = _TokenBias(bonus, sees, max(0, self._earliest - past), offsets)
 
     def edit(self, module: nn.Module, call: Call) -> Tensor:
-        """The output with the bonus where it is seen: a second SDPA over the new tokens from the first such one on,
-        for the key heads concerned; everything else is the first one's."""
+        """Return the output with the bonus where it is seen: a second SDPA over the new tokens from the first such one
+        on, for the affected key heads; everything else is from the first SDPA.
+        """
         now, chosen = self._pass, self._heads.get(module)
         batch, count, new, dim = call.query.shape
         if now is None or chosen is None or now.first >= new:
@@ -232,7 +237,9 @@ class _Editor:
     def _grouped(
         self, module: nn.Module, chosen: Tensor, kv_heads: int, device: torch.device
     ) -> tuple[Tensor | slice, Tensor]:
-        """The key heads that chosen query heads read, and which query heads of each are chosen: bool [kept, groups]."""
+        """Return the key heads of the chosen query heads, and which query heads of each are chosen: bool [kept,
+        groups].
+        """
         if module not in self._selected:
             by_key = chosen.reshape(kv_heads, -1)
             read = by_key.any(1)
@@ -242,7 +249,9 @@ class _Editor:
 
 
 def _masked(bonus: Tensor, call: Call, kept: Tensor | slice, start: int, end: int) -> Tensor:
-    """[batch, kept key heads, groups, end - start, context]: the bonus, and the lowest number for what isn't seen."""
+    """Return [batch, kept key heads, groups, end - start, context]: the bonus, and the lowest number for hidden
+    keys.
+    """
     (_, count, new, _), (kv_heads, context) = call.query.shape, call.key.shape[1:3]
     groups, lowest = count // kv_heads, torch.finfo(bonus.dtype).min
     shape = (*bonus.shape[:3], end - start, context)
@@ -261,7 +270,9 @@ _placing = Lock()
 
 
 def _place_clock(decoder: nn.Module) -> None:
-    """A hook that stays: taking it off while another thread runs the model wouldn't be safe. Idle, it does nothing."""
+    """Place a permanent hook: removing it while another thread runs the model wouldn't be safe. When idle, it does
+    nothing.
+    """
     with _placing:
         if decoder not in _clocked:
             decoder.register_forward_pre_hook(_clock, with_kwargs=True)

@@ -1,10 +1,12 @@
-"""Penchant's own: instance-tailored steps up the likelihood of the user's answers, from where the population stands."""
+"""Penchant's own method: instance-tailored gradient steps that increase the likelihood of the user's answers, starting
+from the population's.
+"""
 
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod
 
 LIKELIHOOD_GRADIENT = VectorMethod(
-    "ascent",  # its public name: on the command line, in the names of stored files and in committed results
+    "ascent",  # public name: on the command line, in the names of stored files and in committed results
     ("block",),
     "gradient",
     (

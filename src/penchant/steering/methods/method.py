@@ -1,4 +1,4 @@
-"""What a method of steering by vectors is: where it reads, what it reads, and how rows become one vector."""
+"""`VectorMethod`: where a steering method reads, what it reads, and how rows become one vector."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from penchant.steering.storage.bank import Reading
 
 @dataclass(frozen=True)
 class VectorMethod:
-    """kinds: the sites it writes to, all in one layer. reading: see `Reading`. aggregations: ways to weigh rows, of
-    which `steer fit` takes the one that does best for other users. layers: depths to try, as shares of the model's.
+    """A method that steers by vectors. kinds: the sites it edits, all in one layer. reading: see `Reading`.
+    aggregations: ways to weight rows; `steer fit` takes the one that works best for other users. layers: depths to try,
+    as shares of the model's.
 
-    strengths: multiples of a vector to try; of a gradient, whose size means nothing by itself, the length of the mean
-    vector as a share of the residual stream's. population: whether vectors are added to the population's (a gradient
-    is then taken there).
+    strengths: multiples of a vector to try; for a gradient, whose size has no meaning, the length of the mean vector as
+    a share of the residual stream's. population: whether vectors are added to the population's (gradients are then
+    taken there).
     """
 
     name: str

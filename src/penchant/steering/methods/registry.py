@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from penchant.extensions import Registry
 
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from penchant.steering.methods.method import VectorMethod
 
 DEFAULT_METHOD = "ascent"
+EMPHASIS: Literal["emphasis"] = "emphasis"
+"""The user-facing name of attention bias as a method."""
 
 VECTOR_METHODS: Registry[VectorMethod] = Registry(
     "steering method",
@@ -27,5 +29,5 @@ VECTOR_METHODS: Registry[VectorMethod] = Registry(
 
 
 def vector_method(name: str) -> VectorMethod:
-    """The method of that name. Raises `InputError`."""
+    """Return the method `name`. Raises `InputError` for an unknown one."""
     return VECTOR_METHODS.find(name)

@@ -1,4 +1,4 @@
-"""Where texts stand in a prompt: in its characters, and in its tokens."""
+"""Finds texts in a prompt, as spans of characters and tokens."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from penchant.models.tokenization import prompt_offsets
 
 
 def find_pieces(prompt: str, pieces: Sequence[str]) -> list[tuple[int, int] | None]:
-    """The characters [start, end) of each piece: its first occurrence behind the piece before it, else its first one;
-    None where it isn't in the prompt, or empty."""
+    """Return the characters [start, end) of each piece: its first occurrence after the piece before it, else its first
+    one; None if it is empty or not in the prompt.
+    """
     found: list[tuple[int, int] | None] = []
     at = 0
     for piece in pieces:
@@ -25,7 +26,7 @@ def find_pieces(prompt: str, pieces: Sequence[str]) -> list[tuple[int, int] | No
 
 
 def token_spans(loaded: LoadedModel, prompt: str, spans: Sequence[tuple[int, int]]) -> list[tuple[int, int] | None]:
-    """The tokens, as `prompt_ids` gives them, that hold any of the characters [start, end); None for no token.
+    """Return the tokens of `prompt_ids` that contain any of the characters [start, end); None for no token.
 
     Raises `InputError` for a tokenizer without offsets (a slow one).
     """

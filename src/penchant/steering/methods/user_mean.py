@@ -1,4 +1,4 @@
-"""One vector a user: what input-aware steering is held against."""
+"""One vector per user: the baseline of input-aware steering."""
 
 from penchant.steering.apply.aggregation import Aggregation
 from penchant.steering.methods.method import VectorMethod

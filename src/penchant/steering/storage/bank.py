@@ -1,5 +1,6 @@
-"""A user's steering vectors, one set per contrast. Rows are independent: what is dropped leaves the others as they were
-made."""
+"""A bank: a user's steering vectors, one set per contrast. Rows are independent: dropping some doesn't change the
+others.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ Pooling = Literal["mean", "last"]
 
 @dataclass(frozen=True)
 class KeySite:
-    """Where inputs are read to be compared with each other, and over which of their tokens: their mean, or the last."""
+    """The site at which inputs are read for comparison, and the pooling of their tokens: mean or last."""
 
     site: Site
     pooling: Pooling = "mean"
@@ -40,7 +41,7 @@ class KeySite:
 
     @classmethod
     def parse(cls, text: str) -> KeySite:
-        """The key site that is written so. Raises `InputError`."""
+        """Parse a key site such as "15.block mean". Raises `InputError`."""
         site, _, pooling = text.partition(" ")
         if pooling not in ("mean", "last"):
             raise InputError(f"key site {text!r}: expected a site and mean or last: 15.block mean")
@@ -49,10 +50,10 @@ class KeySite:
 
 @dataclass(frozen=True)
 class Row:
-    """Where a bank's row is from. contrast: the sample's id; record: id of its record ("": feedback). when: of
-    that record.
+    """The origin of a bank's row. contrast: the sample's id; record: id of its record ("": feedback). when: the
+    record's time.
 
-    sources: the record and the donors of the rejected answer, as hashes: the row goes when one of them is erased.
+    sources: the record and the donors of the rejected answer, as hashes: the row is erased with any of them.
     """
 
     contrast: str
@@ -62,7 +63,7 @@ class Row:
 
     @classmethod
     def of(cls, user: str, sample: Sample) -> Row:
-        """The row of a user's sample."""
+        """Make the row of a user's sample."""
         own = [source_of(user, sample.record)] if sample.record else []
         donors = [Source(*donor) for donor in sample.donors]
         when = sample.when
@@ -73,11 +74,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Bank:
-    """vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key site], of the inputs.
+    """A user's vectors. vectors: site -> float32 [rows, width of the site]. keys: float32 [rows, width of the key
+    site], of the inputs.
 
-    model: fingerprint of the model that was read, with what was written to it meanwhile (`SteeringConfig.origin`).
+    model: fingerprint of the model that was read, and of the intervention meanwhile (`SteeringConfig.origin`).
 
-    Raises `InputError` for other numbers of rows, a contrast twice, or numbers that aren't finite.
+    Raises `InputError` for different numbers of rows, a repeated contrast, or numbers that aren't finite.
     """
 
     vectors: Mapping[Site, Float[Tensor, "_ _"]]
@@ -105,12 +107,14 @@ class Bank:
 
     @property
     def identity(self) -> str:
-        """SHA-256 (hex, 16 characters) of what banks must share to be compared: model, reading, key and sites."""
+        """Return the SHA-256 (hex, 16 characters) of everything that comparable banks share: model, reading, key and
+        sites.
+        """
         return identity(self.model, self.reading, self.key, self.sites)
 
     @cached_property
     def days(self) -> npt.NDArray[np.float64]:
-        """Days from 1970 to each row's time, NaN where it has none."""
+        """Return the days from 1970 to each row's time, NaN if it has none."""
         times = [row.when.timestamp() / 86_400 if row.when else np.nan for row in self.rows]
         return np.array(times, dtype=np.float64)
 
@@ -128,7 +132,7 @@ def identity(model: str, reading: Reading, key: KeySite, sites: Collection[Site]
 
 
 def drop(bank: Bank, contrasts: Collection[str]) -> Bank:
-    """The bank without the rows of these contrasts: bit for bit what the other rows alone make."""
+    """Return the bank without the rows of these contrasts: bitwise the same as a bank of the other rows alone."""
     remaining = [index for index, row in enumerate(bank.rows) if row.contrast not in contrasts]
     if len(remaining) == len(bank):
         return bank

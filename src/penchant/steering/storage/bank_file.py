@@ -1,7 +1,7 @@
-"""A bank on disk: rows of a .safetensors file that says what each is derived from (store/erasure/lineage.py).
+"""A bank on disk: rows of a .safetensors file with the sources of each (store/erasure/lineage.py).
 
-Nothing in a file is about anything but its rows, so that taking rows out leaves what the others alone would have made.
-Low-rank rows are written in a basis that lies elsewhere (`SteeringConfig.basis`): without it, the bank is stale.
+A file depends only on its rows, so that removing rows leaves exactly the file that the others alone would give.
+Low-rank rows are written in a basis that is stored elsewhere (`SteeringConfig.basis`): without it, the bank is stale.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ FORMAT = "1"
 AREA = "banks"
 _CHECK, _KEYS, _CONTRAST, _RECORD, _WHEN = "check", "keys", "contrast", "record", "when"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PAD = 0xFF  # no byte of UTF-8
+_PAD = 0xFF  # never occurs in UTF-8
 _TEXT_STEP = 16
 _TIMELESS = torch.iinfo(torch.int64).min
 
 
 class StaleBankError(InputError):
-    """There is no bank that could be used: none at all, or of another model, format or basis. Read it anew."""
+    """There is no usable bank: none at all, or one of another model, format or basis. Read it again."""
 
 
 def bank_path(folder: Path, identity: str) -> Path:
-    """Where a bank lies. folder: `Store.user_dir(AREA, user)`; identity: see `Bank.identity`."""
+    """Return the path of a bank. folder: `Store.user_dir(AREA, user)`; identity: see `Bank.identity`."""
     return folder / f"{identity}.safetensors"
 
 
@@ -50,19 +50,19 @@ def save_bank(
     basis: Basis | None = None,
     still: Still | None = None,
 ) -> list[bool]:
-    """Write a bank, whole or not at all. Returns which rows were written; see `still` in store/erasure/lineage.py.
+    """Write a bank, atomically. Returns which rows were written; see `still` in store/erasure/lineage.py.
 
-    basis: what "low-rank" writes vectors and keys in, shared by all users; it has to be given again to read them.
-    Raises `InputError` for a wrong storage, or a basis that is missing or of other sites; `StoreError` when the file
-    can't be written.
+    basis: the basis of "low-rank" vectors and keys, shared by all users; reading needs the same one. Raises
+    `InputError` for an unknown storage, or a basis that is missing or of other sites; `StoreError` if the file can't be
+    written.
     """
     tensors, about = _encoded(bank, storage, basis)
     return save_rows(path, tensors, [row.sources for row in bank.rows], about, still)
 
 
 def load_bank(path: Path, model: str, *, basis: Basis | None = None, storage: Storage | None = None) -> Bank:
-    """The bank at `path`, in float32. model: fingerprint of the model in use. basis: the one it was saved on. storage:
-    how its numbers have to be stored (None: in any way).
+    """Load the bank at `path`, in float32. model: fingerprint of the model in use. basis: the one it was saved with.
+    storage: how its numbers have to be stored (None: in any way).
 
     Raises `StaleBankError` (read it anew) for none, or one of another model, format, basis or storage, and `StoreError`
     for damage.
@@ -88,7 +88,7 @@ def load_bank(path: Path, model: str, *, basis: Basis | None = None, storage: St
 
 
 def bank_bytes(bank: Bank, storage: Storage = "bfloat16", *, basis: Basis | None = None) -> int:
-    """Bytes of the bank's file. A basis isn't counted: it is one for all users. Raises as `save_bank`."""
+    """Return the size of the bank's file in bytes, without the basis, which all users share. Raises as `save_bank`."""
     tensors, about = _encoded(bank, storage, basis)
     header = {**about, KEY: json.dumps([list(map(str, row.sources)) for row in bank.rows])}
     return len(save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
@@ -96,7 +96,7 @@ def bank_bytes(bank: Bank, storage: Storage = "bfloat16", *, basis: Basis | None
 
 def _encoded(bank: Bank, storage: Storage, basis: Basis | None) -> tuple[dict[str, Tensor], dict[str, str]]:
     if storage == "low-rank" and basis is None:
-        raise InputError("low-rank vectors without a basis: expected the one that they are to be written in")
+        raise InputError("low-rank vectors without a basis: expected the one to write them in")
     about = {
         "format": FORMAT,
         "model": bank.model,
@@ -148,7 +148,7 @@ def _check_about(path: Path, about: Mapping[str, str], model: str, storage: Stor
 
 
 def _basis_for(path: Path, about: Mapping[str, str], given: Basis | None) -> Basis | None:
-    """The basis that a bank is written in; None for none."""
+    """Return the basis that a bank is written in; None for none."""
     wanted = about["basis"]
     if not wanted:
         return None
@@ -161,7 +161,7 @@ def _basis_for(path: Path, about: Mapping[str, str], given: Basis | None) -> Bas
 
 
 def _encode_texts(texts: Sequence[str]) -> UInt8[Tensor, "rows bytes"]:
-    """UTF-8, filled up with bytes that aren't."""
+    """Encode texts as UTF-8, padded with bytes that never occur in it."""
     raw = [np.frombuffer(text.encode("utf-8", "surrogatepass"), dtype=np.uint8) for text in texts]
     longest = max(map(len, raw), default=0)
     table = np.full((len(raw), -(-longest // _TEXT_STEP) * _TEXT_STEP), _PAD, dtype=np.uint8)
@@ -171,12 +171,14 @@ def _encode_texts(texts: Sequence[str]) -> UInt8[Tensor, "rows bytes"]:
 
 
 def _decode_texts(table: UInt8[Tensor, "rows bytes"]) -> list[str]:
-    """What `_encode_texts` wrote. Raises `ValueError` for other bytes."""
+    """Decode texts from `_encode_texts`. Raises `ValueError` for other bytes."""
     return [row[row != _PAD].tobytes().decode("utf-8", "surrogatepass") for row in table.numpy()]
 
 
 def _checksums(tensors: Mapping[str, Tensor], context: Sequence[str]) -> Int[Tensor, " rows"]:
-    """CRC-32 of every row of all tensors together with its context: a damaged row shows, whichever others are there."""
+    """Return the CRC-32 of every row of all tensors together with its context: detects damaged rows independently of
+    the others.
+    """
     columns = [
         tensors[name].contiguous().view(torch.uint8).numpy() for name in sorted(tensors) if tensors[name].numel()
     ]
@@ -191,6 +193,6 @@ def _checksums(tensors: Mapping[str, Tensor], context: Sequence[str]) -> Int[Ten
 
 
 def _check_rows(tensors: Mapping[str, Tensor], context: Sequence[str], written: Tensor, name: str) -> None:
-    """Raises `StoreError` naming the file when a row isn't what was written."""
+    """Raise `StoreError`, naming the file, if a row isn't what was written."""
     if not torch.equal(_checksums(tensors, context), written):
         raise StoreError(f"the bank {name} is damaged (a checksum doesn't fit): remove it and read the bank anew")

@@ -1,8 +1,8 @@
-"""The fitted state of a user's steering: its files, and how it is found again.
+"""The fitted state of a user's steering, on disk.
 
-In the user's own folder: the bank, whether it helped (a line of numbers), and the configuration where there was nobody
-else to choose it on. A configuration chosen on several users lies in `<store>/shared/`. Each file goes with what it is
-derived from (store/erasure/lineage.py).
+In the user's own folder: the bank, its validation (a line of numbers), and the configuration if there were no other
+users to choose it on. A configuration chosen on several users is in `<store>/shared/`. Each file is erased with its
+sources (store/erasure/lineage.py).
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ class SteeringPaths:
     named: str = "--history FILE"
 
     def holds(self, user: str, record: str) -> bool:
-        """Whether a record is still there."""
+        """Whether a record still exists."""
         return self.store is None or self.store.holds(user, record)
 
     def alive(self, samples: Sequence[Sample]) -> list[bool]:
-        """Which of the user's samples may still be written of: their record is there, and so is their contrast."""
+        """Return which of the user's samples may still be written: those whose record and contrast still exist."""
         known: set[str] = set()
         if any(isinstance(sample, Contrast) for sample in samples):
             known = {contrast.id for contrast in ContrastFile(self.contrasts, self.user).contrasts()}
@@ -74,18 +74,18 @@ class SteeringPaths:
         return found
 
     def config(self, method: str, model: str) -> Path:
-        """The configuration of this user alone."""
+        """Return the path of this user's own configuration."""
         return self.banks / config_name(method, model)
 
     def shared(self, method: str, model: str) -> Path | None:
-        """The configuration that was chosen on several users."""
+        """Return the path of the configuration chosen on several users."""
         return None if self.store is None else self.store.directory / SHARED / config_name(method, model)
 
     def check(self, method: str, model: str) -> Path:
         return self.banks / f"{_stem(method, model)}{_CHECK}"
 
     def bank(self, config: SteeringConfig) -> Path:
-        """A bank's file says what it was read from: a stale one has another name."""
+        """Return the path of a bank. Its name depends on the origin, so a stale bank has another name."""
         return _bank_in(self.banks, config)
 
 
@@ -100,8 +100,9 @@ def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
 
 
 def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
-    """The configuration of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for
-    damage."""
+    """Find the configuration of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for a
+    damaged file.
+    """
     for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
         if path is not None and (found := read_config(path, method, model)) is not None:
             return found, shared
@@ -120,7 +121,7 @@ def load_fitted(
     found = find_config(paths, method, loaded.fingerprint)
     if found is None:
         raise InputError(
-            f"{method} has no setting for {loaded.name}: run `penchant steer fit {paths.named} --method {method}`"
+            f"{method} has no configuration for {loaded.name}: run `penchant steer fit {paths.named} --method {method}`"
         )
     config, shared = found
     try:
@@ -145,7 +146,7 @@ def save_validation(
     *,
     still: Still,
 ) -> None:
-    """Keep what `validate_user` found: numbers and a reason, which go with any of the records that they are of."""
+    """Store the result of `validate_user`: numbers and a reason, erased with any of the records that they depend on."""
     line: dict[str, Any] = {"method": config.method, "model": config.model_name, "fingerprint": config.model}
     line |= {"sites": list(map(str, config.sites)), "scope": config.scope, "strength": config.strength}
     line |= {"similarity": config.similarity, "half_life": config.aggregation.half_life}
@@ -155,7 +156,7 @@ def save_validation(
 
 
 def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | None) -> ValidationResult | None:
-    """What was found with this configuration and these rows; None for any other."""
+    """Load the validation of this configuration and these rows; None for any other."""
     line = _line(paths.check(config.method, config.model))
     if line is None or bank is None or not _tied(config, bank).items() <= line.items():
         return None
@@ -170,14 +171,14 @@ def remove_stale(banks: Path, config: SteeringConfig) -> None:
 
 
 def remove_outdated(store: Store, config: SteeringConfig) -> None:
-    """The same for every user, and settings of one user alone: a new shared one has taken their place."""
+    """The same for every user, and configurations of single users: a new shared one has replaced them."""
     for banks in (store.directory / AREA).glob("*"):
         remove_stale(banks, config)
         (banks / config_name(config.method, config.model)).unlink(missing_ok=True)
 
 
 def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:
-    """The user's files of one method and model."""
+    """Return the user's files of one method and model."""
     stem = _stem(method, model)
     named = {paths.config(method, model).name, paths.check(method, model).name}
     found = paths.banks.glob("*") if paths.banks.is_dir() else ()
@@ -185,7 +186,7 @@ def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:
 
 
 def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
-    """What is kept for a user, a dictionary for each method and model; no model is needed to see it."""
+    """Summarise what is stored for a user, a dictionary for each method and model. No model is needed."""
     found = []
     names = sorted(path.name for path in paths.banks.glob("*")) if paths.banks.is_dir() else []
     stems = {stem for name in names if (stem := _parse(name)) is not None}
@@ -205,7 +206,10 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
         about |= {"setting": any(path is not None and path.is_file() for path in settings)}
         about |= {name: validation.get(name) for name in ("level", "own", "common", "answers", "reason")}
         if not about["setting"]:
-            about |= {"level": "none", "reason": "its setting was erased with a user it was chosen on: fit it again"}
+            about |= {
+                "level": "none",
+                "reason": "its configuration was erased with a user it was chosen on: fit it again",
+            }
         found.append(about)
     return found
 
@@ -220,7 +224,7 @@ def _stem(method: str, model: str) -> str:
 
 
 def _parse(name: str) -> tuple[str, str] | None:
-    """Method and model (the fingerprint's beginning) of a file's name."""
+    """Return method and model (beginning of the fingerprint) from a file's name."""
     for method in sorted(VECTOR_METHODS, key=len, reverse=True):
         if name.startswith(f"{method}-") and len(model := name.removeprefix(f"{method}-")[:16]) == 16:
             return method, model
@@ -228,7 +232,7 @@ def _parse(name: str) -> tuple[str, str] | None:
 
 
 def _tied(config: SteeringConfig, bank: Bank) -> dict[str, Any]:
-    """What a check is of."""
+    """Return what a validation depends on."""
     state = hashlib.sha256()
     plain = [config.origin, config.scope, config.strength, asdict(config.aggregation), str(config.key)]
     plain += [config.similarity] if config.similarity != "hidden" else []  # as it was before there were others

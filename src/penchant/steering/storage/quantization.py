@@ -1,4 +1,4 @@
-"""How a bank's numbers are written in fewer bytes: bfloat16, int8, or coefficients of a low-rank basis."""
+"""Quantization of a bank: bfloat16, int8, or coefficients in a low-rank basis."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ from penchant.steering.storage.bank import Bank
 Storage = Literal["bfloat16", "int8", "low-rank"]
 SCALE = ".scale"
 RANK = 32
-"""Directions of a basis: so many numbers are kept of each vector and key."""
-_BITS = 13  # of the largest coefficient of a row
+"""Directions in a basis: how many numbers are kept of each vector and key."""
+_BITS = 13  # relative to the largest coefficient of a row
 
 
 def quantize(name: str, values: Float[Tensor, "rows width"], storage: Storage) -> dict[str, Tensor]:
-    """bfloat16, or int8 with the row's largest magnitude at 127 (its scale, float32 [rows], under name.scale), or
-    ("low-rank", of coefficients) int16 in steps of a power of two, so that a second trip changes nothing."""
+    """Quantize tensors: to bfloat16, or to int8 with the row's largest magnitude at 127 (its scale, float32 [rows],
+    under name.scale), or ("low-rank", for coefficients) to int16 in steps of a power of two, so that a second round
+    trip changes nothing.
+    """
     if storage not in ("bfloat16", "int8", "low-rank"):
         raise InputError(f"storage {storage!r}: expected bfloat16, int8 or low-rank")
     if storage == "bfloat16":
         return {name: values.bfloat16()}
     if storage == "low-rank":
         largest = values.abs().amax(1) if values.shape[1] else torch.zeros(len(values))
-        # Where the next power of two begins lies between two steps: rounding errors don't change a row's scale.
+        # The threshold of the next power of two is between two steps, so that rounding errors don't change a row's
+        # scale.
         _, exponents = torch.frexp(largest * (1 - 3 * 2.0 ** -(_BITS + 1)))
         scale = torch.ldexp(torch.ones(len(values)), exponents - _BITS)
         return {name: (values / scale[:, None]).round().to(torch.int16), name + SCALE: scale}
@@ -42,18 +45,19 @@ def quantize(name: str, values: Float[Tensor, "rows width"], storage: Storage) -
 
 
 def dequantize(name: str, tensors: Mapping[str, Tensor]) -> Float[Tensor, "rows width"]:
-    """What `quantize` wrote, in float32."""
+    """Return tensors from `quantize` in float32."""
     values = tensors[name].float()
     return values * tensors[name + SCALE][:, None] if name + SCALE in tensors else values
 
 
 @dataclass(frozen=True)
 class Basis:
-    """axes: site -> float32 [rank, width], orthonormal but for their rounding to bfloat16. keys: [rank, width], the
-    same of keys, taken from `centre` [width].
+    """A low-rank basis. axes: site -> float32 [rank, width], orthonormal up to their rounding to bfloat16. keys: [rank,
+    width], the same for keys, relative to `centre` [width].
 
-    It is part of a configuration, which is derived from several users and goes with each of them
-    (`SteeringConfig.basis`)."""
+    It is part of a configuration, which is derived from several users and erased with any of them
+    (`SteeringConfig.basis`).
+    """
 
     axes: Mapping[Site, Float[Tensor, "_ _"]]
     keys: Float[Tensor, "_ _"]
@@ -61,7 +65,7 @@ class Basis:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 (hex, 16 characters) of all of it: what is written in another basis means something else."""
+        """SHA-256 (hex, 16 characters) of the whole basis: coefficients in another basis mean something else."""
         digest = hashlib.sha256(self.centre.contiguous().numpy().tobytes())
         for name, table in (*sorted(self.axes.items()), ("keys", self.keys)):
             digest.update(f"{name}{list(table.shape)}".encode())
@@ -69,13 +73,14 @@ class Basis:
         return digest.hexdigest()[:16]
 
     def coefficients(self, bank: Bank) -> Bank:
-        """The bank with [rows, rank] in place of vectors and keys: the nearest that the axes get to each. A row's don't
-        depend on the others, to the bit. Raises `InputError` for a bank of other sites or widths."""
+        """Return the bank with coefficients [rows, rank] instead of vectors and keys: their projection on the axes.
+        Each row is bitwise independent of the others. Raises `InputError` for a bank of other sites or widths.
+        """
         vectors = {site: _coefficients(self._at(site, table), table) for site, table in bank.vectors.items()}
         return replace(bank, vectors=vectors, keys=_coefficients(self.keys, bank.keys - self.centre))
 
     def vectors(self, written: Bank) -> Bank:
-        """The bank that has these coefficients."""
+        """Return the bank with these coefficients."""
         vectors = {site: _combined(self._at(site), table) for site, table in written.vectors.items()}
         return replace(written, vectors=vectors, keys=_combined(self.keys, written.keys) + self.centre)
 
@@ -87,10 +92,10 @@ class Basis:
 
 
 def basis_of(banks: Sequence[Bank], centre: Float[Tensor, " width"], rank: int = RANK) -> Basis:
-    """The directions that carry most of the banks' vectors, and of their keys' distance from `centre`: of each the
-    first `rank` right singular vectors. It is derived from all of the banks' users.
+    """Compute a basis: the first `rank` right singular vectors of the banks' vectors, and of their keys relative to
+    `centre`. It is derived from all users of the banks.
 
-    Raises `InputError` for banks without rows, of different models or sites, or a rank below 1.
+    Raises `InputError` for banks without rows, or of different models or sites, or a rank below 1.
     """
     if rank < 1 or not any(len(bank) for bank in banks):
         raise InputError(f"a basis of rank {rank} from {sum(map(len, banks))} rows: expected at least 1 of each")
@@ -108,7 +113,7 @@ def _directions(rows: Float[Tensor, "rows width"], rank: int) -> Float[Tensor, "
 
 def _coefficients(axes: Tensor, rows: Float[Tensor, "rows width"]) -> Float[Tensor, "rows _"]:
     inverse = torch.linalg.pinv(axes.double()).T.contiguous()
-    # One by one: a product of many rows rounds each as it is laid out among the others.
+    # One by one: in a product of many rows, rounding depends on the layout.
     found = [(inverse @ row).float() for row in rows.double()]
     return torch.stack(found) if found else torch.zeros(0, len(axes))
 

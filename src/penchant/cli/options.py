@@ -1,0 +1,52 @@
+"""Options that several commands have. Names come from the registries, which import none of what they name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penchant.compression.registry import COMPRESSORS
+from penchant.history.segmentation import Unit
+from penchant.marking.registry import MARKERS
+
+UserOption = Annotated[
+    str | None, typer.Option("--user", metavar="ID", help="A user of the store.", show_default=False)
+]
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
+]
+RequestOption = Annotated[
+    str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
+]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", metavar="TEXT", help="The kind of answer that is wanted.", show_default=False)
+]
+ModelOption = Annotated[
+    str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
+]
+MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
+CompressorOption = Annotated[
+    str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
+]
+UnitOption = Annotated[
+    Unit, typer.Option("--unit", help="What is marked; auto: whole records, but long ones by sentence.")
+]
+BudgetOption = Annotated[
+    str,
+    typer.Option(
+        "--budget", metavar="N", help="Most tokens in the profile: a number, or a share of the history such as 2%."
+    ),
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--endpoint", metavar="URL", help="OpenAI-compatible base URL (compressor remote).", show_default=False
+    ),
+]
+EndpointModelOption = Annotated[
+    str | None,
+    typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
+]

@@ -1,0 +1,95 @@
+"""What `penchant mark`, `compress` and `ask` found, as JSON and for people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from penchant.cli.output import stderr
+from penchant.text.unicode import sanitize
+
+if TYPE_CHECKING:
+    from penchant.compression.profile import Profile
+    from penchant.history.records import Segment
+    from penchant.marking.marks import Marks
+    from penchant.personalizer import Answer
+
+_TOP = 12
+
+
+def segment_document(segment: Segment, score: float) -> dict[str, Any]:
+    return {
+        "record": segment.record_id,
+        "start": segment.start,
+        "end": segment.end,
+        "text": segment.text,
+        "score": score,
+    }
+
+
+def profile_document(profile: Profile) -> dict[str, Any]:
+    return {
+        "profile": profile.text,
+        "tokens": profile.tokens,
+        "budget": profile.budget,
+        "history_tokens": profile.history_tokens,
+        "ratio": round(profile.ratio, 2) if profile.tokens else None,
+        "segments": [
+            segment_document(segment, score) for segment, score in zip(profile.segments, profile.scores, strict=True)
+        ],
+        "marker": profile.marker,
+        "compressor": profile.compressor,
+        "fallback": profile.fallback,
+        "reason": profile.reason,
+        "mass_kept": profile.mass_kept,
+        "seconds": {"encode": 0.0, "mark": 0.0, "compress": 0.0, **profile.seconds},
+    }
+
+
+def summary(profile: Profile) -> str:
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
+    return (
+        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.ratio:.0f}x shorter), "
+        f"{len(profile.segments)} segments, marker {profile.marker}; {seconds}"
+    )
+
+
+def shown(text: str) -> str:
+    """Make a user's text safe for a rich table: no markup, no control characters."""
+    return escape(sanitize(text))
+
+
+def show_marks(marks: Marks, html: Path | None) -> None:
+    table = Table("score", "record", "text", box=None, header_style="dim")
+    for i in marks.ranked()[:_TOP]:
+        segment = marks.segments[i]
+        table.add_row(f"{marks.scores[i]:.2f}", shown(segment.record_id), shown(segment.text))
+    Console().print(table)
+    heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
+    stderr.print(
+        f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
+        f"{f', heads {heads}' if heads else ''}; {marks.tokens_fed:,} tokens fed[/]"
+    )
+    if html is not None:
+        stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
+
+
+def show_sources(answer: Answer) -> None:
+    sys.stdout.write("\n")
+    if answer.dropped_records:
+        stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
+    if answer.steering is not None:
+        stderr.print(f"[dim]{shown(str(answer.steering))}[/]")
+    if answer.profile is None:
+        stderr.print(f"[dim]{answer.prompt_tokens:,} prompt tokens, no profile[/]")
+        return
+    stderr.print(f"[dim]based on {summary(answer.profile)}[/]")
+    table = Table(box=None, show_header=False)
+    for segment, score in zip(answer.profile.segments, answer.profile.scores, strict=True):
+        table.add_row(f"[dim]{score:.2f}[/]", f"[dim]{shown(segment.record_id)}[/]", shown(segment.text))
+    stderr.print(table)
