@@ -39,9 +39,13 @@ class Registry(Mapping[str, T]):
         """Return the implementation `name`. Raises `InputError` for an unknown name, listing the known ones, and
         `ExtensionError` if a package's entry point can't be used.
         """
+        self.check(name)
+        return self[name]
+
+    def check(self, name: str) -> None:
+        """Raise `InputError` for an unknown name, without importing anything: for checks before long work."""
         if name not in self:
             raise InputError(f"no {self.kind} {name!r}: expected one of {', '.join(self) or 'none: none is installed'}")
-        return self[name]
 
     def __getitem__(self, name: str) -> T:
         if name not in self.loaded:

@@ -53,4 +53,5 @@ def check_options(
 
 def _unknown(whose: str, unknown: list[str], known: list[str]) -> InputError:
     named = ", ".join(map(repr, unknown))
-    return InputError(f"{whose} has no option {named}: its options are {', '.join(known) or 'none'}")
+    expected = f"its options are {', '.join(known)}" if known else "it takes no options"
+    return InputError(f"{whose} has no option {named}: {expected}")

@@ -28,7 +28,7 @@ except SystemExit as left:
 """
 
 
-def imported(home: Home, *arguments: object) -> set[str]:
+def imported(home: Home, *arguments: object, expected: int = 0) -> set[str]:
     """The modules that a command line imported, of those that a command may do without."""
     ran = subprocess.run(
         [sys.executable, "-c", PROGRAM, *map(str, arguments)],
@@ -38,7 +38,7 @@ def imported(home: Home, *arguments: object) -> set[str]:
         check=True,
     )
     code, modules = json.loads(ran.stderr.splitlines()[-1])
-    assert code == 0, ran.stderr
+    assert code == expected, ran.stderr
     return {*HEAVY, *STORE} & set(modules)
 
 
@@ -56,6 +56,15 @@ def test_the_store_is_filled_and_read_without_a_model(home: Home, penchant: Invo
     assert imported(home, "import", "jsonl", history, "--user", "ben") == set(STORE)
     for arguments in ([], ["show", "ann"], ["export", "ann"]):
         assert imported(home, "users", *arguments) == set(STORE)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("--user", "nobody"), ("--history", "missing.jsonl"), ("--user", "nobody", "--marker", "nope"), ()],
+    ids=["user", "file", "marker", "neither"],
+)
+def test_what_is_wrong_is_said_before_a_model_is_imported(home: Home, wrong: tuple[str, ...]) -> None:
+    assert imported(home, "ask", "--request", "Who?", *wrong, expected=2) <= {*STORE, "alembic"}
 
 
 def test_the_version(penchant: Invoke) -> None:

@@ -217,6 +217,18 @@ def test_an_endpoint_is_asked_for_the_model_that_was_named(penchant: Invoke, tmp
     assert "--endpoint-model NAME" in ran.reason()
 
 
+def test_a_profile_in_a_file_is_verbatim(penchant: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    path = write_history(tmp_path / "history.jsonl", [" ".join(f"[word{i}]" for i in range(60))])
+    arguments = ("compress", "--history", path, *TINY, "--marker", "bm25", "--budget", "200")
+    assert penchant(*arguments).out == penchant(*arguments, "--json").document["profile"] + "\n"
+
+
+def test_an_endpoint_is_for_the_remote_compressor(penchant: Invoke, tmp_path: Path) -> None:
+    path = write_history(tmp_path / "history.jsonl")
+    assert "--compressor remote" in penchant("ask", "--history", path, *TINY, "--endpoint", "http://x").reason()
+
+
 def test_nothing_in_a_history_drives_the_terminal(penchant: Invoke, tmp_path: Path) -> None:
     text = "A walk\x1b[2J\x07 by the\x00 sea [bold]and[/bold] \x9b31m back."
     path = write_history(tmp_path / "history.jsonl", [text])

@@ -29,11 +29,11 @@ from penchant.cli.options import (
 )
 from penchant.cli.output import JsonOption, StoreOption, check_file, emit, encoding_bar, open_store, stderr, write_text
 from penchant.cli.request_views import profile_document, segment_document, show_marks, show_sources, shown, summary
-from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
 from penchant.history.records import History, Request
-from penchant.marking.registry import DEFAULT_MARKER
+from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
@@ -120,7 +120,7 @@ def compress(
             document["faithfulness"] = asdict(report)
 
     def show() -> None:
-        Console().print(escape(profile.text), highlight=False)
+        Console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
         stderr.print(f"[dim]{summary(profile)}[/]")
         if profile.fallback:
             stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]")
@@ -204,19 +204,30 @@ def prepared(
     """Return a personalizer, and the history of a stored user or of a file. Raises `InputError` for neither or both."""
     if (user is None) == (history is None):
         raise InputError("expected exactly one of --user ID (of the store) and --history FILE (JSON Lines)")
-    from penchant.history.jsonl import load_history
+    MARKERS.check(options["marker"])
+    COMPRESSORS.check(options.get("compressor", DEFAULT_COMPRESSOR))
+    # What may be wrong is looked at first: importing the model's libraries takes seconds.
+    if history is not None:
+        from penchant.history.jsonl import load_history
+
+        # The index of a file is kept in the cache, under the file's name: a second request is warm.
+        who = load_history(history, user=_file_user(history))
+        folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
+        with _personalizer(**folders, **options) as personalizer:
+            yield personalizer, who
+        return
+    with open_store(store) as opened:
+        opened.revision(str(user))  # raises for an unknown user
+        with _personalizer(store=opened, **options) as personalizer:
+            yield personalizer, personalizer.history(str(user))
+
+
+@contextmanager
+def _personalizer(**options: Any) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        if history is not None:
-            # The index of a file is kept in the cache, under the file's name: a second request is warm.
-            who = load_history(history, user=_file_user(history))
-            folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-            yield Personalizer(**folders, progress=encoded, **options), who
-            return
-        with open_store(store) as opened:
-            known = opened.history(str(user))
-            yield Personalizer(store=opened, progress=encoded, **options), known
+        yield Personalizer(progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:
@@ -231,6 +242,8 @@ def _cached(area: str) -> Callable[[str], Path]:
 def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
+    if compressor != "remote" and (url or name):
+        raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
     return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
 

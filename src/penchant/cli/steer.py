@@ -201,7 +201,7 @@ def export_command(
     }
 
     def show() -> None:
-        Console().print(f"{made.path}", highlight=False, markup=False)
+        Console().print(f"{made.path}", highlight=False, markup=False, soft_wrap=True)
         for note in made.notes:
             stderr.print(f"[yellow]{escape(note)}[/]")
 

@@ -48,7 +48,7 @@ def test_bad_names(tmp_path: Path) -> None:
         export(intervention, "onnx", tmp_path / "x")
     with pytest.raises(InputError, match="gguf has no option 'strength': its options are model_hint, layer_0"):
         export(intervention, "gguf", tmp_path / "x", strength=2)
-    with pytest.raises(InputError, match="safetensors has no option 'scope': its options are none"):
+    with pytest.raises(InputError, match="safetensors has no option 'scope': it takes no options"):
         read(tmp_path / "x.safetensors", scope="all")
     with pytest.raises(InputError, match="no format 'onnx'"):
         read(tmp_path / "x", "onnx")
