@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import inspect
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -87,5 +88,11 @@ def _given(
     return given
 
 
+_parameters: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+
+
 def _takes(module: nn.Module, name: str) -> bool:
-    return name in inspect.signature(module.forward).parameters
+    forward = getattr(module.forward, "__func__", module.forward)
+    if forward not in _parameters:  # reading a signature costs hundreds of calls, and every new token asks
+        _parameters[forward] = frozenset(inspect.signature(forward).parameters)
+    return name in _parameters[forward]

@@ -195,12 +195,12 @@ def test_folders_that_are_no_lamp(tmp_path: Path) -> None:
     _write(tmp_path, "5", _sample("5"), _sample("5", "q2"))
     whole = (tmp_path / "questions.json").read_text(encoding="utf-8")
     (tmp_path / "questions.json").write_text(whole[:-40], encoding="utf-8")
-    fails("questions.json: invalid JSON .* cut off")
+    fails(r"questions.json item \d+: invalid JSON .* cut off")
     (tmp_path / "questions.json").write_text(json.dumps([_sample("5"), _sample("5", "lost")]), encoding="utf-8")
     (tmp_path / "outputs.json").write_text(json.dumps({"golds": [{"id": "q1", "output": "x"}]}), encoding="utf-8")
     fails("sample 2: question 'lost' has no gold in outputs.json")
     (tmp_path / "outputs.json").write_text('{"golds": [{"id": "q1"', encoding="utf-8")
-    fails("outputs.json: invalid JSON")
+    fails(r"outputs.json(?: item \d+)?: invalid JSON")
     for wrong, message in (
         ("[]", 'no "golds"'),
         ('{"golds": [{"id": 1}]}', "without 'output'"),

@@ -146,7 +146,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "test.json").write_text("[3]", encoding="utf-8")
     fails(tmp_path, "row 1 is no object")
     (tmp_path / "test.json").write_text(json.dumps([row, row])[:-30], encoding="utf-8")
-    fails(tmp_path, "test.json: invalid JSON")
+    fails(tmp_path, "test.json item 2: invalid JSON")
     (tmp_path / "test.jsonl").write_text(json.dumps(row) + "\n" + json.dumps(row)[:50], encoding="utf-8")
     fails(tmp_path / "test.jsonl", "test.jsonl line 2: invalid JSON")
     fails(tmp_path, "holds test.json, test.jsonl: expected one such file")
