@@ -155,7 +155,7 @@ def slow(body: dict[str, Any]) -> Reply:
         ((401, f"bad key {KEY}".encode(), {}), {}, 1, "answered 401 Unauthorized: bad key ***"),
         ((200, b"not json", {}), {}, 1, "gave no chat completion"),
         ((200, b'{"choices": []}', {}), {}, 1, "gave no chat completion"),
-        ((200, b'{"choices": [{"message": {"content": null}}]}', {}), {}, 1, "no text: None"),
+        ((200, b'{"choices": [{"message": {"content": null}}]}', {}), {}, 1, "isn't text: None"),
         ((200, b"[1, 2]", {}), {}, 1, "gave no chat completion"),
         (slow, {"timeout": 0.15, "retries": 1}, 2, "did not answer in time"),
     ],
