@@ -64,24 +64,6 @@ def check(names: Iterable[str]) -> None:
             require(package, extra="bench", why=f"the metric {name}")
 
 
-def value_of(text: str, item: Item) -> float | None:
-    """The number an answer stands for: of the choice it is, or that it spells.
-
-    An answer that is neither counts as the end of the scale that is farther from the truth, as in the official
-    evaluation of LaMP-3. None for an item without values.
-    """
-    said = text.strip()
-    stripped = [choice.strip() for choice in item.choices]
-    if not item.values or item.value is None:
-        return None
-    if said in stripped:
-        return float(item.values[stripped.index(said)])
-    if re.fullmatch(r"[+-]?\d+(\.\d*)?", said):
-        return float(said)
-    low, high = min(item.values), max(item.values)
-    return float(low if abs(low - item.value) > abs(high - item.value) else high)
-
-
 def normalised(text: str) -> str:
     """As LoCoMo's evaluation compares texts: lower case; no punctuation; no a, an, the, and; single spaces."""
     plain = "".join(letter for letter in text.lower() if letter not in string.punctuation)

@@ -10,7 +10,7 @@ from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant_lab.bench.items import Item
 from penchant_lab.measures import scores
-from penchant_lab.measures.scores import METRICS, check, normalised, value_of
+from penchant_lab.measures.scores import METRICS, check, normalised
 
 HISTORY = History([Record("The kettle is new.")], "ann")
 
@@ -166,19 +166,6 @@ def test_figures_of_all_as_scikit_learn_has_them(seed: int | None) -> None:
     found = of_all(PREDICTED.astype(float), liked, weights)
     assert found[0] == pytest.approx(roc_auc_score(liked[drawn], said))
     assert found[1] == pytest.approx(roc_auc_score(liked, PREDICTED))
-
-
-@pytest.mark.parametrize(
-    ("text", "value"), [(" 4 ", 4.0), ("four", 4.0), ("3.5", 3.5), ("great", 5.0), ("", 5.0), ("nan", 5.0)]
-)
-def test_value_of_an_answer(text: str, value: float) -> None:
-    item = _item("2", choices=("1", "2", "four", "5"), values=(1.0, 2.0, 4.0, 5.0), value=2.0)
-    assert value_of(text, item) == value
-
-
-def test_a_wordless_answer_is_as_wrong_as_can_be() -> None:
-    assert value_of("?", _item("5", choices=("1", "5"), values=(1.0, 5.0), value=5.0)) == 1.0
-    assert value_of("5", _item("5")) is None
 
 
 def test_unknown_metrics_and_missing_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
