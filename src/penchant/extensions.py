@@ -87,7 +87,7 @@ class Registry(Mapping[str, T]):
         (point,) = points
         try:
             made: T = point.load()
-        except Exception as error:
+        except Exception as error:  # somebody else's module may raise anything while it is imported
             raise ExtensionError(
                 f"the {self.kind} {name!r} of {_whose(points)} can't be imported from {point.value} "
                 f"({type(error).__name__}: {error}): repair or uninstall the package"
