@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from penchant.compression.profile import Profile
     from penchant.conversation.session import Conversation
     from penchant.errors import PenchantError
-    from penchant.history import History, Record, Request, Segment, load_history
+    from penchant.history.jsonl import load_history
+    from penchant.history.records import History, Record, Request, Segment
     from penchant.marking.marks import Marks
     from penchant.models import LoadedModel, load_model
     from penchant.personalizer import Answer, Personalizer
@@ -34,17 +35,17 @@ __all__ = [
 _WHERE = {
     "Answer": "personalizer",
     "Conversation": "conversation.session",
-    "History": "history",
+    "History": "history.records",
     "LoadedModel": "models",
     "Marks": "marking.marks",
     "PenchantError": "errors",
     "Personalizer": "personalizer",
     "Profile": "compression.profile",
-    "Record": "history",
-    "Request": "history",
-    "Segment": "history",
+    "Record": "history.records",
+    "Request": "history.records",
+    "Segment": "history.records",
     "Store": "store",
-    "load_history": "history",
+    "load_history": "history.jsonl",
     "load_model": "models",
 }
 

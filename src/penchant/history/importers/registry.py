@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penchant.extensions import Registry
-from penchant.options import check_options
 
 if TYPE_CHECKING:
     from penchant.history.importers.importer import Importer
@@ -28,6 +27,8 @@ def read_format(name: str, path: str | Path, *, user: str | None = None, **optio
     """Yield the (user, record) pairs of a file in a format of `IMPORTERS`. Raises `InputError` at once for an unknown
     format or option, and during reading for errors in the file.
     """
+    from penchant.options import check_options  # imports pydantic, which a list of the formats doesn't need
+
     importer = IMPORTERS.find(name)
     check_options(importer.read, options, name, besides=("user",))
     return importer.read(path, user=user, **options)
