@@ -15,7 +15,7 @@ from penchant.text.phrases import compile_phrases, read_languages
 from penchant.text.terms import SNOWBALL
 
 FOLDER = Path(__file__).parent
-PHRASES = ("says", "mine", "never", "before", "opens", "material", "also")
+PHRASES = ("says", "mine", "never", "before", "opens", "also")
 FIELDS = (*PHRASES, "hints", "articles", "cut", "jobs", "topics", "persons", "pets", "words", "examples")
 """docs/methods/facts.md says what each is for."""
 VALUE = r"(?P<value>[^,;:!?\n()]{1,60})"
@@ -80,10 +80,7 @@ class Language:
     def pattern(self, name: str) -> re.Pattern[str]:
         """Return the compiled phrases of a field; without phrases it matches nothing."""
         if name not in self._compiled:
-            phrases = list(self.data.get(name, ()))
-            if name == "material" and "opens" in self.data:
-                phrases.append(rf"(?:^|[.!?\n]\s*)(?:{self.pattern('opens').pattern})[^.?!\n:]{{0,60}}:")
-            self._compiled[name] = self._compile(phrases)
+            self._compiled[name] = self._compile(list(self.data.get(name, ())))
         return self._compiled[name]
 
     def stem(self, word: str) -> str:
