@@ -14,8 +14,8 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.items import Item
-from penchant_lab.steering.learning import TrainingData
-from penchant_lab.steering.lofit import choose_heads, learn_offsets, random_heads
+from penchant_lab.steering.learning import TrainingData, all_heads
+from penchant_lab.steering.lofit import choose_heads, learn_offsets
 from penchant_lab.steering.soft_injection import Embedding, embed_user, learn_gates
 from penchant_lab.tasks.styles import TASK_WORDS, opposite
 
@@ -48,7 +48,7 @@ def test_lofit_works_when_few_heads_learn_a_user_and_no_other(smollm2: LoadedMod
     gain = before - mine.mean(edits)
     assert gain > 0.25
     assert other.mean(edits) > others
-    drawn = random_heads(smollm2, 8, layers=LAYERS)
+    drawn = random.Random(0).sample(all_heads(smollm2, LAYERS), 8)
     by_chance = learn_offsets(smollm2, data, drawn, scope=SCOPE, passes=2, lr=3e-2)
     assert gain > before - mine.mean(by_chance.intervention(smollm2).edits)
 
