@@ -5,7 +5,6 @@ again.
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console
+from penchant.cli.streams import stdin, stdout
 from penchant.errors import ExtensionError, InputError
 from penchant.history.importers import IMPORTERS, read_format
 
@@ -160,7 +159,7 @@ def list_users(
         table.columns[1].justify = "right"
         for entry in entries:
             table.add_row(escape(entry.user), f"{entry.records:,}")
-        Console().print(table)
+        stdout_console().print(table)
         _say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
 
     emit(document, as_json, human)
@@ -255,8 +254,8 @@ def export_user(
             emit({"user": user, what: [json.loads(line) for line in lines]}, True, lambda: None)
         else:
             for line in lines:
-                sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+                stdout().write(line + "\n")
+            stdout().flush()
 
 
 def _opened(context: typer.Context, store: str | None) -> Store:
@@ -271,11 +270,11 @@ def _json(context: typer.Context, as_json: bool) -> bool:
 def _confirmed(question: str) -> bool:
     # Not typer.confirm: it can't tell Ctrl-C from an empty stdin, and the question must not go to stdout.
     stderr.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return stdin().readline().strip().lower() in ("y", "yes")
 
 
 def _say(line: str) -> None:
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    stdout_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _say_all(document: dict[str, Any]) -> None:
