@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -68,19 +69,19 @@ def test_what_a_library_prints_and_asks() -> None:
 def test_closed_streams_do_not_matter() -> None:
     program = "from penchant.cli import streams\nwith streams.guarded(): print('said'); streams.stdin()"
     closed = f"import os; os.close(0); os.close(1)\n{program}"
-    ran = subprocess.run([sys.executable, "-c", closed], capture_output=True, text=True)
+    ran = subprocess.run([sys.executable, "-c", closed], check=False, capture_output=True, text=True)
     assert ran.returncode == 0 and ran.stderr == "said\n"
 
 
 def test_everything_is_undone(capfd: pytest.CaptureFixture[str]) -> None:
-    before, descriptors = (sys.stdin, sys.stdout), len(os.listdir("/dev/fd"))
+    before, descriptors = (sys.stdin, sys.stdout), len(list(Path("/dev/fd").iterdir()))
     with pytest.raises(ZeroDivisionError), guarded():
         assert sys.stdout is sys.stderr
         with pytest.raises(NoInputError, match="asked a question on stdin"):
             input("really? ")
         raise ZeroDivisionError
     assert (sys.stdin, sys.stdout) == before == (streams.stdin(), streams.stdout())
-    assert len(os.listdir("/dev/fd")) == descriptors
+    assert len(list(Path("/dev/fd").iterdir())) == descriptors
     os.write(1, b"back")
     assert capfd.readouterr() == ("back", "really? ")
 
@@ -126,3 +127,12 @@ def test_a_noisy_marker_leaves_the_document_alone(home: Home, noisy: Path, tmp_p
     code, out, err = run(home, noisy, *asked, "--marker", "asking", said="y\n")
     assert (code, out) == (1, "")
     assert err.startswith("Do you agree? [y/N] penchant: a library asked a question on stdin")
+
+
+@pytest.mark.parametrize("package", ["penchant", "penchant_lab"])
+def test_commands_print_through_their_own_streams(package: str) -> None:
+    folder = Path(__file__).parents[2] / "src" / package / "cli"
+    for file in folder.glob("*.py"):
+        if file.name not in ("streams.py", "main.py", "output.py"):  # main and output: outside a command
+            text = file.read_text(encoding="utf-8")
+            assert not re.search(r"sys\.std(in|out)|\bConsole\(\)|\bprint\(", text.replace(".print(", "")), file

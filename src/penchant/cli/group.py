@@ -15,7 +15,7 @@ from penchant.errors import ExtensionError
 from penchant.extensions import Registry
 
 Command = Callable[..., Any] | typer.Typer
-"""A function with typer's annotations, or an app with commands of its own."""
+"""A function with typer's annotations, an app with commands of its own, or an app of that one command."""
 
 
 def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[TyperGroup]:
@@ -59,7 +59,10 @@ class _Commands(Mapping[str, Any]):
         except ExtensionError as error:  # one package is broken; the other commands are still listed
             parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
         else:
-            if isinstance(command, typer.Typer):
+            if isinstance(command, typer.Typer) and _is_one_command(command):
+                (info,) = command.registered_commands
+                parent.registered_commands.append(info)
+            elif isinstance(command, typer.Typer):
                 parent.add_typer(command, name=name)
             else:
                 parent.command(name)(command)
@@ -86,6 +89,12 @@ def _guarded(command: Any) -> Any:
 
 
 _OURS = ("penchant", "penchant_lab")
+
+
+def _is_one_command(app: typer.Typer) -> bool:
+    return app.registered_callback is None and not app.registered_groups and len(app.registered_commands) == 1
+
+
 _LINE = 200
 """Length in characters of a command's line in the help of its group."""
 _ANYTHING = {"ignore_unknown_options": True, "allow_extra_args": True}
