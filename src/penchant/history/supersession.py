@@ -78,8 +78,8 @@ class _Topics:
 @dataclass
 class _Claims:
     """What is said and denied, in words, one of which is the subject ("@", "@brother"). What denies less ends what says
-    more: "I don't smoke any more" ends "I smoke ten a day", but not the other way round. Where nothing says that it is a
-    change, only the same words contradict each other.
+    more: "I don't smoke any more" ends "I smoke ten a day", but not the other way round. Where nothing says that it is
+    a change, only the same words contradict each other.
     """
 
     said: dict[str, Words] = field(default_factory=dict)  # by id
