@@ -152,7 +152,8 @@ def test_a_family_without_recurrence_is_tried_too(monkeypatch: pytest.MonkeyPatc
     with torch.no_grad():
         made.read(pad_left([LONG]), last=0)
         found = made.read(pad_left([SHORT]))[:, -1]
-        assert found == pytest.approx(loaded.model(torch.tensor([[*LONG, *SHORT]]), use_cache=False).logits[:, -1])
+        wanted = loaded.model(torch.tensor([[*LONG, *SHORT]]), use_cache=False).logits[:, -1]
+        assert found == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("family", ["recurrent_gemma", "mamba", "minimax", "lfm2"])
