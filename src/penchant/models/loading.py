@@ -15,6 +15,7 @@ from huggingface_hub import constants
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from penchant import arguments
 from penchant.errors import ModelError
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
@@ -76,6 +77,7 @@ class LoadedModel:
         return self.model.config.get_text_config()
 
 
+@arguments.checked
 def load_model(
     spec: str | Path = "smollm2",
     *,

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import TypedDict, get_args
 
 import torch
 
@@ -52,6 +52,19 @@ FIT_USERS, FIT_PAIRS = 40, 16
 FEWEST_PAIRS, FEWEST_USERS = 4, 2
 """Users with fewer pairs are not used; with fewer such users, the configuration is chosen on the user's own samples."""
 TOO_LONG = "its prompt doesn't fit the model's window"
+
+
+class FitOptions(TypedDict, total=False):
+    """The options of `fit_user`."""
+
+    pairs: int
+    refit: bool
+    storage: Storage
+    similarity: Similarity | None
+    half_life: float | None
+    task: str | None
+    seed: int
+    progress: Progress
 
 
 def fit_user(
