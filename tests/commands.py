@@ -18,6 +18,7 @@ import pytest
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
 from tests.families import save_tiny
+from tests.shared_models import share
 
 TEXTS = (
     "I am allergic to peanuts and I like long walks by the sea.",
@@ -77,6 +78,7 @@ Invoke = Callable[..., Ran]
 def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Calibration]:
     """A tiny llama as a directory, and a calibration for it."""
     path = save_tiny("llama", tmp_path_factory.mktemp("models") / "tiny-llama")
+    share(path)
     loaded = load_model(path)
     made = Calibration(loaded.name, loaded.fingerprint, ((1, 2), (2, 0)), (1.0, 0.5), prefix="<|user|>")
     return path, made

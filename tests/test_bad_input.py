@@ -118,7 +118,7 @@ def test_a_record_of_a_hundred_thousand_characters(penchant: Invoke, tmp_path: P
     words = [f"{TEXTS[i % len(TEXTS)]} {i}" for i in range(2_000)]
     long = " ".join([*words, "The key lies under the blue flowerpot."])[-100_000:]
     assert len(long) == 100_000
-    path = lines(tmp_path, json.dumps({"text": long, "id": "long"}), json.dumps({"text": "x" * 100_000, "id": "x"}))
+    path = lines(tmp_path, json.dumps({"text": long, "id": "long"}), json.dumps({"text": "x" * 20_000, "id": "x"}))
     asked = ("--history", path, "--request", "Where is the flowerpot?", "--model", "{model}")
     document = penchant("compress", *asked, "--budget", "80", "--json").document
     assert document["tokens"] <= 80
