@@ -126,7 +126,7 @@ def compress(
             from penchant.compression.faithfulness import faithfulness
 
             report = faithfulness(personalizer.loaded, personalizer.history(who), asked, profile, answer_tokens=8)
-            document["faithfulness"] = asdict(report)
+            document["faithfulness"] = {**asdict(report), "share_kept": report.share_kept}
 
     def show() -> None:
         stdout_console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
