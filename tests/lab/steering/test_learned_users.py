@@ -72,8 +72,8 @@ def test_gates_of_a_similar_user_serve_better_than_those_of_another(smollm2: Loa
 def _embedded(loaded: LoadedModel, items: list[Item]) -> Embedding:
     history, draw = items[0].history, random.Random(0)
     prompts = []
-    for _ in range(2):
-        *shots, asked = draw.sample(list(history), 5)
+    for _ in range(3):
+        *shots, asked = draw.sample(list(history), 6)
         notes = "\n".join(f"{shot.text}\n{shot.reply}" for shot in shots)
         prompts.append(_exchange(loaded, Request(asked.text, TASK_WORDS), asked.reply or "", notes).prompt)
-    return embed_user(loaded, prompts, layers=LAYERS)
+    return embed_user(loaded, prompts, layers=range(8, 30))
