@@ -106,7 +106,7 @@ class Session:
         return self.personalizer.conversation(self.user, name, system=system, **self.options)
 
     def _answer(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
-        past, self.last = self.conversation.exchanges, None
+        past, self.last = self.conversation.past, None
         try:
             with stoppable(self.waiting) if self.at_terminal else nullcontext():
                 answer = self._shown(pieces)

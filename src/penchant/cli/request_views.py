@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import stderr
+from penchant.cli.output import CUT, stderr
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def show_marks(marks: Marks, html: Path | None) -> None:
 
 def show_sources(answer: Answer) -> None:
     sys.stdout.write("\n")
+    if answer.finish in CUT:
+        stderr.print(f"[yellow]the answer was {CUT[answer.finish]}[/]")
     if answer.dropped_records:
         stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
     if answer.steering is not None:
