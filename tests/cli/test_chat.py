@@ -20,7 +20,20 @@ TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400"
 ANN = (*TINY, "--user", "ann")
 INSTRUCTION = "From now on, answer in one sentence."
 TURN = {
-    *("number", "text", "answer", "answer_number", "given", "ended", "records", "tokens", "budget", "tokens_fed"),
+    *(
+        "number",
+        "text",
+        "answer",
+        "answer_number",
+        "finish",
+        "reasoning",
+        "given",
+        "ended",
+        "records",
+        "tokens",
+        "budget",
+        "tokens_fed",
+    ),
     *("instructions", "left_out", "kept", "notes", "seconds"),
 }
 
