@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from penchant.cli.options import ModelOption, SeedOption, TemperatureOption, check_temperature
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
+from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
@@ -116,17 +117,17 @@ def chat(
             opened,
             personalizer,
             waiting,
-            at_terminal=not as_json and sys.stdin.isatty() and sys.stdout.isatty(),
+            at_terminal=not as_json and stdin().isatty() and stdout().isatty(),
             name=chosen,
             system=system_prompt,
             options=options,
             sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
         )
-        if hasattr(sys.stdin, "reconfigure"):
-            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        if isinstance(said := stdin(), io.TextIOWrapper):
+            said.reconfigure(encoding="utf-8", errors="replace")
         try:
             if as_json:
-                texts = [text for text in sys.stdin.read().split("\n") if text.strip()]
+                texts = [text for text in said.read().split("\n") if text.strip()]
                 emit(document(session, texts), True, lambda: None)
                 return 0
             return at_terminal(session) if session.at_terminal else scripted(session)

@@ -217,7 +217,7 @@ COMMANDS: dict[str, Command] = {
     "/search": Command("/search WORDS", "search all your conversations", _search),
     "/facts": Command("/facts", "what this conversation added to your history", _facts),
     "/forget": Command("/forget N | all", "erase turns and what was learned from them, or the conversation", _forget),
-    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or was stopped", _retry),
+    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or not complete", _retry),
     "/resume": Command("/resume [NAME]", "continue another conversation, or list them", _resume),
     "/new": Command("/new", "begin a new conversation", _new),
 }

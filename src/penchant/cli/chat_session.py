@@ -95,7 +95,7 @@ class Session:
         return self._answer(self.conversation.stream(text, **self.sampling))
 
     def retry(self) -> ChatAnswer | None:
-        """Answer the last turn again, if its answer is missing or was stopped."""
+        """Answer the last turn again, if its answer is missing or not complete."""
         return self._answer(self.conversation.retry(**self.sampling))
 
     def _begin(self, name: str = "", opened: Conversation | None = None) -> None:

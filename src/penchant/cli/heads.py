@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, emit, stderr, step_bar
+from penchant.cli.output import JsonOption, emit, stderr, stdout_console, step_bar
 from penchant.errors import InputError
 from penchant.lens.labelled import TASKS, LabelledHistory
 
@@ -112,7 +111,7 @@ def discover_command(
         table = Table("head", "weight", "AUC alone", box=None, header_style="dim")
         for (layer, head), weight in zip(calibration.heads, calibration.weights, strict=True):
             table.add_row(f"{layer}.{head}", f"{weight:.2f}", f"{found.auc[layer, head]:.3f}")
-        Console().print(table)
+        stdout_console().print(table)
         stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)

@@ -15,6 +15,7 @@ from rich import progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from penchant.cli.streams import columns, stdout
 from penchant.errors import InputError, PenchantError
 from penchant.progress import Progress
 
@@ -30,6 +31,13 @@ CUT = {
 
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""
+
+
+def stdout_console() -> Console:
+    """A console that prints to stdout, for people."""
+    out = stdout()
+    return Console(file=out, width=columns() if out.isatty() else None)
+
 
 StoreOption = Annotated[
     str | None,
@@ -113,10 +121,15 @@ def step_bar() -> Iterator[Progress]:
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:
     """Print the document as JSON, or call `human`, which prints it for people."""
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        stdout().write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        stdout().flush()
     else:
         human()
+
+
+def say(line: str) -> None:
+    """Print a line for people on stdout, as it is: no markup, no wrapping."""
+    stdout_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def run(app: typer.Typer) -> NoReturn:

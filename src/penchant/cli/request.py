@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from penchant.cli.options import (
@@ -30,8 +28,19 @@ from penchant.cli.options import (
     UserOption,
     check_temperature,
 )
-from penchant.cli.output import JsonOption, StoreOption, check_file, emit, encoding_bar, open_store, stderr, write_text
+from penchant.cli.output import (
+    JsonOption,
+    StoreOption,
+    check_file,
+    emit,
+    encoding_bar,
+    open_store,
+    stderr,
+    stdout_console,
+    write_text,
+)
 from penchant.cli.request_views import profile_document, segment_document, show_marks, show_sources, shown, summary
+from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
@@ -120,10 +129,10 @@ def compress(
             from penchant.compression.faithfulness import faithfulness
 
             report = faithfulness(personalizer.loaded, personalizer.history(who), asked, profile, answer_tokens=8)
-            document["faithfulness"] = asdict(report)
+            document["faithfulness"] = {**asdict(report), "share_kept": report.share_kept}
 
     def show() -> None:
-        Console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
+        stdout_console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
         stderr.print(f"[dim]{summary(profile)}[/]")
         if profile.fallback:
             stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]")
@@ -254,13 +263,13 @@ def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
     if compressor != "remote" and (url or name):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
+    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
@@ -269,6 +278,6 @@ def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
         if not isinstance(piece, str):
             return piece
         if aloud:
-            sys.stdout.write(sanitize(piece))
-            sys.stdout.flush()
+            stdout().write(sanitize(piece))
+            stdout().flush()
     raise RuntimeError("a stream of pieces ended without its answer")

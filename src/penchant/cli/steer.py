@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.options import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, step_bar
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console, step_bar
 from penchant.cli.request import prepared
 from penchant.errors import InputError
 from penchant.history.records import Request
@@ -25,8 +24,9 @@ from penchant.steering.fit.trainer import PAIRS
 from penchant.steering.formats import export as write_export
 from penchant.steering.formats import formats
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
+from penchant.steering.storage.bank import RANK
+from penchant.steering.storage.bank_file import Storage
 from penchant.steering.storage.fitted_state import paths_in_store, summaries
-from penchant.steering.storage.quantization import RANK, Storage
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steer the model with a user's own answers.")
 
@@ -134,7 +134,7 @@ def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOp
             table.add_row(
                 *map(escape, [*about, *gains, f"{one['bytes']:,}", one["storage"] or "", one["reason"] or ""])
             )
-        Console().print(table)
+        stdout_console().print(table)
         stderr.print(f"[dim]feedback: {feedback}[/]")
 
     emit({"user": user, "steering": found, "feedback": feedback}, as_json, show)
@@ -158,7 +158,7 @@ def feedback_command(
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
     document = {"user": user, "added": added, "unchanged": known}
-    emit(document, as_json, lambda: Console().print(f"{added} added, {known} already there"))
+    emit(document, as_json, lambda: stdout_console().print(f"{added} added, {known} already there"))
 
 
 @steer_app.command("export")
@@ -201,7 +201,7 @@ def export_command(
     }
 
     def show() -> None:
-        Console().print(f"{made.path}", highlight=False, markup=False, soft_wrap=True)
+        stdout_console().print(f"{made.path}", highlight=False, markup=False, soft_wrap=True)
         for note in made.notes:
             stderr.print(f"[yellow]{escape(note)}[/]")
 
@@ -244,7 +244,7 @@ def _show_report(report: FitReport) -> None:
     table = Table(box=None, show_header=False)
     for name, value in rows:
         table.add_row(f"[dim]{escape(name)}[/]", escape(value))
-    Console().print(table)
+    stdout_console().print(table)
     for reason, count in report.skipped.items():
         stderr.print(f"[dim]{count} pairs left out: {escape(reason)}[/]")
     if not report.shared:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from penchant import arguments
 from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
@@ -74,6 +75,7 @@ class ErasedTurns:
     records: tuple[str, ...] = ()
 
 
+@arguments.checked
 class Conversation:
     """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one.
 
@@ -152,12 +154,19 @@ class Conversation:
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
 
-    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
-        """Answer the user's turn. sampling: temperature, seed; see `stream`.
+    def say(
+        self,
+        text: str,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> ChatAnswer:
+        """Answer the user's turn. temperature, seed: see `stream`.
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
+        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
