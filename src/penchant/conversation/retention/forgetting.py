@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -18,6 +19,7 @@ from penchant.store.erasure.verification import Search
 
 CUT = "…"
 """Stands in a turn for what was taken out of it."""
+_GAP = re.compile(rf"{CUT} +(?=\s)")
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ def forget(store: Store, user: str, conversation: str, requests: Sequence[Forget
         store.forget_record(user, *plan.records)
     for name, texts in plan.rewrite.items():
         conversations.redact(user, name, {number: turn.text for number, turn in texts.items()})
-        again = [record for turn in texts.values() for record in records_of(turn, name)]
+        again = [_tidy(record) for turn in texts.values() for record in records_of(turn, name)]
         lost = [one for one in history if one.id in plan.records and one.meta.get("conversation") == name]
         again = [one for one in again if any(_overlap(one, other) for other in lost)]
         if again:
@@ -183,6 +185,10 @@ def _records(store: Store, user: str) -> Sequence[Record]:
         return tuple(store.history(user))
     except InputError:  # nothing is known about the user yet
         return ()
+
+
+def _tidy(record: Record) -> Record:
+    return replace(record, text=_GAP.sub(CUT, record.text))
 
 
 def _overlap(one: Record, other: Record) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from penchant.conversation.attribution import mostly_others, others_words
+from penchant.conversation.facts import statements
 from penchant.conversation.instructions.sentences import Sentence, sentences
 from penchant.conversation.retention.languages import Wishes, wishes_for
 
@@ -17,7 +18,8 @@ Kind = Literal["statement", "topic", "last"]
 _JOINT = re.compile(r"[\s,;:.!–—-]*(?:(?:but|aber|mais|pero|ma|però)\b[\s,:]*)?", re.IGNORECASE)
 _TAIL = " .!?,;:"
 _PLEASE = re.compile(r",? (?:please|bitte|s'il (?:te|vous) plaît|por favor|per favore)\W*$", re.IGNORECASE)
-_GOES_ON = re.compile(r",\s+(?=\S+\s+\S)|;\s+|\s[–—-]\s")
+_GOES_ON = re.compile(r",\s+(?:(?:and|but|und|aber|et|mais|y|pero|e|ma)\s+)?(?=\S+\s+\S)|;\s+|\s[–—-]\s")
+_SECOND = re.compile(r",?\s+(?:and(?: also)? that|und dass|et (?:que |qu')|y que|e che)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,17 @@ def wish_in(text: str) -> Wish | None:
         return None
     rest, forget = text, list[ForgetRequest]()
     for _, field, match, sentence in reversed(found):
-        start, end = match.span("x") if "x" in match.groupdict() else match.span()
+        begun, end = match.span()
         if field.startswith("forget"):
+            start, end = match.span("x")
             wanted = sentence.text[start : start + len(_wanted(sentence.plain[start:end], field))]
-            forget.insert(0, _request(field, wanted, match))
+            forget[:0] = _requests(field, wanted, match)
             end = start + len(wanted) if field == "forget_that" else match.end()
         elif field == "last":
             forget.insert(0, ForgetRequest("last"))
-        rest = _without(rest, sentence.start + match.start(), sentence.start + end)
+        elif field in ("lasting", "resume"):
+            begun, end = 0, len(sentence.text)
+        rest = _without(rest, sentence.start + begun, sentence.start + end)
     fields = {field for _, field, _, _ in found}
     lasting = True if "lasting" in fields else False if "resume" in fields else None
     if not any(map(str.isalnum, rest)):
@@ -85,11 +90,11 @@ def _in_sentence(sentence: Sentence) -> Iterator[tuple[Wishes, str, re.Match[str
                 return
 
 
-def _request(field: str, wanted: str, match: re.Match[str]) -> ForgetRequest:
+def _requests(field: str, wanted: str, match: re.Match[str]) -> list[ForgetRequest]:
     if field == "forget_that":
-        return ForgetRequest("statement", wanted)
+        return [ForgetRequest("statement", one) for one in _SECOND.split(wanted) if one.strip()]
     # What follows or precedes the topic names the memory, or what the user has told.
-    return ForgetRequest("topic", wanted, certain=len(match.group()) - len(match["x"]) > _SHORT)
+    return [ForgetRequest("topic", wanted, certain=len(match.group()) - len(match["x"]) > _SHORT)]
 
 
 _SHORT = 22
@@ -99,8 +104,11 @@ _SHORT = 22
 def _wanted(plain: str, field: str) -> str:
     """Return what is to be forgotten, without what follows it ("please", ", I live in Lisbon now")."""
     plain = _PLEASE.sub("", plain)
-    if field == "forget_that" and (goes_on := _GOES_ON.search(plain)):
-        plain = plain[: goes_on.start()]
+    if field == "forget_that":
+        for goes_on in _GOES_ON.finditer(plain):
+            if "?" in plain[goes_on.end() :] or statements(plain[goes_on.end() :]):
+                plain = plain[: goes_on.start()]
+                break
     return plain.rstrip(_TAIL)
 
 
