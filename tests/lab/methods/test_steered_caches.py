@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,24 +20,13 @@ from tests.lab.methods.steered_cases import (
     TUNE,
     ask,
     method,
-    quicken,
     read,
     same,
     shared,
     traced,
-    trusting,
 )
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quicken(monkeypatch)
-
-
-@pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with trusting(monkeypatch):
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

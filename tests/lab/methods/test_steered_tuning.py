@@ -20,14 +20,10 @@ from tests.lab.methods.steered_cases import (
     TASK,
     TEST,
     TUNE,
-    quicken,
     shared,
 )
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quicken(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_tuning_users_hold_nothing_that_is_asked_and_are_asked_nothing(tmp_path: Path) -> None:
