@@ -14,7 +14,7 @@ _CHANNEL_WORDS: dict[Channel, str] = {"mail": "Email", "chat": "Chat"}
 
 @dataclass(frozen=True)
 class Message:
-    """What somebody wrote, and what is to be said about it: clauses, of which the parts in brackets may be dropped."""
+    """A message, and what its reply has to say: clauses, in which bracketed parts may be dropped."""
 
     sender: str
     channel: Channel
@@ -43,7 +43,7 @@ def _upper(text: str) -> str:
 
 
 def _some(draw: random.Random, phrases: str, count: int = 3) -> list[str]:
-    """A user's own choice of phrases."""
+    """Draw a user's own phrases."""
     return draw.sample([phrase.strip() for phrase in phrases.split("|")], count)
 
 

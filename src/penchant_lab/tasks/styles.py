@@ -1,4 +1,4 @@
-"""Users made in code who answer everyday messages, each in an unmistakable style: where steering has to work."""
+"""Users made in code who answer everyday messages, each in an unmistakable style: data on which steering has to work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MOST = 500
 
 @dataclass(frozen=True)
 class User:
-    """draw: where the user's own choices of words come from."""
+    """draw: makes the user's own choices of words."""
 
     name: str
     style: str
@@ -37,11 +37,12 @@ class User:
 
 
 def items(path: Path | None = None, seed: int = 0) -> list[Item]:
-    """`ITEMS` questions to each of the users of every style in `STYLES`, as many of them in both halves of `part_of`.
+    """Return `ITEMS` questions to each user of every style in `STYLES`, as many users in one half of `part_of` as in
+    the other.
 
-    path: not read, the users are made in code. Names are the same for every seed, texts are not. A history has
-    `FEWEST_RECORDS` to `MOST_RECORDS` records (message, reply), one a day; kind says by which channel the message came.
-    No message is asked of two users, and nothing of an item stands in its user's history.
+    path: not read, since the users are made in code. Names are the same for every seed; texts differ. A history has
+    `FEWEST_RECORDS` to `MOST_RECORDS` records (message, reply), one a day; kind is the channel of the message. No two
+    users are asked the same message, and nothing of an item is in its user's history.
     """
     made: list[Item] = []
     asked: set[str] = set()
@@ -58,9 +59,11 @@ def items(path: Path | None = None, seed: int = 0) -> list[Item]:
 def opposite(
     first: str = "terse", second: str = "polite", *, records: int = 16, questions: int = ITEMS, seed: int = 0
 ) -> tuple[list[Item], list[Item]]:
-    """The items of two users of other styles who are written the same and mean the same: only the style differs.
+    """Return the items of two users of different styles who receive the same messages and mean the same: only the style
+    differs.
 
-    records: length of each history. Raises `InputError` for an unknown style, no records or questions, or too many.
+    records: length of each history. Raises `InputError` for an unknown style, and for no records or questions or too
+    many.
     """
     for style in (first, second):
         if style not in STYLES:
@@ -73,7 +76,7 @@ def opposite(
 
 
 def _names(style: str) -> list[str]:
-    """The first names of a style, as many in each half."""
+    """Return the first names of a style, equally many in each half."""
     left: dict[Part, int] = {"tune": USERS_A_HALF, "test": USERS_A_HALF}
     names = []
     number = 0
@@ -87,7 +90,7 @@ def _names(style: str) -> list[str]:
 
 
 def _users(users: Sequence[User], messages: Iterator[Message], *, records: int, questions: int) -> list[list[Item]]:
-    """The items of users who are all written the same messages."""
+    """Return the items of users who all receive the same messages."""
     voices = [STYLES[user.style](user.draw) for user in users]
 
     def replies(message: Message) -> tuple[str, ...]:
@@ -126,7 +129,7 @@ def _users(users: Sequence[User], messages: Iterator[Message], *, records: int, 
 
 
 def _messages(draw: random.Random, but: Sequence[str] | set[str]) -> Iterator[Message]:
-    """Messages, by mail and by chat in turn; none twice, none of `but`."""
+    """Yield messages, by mail and by chat alternately; none twice, and none of `but`."""
     seen = set(but)
     channels: tuple[Channel, Channel] = ("mail", "chat")
     number = 0

@@ -75,7 +75,7 @@ def test_a_second_run_makes_nothing_anew(
     assert any(one is not None for one in first)
 
 
-def test_settings_are_of_what_they_were_fitted_on(tmp_path: Path, counted: dict[str, int]) -> None:
+def test_a_config_depends_on_what_it_was_fitted_on(tmp_path: Path, counted: dict[str, int]) -> None:
     shared(tmp_path).config("ascent")
 
     def changed(path: Path, seed: int) -> list[Item]:

@@ -53,7 +53,7 @@ def test_at_most_so_many_tuning_users(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["ascent", "caa"])
-def test_settings_are_fitted_on_tuning_users_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_is_fitted_on_tuning_users_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = dict[str, list[str]]()
 
     def fit(loaded: object, which: object, samples: dict[str, list[steered.Sample]], template: object) -> object:
