@@ -1,4 +1,4 @@
-"""What is inserted into a made-up dialogue: instructions of several kinds, facts about the user, and facts in answers."""
+"""What is inserted into a made-up dialogue: instructions of several kinds, facts about the user, facts in answers."""
 
 from __future__ import annotations
 

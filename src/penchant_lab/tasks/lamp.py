@@ -52,8 +52,7 @@ class Asked:
 
 def split_input(text: str, mark: str) -> Request:
     """Split the official input into a request: the instruction, which ends with the mark ("article:"), is the task, and
-    the rest is the query. An input in
-    other words is the query as a whole.
+    the rest is the query. An input in other words is the query as a whole.
     """
     instruction, found, content = text.partition(mark)
     return Request(content.strip(), f"{instruction}{found}".strip()) if content.strip() else Request(text)

@@ -53,7 +53,7 @@ def _conversation(item: Item) -> str:
 
 
 def _replies(path: Path) -> dict[str, list[Record]]:
-    """Return each person's replies in time order. A session starts afresh: nobody replies to what was said days before."""
+    """Return each person's replies in time order. A session starts afresh: nobody answers what was said days before."""
     found: dict[str, list[Record]] = {}
     said: list[Record] = []
     session: tuple[str, object] | None = None

@@ -1,4 +1,4 @@
-"""The messages that the made-up users of `styles` receive, and what they have to say in reply: content without style."""
+"""The messages that the made-up users of `styles` receive, and what they have to say in reply, without any style."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users made in code who answer everyday messages, each in an unmistakable style: data on which steering has to work."""
+"""Users made in code who answer everyday messages, each in an unmistakable style: data for tests of steering."""
 
 from __future__ import annotations
 
