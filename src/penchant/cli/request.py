@@ -248,13 +248,13 @@ def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
     if compressor != "remote" and (url or name):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
+    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
