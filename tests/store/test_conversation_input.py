@@ -132,3 +132,22 @@ def test_a_busy_store_is_named_and_nothing_is_kept_by_halves(tmp_path, monkeypat
         raw.execute("ROLLBACK")
         store.conversations.add("u", "c", said("x")[0])
         assert store.conversations.turns("u", "c") == said("x")
+
+
+def test_answers_that_were_stopped_say_so_in_the_new_schema(tmp_path):
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
+    with database.writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.exec_driver_sql("INSERT INTO users (key, id) VALUES (1, 'kim')")
+        connection.exec_driver_sql("INSERT INTO conversations VALUES (1, 1, 'c', NULL, 0, 2)")
+        connection.exec_driver_sql("INSERT INTO turns VALUES (1, 1, 0, 'user', 'Hi.', 5, 0)")
+        connection.exec_driver_sql("INSERT INTO turns VALUES (2, 1, 1, 'assistant', 'Hel', 6, 1)")
+    engine.dispose()
+    with Store(tmp_path) as store:
+        assert [(turn.text, turn.finish) for turn in store.conversations.turns("kim", "c")] == [
+            ("Hi.", None), ("Hel", "interrupted")
+        ]  # fmt: skip
+        store.conversations.add("kim", "c", Turn(2, "user", "And?"))

@@ -19,6 +19,7 @@ from penchant.store import Store, UserEntry
 from tests.store.conversation_cases import START, at, said, talk
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+FINISHES = (None, "stop", "length", "repetition", "interrupted")
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 
 
@@ -35,7 +36,9 @@ def talks(store):
 
 @settings(max_examples=12)
 @given(
-    turns=st.lists(st.tuples(st.sampled_from(["user", "assistant"]), TEXT, TIMES, st.booleans()), max_size=5),
+    turns=st.lists(
+        st.tuples(st.sampled_from(["user", "assistant"]), TEXT, TIMES, st.sampled_from(FINISHES)), max_size=5
+    ),
     system=st.none() | TEXT,
 )
 def test_turns_come_back_as_they_were(tmp_path_factory, turns, system):
@@ -228,7 +231,7 @@ def test_search_finds_turns_of_all_conversations(talks):
 def test_export_takes_everything_along(talks):
     talk(talks, "u", "c", "Olá ☕", "Oi", system="Be kind.")
     talks.add("u", "c", Turn(2, "user", "x", None))
-    talks.add("u", "c", Turn(3, "assistant", "cut", at(3), stopped=True))
+    talks.add("u", "c", Turn(3, "assistant", "cut", at(3), finish="interrupted"))
     talks.put("u", Instruction("i", "Rhyme.", "c", 0, added=START))
     lines = [json.loads(line) for line in talks.export("u")]
     assert lines[0] == {
@@ -237,6 +240,7 @@ def test_export_takes_everything_along(talks):
     assert [(line["number"], line["text"], line.get("stopped", False)) for line in lines[1:5]] == [
         (0, "Olá ☕", False), (1, "Oi", False), (2, "x", False), (3, "cut", True)
     ]  # fmt: skip
+    assert [line.get("finish") for line in lines[1:5]] == [None, None, None, "interrupted"]
     assert lines[3]["when"] is None
     assert lines[5]["instruction"]["text"] == "Rhyme."
     assert len(lines) == 6
