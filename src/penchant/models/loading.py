@@ -17,6 +17,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
+from penchant import arguments
 from penchant.errors import ModelError
 from penchant.models.adapter_directory import apply_adapter, check_adapter, check_hub_adapter, without_adapters
 from penchant.models.checkpoint import check_directory, check_settings
@@ -85,6 +86,7 @@ class LoadedModel:
         return self.model.config.get_text_config()
 
 
+@arguments.checked
 def load_model(
     spec: str | Path = "smollm2",
     *,
