@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DatesOption, ModelOption
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
@@ -76,6 +76,7 @@ def chat(
     seed: Annotated[
         int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
     ] = None,
+    dates: DatesOption = True,
     model: ModelOption = "smollm2",
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
@@ -117,7 +118,7 @@ def chat(
             loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
+            personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,

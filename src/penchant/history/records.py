@@ -37,8 +37,7 @@ class Record:
                 "a record has no text: expected a non-empty 'text' (or 'reply'); drop the record or fill it"
             )
         if self.when is not None:
-            when = self.when if self.when.tzinfo else self.when.replace(tzinfo=UTC)
-            object.__setattr__(self, "when", when.astimezone(UTC))
+            object.__setattr__(self, "when", _in_utc(self.when))
         if not self.id:
             object.__setattr__(self, "id", self.content_hash()[:16])
 
@@ -76,14 +75,23 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked now. `task` optionally says what kind of answer is wanted ("Write a title.")."""
+    """What is asked. `task` optionally says what kind of answer is wanted ("Write a title."). `now` is when it is
+    asked, as `Record.when` (None: by the clock); "last week" depends on it.
+    """
 
     query: str
     task: str | None = None
+    now: datetime | None = None
 
     def __post_init__(self) -> None:
         if not self.query.strip():
             raise InputError("the request is empty: expected some text; pass what should be answered")
+        if self.now is not None:
+            object.__setattr__(self, "now", _in_utc(self.now))
+
+
+def _in_utc(when: datetime) -> datetime:
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 class History:
