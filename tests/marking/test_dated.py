@@ -111,7 +111,7 @@ def test_any_marker_and_the_switch() -> None:
     for dates in (True, False):
         marks = Personalizer(loaded, marker="recency", dates=dates).mark(known, request)
         assert bool(marks.dates) is dates
-        assert (marks.scores[0] > marks.scores[1]) is dates
+        assert bool(marks.scores[0] > marks.scores[1]) is dates
     assert recency()(known, request, segment(known)).dates == ()
 
 
