@@ -246,7 +246,7 @@ def test_the_rewriting_compressor(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (nonsense.compressor, nonsense.fallback) == ("rewriting", True)
     assert nonsense.tokens <= 60
     monkeypatch.setattr("penchant.inference.generation.generate_stream", generate)
-    rewritten = personalizer_of(compressor="rewriting", min_coverage=0.2).compress(history, REQUEST, 60)
+    rewritten = personalizer_of(compressor="rewriting", options={"min_coverage": 0.2}).compress(history, REQUEST, 60)
     assert "allergic to peanuts" in asked[0]
     assert (rewritten.fallback, rewritten.reason) == (False, None)
     assert rewritten.text == "I am allergic to peanuts and I like long walks by the sea."
@@ -281,12 +281,12 @@ def test_progress_counts_what_is_encoded() -> None:
         ({"marker": "atention"}, "no marker 'atention': expected one of fusion"),
         ({"compressor": "zip"}, "no compressor 'zip': expected one of extractive"),
         ({"compressor": "remote"}, "needs base_url, endpoint_model"),
-        ({"budjet": 20}, "compressor 'extractive' has no option 'budjet'"),
+        ({"options": {"budjet": 20}}, "compressor 'extractive' has no option 'budjet'"),
         (
-            {"base_url": "http://x"},
+            {"options": {"base_url": "http://x"}},
             "compressor 'extractive' has no option 'base_url': its options are",
         ),
-        ({"endpoint_model": "m"}, "has no option 'endpoint_model'"),
+        ({"options": {"endpoint_model": "m"}}, "has no option 'endpoint_model'"),
     ],
 )
 def test_bad_options(options: dict[str, Any], message: str) -> None:
@@ -300,6 +300,10 @@ def test_bad_calls(tmp_path: Path) -> None:
         personalizer.fit_steering("ann", halflife=3)
     with pytest.raises(InputError, match="conversation has no option 'note': its options are memory"):
         personalizer.conversation("ann", note=0.5)
+    with pytest.raises(InputError, match="memory 'recent-5' has no option 'rule': its options are count"):
+        personalizer.conversation(memory="recent-5", memory_options={"rule": "filled"})
+    with pytest.raises(InputError, match="detector 'patterns' has no option 'sure': it takes no options"):
+        personalizer.conversation(detector="patterns", detector_options={"sure": True})
     history = history_of(TEXTS)
     with pytest.raises(InputError, match="the history is empty: expected at least one record"):
         personalizer.mark(History([], "ann"), REQUEST)

@@ -13,8 +13,9 @@ from penchant import Answer, History, Personalizer, Store
 from penchant.errors import InputError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
-from penchant.steering.config import SteeringConfig, save_config
+from penchant.steering.config import SteeringConfig, config_name
 from penchant.steering.storage.fitted_state import load_fitted, paths_in_store
+from penchant.store.erasure.lineage import write_shared
 from tests.index.cases import calibration_of, lens_of
 from tests.steering.people import choose_little, record, store_of
 
@@ -54,7 +55,7 @@ def strong(store: Store, personalizer: Personalizer, user: str) -> SteeringConfi
     fitted = load_fitted(paths_in_store(store, user), personalizer.loaded, "ascent")
     caps = dict.fromkeys(fitted.config.sites, 300.0)
     config = replace(fitted.config, strength=1e6, caps=caps)
-    save_config(store.directory, config, [])
+    write_shared(store.directory, config_name(config.method, config.model), config.to_bytes(), [])
     personalizer.fit_steering(user)
     return config
 

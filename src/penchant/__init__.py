@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from penchant.asynchronous import AsyncPersonalizer
     from penchant.compression.profile import Profile
     from penchant.conversation.session import Conversation
     from penchant.errors import PenchantError
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Answer",
+    "AsyncPersonalizer",
     "Conversation",
     "History",
     "LoadedModel",
@@ -34,6 +36,7 @@ __all__ = [
 
 _WHERE = {
     "Answer": "personalizer",
+    "AsyncPersonalizer": "asynchronous",
     "Conversation": "conversation.session",
     "History": "history.records",
     "LoadedModel": "models",

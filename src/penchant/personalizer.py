@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, Unpack
 
-from penchant.compression.budget import count_tokens, resolve_budget
-from penchant.compression.layout import lay_out
+from penchant import arguments
+from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
-from penchant.compression.prompt import answer_messages
+from penchant.compression.prompt import answer_messages, newest_records
 from penchant.compression.registry import DEFAULT_BUDGET, DEFAULT_COMPRESSOR, make_compressor
-from penchant.conversation.factory import ConversationFactory
+from penchant.conversation.factory import ConversationFactory, ConversationOptions
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.histories import Histories
-from penchant.history.records import History, Request, Segment
-from penchant.history.segmentation import Unit, segment
+from penchant.history.records import History, RecordLike, Request, Segment
+from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
 from penchant.inference.generation import generate_stream
@@ -33,7 +33,7 @@ from penchant.marking.resources import Resources
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
-from penchant.options import check_options
+from penchant.options import Options
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
     Steering,
@@ -44,7 +44,7 @@ from penchant.steering.apply.context import (
     wrapped_stream,
 )
 from penchant.steering.fit.report import FitReport
-from penchant.steering.fit.trainer import fit_user
+from penchant.steering.fit.trainer import FitOptions, fit_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
@@ -53,6 +53,8 @@ Knowledge = Literal["profile", "full", "none"]
 """What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""
 Steer = str | Intervention
 """The name of a method, or an intervention."""
+Who = History | str | Iterable[RecordLike]
+"""A history, the id of a stored user, or records, texts or a table of them (`as_records`)."""
 
 
 @dataclass(frozen=True)
@@ -72,25 +74,27 @@ class Answer:
     steering: Steering | None = None
 
 
+@arguments.checked
 class Personalizer:
     """Marks, compresses and answers for many users with one model.
 
-    model: a loaded model, or anything that `load_model` takes. store: holds the users' records; without one, pass
-    histories. marker, compressor: names from MARKERS and COMPRESSORS. dates: whether dates in a request ("last week")
-    bring records of their time up, see `dated`. unit: what is marked, see `segment`. directory:
-    where the indexes of users are kept (default: in the store, else in memory). storage, index_limit: how keys are
-    stored, and how many bytes of them stay in memory. steering_directory: where the steering of users is kept (default:
-    in the store). options: those of the compressor, see its options class (`RemoteOptions`, ...).
+    model: a loaded model, or anything that `load_model` takes. store: holds the users' records, or where it is (then it
+    is closed with the personalizer); without one, pass histories. marker, compressor: names from MARKERS and
+    COMPRESSORS. dates: whether dates in a request ("last week") bring records of their time up, see `dated`. unit: what
+    is marked, see `segment`. directory: where the indexes of users are kept (default: in the store, else in memory).
+    storage, index_limit: how keys are stored, and how many bytes of them stay in memory. steering_directory: where the
+    steering of users is kept (default: in the store). progress: see `Progress`; called while histories are encoded.
+    options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name.
 
     Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
-    that can't be used.
+    that can't be used; every call, `InputError` for an argument of a wrong type.
     """
 
     def __init__(
         self,
         model: LoadedModel | str | Path = "smollm2",
         *,
-        store: Store | None = None,
+        store: Store | str | Path | None = None,
         marker: str = DEFAULT_MARKER,
         compressor: str = DEFAULT_COMPRESSOR,
         dates: bool = True,
@@ -101,8 +105,10 @@ class Personalizer:
         storage: Storage = "native",
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress = no_progress,
-        **options: Any,
+        options: Options | Mapping[str, object] | None = None,
     ) -> None:
+        self._opened = Store(store) if isinstance(store, str | Path) else None
+        store = self._opened if isinstance(store, str | Path) else store
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
         self.resources = Resources(
             model,
@@ -116,13 +122,24 @@ class Personalizer:
         self.marker: Marker = dated(made) if dates else made
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
         self.resources.history_tokens = self._histories.tokens
-        self.compressor: Compressor = make_compressor(compressor, self.resources, options)
+        self.compressor: Compressor = make_compressor(compressor, self.resources, options or {})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the store, if it was given by its place."""
+        if self._opened is not None:
+            self._opened.close()
 
     @property
     def loaded(self) -> LoadedModel:
         return self.resources.loaded
 
-    def mark(self, who: History | str, request: Request | str) -> Marks:
+    def mark(self, who: Who, request: Request | str) -> Marks:
         """Score every segment of a history (or of a stored user's) for a request.
 
         Raises `UnknownUserError`, or `InputError` for an empty history.
@@ -132,7 +149,7 @@ class Personalizer:
         # A marker that runs no model counts no tokens.
         return marks if marks.history_tokens else replace(marks, history_tokens=self._histories.tokens(history))
 
-    def compress(self, who: History | str, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
+    def compress(self, who: Who, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
         """Mark and compress: a profile of at most `budget` tokens (a number, or "2%" of the history).
 
         `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
@@ -144,7 +161,7 @@ class Personalizer:
 
     def ask(
         self,
-        who: History | str,
+        who: Who,
         request: Request | str,
         *,
         knowledge: Knowledge = "profile",
@@ -164,7 +181,7 @@ class Personalizer:
 
     def stream(
         self,
-        who: History | str,
+        who: Who,
         request: Request | str,
         *,
         knowledge: Knowledge = "profile",
@@ -177,15 +194,13 @@ class Personalizer:
         """Like `ask`, but yields pieces of text as they are generated, and the whole `Answer` at the end. Between
         pieces, other calls to the model aren't steered.
         """
-        if knowledge not in get_args(Knowledge):
-            raise InputError(f"knowledge {knowledge!r}: expected one of {', '.join(get_args(Knowledge))}")
-        request = _request(request)
+        who, request = _who(who), _request(request)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
             profile = self.compress(who, request, budget)
             notes = profile.text
         elif knowledge == "full":
-            notes, dropped = self._full(self.history(who), request, max_new_tokens)
+            notes, dropped = newest_records(self.loaded, self.history(who), request, max_new_tokens)
         prompt = self.render_prompt(notes, request)
         began = time.perf_counter()
         with self._steering_context(steer, who, request, prompt, profile) as (step, steering):
@@ -205,21 +220,21 @@ class Personalizer:
 
     # Steering
 
-    def fit_steering(self, who: History | str, method: str = DEFAULT_METHOD, **options: Any) -> FitReport:
+    def fit_steering(self, who: Who, method: str = DEFAULT_METHOD, **options: Unpack[FitOptions]) -> FitReport:
         """Fit and store steering for a user, for `ask(..., steer=method)`; see `steering.fit.trainer.fit_user` for
         options and errors.
         """
-        check_options(fit_user, options, "fit_steering")
         history = self.history(who)
         return fit_user(self.steering_paths(history), history, self.loaded, self.render_prompt, method, **options)
 
-    def steered(self, who: History | str, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
+    def steered(self, who: Who, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
         """Return the intervention for a request, and why it was chosen. Raises `InputError` if nothing was fitted."""
         fitted = load_fitted(self.steering_paths(who), self.loaded, method, lambda: self.history(who))
         return steer_request(self.loaded, fitted, _request(request).query)
 
-    def steering_paths(self, who: History | str) -> SteeringPaths:
+    def steering_paths(self, who: Who) -> SteeringPaths:
         """Return where a user's steering is kept. Raises `InputError` if there is no such place."""
+        who = _who(who)
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
@@ -234,7 +249,7 @@ class Personalizer:
 
     @contextmanager
     def _steering_context(
-        self, steer: Steer | None, who: History | str, request: Request, prompt: str, profile: Profile | None
+        self, steer: Steer | None, who: Who, request: Request, prompt: str, profile: Profile | None
     ) -> Iterator[tuple[StepContext, Steering | None]]:
         """Return the context in which each piece is generated, and the intervention applied there."""
         if steer is None:
@@ -252,11 +267,10 @@ class Personalizer:
 
     # Conversations
 
-    def conversation(self, user: str = "", name: str = "", **options: Any) -> Conversation:
+    def conversation(self, user: str = "", name: str = "", **options: Unpack[ConversationOptions]) -> Conversation:
         """Open a conversation with a user: a new one, or an earlier one by its name. `Conversation.say` answers. See
         `ConversationFactory.open` for options and errors.
         """
-        check_options(ConversationFactory.open, options, "conversation")
         return self._conversations.open(user, name, **options)
 
     @cached_property
@@ -268,8 +282,9 @@ class Personalizer:
 
     # Histories
 
-    def history(self, who: History | str) -> History:
+    def history(self, who: Who) -> History:
         """Return a history, or that of a stored user. Raises `InputError` if it is empty or there is no store."""
+        who = _who(who)
         if isinstance(who, str):
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
@@ -282,17 +297,9 @@ class Personalizer:
         """Return the segments of a history; a second request doesn't segment it again."""
         return self._histories.segments(history)
 
-    def _full(self, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:
-        # The newest records that fit: bisection on how many of the oldest to leave out.
-        segments = segment(history, "record")
-        low, high = 0, len(history)
-        while low < high:
-            middle = (low + high) // 2
-            text = lay_out(history, [one for one in segments if one.record >= middle])
-            prompt = render_chat(self.loaded, answer_messages(text, request))
-            size = 1 + count_tokens(self.loaded.tokenizer, prompt)  # 1: a begin-of-text token may be added
-            low, high = (low, middle) if size + answer_tokens <= self.loaded.window else (middle + 1, high)
-        return lay_out(history, [one for one in segments if one.record >= low]), low
+
+def _who(who: Who) -> History | str:
+    return who if isinstance(who, History | str) else History(who)
 
 
 def _request(request: Request | str) -> Request:

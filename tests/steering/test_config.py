@@ -15,9 +15,9 @@ from penchant.errors import InputError, StoreError
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation, aggregate
-from penchant.steering.config import Effect, SteeringConfig, config_name, read_config, save_config
-from penchant.steering.storage.quantization import Basis
-from penchant.store.erasure.lineage import SHARED, source_of
+from penchant.steering.config import Effect, SteeringConfig, config_name, read_config
+from penchant.steering.storage.bank import Basis
+from penchant.store.erasure.lineage import SHARED, source_of, write_shared
 from tests.families import tiny
 from tests.steering.users import SITES, noise_bank, setting_of
 
@@ -150,7 +150,12 @@ def test_damaged_tensors_and_missing_words_are_told(tmp_path: Path) -> None:
 
 def test_a_saved_setting_goes_with_its_contributors(tmp_path: Path) -> None:
     config = _full()
-    path = save_config(tmp_path, config, [source_of("ada"), source_of("bo")])
+    path = write_shared(
+        tmp_path,
+        config_name(config.method, config.model),
+        config.to_bytes(),
+        [source_of("ada"), source_of("bo")],
+    )
     assert path.parent == tmp_path / SHARED and path.name == config_name(config.method, config.model)
     found = read_config(path, config.method, config.model)
     assert found is not None and _same(found, config)

@@ -141,7 +141,7 @@ def compress(
             from penchant.compression.faithfulness import faithfulness
 
             report = faithfulness(personalizer.loaded, personalizer.history(who), asked, profile, answer_tokens=8)
-            document["faithfulness"] = asdict(report)
+            document["faithfulness"] = {**asdict(report), "share_kept": report.share_kept}
 
     def show() -> None:
         stdout_console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
@@ -267,13 +267,13 @@ def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
     if compressor != "remote" and (url or name):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
+    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:

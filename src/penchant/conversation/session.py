@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from penchant import arguments
 from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
@@ -68,6 +69,7 @@ class ErasedTurns:
     records: tuple[str, ...] = ()
 
 
+@arguments.checked
 class Conversation:
     """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one.
 
@@ -141,12 +143,14 @@ class Conversation:
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
 
-    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
-        """Answer the user's turn, greedily by default. sampling: temperature, seed.
+    def say(
+        self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+    ) -> ChatAnswer:
+        """Answer the user's turn, greedily by default. temperature, seed: see `stream`.
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
+        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
@@ -166,7 +170,9 @@ class Conversation:
             sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
             yield from self._answer(text, past, learned, seconds, **sampling)
 
-    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
+    def retry(
+        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+    ) -> Iterator[str | ChatAnswer]:
         """Answer the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces a
         stopped one. Raises `InputError` if there is no such turn.
         """
@@ -176,7 +182,8 @@ class Conversation:
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
             text = past[-1].user.text
             self._check_room(text, max_new_tokens)
-            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, **sampling)
+            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+            yield from self._answer(text, past[:-1], Learned(), {}, **sampling)
 
     def _answer(
         self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any

@@ -9,7 +9,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.history.records import History, Record
-from penchant.steering.data.donors import Donors
+from penchant.steering.data.pairs import Donors
 from penchant_lab.measures.held_out import newest_held_out
 from penchant_lab.measures.leaks import leaks
 from penchant_lab.methods import steered

@@ -22,8 +22,7 @@ from penchant.steering.data.contrast_generation import (
     Recipe,
     generate_contrasts,
 )
-from penchant.steering.data.donors import Donors
-from penchant.steering.data.pairs import own_pairs
+from penchant.steering.data.pairs import Donors, own_pairs
 from penchant.store import Store
 from penchant.store.erasure.lineage import source_of
 from tests.families import tiny

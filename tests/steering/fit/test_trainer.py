@@ -306,7 +306,7 @@ def test_users_are_drawn_with_a_seed(store: Store, monkeypatch: pytest.MonkeyPat
     assert (report.config.users, report.config.pairs) == (2, 8)
     paths, progress = paths_in_store(store, "ann"), lambda what, done, total: None
     drawn = {
-        tuple(trainer._other_users(trainer._Fit(LOADED, WORDING, LIKELIHOOD_GRADIENT, None, seed, progress), paths))
+        tuple(trainer._Fit(paths, LOADED, WORDING, LIKELIHOOD_GRADIENT, None, seed, progress).other_users())
         for seed in range(9)
     }
     assert {"".join(sorted(names)) for names in drawn} == {"bobcat", "bobdan", "catdan"}

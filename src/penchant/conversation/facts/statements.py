@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from penchant.conversation.attribution import others_words, overlaps
 from penchant.conversation.facts.claims import Claim, claim_of
 from penchant.conversation.facts.languages import Language, Topic, languages
 from penchant.history.records import Record
@@ -13,10 +14,6 @@ from penchant.history.segmentation import segment_record
 from penchant.text.terms import split_words
 
 _PLAIN = str.maketrans({"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " "})
-_QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|(?m:^[ \t]*>.*$)", re.DOTALL
-)
-_MARKS = '"“„«»'  # a turn that is quoted whole is the user's own
 _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -74,14 +71,14 @@ def statements(
     """Return the statements in a user's turn, in order. No model runs.
 
     language: ISO 639-1 code of the patterns to use (None, or one without patterns: all of them). skip: characters
-    [start, end) that are something else, such as instructions; sentences that overlap them are ignored. Questions,
-    requests, conditions, quotations, small talk and remarks about the conversation itself aren't statements. In "I'm
-    vegetarian, what can I cook?" the part before the question is one.
+    [start, end) that are something else, such as instructions; sentences that overlap them are ignored, and so are
+    others' words (`others_words`). Questions, requests, conditions, small talk and remarks about the conversation
+    itself aren't statements. In "I'm vegetarian, what can I cook?" the part before the question is one.
     """
     told = languages().get(language or "")
     tried = (told,) if told else tuple(languages().values())
     plain = text.translate(_PLAIN)
-    barred = [*skip, *_quotations(plain, tried)]
+    others = others_words(text)
     found: list[Statement] = []
     before = 0
     for start, end in _sentences(text, language):
@@ -89,20 +86,9 @@ def statements(
         if joke := next(filter(None, (one.pattern("joke").search(plain, start, end) for one in tried)), None):
             if not _WORD.search(plain, joke.end(), end):  # "I'm the king of Spain. Just kidding!"
                 found = [one for one in found if one.start < last]
-        elif all(end <= a or b <= start for a, b in barred):
+        elif all(end <= a or b <= start for a, b in skip) and not overlaps(others, start, end):
             found += _read(text, plain, start, end, tried)
     return tuple(found)
-
-
-def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, int]]:
-    """Return the characters that quote others, or are a text to work on."""
-    for match in _QUOTED.finditer(plain):
-        own = match.group()[0] in _MARKS and match.group() == plain.strip()
-        if " " in match.group().strip() and not own:
-            yield match.span()
-    for language in tried:
-        if begun := language.pattern("material").search(plain):
-            yield begun.start(), len(plain)
 
 
 def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:

@@ -21,8 +21,7 @@ from penchant.models.tokenization import prompt_ids, text_ids
 from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast, PromptTemplate
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
-from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
-from penchant.steering.data.pairs import Pair
+from penchant.steering.data.pairs import ITEM_WORDS, Donors, Item, Pair, notes_of
 from penchant.store.erasure.lineage import source_of
 from penchant.text.rouge import rouge_l
 

@@ -16,7 +16,7 @@ from penchant.text.terms import SNOWBALL, STOP_WORDS, Terms, split_words
 
 FOLDER = Path(__file__).parent
 PHRASES = (
-    *("says", "mine", "never", "before", "opens", "material", "also"),
+    *("says", "mine", "never", "before", "opens", "also"),
     *("over", "not", "hedge", "again", "clause", "joke", "whose", "others"),
 )
 FIELDS = (
@@ -127,10 +127,7 @@ class Language:
     def pattern(self, name: str) -> re.Pattern[str]:
         """Return the compiled phrases of a field; without phrases it matches nothing."""
         if name not in self._compiled:
-            phrases = list(self.data.get(name, ()))
-            if name == "material" and "opens" in self.data:
-                phrases.append(rf"(?:^|[.!?\n]\s*)(?:{self.pattern('opens').pattern})[^.?!\n:]{{0,60}}:")
-            self._compiled[name] = self._compile(phrases)
+            self._compiled[name] = self._compile(list(self.data.get(name, ())))
         return self._compiled[name]
 
     def stem(self, word: str) -> str:
