@@ -19,12 +19,14 @@ from penchant.conversation.factory import ConversationFactory, ConversationOptio
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.histories import Histories
+from penchant.history.dialogue import Finish
 from penchant.history.records import History, RecordLike, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
 from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
+from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, make_marker
@@ -47,6 +49,7 @@ from penchant.steering.fit.trainer import FitOptions, fit_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
+from penchant.text.reasoning import opened_reasoning, split_reasoning
 
 Knowledge = Literal["profile", "full", "none"]
 """What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""
@@ -58,7 +61,8 @@ Who = History | str | Iterable[RecordLike]
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer. text: what the model wrote. profile: what it was based on (None: no profile). prompt_tokens: size of
+    """An answer. text: what the model said; reasoning: what it wrote before ("": nothing). finish: why the answer ended
+    ("stop": it was complete). profile: what it was based on (None: no profile). prompt_tokens: size of
     the prompt.
 
     dropped_records: how many of the oldest records didn't fit the window (knowledge "full" only). seconds: wall time by
@@ -71,6 +75,8 @@ class Answer:
     dropped_records: int
     seconds: dict[str, float]
     steering: Steering | None = None
+    finish: Finish = "stop"
+    reasoning: str = ""
 
 
 @arguments.checked
@@ -165,13 +171,17 @@ class Personalizer:
         steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
         max_new_tokens: int = 256,
+        temperature: float | None = None,
+        seed: int | None = None,
     ) -> Answer:
-        """Answer a request from the user's profile, the full history, or nothing; greedy decoding.
+        """Answer a request from the user's profile, the full history, or nothing.
 
         steer: a method that `fit_steering` was run with, "emphasis" (more attention to the segments of the profile), or
-        an intervention. Raises as `compress`, and `InputError` for steering that wasn't fitted or doesn't fit.
+        an intervention. temperature: None samples as the model's own settings say (`own_sampling`); 0 takes the
+        likeliest token. Raises as `compress`, and `InputError` for steering that wasn't fitted or doesn't fit.
         """
         options: dict[str, Any] = {"knowledge": knowledge, "steer": steer, "budget": budget}
+        options |= {"temperature": temperature, "seed": seed}
         *_, answer = self.stream(who, request, max_new_tokens=max_new_tokens, **options)
         assert isinstance(answer, Answer)  # every stream ends with an Answer
         return answer
@@ -185,11 +195,11 @@ class Personalizer:
         steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
         max_new_tokens: int = 256,
-        temperature: float = 0.0,
+        temperature: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str | Answer]:
-        """Like `ask`, but yields pieces of text as they are generated, and the whole `Answer` at the end. Between
-        pieces, other calls to the model aren't steered.
+        """Like `ask`, but yields pieces of text as they are generated, reasoning included, and the whole `Answer` at
+        the end. Between pieces, other calls to the model aren't steered.
         """
         who, request = _who(who), _request(request)
         profile, notes, dropped = None, None, 0
@@ -202,18 +212,19 @@ class Personalizer:
         began = time.perf_counter()
         with self._steering_context(steer, who, request, prompt, profile) as (step, steering):
             started = time.perf_counter()
-            made = generate_stream(
-                self.loaded, prompt, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed
-            )
-            pieces = []
+            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+            made = generate_stream(self.loaded, prompt, max_new_tokens=max_new_tokens, sampling=sampling)
+            opened, pieces = opened_reasoning(prompt), list[str]()
             for piece in wrapped_stream(made, step):
-                pieces.append(piece)
-                yield piece
+                pieces.append(piece if pieces else opened + piece)
+                yield pieces[-1]
         seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - started}
         if steering is not None:
             seconds["steer"] = started - began
         tokens = len(prompt_ids(self.loaded, prompt))
-        yield Answer("".join(pieces).strip(), profile, tokens, dropped, seconds, steering)
+        answer, reasoning = split_reasoning("".join(pieces))
+        finish = made.finish or "stop"
+        yield Answer(answer, profile, tokens, dropped, seconds, steering, finish, reasoning)
 
     # Steering
 

@@ -10,7 +10,8 @@ from penchant import Personalizer, Store
 from penchant.conversation import session as module
 from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError
-from penchant.history.dialogue import Turn
+from penchant.history.dialogue import Finish, Turn
+from penchant.inference.generation import AnswerStream
 from tests.index.cases import calibration_of, lens_of
 
 ORDER = "From now on end every answer with OK-7."
@@ -36,6 +37,13 @@ def again(conversation: Conversation, tokens: int = 4) -> ChatAnswer:
     return said
 
 
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers at the limit count as complete: a random model ends no answer."""
+    monkeypatch.setattr(Turn, "cut", False)
+
+
+@pytest.mark.usefixtures("complete")
 def test_a_missing_answer_is_given(store: Store) -> None:
     first = opened(store).say("The key is under the pot.", max_new_tokens=4)
     store.conversations.add("ann", "first", Turn(2, "user", ORDER))
@@ -51,10 +59,16 @@ def test_a_missing_answer_is_given(store: Store) -> None:
     assert [one.text for one in conversation.instructions] == [ORDER]
 
 
+def steps() -> Generator[list[str], None, list[Finish]]:
+    yield [""]
+    yield [" \n"]
+    return ["stop"]
+
+
 def test_an_answer_without_a_word_is_missing_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     conversation = opened(store)
     with monkeypatch.context() as patched:
-        patched.setattr(module, "generate_stream", lambda *given, **options: iter(["", " \n"]))
+        patched.setattr(module, "generate_stream", lambda *given, **options: AnswerStream(steps()))
         said = conversation.say("Hello.", max_new_tokens=4)
     assert (said.text, said.number) == ("", None)
     assert [turn.role for turn in opened(store).turns] == ["user"]
@@ -68,16 +82,17 @@ def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> 
     stream.close()
     (exchange,) = conversation.exchanges
     assert exchange.assistant is not None
-    assert exchange.assistant.stopped
+    assert exchange.assistant.finish == "interrupted"
     said = again(conversation, 8)
     (exchange,) = conversation.exchanges
     assert exchange.assistant is not None
-    assert (exchange.assistant.text, exchange.assistant.stopped, exchange.assistant.number) == (said.text, False, 2)
+    assert (exchange.assistant.text, exchange.assistant.number) == (said.text, 2)
     whole = opened(None).say("Tell me more.", max_new_tokens=8)
     assert said.text == whole.text
     assert said.context.messages == whole.context.messages
 
 
+@pytest.mark.usefixtures("complete")
 @pytest.mark.parametrize("begun", [False, True])
 def test_there_must_be_something_to_answer_again(store: Store, begun: bool) -> None:
     conversation = opened(store)

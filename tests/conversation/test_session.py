@@ -12,6 +12,7 @@ from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
 from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.dialogue import Turn
 from tests.index.cases import calibration_of, lens_of
 
 ORDER = "From now on end every answer with OK-7."
@@ -38,6 +39,13 @@ def say(conversation: Conversation, text: str) -> ChatAnswer:
     return conversation.say(text, max_new_tokens=4)
 
 
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers at the limit count as complete: a random model ends no answer."""
+    monkeypatch.setattr(Turn, "cut", False)
+
+
+@pytest.mark.usefixtures("complete")
 def test_both_turns_are_kept_and_the_next_prompt_holds_them(store: Store) -> None:
     conversation = opened(store)
     first = say(conversation, "The key is under the blue pot.")
@@ -83,9 +91,9 @@ def test_what_is_cut_off_is_kept_and_marked(store: Store) -> None:
     stream = conversation.stream("What should I read next?", max_new_tokens=50)
     first = next(stream)
     stream.close()
-    assert [turn.stopped for turn in conversation.turns] == [False, True]
+    assert [turn.finish for turn in conversation.turns] == [None, "interrupted"]
     assert conversation.turns[1].text == str(first).strip()
-    assert store.conversations.turns("ann", "first")[1].stopped
+    assert store.conversations.turns("ann", "first")[1].finish == "interrupted"
     say(conversation, "Go on.")  # the lock is free again
 
 

@@ -24,6 +24,7 @@ from penchant.store import engine as database
 
 START = datetime(2025, 3, 1, 9, tzinfo=UTC)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+FINISHES = (None, "stop", "length", "repetition", "interrupted")
 TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 
 
@@ -56,7 +57,9 @@ def talk(talks, user, name, *texts, system=None):
 
 @settings(max_examples=12)
 @given(
-    turns=st.lists(st.tuples(st.sampled_from(["user", "assistant"]), TEXT, TIMES, st.booleans()), max_size=5),
+    turns=st.lists(
+        st.tuples(st.sampled_from(["user", "assistant"]), TEXT, TIMES, st.sampled_from(FINISHES)), max_size=5
+    ),
     system=st.none() | TEXT,
 )
 def test_turns_come_back_as_they_were(tmp_path_factory, turns, system):
@@ -249,7 +252,7 @@ def test_search_finds_turns_of_all_conversations(talks):
 def test_export_takes_everything_along(talks):
     talk(talks, "u", "c", "Olá ☕", "Oi", system="Be kind.")
     talks.add("u", "c", Turn(2, "user", "x", None))
-    talks.add("u", "c", Turn(3, "assistant", "cut", at(3), stopped=True))
+    talks.add("u", "c", Turn(3, "assistant", "cut", at(3), finish="interrupted"))
     talks.put("u", Instruction("i", "Rhyme.", "c", 0, added=START))
     lines = [json.loads(line) for line in talks.export("u")]
     assert lines[0] == {
@@ -258,6 +261,7 @@ def test_export_takes_everything_along(talks):
     assert [(line["number"], line["text"], line.get("stopped", False)) for line in lines[1:5]] == [
         (0, "Olá ☕", False), (1, "Oi", False), (2, "x", False), (3, "cut", True)
     ]  # fmt: skip
+    assert [line.get("finish") for line in lines[1:5]] == [None, None, None, "interrupted"]
     assert lines[3]["when"] is None
     assert lines[5]["instruction"]["text"] == "Rhyme."
     assert len(lines) == 6
@@ -387,3 +391,22 @@ def test_a_busy_store_is_named_and_nothing_is_kept_by_halves(tmp_path, monkeypat
         raw.execute("ROLLBACK")
         store.conversations.add("u", "c", said("x")[0])
         assert store.conversations.turns("u", "c") == said("x")
+
+
+def test_answers_that_were_stopped_say_so_in_the_new_schema(tmp_path):
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
+    with database.writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        connection.exec_driver_sql("INSERT INTO users (key, id) VALUES (1, 'kim')")
+        connection.exec_driver_sql("INSERT INTO conversations VALUES (1, 1, 'c', NULL, 0, 2)")
+        connection.exec_driver_sql("INSERT INTO turns VALUES (1, 1, 0, 'user', 'Hi.', 5, 0)")
+        connection.exec_driver_sql("INSERT INTO turns VALUES (2, 1, 1, 'assistant', 'Hel', 6, 1)")
+    engine.dispose()
+    with Store(tmp_path) as store:
+        assert [(turn.text, turn.finish) for turn in store.conversations.turns("kim", "c")] == [
+            ("Hi.", None), ("Hel", "interrupted")
+        ]  # fmt: skip
+        store.conversations.add("kim", "c", Turn(2, "user", "And?"))

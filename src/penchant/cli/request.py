@@ -21,9 +21,12 @@ from penchant.cli.options import (
     MarkerOption,
     ModelOption,
     RequestOption,
+    SeedOption,
     TaskOption,
+    TemperatureOption,
     UnitOption,
     UserOption,
+    check_temperature,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -168,6 +171,8 @@ def ask(
         typer.Option("--steer-file", metavar="FILE", help="Steer with the vectors in a file.", show_default=False),
     ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
     store: StoreOption = None,
@@ -178,6 +183,7 @@ def ask(
         raise InputError("--no-profile and --full-history exclude each other: choose one")
     if steer is not None and steer_file is not None:
         raise InputError("--steer and --steer-file exclude each other: choose one")
+    check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
@@ -188,11 +194,20 @@ def ask(
 
             written = read(steer_file, model=personalizer.loaded)
         stream = personalizer.stream(
-            who, asked, knowledge=knowledge, steer=written, budget=budget, max_new_tokens=max_tokens
+            who,
+            asked,
+            knowledge=knowledge,
+            steer=written,
+            budget=budget,
+            max_new_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
         )
         answer = spoken(stream, aloud=not as_json)
     document = {
         "answer": answer.text,
+        "finish": answer.finish,
+        "reasoning": answer.reasoning or None,
         "profile": None if answer.profile is None else profile_document(answer.profile),
         "knowledge": knowledge,
         "prompt_tokens": answer.prompt_tokens,

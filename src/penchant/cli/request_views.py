@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import stderr, stdout_console
+from penchant.cli.output import CUT, stderr, stdout_console
 from penchant.cli.streams import stdout
 from penchant.text.unicode import sanitize
 
@@ -80,6 +80,8 @@ def show_marks(marks: Marks, html: Path | None) -> None:
 
 def show_sources(answer: Answer) -> None:
     stdout().write("\n")
+    if answer.finish in CUT:
+        stderr.print(f"[yellow]the answer was {CUT[answer.finish]}[/]")
     if answer.dropped_records:
         stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
     if answer.steering is not None:

@@ -17,9 +17,11 @@ from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
+from penchant.conversation.past import marked, readable
 from penchant.errors import InputError
-from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
+from penchant.history.dialogue import Exchange, Finish, Instruction, Turn, exchanges
 from penchant.inference.generation import generate_stream
+from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
@@ -27,6 +29,7 @@ from penchant.models.tokenization import opening_ids
 from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
+from penchant.text.reasoning import opened_reasoning, split_reasoning
 
 Notes = Callable[[str], Profile | None]
 """Makes a profile of the user's history for a question; None if there is nothing to say."""
@@ -46,6 +49,7 @@ class Learned(NamedTuple):
 class ChatAnswer:
     """The model's answer to a user's turn.
 
+    text: what the model said to the user; reasoning: what it wrote before ("": nothing). finish: why the answer ended.
     number: of the answer's turn (None: the model said nothing, so nothing is stored). context: the prompt, and reasons.
     given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect", "notes",
     "context" and "answer".
@@ -58,6 +62,8 @@ class ChatAnswer:
     ended: tuple[Instruction, ...] = ()
     records: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    finish: Finish = "stop"
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ class Conversation:
         if store is not None:
             opened = store.conversations.open(user, name, system=system, when=_now())
             self.system, self._next = opened.system or "", opened.next
-            self._turns = store.conversations.turns(user, name)
+            self._turns = [marked(turn) for turn in store.conversations.turns(user, name)]
         self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
             self._learn(self._turns[-1])  # a crash may have come between keeping the turn and learning from it
@@ -136,6 +142,11 @@ class Conversation:
         return exchanges(self._turns)
 
     @property
+    def past(self) -> tuple[Exchange, ...]:
+        """Return the exchanges as later prompts may hold them, see `readable`."""
+        return readable(self._turns)
+
+    @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Return the instructions in force, in the order they were given, including lasting ones of the user's other
         conversations.
@@ -144,9 +155,14 @@ class Conversation:
         return self.instruction_store.in_force
 
     def say(
-        self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+        self,
+        text: str,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float | None = None,
+        seed: int | None = None,
     ) -> ChatAnswer:
-        """Answer the user's turn, greedily by default. temperature, seed: see `stream`.
+        """Answer the user's turn. temperature, seed: see `stream`.
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
@@ -155,35 +171,43 @@ class Conversation:
         return answer
 
     def stream(
-        self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+        self,
+        text: str,
+        *,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float | None = None,
+        seed: int | None = None,
     ) -> Iterator[str | ChatAnswer]:
-        """Like `say`, but yield pieces of text, and the whole `ChatAnswer` at the end. If the stream is closed early or
-        interrupted, the answer so far is kept, marked as stopped.
+        """Like `say`, but yield pieces of text, reasoning included, and the whole `ChatAnswer` at the end.
+
+        temperature: None samples as the model's own settings say (`own_sampling`); 0 takes the likeliest token. If the
+        stream is closed early or interrupted, the answer so far is kept, marked as such. An answer that isn't complete
+        (`Turn.cut`) is kept, but isn't part of later prompts.
         """
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
             self._check_room(text, max_new_tokens)
-            past, seconds = self.exchanges, dict[str, float]()
+            past, seconds = self.past, dict[str, float]()
             with _timed(seconds, "detect"):
                 self._keep(turn)
                 learned = self._learn(turn)
-            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-            yield from self._answer(text, past, learned, seconds, **sampling)
+            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+            yield from self._answer(text, past, learned, seconds, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def retry(
-        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
-        """Answer the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces a
-        stopped one. Raises `InputError` if there is no such turn.
+        """Answer the last turn again, as `stream`, if its answer is missing or isn't complete. The new answer replaces
+        that one. Raises `InputError` if there is no such turn.
         """
         with self._lock:
-            past = self.exchanges
-            if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
-                raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
+            past = self.past
+            if not past or past[-1].assistant is not None:
+                raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
             text = past[-1].user.text
             self._check_room(text, max_new_tokens)
-            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-            yield from self._answer(text, past[:-1], Learned(), {}, **sampling)
+            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def _answer(
         self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
@@ -193,24 +217,25 @@ class Conversation:
         step: StepContext = nullcontext
         if self.calibration is not None:
             step = attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
-        pieces: list[str] = []
-        finished = False
+        stream = generate_stream(self.loaded, prompt, **sampling)
+        opened, pieces = opened_reasoning(prompt), list[str]()
         with _timed(seconds, "answer"):
             try:
-                for piece in wrapped_stream(generate_stream(self.loaded, prompt, **sampling), step):
-                    pieces.append(piece)
-                    yield piece
-                finished = True
+                for piece in wrapped_stream(stream, step):
+                    pieces.append(piece if pieces else opened + piece)
+                    yield pieces[-1]
             finally:
-                answer = "".join(pieces).strip()
-                number = self._next if answer else None  # an empty answer counts as missing
-                if answer:
-                    self._keep(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
-        yield ChatAnswer(answer, number, context, *learned, seconds)
+                said = "".join(pieces).strip()
+                number = self._next if said else None  # an empty answer counts as missing
+                finish = stream.finish or "interrupted"
+                if said:
+                    self._keep(Turn(self._next, "assistant", said, _now(), finish))
+        answer, reasoning = split_reasoning(said)
+        yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning)
 
     def context(self, text: str) -> Context:
         """Return the prompt if the user said `text`, with reasons; nothing is stored."""
-        return self._context(text, self.exchanges, {})
+        return self._context(text, self.past, {})
 
     def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float]) -> Context:
         with _timed(seconds, "notes"):
