@@ -66,7 +66,7 @@ def test_a_prompt_is_answered_from_a_users_history(run: Run, home: Home, tmp_pat
         ((), "Error: expected exactly one of -o user ID"),
         (("-o", "user", "noor"), "Error: no user 'noor' in the store"),
         (("-o", "user", "kim", "-o", "budget", "much"), "Error: budget 'much' is not a number"),
-        (("-o", "user", "kim", "-o", "max_tokens", "0"), "Error: max_new_tokens is 0"),
+        (("-o", "user", "kim", "-o", "max_tokens", "0"), "Error: an answer of at most 0 tokens"),
     ],
 )
 def test_errors_are_one_line(run: Run, home: Home, tmp_path: Path, options: tuple[str, ...], said: str) -> None:

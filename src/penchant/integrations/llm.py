@@ -42,7 +42,7 @@ class PenchantModel(llm.Model):
         budget: str = Field("2%", description="Most tokens of the profile, or a share of the history")
         steer: str | None = Field(None, description="Steer with the user's vectors of this method")
         max_tokens: int = Field(256, description="Longest answer, in tokens")
-        temperature: float = Field(0.0, description="0 takes the likeliest token")
+        temperature: float | None = Field(None, description="0 takes the likeliest token; default: the model's own")
         seed: int | None = Field(None, description="For sampling")
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class PenchantModel(llm.Model):
             request,
             budget=options.budget,
             steer=options.steer,
-            max_new_tokens=options.max_tokens,
+            max_tokens=options.max_tokens,
             temperature=options.temperature,
             seed=options.seed,
         ):
