@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
 from penchant.store.conversations import Conversations
+from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import pages
@@ -27,26 +28,6 @@ from penchant.store.schema import records, to_record, to_row, token_counts, user
 
 BATCH = 2_000
 """Records per transaction."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many of the given records were added, replaced or unchanged."""
-
-    added: int = 0
-    unchanged: int = 0
-    replaced: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.added + other.added, self.unchanged + other.unchanged, self.replaced + other.replaced)
-
-
-@dataclass(frozen=True)
-class UserEntry:
-    """A user in the list of users."""
-
-    user: str
-    records: int
 
 
 @arguments.checked
