@@ -173,7 +173,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> ChatAnswer:
@@ -181,7 +181,7 @@ class Conversation:
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        *_, answer = self.stream(text, max_tokens=max_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
@@ -189,7 +189,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str | ChatAnswer]:
@@ -201,7 +201,7 @@ class Conversation:
         """
         with self._lock:
             turn, seconds = Turn(self._next, "user", text, _now()), dict[str, float]()
-            self._check_room(text, max_new_tokens)
+            self._check_room(text, max_tokens)
             with _timed(seconds, "detect"):
                 wish, forgotten = self._fulfilled(text)
                 notice = "" if wish is None else reply_to(wish, forgotten)
@@ -220,13 +220,13 @@ class Conversation:
                     learned = self._learn(turn)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
             answering = self._answer(
-                turn, past, learned, seconds, off_record, max_new_tokens=max_new_tokens, sampling=sampling
+                turn, past, learned, seconds, off_record, max_new_tokens=max_tokens, sampling=sampling
             )
             for piece in answering:
                 yield piece if isinstance(piece, str) else replace(piece, **told)
 
     def retry(
-        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
+        self, *, max_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
         """Answer the last turn again, as `stream`, if its answer is missing or isn't complete. The new answer replaces
         that one. Raises `InputError` if there is no such turn.
@@ -236,9 +236,9 @@ class Conversation:
             if not past or past[-1].assistant is not None:
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
             turn = past[-1].user
-            self._check_room(turn.text, max_new_tokens)
+            self._check_room(turn.text, max_tokens)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(turn, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, sampling=sampling)
+            yield from self._answer(turn, past[:-1], Learned(), {}, max_new_tokens=max_tokens, sampling=sampling)
 
     def _answer(
         self,
@@ -347,15 +347,15 @@ class Conversation:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
 
-    def _check_room(self, text: str, max_new_tokens: int) -> None:
+    def _check_room(self, text: str, max_tokens: int) -> None:
         tokens = len(opening_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
                 "shorten it, or raise the budget"
             )
-        if max_new_tokens < 1:
-            raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        if max_tokens < 1:
+            raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
         """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""
@@ -398,7 +398,7 @@ def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
 def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
-    seconds[phase] = time.perf_counter() - began
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - began
 
 
 def _now() -> datetime:

@@ -35,7 +35,7 @@ def opened(store: Store | None, name: str = "first", made: Made | None = None) -
 
 
 def say(conversation: Conversation, text: str) -> ChatAnswer:
-    return conversation.say(text, max_new_tokens=4)
+    return conversation.say(text, max_tokens=4)
 
 
 def left(store: Store, word: str) -> list[str]:
@@ -81,7 +81,7 @@ def test_a_whole_conversation_off_the_record(store: Store) -> None:
 
 def test_an_interrupted_answer_off_the_record_is_not_kept(store: Store) -> None:
     conversation = opened(store)
-    stream = conversation.stream("Off the record: I have diabetes.", max_new_tokens=6)
+    stream = conversation.stream("Off the record: I have diabetes.", max_tokens=6)
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert not conversation.turns and not store.conversations.turns("ann", "first")
