@@ -28,6 +28,7 @@ from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
+from penchant.marking.dated import dated
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, make_marker
 from penchant.marking.resources import Resources
@@ -85,11 +86,11 @@ class Personalizer:
 
     model: a loaded model, or anything that `load_model` takes. store: holds the users' records, or where it is (then it
     is closed with the personalizer); without one, pass histories. marker, compressor: names from MARKERS and
-    COMPRESSORS. unit: what is marked, see `segment`. directory: where the indexes of users are kept (default: in the
-    store, else in memory). storage, index_limit: how keys are stored, and how many bytes of them stay in memory.
-    steering_directory: where the steering of users is kept (default: in the store). progress: see `Progress`; called
-    while histories are encoded. options: those of the compressor, as its options class (`RemoteOptions`, ...) or by
-    name.
+    COMPRESSORS. dates: whether dates in a request ("last week") bring records of their time up, see `dated`. unit: what
+    is marked, see `segment`. directory: where the indexes of users are kept (default: in the store, else in memory).
+    storage, index_limit: how keys are stored, and how many bytes of them stay in memory. steering_directory: where the
+    steering of users is kept (default: in the store). progress: see `Progress`; called while histories are encoded.
+    options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name.
 
     Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
     that can't be used; every call, `InputError` for an argument of a wrong type.
@@ -102,6 +103,7 @@ class Personalizer:
         store: Store | str | Path | None = None,
         marker: str = DEFAULT_MARKER,
         compressor: str = DEFAULT_COMPRESSOR,
+        dates: bool = True,
         unit: Unit = "auto",
         calibration: Calibration | None = None,
         directory: Directory | None = None,
@@ -122,7 +124,8 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.resources)
+        made = make_marker(marker, self.resources)
+        self.marker: Marker = dated(made) if dates else made
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
         self.resources.history_tokens = self._histories.tokens
         self.compressor: Compressor = make_compressor(compressor, self.resources, options or {})
