@@ -33,6 +33,8 @@ class ConversationOptions(TypedDict, total=False):
     notes: float
     priority: float
     system: str | None
+    memory_options: Mapping[str, object] | None
+    detector_options: Mapping[str, object] | None
 
 
 @dataclass

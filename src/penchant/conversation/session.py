@@ -158,7 +158,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> ChatAnswer:
@@ -166,7 +166,7 @@ class Conversation:
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        *_, answer = self.stream(text, max_tokens=max_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
@@ -174,7 +174,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str | ChatAnswer]:
@@ -186,16 +186,16 @@ class Conversation:
         """
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
-            self._check_room(text, max_new_tokens)
+            self._check_room(text, max_tokens)
             past, seconds = self.past, dict[str, float]()
             with _timed(seconds, "detect"):
                 self._keep(turn)
                 learned = self._learn(turn)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(text, past, learned, seconds, max_new_tokens=max_new_tokens, sampling=sampling)
+            yield from self._answer(text, past, learned, seconds, max_new_tokens=max_tokens, sampling=sampling)
 
     def retry(
-        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
+        self, *, max_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
         """Answer the last turn again, as `stream`, if its answer is missing or isn't complete. The new answer replaces
         that one. Raises `InputError` if there is no such turn.
@@ -205,9 +205,9 @@ class Conversation:
             if not past or past[-1].assistant is not None:
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
             text = past[-1].user.text
-            self._check_room(text, max_new_tokens)
+            self._check_room(text, max_tokens)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, sampling=sampling)
+            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_tokens, sampling=sampling)
 
     def _answer(
         self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
@@ -274,15 +274,15 @@ class Conversation:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
 
-    def _check_room(self, text: str, max_new_tokens: int) -> None:
+    def _check_room(self, text: str, max_tokens: int) -> None:
         tokens = len(opening_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
                 "shorten it, or raise the budget"
             )
-        if max_new_tokens < 1:
-            raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        if max_tokens < 1:
+            raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
         """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""
