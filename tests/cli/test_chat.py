@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,23 @@ TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400"
 ANN = (*TINY, "--user", "ann")
 INSTRUCTION = "From now on, answer in one sentence."
 TURN = {
-    *("number", "text", "answer", "answer_number", "given", "ended", "records", "tokens", "budget", "tokens_fed"),
+    *(
+        "number",
+        "text",
+        "answer",
+        "answer_number",
+        "finish",
+        "reasoning",
+        "notice",
+        "off_record",
+        "forgotten",
+        "given",
+        "ended",
+        "records",
+        "tokens",
+        "budget",
+        "tokens_fed",
+    ),
     *("instructions", "left_out", "kept", "notes", "seconds"),
 }
 
@@ -71,6 +86,12 @@ def test_a_conversation_goes_on(penchant: Invoke, home: Home) -> None:
     assert "The first." in shown.out
 
 
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers at the limit count as complete: a random model ends no answer."""
+    monkeypatch.setattr(Turn, "cut", False)
+
+
 def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, home: Home) -> None:
     ran = penchant(*ANN, "--name", "tea", stdin='Hello.\n"""\nTwo\nlines"""\n//slash\nGoes \\\non\n')
     assert ran.code == 0
@@ -81,6 +102,7 @@ def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, 
     assert "›" not in ran.out + ran.err
 
 
+@pytest.mark.usefixtures("complete")
 def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     lines = [
@@ -125,6 +147,7 @@ def test_nothing_is_kept_of_a_conversation_in_which_nothing_was_said(penchant: I
     assert names(home) == ["tea"]
 
 
+@pytest.mark.usefixtures("complete")
 def test_what_cannot_be_done_is_one_line_and_the_rest_goes_on(penchant: Invoke, home: Home) -> None:
     lines = ["word " * 500, "/bogus", "/instructions end 3", "/forget 7", "/forget", "/resume none", "/retry", "/why",
              "Hello."]  # fmt: skip
@@ -221,14 +244,13 @@ def test_a_user_that_is_none(penchant: Invoke, user: str) -> None:
 @pytest.mark.slow
 def test_what_was_said_before_ctrl_c_in_a_script_is_kept(home: Home) -> None:
     arguments = [str(part).replace("{model}", str(home.model)) for part in (*ANN, "--name", "tea")]
-    with process(home, *arguments, stdin=subprocess.PIPE) as running:
-        assert running.stdin is not None
-        assert running.stderr is not None
-        running.stdin.write("Hello.\n")
-        running.stdin.flush()
-        assert "of 400 tokens" in running.stderr.readline()  # it waits for more
-        running.send_signal(signal.SIGINT)
-        ran = finished(running)
+    running = process(home, *arguments)
+    assert running.stderr is not None
+    running.stdin.write("Hello.\n")
+    running.stdin.flush()
+    assert "of 400 tokens" in running.stderr.readline()  # it waits for more
+    running.send_signal(signal.SIGINT)
+    ran = finished(running)
     assert ran.code == 130
     assert ran.err == "penchant: interrupted; everything that was acknowledged is kept\n"
     assert len(said(home, "tea")) == 2

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DatesOption, ModelOption, SeedOption, TemperatureOption, check_temperature
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
@@ -69,13 +68,9 @@ def chat(
     max_new_tokens: Annotated[
         int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
     ] = MAX_NEW_TOKENS,
-    temperature: Annotated[
-        float,
-        typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: a sampled one."),
-    ] = 0.0,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
-    ] = None,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
+    dates: DatesOption = True,
     model: ModelOption = "smollm2",
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
@@ -97,8 +92,7 @@ def chat(
     from penchant.store.keys import checked
 
     checked(user)
-    if not math.isfinite(temperature):
-        raise InputError(f"--temperature {temperature}: expected a number from 0")
+    check_temperature(temperature)
     system_prompt = _system(system, system_file)
     with open_store(store) as opened:
         if listed:
@@ -117,7 +111,7 @@ def chat(
             loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
+            personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,
@@ -128,7 +122,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
         )
         if isinstance(said := stdin(), io.TextIOWrapper):
             said.reconfigure(encoding="utf-8", errors="replace")

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
-from penchant.cli.output import stderr
+from penchant.cli.output import CUT, stderr
 from penchant.conversation.session import ChatAnswer, ErasedTurns
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
@@ -50,10 +50,15 @@ def run(session: Session, person: Person, line: str) -> None:
 def respond(session: Session, answer: ChatAnswer | None) -> None:
     """Print what follows an answer."""
     if answer is not None:
-        for line in views.learned(answer.given, answer.ended, answer.records):
+        for line in (*views.learned(answer.given, answer.ended, answer.records), *views.retained(answer)):
             stderr.print(line)
-        nothing = "[yellow]the model said nothing; /retry asks again[/]"
-        stderr.print(views.summary(answer) if answer.text else nothing)
+        nothing = "no answer was given" + ("" if answer.off_record else "; /retry asks again")
+        stderr.print(views.summary(answer) if answer.text else f"[yellow]{nothing}[/]")
+        if answer.finish in CUT:
+            again = "" if answer.off_record else "; it won't be read again, /retry answers again"
+            stderr.print(f"[yellow]{CUT[answer.finish]}{again}[/]")
+    elif session.conversation.unkept.newest:
+        stderr.print("[yellow]stopped; nothing of it is kept[/]")
     elif session.conversation.exchanges[-1].assistant is None:
         stderr.print("[yellow]stopped before the answer began; /retry asks again[/]")
     else:
@@ -216,7 +221,7 @@ COMMANDS: dict[str, Command] = {
     "/search": Command("/search WORDS", "search all your conversations", _search),
     "/facts": Command("/facts", "what this conversation added to your history", _facts),
     "/forget": Command("/forget N | all", "erase turns and what was learned from them, or the conversation", _forget),
-    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or was stopped", _retry),
+    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or not complete", _retry),
     "/resume": Command("/resume [NAME]", "continue another conversation, or list them", _resume),
     "/new": Command("/new", "begin a new conversation", _new),
 }

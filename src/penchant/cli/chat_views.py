@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penchant.cli.chat_session import LastAnswer
-from penchant.cli.output import stdout_console
+from penchant.cli.output import CUT, stdout_console
 from penchant.conversation.context import Context, Inclusion
 from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
@@ -96,6 +96,18 @@ def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: S
     lines += [Text.assemble(("- instruction: ", "yellow"), (sanitize(one.text), "strike")) for one in ended]
     if facts:
         lines.append(Text(f"+ {counted(len(facts), 'record')} of what you said", style="green"))
+    return lines
+
+
+def retained(answer: ChatAnswer) -> list[Text]:
+    """Lines on what isn't kept, unless the answer itself says so, and on what was erased."""
+    lines = [Text(sanitize(answer.notice), style="green")] if answer.notice and answer.notice != answer.text else []
+    if answer.off_record and not answer.notice:
+        lines.append(Text("off the record: nothing of this is kept", style="green"))
+    found = answer.forgotten.searched if answer.forgotten is not None else None
+    if found is not None:
+        searched = f"searched {counted(found.files, 'file')} of the store for it afterwards: nothing is left"
+        lines.append(dim(searched))
     return lines
 
 
@@ -194,8 +206,8 @@ def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableTy
     for index, turn in enumerate(turns):
         mine = turn.role == "user"
         text = Text.assemble(("› ", "bold cyan") if mine else "", sanitize(turn.text))
-        if turn.stopped:
-            text.append("  (stopped)", style="yellow")
+        if turn.finish in CUT:
+            text.append(f"  ({CUT[turn.finish]})", style="yellow")
         lines.append((str(turn.number), text))
         if mine and (index + 1 == len(turns) or turns[index + 1].role == "user"):
             lines.append(("", Text("(the answer is missing)", style="yellow")))

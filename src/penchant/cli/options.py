@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from penchant.compression.registry import COMPRESSORS
+from penchant.errors import InputError
 from penchant.history.segmentation import Unit
 from penchant.marking.registry import MARKERS
 
@@ -28,6 +30,12 @@ ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
 ]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
+DatesOption = Annotated[
+    bool,
+    typer.Option(
+        "--dates/--no-dates", help='Whether a date in the request ("last week") brings records of its time up.'
+    ),
+]
 CompressorOption = Annotated[
     str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
 ]
@@ -50,3 +58,20 @@ EndpointModelOption = Annotated[
     str | None,
     typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
 ]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        min=0,
+        metavar="T",
+        help="0: the most likely answer; above 0: a sampled one. Default: the model's own settings.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)]
+
+
+def check_temperature(temperature: float | None) -> None:
+    """Raise `InputError` for infinity and NaN, which pass for numbers from 0."""
+    if temperature is not None and not math.isfinite(temperature):
+        raise InputError(f"--temperature {temperature}: expected a number from 0")

@@ -15,15 +15,19 @@ from rich.markup import escape
 from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
+    DatesOption,
     EndpointModelOption,
     EndpointOption,
     HistoryOption,
     MarkerOption,
     ModelOption,
     RequestOption,
+    SeedOption,
     TaskOption,
+    TemperatureOption,
     UnitOption,
     UserOption,
+    check_temperature,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -36,7 +40,15 @@ from penchant.cli.output import (
     stdout_console,
     write_text,
 )
-from penchant.cli.request_views import profile_document, segment_document, show_marks, show_sources, shown, summary
+from penchant.cli.request_views import (
+    date_document,
+    profile_document,
+    segment_document,
+    show_marks,
+    show_sources,
+    shown,
+    summary,
+)
 from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
@@ -47,8 +59,9 @@ from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.inference.intervention import Intervention
-    from penchant.personalizer import Answer, Knowledge, Personalizer
+    from penchant.personalizer import Knowledge, Personalizer
 
 
 def mark(
@@ -59,6 +72,7 @@ def mark(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     unit: UnitOption = "auto",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a heat map of the history.", show_default=False)
@@ -70,7 +84,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     asked = Request(request, task)
     check_file(html)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit) as (personalizer, who):
         marks = personalizer.mark(who, asked)
         if html is not None:
             profile = personalizer.compress(who, asked, budget)
@@ -86,6 +100,7 @@ def mark(
         "heads": [list(head) for head in marks.heads],
         "layers_run": marks.layers_run,
         "calibration": marks.calibration,
+        "dates": [date_document(one) for one in marks.dates],
         "history_tokens": marks.history_tokens,
         "tokens_fed": marks.tokens_fed,
         "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # a marker without an index encodes nothing
@@ -103,6 +118,7 @@ def compress(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     endpoint: EndpointOption = None,
@@ -119,7 +135,10 @@ def compress(
     """Write a profile of at most --budget tokens for a request."""
     asked = Request(request, task)
     options = _endpoint(compressor, endpoint, endpoint_model)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
+        personalizer,
+        who,
+    ):
         profile = personalizer.compress(who, asked, budget)
         document = profile_document(profile)
         if faithful:
@@ -147,6 +166,7 @@ def ask(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     budget: BudgetOption = DEFAULT_BUDGET,
@@ -168,6 +188,8 @@ def ask(
         typer.Option("--steer-file", metavar="FILE", help="Steer with the vectors in a file.", show_default=False),
     ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
     store: StoreOption = None,
@@ -178,21 +200,34 @@ def ask(
         raise InputError("--no-profile and --full-history exclude each other: choose one")
     if steer is not None and steer_file is not None:
         raise InputError("--steer and --steer-file exclude each other: choose one")
+    check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
+        personalizer,
+        who,
+    ):
         written: str | Intervention | None = steer
         if steer_file is not None:
             from penchant.steering.formats import read
 
             written = read(steer_file, model=personalizer.loaded)
         stream = personalizer.stream(
-            who, asked, knowledge=knowledge, steer=written, budget=budget, max_new_tokens=max_tokens
+            who,
+            asked,
+            knowledge=knowledge,
+            steer=written,
+            budget=budget,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
         )
         answer = spoken(stream, aloud=not as_json)
     document = {
         "answer": answer.text,
+        "finish": answer.finish,
+        "reasoning": answer.reasoning or None,
         "profile": None if answer.profile is None else profile_document(answer.profile),
         "knowledge": knowledge,
         "prompt_tokens": answer.prompt_tokens,
@@ -248,13 +283,13 @@ def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
     if compressor != "remote" and (url or name):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
+    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:

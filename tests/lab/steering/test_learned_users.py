@@ -38,7 +38,7 @@ def _asked(loaded: LoadedModel, items: Iterable[Item]) -> TrainingData:
 
 @pytest.mark.model
 def test_lofit_works_when_few_heads_learn_a_user_and_no_other(smollm2: LoadedModel) -> None:
-    terse, polite = opposite("terse", "polite", records=24, questions=4)
+    terse, polite = opposite("terse", "polite", records=16, questions=4)
     data = TrainingData(smollm2, _own(smollm2, terse[0].history), scope=SCOPE)
     mine, other = _asked(smollm2, terse), _asked(smollm2, polite[:2])
     before, others = mine.mean({}), other.mean({})
@@ -72,8 +72,8 @@ def test_gates_of_a_similar_user_serve_better_than_those_of_another(smollm2: Loa
 def _embedded(loaded: LoadedModel, items: list[Item]) -> Embedding:
     history, draw = items[0].history, random.Random(0)
     prompts = []
-    for _ in range(2):
-        *shots, asked = draw.sample(list(history), 5)
+    for _ in range(3):
+        *shots, asked = draw.sample(list(history), 6)
         notes = "\n".join(f"{shot.text}\n{shot.reply}" for shot in shots)
         prompts.append(_exchange(loaded, Request(asked.text, TASK_WORDS), asked.reply or "", notes).prompt)
-    return embed_user(loaded, prompts, layers=LAYERS)
+    return embed_user(loaded, prompts, layers=range(8, 30))
