@@ -122,7 +122,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
         )
         if isinstance(said := stdin(), io.TextIOWrapper):
             said.reconfigure(encoding="utf-8", errors="replace")

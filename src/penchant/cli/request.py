@@ -59,8 +59,9 @@ from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.inference.intervention import Intervention
-    from penchant.personalizer import Answer, Knowledge, Personalizer
+    from penchant.personalizer import Knowledge, Personalizer
 
 
 def mark(
@@ -218,7 +219,7 @@ def ask(
             knowledge=knowledge,
             steer=written,
             budget=budget,
-            max_new_tokens=max_tokens,
+            max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
         )

@@ -13,10 +13,10 @@ from penchant.cli.streams import stdout
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.compression.profile import Profile
     from penchant.history.records import Segment
     from penchant.marking.marks import Marks
-    from penchant.personalizer import Answer
     from penchant.text.dates import TimeExpression
 
 _TOP = 12
