@@ -15,7 +15,7 @@ from rich.table import Table
 
 from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
 from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
-from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
 from penchant.marking.registry import DEFAULT_MARKER
 
@@ -29,7 +29,7 @@ def demo(
     *,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
-    budget: BudgetOption = DEFAULT_BUDGET,
+    budget: BudgetOption = BUDGET_SHARE,
     requests: Annotated[
         int | None,
         typer.Option("--requests", min=1, help="How many requests of each user to answer.", show_default=False),
@@ -77,7 +77,7 @@ def _show(console: Console, outcome: Outcome) -> None:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     grid.add_row("history", f"{profile.history_tokens:,} tokens")
-    grid.add_row("profile", f"{profile.tokens} tokens, {profile.ratio:.0f}x shorter")
+    grid.add_row("profile", f"{profile.tokens} tokens, {profile.shortening}")
     for score, segment in best:
         grid.add_row(
             "mark" if (score, segment) == best[0] else "", f"[dim]{score:5.2f}[/]  {escape(_line(segment.text))}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from penchant.compression.registry import COMPRESSORS
+from penchant.compression.registry import BUDGET_FLOOR, BUDGET_SHARE, COMPRESSORS
 from penchant.history.segmentation import Unit
 from penchant.marking.registry import MARKERS
 
@@ -37,7 +37,10 @@ UnitOption = Annotated[
 BudgetOption = Annotated[
     str,
     typer.Option(
-        "--budget", metavar="N", help="Most tokens in the profile: a number, or a share of the history such as 2%."
+        "--budget",
+        metavar="N",
+        help=f"Most tokens in the profile: a number, a share of the history such as 2%, or auto: "
+        f"{BUDGET_SHARE}, but at least {BUDGET_FLOOR} tokens.",
     ),
 ]
 EndpointOption = Annotated[

@@ -54,7 +54,7 @@ def profile_document(profile: Profile) -> dict[str, Any]:
 def summary(profile: Profile) -> str:
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
     return (
-        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.ratio:.0f}x shorter), "
+        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.shortening}), "
         f"{len(profile.segments)} segments, marker {profile.marker}; {seconds}"
     )
 
