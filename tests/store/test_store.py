@@ -4,7 +4,10 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given, settings
@@ -135,6 +138,36 @@ def test_schema_is_the_newest_migration_and_equals_the_tables(store):
     assert scripts.get_heads() == [SCHEMA]
     with database.reading(store._engine) as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_new_store_has_the_schema_of_one_that_was_migrated(store, tmp_path):
+    def described(engine):
+        inspector = sa.inspect(engine)
+        return {
+            name: (
+                [
+                    (one["name"], str(one["type"]), one["nullable"], one["default"])
+                    for one in inspector.get_columns(name)
+                ],
+                inspector.get_pk_constraint(name),
+                sorted(map(str, inspector.get_foreign_keys(name))),
+                sorted(map(str, inspector.get_unique_constraints(name))),
+                sorted(map(str, inspector.get_indexes(name))),
+            )
+            for name in inspector.get_table_names()
+        }
+
+    migrated = database.open_engine(f"sqlite:///{tmp_path / 'migrated.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
+    with database.writing(migrated) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        version = connection.exec_driver_sql("SELECT * FROM alembic_version").all()
+    with database.reading(store._engine) as connection:
+        assert connection.exec_driver_sql("SELECT * FROM alembic_version").all() == version
+    assert described(store._engine) == described(migrated)
+    migrated.dispose()
 
 
 def test_a_newer_store_is_refused_and_left_alone(tmp_path):

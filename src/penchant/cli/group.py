@@ -13,7 +13,7 @@ from penchant.errors import ExtensionError
 from penchant.extensions import Registry
 
 Command = Callable[..., Any] | typer.Typer
-"""A function with typer's annotations, or an app with commands of its own."""
+"""A function with typer's annotations, an app with commands of its own, or an app of that one command."""
 
 
 def group_of(commands: Registry[Command], about: Mapping[str, str]) -> type[TyperGroup]:
@@ -57,11 +57,18 @@ class _Commands(Mapping[str, Any]):
         except ExtensionError as error:  # one package is broken; the other commands are still listed
             parent.command(name, help=f"Can't be used: {error}", context_settings=_ANYTHING)(_raising(error))
         else:
-            if isinstance(command, typer.Typer):
+            if isinstance(command, typer.Typer) and _is_one_command(command):
+                (info,) = command.registered_commands
+                parent.registered_commands.append(info)
+            elif isinstance(command, typer.Typer):
                 parent.add_typer(command, name=name)
             else:
                 parent.command(name)(command)
         return get_group(parent).commands[name]
+
+
+def _is_one_command(app: typer.Typer) -> bool:
+    return app.registered_callback is None and not app.registered_groups and len(app.registered_commands) == 1
 
 
 _LINE = 200

@@ -19,8 +19,8 @@ COMMANDS: Registry[Command] = Registry(
     "penchant.commands",
     {
         "demo": "penchant.cli.demo:demo",
-        "import": "penchant.cli.data:import_command",
-        "users": "penchant.cli.data:users_app",
+        "import": "penchant.cli.importing:import_app",
+        "users": "penchant.cli.users:users_app",
         "mark": "penchant.cli.request:mark",
         "compress": "penchant.cli.request:compress",
         "ask": "penchant.cli.request:ask",

@@ -112,6 +112,11 @@ def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) 
         human()
 
 
+def say(line: str) -> None:
+    """Print a line for people on stdout, as it is: no markup, no wrapping."""
+    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 def run(app: typer.Typer) -> NoReturn:
     """Run a command line and exit as `run_and_exit` does."""
     run_and_exit(partial(app, standalone_mode=False))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penchant.errors import InputError, StoreError
-from penchant.store.schema import SCHEMA
+from penchant.store.schema import SCHEMA, alembic_version, metadata
 
 BUSY_SECONDS = 60.0
 """How many seconds a writer waits for another process before it gives up."""
@@ -121,22 +121,36 @@ def migrate(engine: sa.Engine) -> None:
     with reading(engine) as connection:
         if _revision(connection) == SCHEMA:
             return
-    from alembic import command  # a slow import that an up-to-date store never needs
+    with writing(engine) as connection:
+        revision = _revision(connection)  # check again, now that no other process can be migrating
+        if revision is None and not sa.inspect(connection).get_table_names():
+            _create(connection)
+        elif revision != SCHEMA:
+            _upgrade(connection, revision)
+
+
+def _create(connection: sa.Connection) -> None:
+    """Make the newest schema at once: importing Alembic alone takes a tenth of a second."""
+    metadata.create_all(connection)
+    alembic_version.create(connection)
+    connection.execute(sa.insert(alembic_version).values(version_num=SCHEMA))
+
+
+def _upgrade(connection: sa.Connection, revision: str | None) -> None:
+    from alembic import command  # a slow import that only an old store needs
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with writing(engine) as connection:
-        revision = _revision(connection)  # check again, now that no other process can be migrating
-        if revision is not None and revision not in known:
-            raise StoreError(
-                f"the store {engine.url.database} has schema {revision!r}, which is newer than this Penchant knows "
-                f"(up to {SCHEMA!r}): upgrade penchant, or name another store"
-            )
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if revision is not None and revision not in known:
+        raise StoreError(
+            f"the store {connection.engine.url.database} has schema {revision!r}, which is newer than this Penchant "
+            f"knows (up to {SCHEMA!r}): upgrade penchant, or name another store"
+        )
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
 
 
 def _revision(connection: sa.Connection) -> str | None:

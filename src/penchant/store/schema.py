@@ -15,7 +15,9 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     RowMapping,
+    String,
     Table,
     Text,
     UniqueConstraint,
@@ -36,6 +38,13 @@ _Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 metadata = MetaData()
+
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),  # Alembic's own: it is no part of the schema that migrations are compared with
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 users = Table(
     "users",

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
-from penchant.cli.data import import_command, users_app
+from penchant.cli.importing import import_command
 from penchant.cli.output import run
+from penchant.cli.users import users_app
 from penchant.errors import PenchantError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
@@ -21,7 +22,8 @@ from penchant.store import Store
 
 PROGRAM = """
 import typer
-from penchant.cli.data import import_command, users_app
+from penchant.cli.importing import import_command
+from penchant.cli.users import users_app
 from penchant.cli.output import run
 app = typer.Typer()
 app.command("import")(import_command)

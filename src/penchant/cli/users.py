@@ -1,14 +1,10 @@
-"""`penchant import` and `penchant users`: putting records into the store, listing its users, and getting data out
-again.
-"""
+"""`penchant users`: listing the users of a store, erasing one, and getting data out again."""
 
 from __future__ import annotations
 
 import json
 import sys
-import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,117 +13,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr
-from penchant.errors import ExtensionError, InputError
-from penchant.history.importers import IMPORTERS, read_format
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr
+from penchant.errors import InputError
 
 if TYPE_CHECKING:
-    from penchant.history.importers.reading import Pair
-    from penchant.store import Counts, Store
+    from penchant.store import Store
 
 User = Annotated[str, typer.Argument(metavar="ID", help="The user.", show_default=False)]
-
-
-def _describe(name: str) -> str:
-    try:
-        importer = IMPORTERS[name]
-    except ExtensionError as error:  # of one package: the other formats are still there
-        return f"{name}: can't be used, {error}"
-    options = ", ".join(importer.options)
-    return f"{name}: {importer.summary}" + (f" (-o {options})" if options else "")
-
-
-def import_command(
-    *,
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help="; ".join(map(_describe, IMPORTERS)))],
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="File or folder.", show_default=False)],
-    user: Annotated[
-        str | None,
-        typer.Option(
-            "--user",
-            metavar="ID",
-            help="The user whose records these are; for a file of several users, the one to import.",
-            show_default=False,
-        ),
-    ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option", "-o", metavar="KEY=VALUE", help="An option of the format, such as text_column=review."
-        ),
-    ] = None,
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Overwrite stored records that have the same id but other content.")
-    ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Import records into the store; importing the same file again adds nothing."""
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    started = time.perf_counter()
-    pairs = read_format(format, path, user=user, **_options(format, option or []))
-    users: set[str] = set()
-
-    def noted(source: Iterator[Pair]) -> Iterator[Pair]:
-        for owner, record in source:
-            users.add(owner)
-            yield owner, record
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with (
-        open_store(store) as opened,
-        Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
-    ):
-        task = progress.add_task(f"Importing {escape(path.name)}", total=None)
-
-        def show(counts: Counts) -> None:
-            done = counts.added + counts.unchanged + counts.replaced
-            progress.update(task, description=f"{done:,} records of {len(users):,} users")
-
-        counts = opened.add_many(noted(pairs), replace=replace, acknowledge=show)
-        where = str(opened.directory)
-    if not users:
-        wanted = f" of user {user!r}" if user and IMPORTERS[format].several_users else ""
-        raise InputError(f"{path} holds no records{wanted}: expected at least one; check the file and the options")
-    document = {
-        "format": format,
-        "users": len(users),
-        "added": counts.added,
-        "unchanged": counts.unchanged,
-        "replaced": counts.replaced,
-        "store": where,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    emit(document, as_json, lambda: _say(_summary(document)))
-
-
-def _summary(document: dict[str, Any]) -> str:
-    parts = [
-        f"{document[key]:,} {key}" for key in ("added", "unchanged", "replaced") if document[key] or key == "added"
-    ]
-    people = "1 user" if document["users"] == 1 else f"{document['users']:,} users"
-    return f"{', '.join(parts)} ({people}, {document['seconds']} s) in {document['store']}"
-
-
-def _options(name: str, pairs: list[str]) -> dict[str, object]:
-    defaults = IMPORTERS.find(name).options
-    options: dict[str, object] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise InputError(f"the option {pair!r} can't be used: expected KEY=VALUE, such as text_column=review")
-        key = key.strip().replace("-", "_")
-        options[key] = _switch(key, value) if isinstance(defaults.get(key), bool) else value
-    return options
-
-
-def _switch(key: str, value: str) -> bool:
-    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if value.lower() not in known:
-        raise InputError(f"the option {key}={value!r} can't be used: expected true or false")
-    return known[value.lower()]
-
 
 users_app = typer.Typer(help="List, show, erase and export the users of the store.", invoke_without_command=True)
 
@@ -161,7 +53,7 @@ def list_users(
         for entry in entries:
             table.add_row(escape(entry.user), f"{entry.records:,}")
         Console().print(table)
-        _say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
+        say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
 
     emit(document, as_json, human)
 
@@ -200,10 +92,10 @@ def show_user(context: typer.Context, user: User, store: StoreOption = None, as_
         _say_all({**document, "conversations": len(talks), "instructions": len(standing)})
         for talk in talks:
             when = f"{talk.last or talk.begun:%Y-%m-%d %H:%M}"
-            _say(f"conversation {talk.id}: {talk.turns} turns, {when}, {talk.opening!r}")
+            say(f"conversation {talk.id}: {talk.turns} turns, {when}, {talk.opening!r}")
         for one in standing:
             where = f" ({one.conversation})" if one.conversation and one.scope != "always" else ""
-            _say(f"instruction, {one.scope}{where}: {one_line(one.text)}")
+            say(f"instruction, {one.scope}{where}: {one_line(one.text)}")
 
     emit({**document, **lists}, _json(context, as_json), human)
 
@@ -250,7 +142,7 @@ def export_user(
         if out is not None:
             count = write_lines(out, lines)
             document: dict[str, Any] = {"user": user, what: count, "file": str(out)}
-            emit(document, _json(context, as_json), lambda: _say(f"{count:,} {what} in {out}"))
+            emit(document, _json(context, as_json), lambda: say(f"{count:,} {what} in {out}"))
         elif _json(context, as_json):
             emit({"user": user, what: [json.loads(line) for line in lines]}, True, lambda: None)
         else:
@@ -274,11 +166,7 @@ def _confirmed(question: str) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _say(line: str) -> None:
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 def _say_all(document: dict[str, Any]) -> None:
     for key, value in document.items():
         shown = ", ".join(f"{name or '(none)'} {n}" for name, n in value.items()) if isinstance(value, dict) else value
-        _say(f"{key.replace('_', ' '):14} {'-' if shown is None else shown}")
+        say(f"{key.replace('_', ' '):14} {'-' if shown is None else shown}")

@@ -1,0 +1,133 @@
+"""`penchant import`: putting records into the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from typer.core import TyperCommand
+
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr
+from penchant.errors import ExtensionError, InputError
+from penchant.history.importers import IMPORTERS, read_format
+
+if TYPE_CHECKING:
+    from penchant.history.importers.reading import Pair
+    from penchant.store import Counts
+
+import_app = typer.Typer()
+
+
+class _WithFormats(TyperCommand):
+    """A command whose help lists the formats. They are imported for the help alone."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Formats"):
+            formatter.write_dl([(name, _describe(name)) for name in IMPORTERS])
+
+
+def _describe(name: str) -> str:
+    try:
+        importer = IMPORTERS[name]
+    except ExtensionError as error:  # of one package: the other formats are still there
+        return f"can't be used, {error}"
+    options = ", ".join(importer.options)
+    return importer.summary + (f" (-o {options})" if options else "")
+
+
+@import_app.command("import", cls=_WithFormats)
+def import_command(
+    *,
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help="One of the formats below.", show_default=False)],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File or folder.", show_default=False)],
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user",
+            metavar="ID",
+            help="The user whose records these are; for a file of several users, the one to import.",
+            show_default=False,
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", metavar="KEY=VALUE", help="An option of the format, such as text_column=review."
+        ),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite stored records that have the same id but other content.")
+    ] = False,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Import records into the store; importing the same file again adds nothing."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    started = time.perf_counter()
+    pairs = read_format(format, path, user=user, **_options(format, option or []))
+    users: set[str] = set()
+
+    def noted(source: Iterator[Pair]) -> Iterator[Pair]:
+        for owner, record in source:
+            users.add(owner)
+            yield owner, record
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with (
+        open_store(store) as opened,
+        Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress,
+    ):
+        task = progress.add_task(f"Importing {escape(path.name)}", total=None)
+
+        def show(counts: Counts) -> None:
+            done = counts.added + counts.unchanged + counts.replaced
+            progress.update(task, description=f"{done:,} records of {len(users):,} users")
+
+        counts = opened.add_many(noted(pairs), replace=replace, acknowledge=show)
+        where = str(opened.directory)
+    if not users:
+        wanted = f" of user {user!r}" if user and IMPORTERS[format].several_users else ""
+        raise InputError(f"{path} holds no records{wanted}: expected at least one; check the file and the options")
+    document = {
+        "format": format,
+        "users": len(users),
+        "added": counts.added,
+        "unchanged": counts.unchanged,
+        "replaced": counts.replaced,
+        "store": where,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    emit(document, as_json, lambda: say(_summary(document)))
+
+
+def _summary(document: dict[str, Any]) -> str:
+    parts = [
+        f"{document[key]:,} {key}" for key in ("added", "unchanged", "replaced") if document[key] or key == "added"
+    ]
+    people = "1 user" if document["users"] == 1 else f"{document['users']:,} users"
+    return f"{', '.join(parts)} ({people}, {document['seconds']} s) in {document['store']}"
+
+
+def _options(name: str, pairs: list[str]) -> dict[str, object]:
+    defaults = IMPORTERS.find(name).options
+    options: dict[str, object] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"the option {pair!r} can't be used: expected KEY=VALUE, such as text_column=review")
+        key = key.strip().replace("-", "_")
+        options[key] = _switch(key, value) if isinstance(defaults.get(key), bool) else value
+    return options
+
+
+def _switch(key: str, value: str) -> bool:
+    known = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if value.lower() not in known:
+        raise InputError(f"the option {key}={value!r} can't be used: expected true or false")
+    return known[value.lower()]
