@@ -35,14 +35,16 @@ def test_the_most_similar_later_record_may_be_an_update() -> None:
     history = history_of(
         "My dentist is Dr. Voss.", "My dentist is Dr. Lee.", *OTHERS, "My dentist is Dr. Kim.", dated=False
     )
-    segments = whole_records(history)
-    last = len(segments) - 1
-    assert updates(segments).tolist() == [last, last, *[-1] * len(OTHERS), -1]
-    assert updates(segments[::-1]).tolist() == [-1, *[-1] * len(OTHERS), 0, 0]
-    assert updates(segments, alike=1.1).tolist() == [-1] * len(segments)
+    first, second, *others, last = whole_records(history)
+    assert updates([first, second, last, *others]).tolist() == [2, 2, -1, *[-1] * len(OTHERS)]
+    assert updates([last, *others, second, first]).tolist() == [-1, *[-1] * len(OTHERS), 0, 0]
+    assert updates([first, last], alike=1.1).tolist() == [-1, -1]
     assert updates([]).tolist() == []
-    # What is known to be replaced needs no words in common.
-    assert updates(segments, {segments[2].record_id: segments[4].record_id, "gone": "never"})[2] == 4
+    # One that the request doesn't ask for as well is about something else.
+    assert updates([first, *others, last]).tolist() == [-1] * (2 + len(OTHERS))
+    # What is known to be replaced needs no words in common, and no good mark.
+    known = {first.record_id: others[-1].record_id, "gone": "never"}
+    assert updates([first, *others], known)[0] == len(OTHERS)
 
 
 def test_sentences_of_one_record_do_not_update_each_other() -> None:
@@ -90,6 +92,7 @@ def test_any_profile_has_the_updates_of_what_it_has(made: list[Record], budget: 
     scores = np.random.default_rng(seed).normal(size=len(segments))
     profile = extractive(tokenizer, dates=dates)(history, REQUEST, marks_of(segments, scores.tolist()), budget)
     assert profile.tokens == count_tokens(tokenizer, profile.text) <= budget
+    assert profile.tokens or budget < 5
     taken = {segment.record for segment in profile.segments}
     order = sorted(range(len(segments)), key=lambda at: -scores[at])
     newer = updates([segments[at] for at in order])

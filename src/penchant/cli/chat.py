@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DeviceOption, DtypeOption, MaxTokensOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
@@ -65,9 +65,7 @@ def chat(
         float,
         typer.Option("--priority", metavar="NATS", min=0, help="Extra attention to instructions, in nats."),
     ] = 0.0,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
-    ] = MAX_NEW_TOKENS,
+    max_tokens: MaxTokensOption = MAX_NEW_TOKENS,
     temperature: Annotated[
         float,
         typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: a sampled one."),
@@ -76,10 +74,8 @@ def chat(
         int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
     ] = None,
     model: ModelOption = "smollm2",
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
-    ] = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -91,7 +87,6 @@ def chat(
     from penchant.cli.chat_session import Session
     from penchant.cli.chat_terminal import Waiting
     from penchant.cli.chat_turns import at_terminal, scripted
-    from penchant.models.loading import load_model
     from penchant.personalizer import Personalizer
     from penchant.store.keys import checked
 
@@ -99,7 +94,7 @@ def chat(
     if not math.isfinite(temperature):
         raise InputError(f"--temperature {temperature}: expected a number from 0")
     system_prompt = _system(system, system_file)
-    with open_store(store) as opened:
+    with open_store(store, create=not listed) as opened:
         if listed:
             _list(opened, user, as_json)
             return 0
@@ -113,7 +108,7 @@ def chat(
             "priority": priority,
         }
         with waiting(f"loading {escape(model)}"):
-            loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
+            loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
             personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
@@ -127,7 +122,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_new_tokens": max_tokens, "temperature": temperature, "seed": seed},
         )
         if hasattr(sys.stdin, "reconfigure"):
             sys.stdin.reconfigure(encoding="utf-8", errors="replace")

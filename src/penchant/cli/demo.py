@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 
-from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
+from penchant.cli.options import BudgetOption, DeviceOption, DtypeOption, MarkerOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
 from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
@@ -28,6 +28,8 @@ _TOP = 3
 def demo(
     *,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     budget: BudgetOption = BUDGET_SHARE,
     requests: Annotated[
@@ -54,7 +56,7 @@ def demo(
         def encoded(step: str, done: int, total: int | None) -> None:
             progress.update(task, description="Encoding a history", completed=done, total=total)
 
-        personalizer = Personalizer(model, marker=marker, progress=encoded)
+        personalizer = Personalizer(chosen_model(model, device, dtype), marker=marker, progress=encoded)
         shown = None
         for history, outcome in run_demo(personalizer, budget=budget, requests=requests):
             shown = history

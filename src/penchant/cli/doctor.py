@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DeviceOption, DtypeOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, StoreOption, emit, stderr
 from penchant.errors import PenchantError
 
@@ -30,7 +30,14 @@ class Check:
     seconds: float
 
 
-def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    *,
+    model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say what is installed, and check in a minute that everything works on this machine."""
     import torch
 
@@ -43,7 +50,7 @@ def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json
         "threads": torch.get_num_threads(),
     }
     with stderr.status("Checking ..."):
-        for name, look in all_checks(model, store, facts):
+        for name, look in all_checks(lambda: chosen_model(model, device, dtype), store, facts):
             began = time.perf_counter()
             try:
                 passed, seen = look()

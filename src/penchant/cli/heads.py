@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, emit, stderr, step_bar
+from penchant.cli.options import DeviceOption, DtypeOption, ModelOption
+from penchant.cli.output import JsonOption, emit, stderr, stdout, step_bar
 from penchant.errors import InputError
 from penchant.lens.labelled import TASKS, LabelledHistory
 
@@ -32,6 +31,8 @@ def heads() -> None:
 def discover_command(
     *,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -81,7 +82,7 @@ def discover_command(
     )
     if plot is not None:
         check_plot(plot)
-    loaded = load_model(model)
+    loaded = load_model(model, device=device, dtype=dtype)
     path = out or _default_path(loaded)
     _check_folder(path)  # fail now, not after minutes of work
     with step_bar() as progress:
@@ -112,7 +113,7 @@ def discover_command(
         table = Table("head", "weight", "AUC alone", box=None, header_style="dim")
         for (layer, head), weight in zip(calibration.heads, calibration.weights, strict=True):
             table.add_row(f"{layer}.{head}", f"{weight:.2f}", f"{found.auc[layer, head]:.3f}")
-        Console().print(table)
+        stdout().print(table)
         stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)

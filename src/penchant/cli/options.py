@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +18,11 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
 ]
+RequestArgument = Annotated[
+    str | None, typer.Argument(metavar="REQUEST", help="The question or task.", show_default=False)
+]
 RequestOption = Annotated[
-    str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
+    str | None, typer.Option("--request", metavar="TEXT", help="The same, as an option.", show_default=False)
 ]
 TaskOption = Annotated[
     str | None, typer.Option("--task", metavar="TEXT", help="The kind of answer that is wanted.", show_default=False)
@@ -27,6 +30,25 @@ TaskOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="D",
+        help="Where the model runs: cpu, cuda, cuda:1, mps. Default: $PENCHANT_DEVICE, else the fastest there is.",
+        show_default=False,
+    ),
+]
+DtypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="D",
+        help="Its number format: float32, bfloat16, float16. Default: $PENCHANT_DTYPE, else the device's.",
+        show_default=False,
+    ),
+]
+MaxTokensOption = Annotated[int, typer.Option("--max-tokens", min=1, metavar="N", help="Longest answer, in tokens.")]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
 CompressorOption = Annotated[
     str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
@@ -53,3 +75,12 @@ EndpointModelOption = Annotated[
     str | None,
     typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
 ]
+
+
+def chosen_model(model: str, device: str | None, dtype: str | None) -> Any:
+    """Return the model for a `Personalizer`: loaded if a device or a number format was asked for."""
+    if device is None and dtype is None:
+        return model
+    from penchant.models.loading import load_model
+
+    return load_model(model, device=device, dtype=dtype)

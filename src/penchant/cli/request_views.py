@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import stderr
+from penchant.cli.output import stderr, stdout
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
@@ -59,6 +58,12 @@ def summary(profile: Profile) -> str:
     )
 
 
+def warn_of_fallback(profile: Profile) -> None:
+    """Say on stderr, whatever stdout gets, that a profile is not what was asked for."""
+    if profile.fallback:
+        stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]", soft_wrap=True)
+
+
 def shown(text: str) -> str:
     """Make a user's text safe for a rich table: no markup, no control characters."""
     return escape(sanitize(text))
@@ -69,14 +74,14 @@ def show_marks(marks: Marks, html: Path | None) -> None:
     for i in marks.ranked()[:_TOP]:
         segment = marks.segments[i]
         table.add_row(f"{marks.scores[i]:.2f}", shown(segment.record_id), shown(segment.text))
-    Console().print(table)
+    stdout().print(table)
     heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
     stderr.print(
         f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
         f"{f', heads {heads}' if heads else ''}; {marks.tokens_fed:,} tokens fed[/]"
     )
     if html is not None:
-        stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
+        stderr.print(f"[dim]heat map: {escape(str(html))}[/]", soft_wrap=True)
 
 
 def show_sources(answer: Answer) -> None:

@@ -201,7 +201,7 @@ def _filled(
         if not picked:
             break
         made = draft(picked)
-        if made.tokens <= budget and (best is None or made.tokens > best.tokens):
+        if made.positions and made.tokens <= budget and (best is None or made.tokens > best.tokens):
             best, best_picked = made, picked
         if 0 <= budget - made.tokens <= _enough(budget):
             break
@@ -209,12 +209,12 @@ def _filled(
     while best is None and picked:
         # Drop the lowest-marked until it fits; positions among the candidates are ranks.
         picked = picked[: len(picked) - max(1, len(picked) // 8)]
-        if picked and (made := draft(picked)).tokens <= budget:
+        if picked and (made := draft(picked)).positions and made.tokens <= budget:
             best, best_picked = made, picked
     if best is None:
         small = np.flatnonzero(costs <= budget + 1)[:TRIES]
         made_alone = ((draft([int(p)]), int(p)) for p in small)
-        best, best_picked = next(((d, [p]) for d, p in made_alone if d.tokens <= budget), (None, []))
+        best, best_picked = next(((d, [p]) for d, p in made_alone if d.positions and d.tokens <= budget), (None, []))
     return _topped_up(draft, best, set(best_picked), costs, budget) if best else None
 
 

@@ -11,21 +11,30 @@ from penchant.history.records import Segment
 from penchant.text.language import sample
 from penchant.text.terms import language_of, split_words, stop_words
 
-ALIKE = 0.2
-"""Least similarity of two segments on one subject: a cosine over the beginnings of words, weighted by their rarity.
+ALIKE = 0.15
+"""Least similarity of two segments on one subject: a cosine over the beginnings of words, weighted by their rarity."""
+WITHIN = 3
+"""An update stands at most so many places behind what it updates: the request that one answers, the other answers too.
+
+Both were chosen on the tuning half of `penchant_lab.small`'s contradictions and on one conversation of LoCoMo, where
+similarity alone would cost 3 to 15 points of evidence (benchmarks/results/small.md).
 """
 BEGINNING = 5  # characters: "meets", "meeting", "dentist's"; no memory of words as with stems
 FEW = 64  # segments: rarity among fewer is that among so many, or what two records share would hardly count
 
 
 def updates(
-    segments: Sequence[Segment], superseded: Mapping[str, str] | None = None, *, alike: float = ALIKE
+    segments: Sequence[Segment],
+    superseded: Mapping[str, str] | None = None,
+    *,
+    alike: float = ALIKE,
+    within: int = WITHIN,
 ) -> npt.NDArray[np.intp]:
     """Return for each segment the position of the most similar one in a later record, the latest of several; -1 if none
     has a similarity of at least `alike`. int [segments].
 
-    segments: in any order; the rarity of words is counted among them. superseded: records known to be replaced, with
-    the records that replaced them.
+    segments: best first; an update stands at most `within` places behind. superseded: records known to be replaced,
+    with the records that replaced them, wherever these stand.
     """
     texts = [segment.text for segment in segments]
     empty = stop_words(language_of(sample(texts)))
@@ -44,7 +53,8 @@ def updates(
         shared = np.zeros(len(segments))
         for word in known & arrays.keys():
             shared[arrays[word]] += weight[word]
-        alikeness = np.where(record > record[position], shared / (norm * norm[position]), 0.0)
+        near = np.arange(len(segments)) <= position + within
+        alikeness = np.where(near & (record > record[position]), shared / (norm * norm[position]), 0.0)
         best = float(alikeness.max(initial=0.0))
         if best >= alike:
             same = np.flatnonzero(alikeness >= best - 1e-9)
