@@ -18,6 +18,8 @@ import pytest
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
 from tests.families import save_tiny
+from tests.shared_models import share
+from tests.warm_process import WarmProcess
 
 TEXTS = (
     "I am allergic to peanuts and I like long walks by the sea.",
@@ -77,6 +79,7 @@ Invoke = Callable[..., Ran]
 def tiny_directory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Calibration]:
     """A tiny llama as a directory, and a calibration for it."""
     path = save_tiny("llama", tmp_path_factory.mktemp("models") / "tiny-llama")
+    share(path)
     loaded = load_model(path)
     made = Calibration(loaded.name, loaded.fingerprint, ((1, 2), (2, 0)), (1.0, 0.5), prefix="<|user|>")
     return path, made
@@ -118,15 +121,14 @@ def penchant(home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
     root.setLevel(level)
 
 
-def process(home: Home, *arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """The same as a process of its own, through `python -m penchant`."""
-    command = [sys.executable, "-m", "penchant", *map(str, arguments)]
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "env": home.environment, **options}
-    return subprocess.Popen(command, **given)
+def process(home: Home, *arguments: object, **options: Any) -> WarmProcess:
+    """The same in a process of its own. options: see `WarmProcess`."""
+    return WarmProcess(arguments, home.environment, **options)
 
 
-def finished(running: subprocess.Popen[str], timeout: float = 120) -> Ran:
+def finished(running: subprocess.Popen[str] | WarmProcess, timeout: float = 120) -> Ran:
     out, err = running.communicate(timeout=timeout)
+    assert running.returncode is not None
     return Ran(running.returncode, out, err)
 
 

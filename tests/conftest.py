@@ -15,6 +15,10 @@ os.environ.setdefault("PENCHANT_DTYPE", "float32")
 shapes.install()  # before anything of Penchant is imported
 
 import tests.record_strategies  # noqa: E402, F401 (any record: st.from_type(Record))
+from tests import shared_models  # noqa: E402
+
+shared_models.install()  # before anything imports load_model
+
 from penchant.models import loading  # noqa: E402
 from penchant.models.gguf import GgufSource  # noqa: E402
 from penchant.models.loading import LoadedModel, load_model  # noqa: E402

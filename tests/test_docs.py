@@ -10,8 +10,8 @@ still be ones that the command line takes.
 import re
 import shlex
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from textwrap import dedent
@@ -23,8 +23,13 @@ import typer
 from penchant.cli.main import app
 from penchant.cli.output import run as run_app
 from penchant.history.importers import IMPORTERS
+from penchant.index.encode import EncodedRecord, Encoder
+from penchant.inference.generation import generate_stream
+from penchant.marking.dense import Embeddings
 from penchant.models import loading
 from penchant.models.cache import models_directory
+from penchant.steering.methods.likelihood_gradient import LIKELIHOOD_GRADIENT
+from penchant.steering.methods.registry import VECTOR_METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,14 +100,45 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PENCHANT_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(place)
-    # One set of weights for all pages: reading them again for every command would be most of the time.
+    # What pages and commands would do over and over is done once: weights are read, and texts encoded, for all of
+    # them; few configurations of steering are tried; answers end early.
     monkeypatch.setattr("penchant.marking.resources.load_model", _load_once)
+    monkeypatch.setattr("penchant.marking.resources.Embeddings", _embed_once)
+    monkeypatch.setattr(Encoder, "records", _encode_once)
+    monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", _QUICK)
+    for module in ("penchant.personalizer", "penchant.conversation.session"):
+        monkeypatch.setattr(f"{module}.generate_stream", _short)
     return place
 
 
 @lru_cache
 def _load_once(spec: str) -> loading.LoadedModel:
     return loading.load_model(spec)
+
+
+@lru_cache
+def _embed_once() -> Embeddings:
+    return Embeddings()
+
+
+_encode = Encoder.records
+_encoded: dict[tuple[object, ...], EncodedRecord] = {}
+_QUICK = replace(
+    LIKELIHOOD_GRADIENT, aggregations=LIKELIHOOD_GRADIENT.aggregations[:1], strengths=(0.06,), layers=(0.5,)
+)
+
+
+def _encode_once(encoder: Encoder, bodies: Sequence[str]) -> Iterator[tuple[int, EncodedRecord]]:
+    by = encoder.calibration
+    keys = [(encoder.lens.loaded.fingerprint, by.prefix, by.heads, body) for body in bodies]
+    new = [number for number, key in enumerate(keys) if key not in _encoded]
+    for number, record in _encode(encoder, [bodies[number] for number in new]):
+        _encoded[keys[new[number]]] = record
+    return ((number, _encoded[key]) for number, key in enumerate(keys))
+
+
+def _short(loaded: loading.LoadedModel, prompt: str, *, max_new_tokens: int = 24, **options: Any) -> Iterator[str]:
+    return generate_stream(loaded, prompt, max_new_tokens=min(max_new_tokens, 24), **options)
 
 
 @pytest.mark.model

@@ -300,6 +300,10 @@ def test_bad_calls(tmp_path: Path) -> None:
         personalizer.fit_steering("ann", halflife=3)
     with pytest.raises(InputError, match="conversation has no option 'note': its options are memory"):
         personalizer.conversation("ann", note=0.5)
+    with pytest.raises(InputError, match="memory 'recent-5' has no option 'rule': its options are count"):
+        personalizer.conversation(memory="recent-5", memory_options={"rule": "filled"})
+    with pytest.raises(InputError, match="detector 'patterns' has no option 'sure': it takes no options"):
+        personalizer.conversation(detector="patterns", detector_options={"sure": True})
     history = history_of(TEXTS)
     with pytest.raises(InputError, match="the history is empty: expected at least one record"):
         personalizer.mark(History([], "ann"), REQUEST)

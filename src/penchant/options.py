@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from types import SimpleNamespace
+from typing import Any, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from penchant.errors import InputError
 
@@ -36,6 +37,19 @@ def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
         raise InputError(f"{whose} needs {', '.join(missing)}: pass a value for each")
     first = problems[0]
     raise InputError(f"{whose}: the option {first['loc'][0]} can't be {first['input']!r}: {first['msg']}")
+
+
+def parse_arguments(function: Callable[..., Any], given: Mapping[str, object], whose: str) -> dict[str, Any]:
+    """Return keyword-only arguments of the function, checked against its annotations. Raises as `parse_options`."""
+    keywords = [one for one in inspect.signature(function).parameters.values() if one.kind is one.KEYWORD_ONLY]
+    # Of these arguments alone: the types of the others may be imported for type checkers only.
+    annotated = SimpleNamespace(__annotations__={one.name: one.annotation for one in keywords})
+    hints = get_type_hints(annotated, getattr(inspect.unwrap(function), "__globals__", {}))
+    fields: dict[str, Any] = {
+        one.name: (hints[one.name], ... if one.default is one.empty else one.default) for one in keywords
+    }
+    parsed = parse_options(create_model("Arguments", __base__=Options, **fields), given, whose)
+    return {name: getattr(parsed, name) for name in given}
 
 
 def check_options(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -221,14 +220,13 @@ def test_a_user_that_is_none(penchant: Invoke, user: str) -> None:
 @pytest.mark.slow
 def test_what_was_said_before_ctrl_c_in_a_script_is_kept(home: Home) -> None:
     arguments = [str(part).replace("{model}", str(home.model)) for part in (*ANN, "--name", "tea")]
-    with process(home, *arguments, stdin=subprocess.PIPE) as running:
-        assert running.stdin is not None
-        assert running.stderr is not None
-        running.stdin.write("Hello.\n")
-        running.stdin.flush()
-        assert "of 400 tokens" in running.stderr.readline()  # it waits for more
-        running.send_signal(signal.SIGINT)
-        ran = finished(running)
+    running = process(home, *arguments)
+    assert running.stderr is not None
+    running.stdin.write("Hello.\n")
+    running.stdin.flush()
+    assert "of 400 tokens" in running.stderr.readline()  # it waits for more
+    running.send_signal(signal.SIGINT)
+    ran = finished(running)
     assert ran.code == 130
     assert ran.err == "penchant: interrupted; everything that was acknowledged is kept\n"
     assert len(said(home, "tea")) == 2

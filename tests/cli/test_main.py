@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
+from tests.demo.test_run import take_small_samples
+from tests.warm_process import WarmProcess
 
 COMMANDS = ("demo", "import", "users", "mark", "compress", "ask", "chat", "heads", "doctor")
 
@@ -92,23 +94,12 @@ def test_ctrl_c_while_encoding_keeps_what_was_written_and_the_next_run_goes_on(
 
 
 @pytest.mark.slow
-def test_the_demo_draws_no_panel_behind_its_bar(home: Home, tmp_path: Path) -> None:
+def test_the_demo_draws_no_panel_behind_its_bar(home: Home) -> None:
     """Both streams on one terminal, as nearly always: what is printed begins on a line of its own."""
-    program = (
-        "import sys; from tests.demo.test_run import samples; from penchant.demo import run\n"
-        "run.sample_users = samples\n"
-        f"sys.argv[1:] = ['demo', '--model', {str(home.model)!r}, '--requests', '1', '--budget', '40']\n"
-        "from penchant.__main__ import run; run()"
-    )
     ours, theirs = pty.openpty()
-    found = [os.environ.get("PYTHONPATH", ""), str(Path(__file__).parents[2])]
-    environment = {
-        **home.environment,
-        "PYTHONPATH": os.pathsep.join(filter(None, found)),
-        "COLUMNS": "100",
-        "TERM": "xterm",
-    }
-    running = subprocess.Popen([sys.executable, "-c", program], stdout=theirs, stderr=theirs, env=environment)
+    asked = ("demo", "--model", home.model, "--requests", "1", "--budget", "40")
+    environment = {**home.environment, "COLUMNS": "100", "TERM": "xterm"}
+    running = WarmProcess(asked, environment, stdout=theirs, stderr=theirs, first=take_small_samples)
     os.close(theirs)
     seen = b""
     try:
@@ -117,7 +108,7 @@ def test_the_demo_draws_no_panel_behind_its_bar(home: Home, tmp_path: Path) -> N
     except OSError:  # the other end is closed
         pass
     os.close(ours)
-    assert running.wait(60) == 0, seen.decode()
+    assert finished(running).code == 0, seen.decode()
     lines = rendered(seen.decode())
     panels = [line for line in lines if "Where do I walk?" in line]
     assert len(panels) == 2

@@ -174,6 +174,7 @@ def test_faithfulness(penchant: Invoke, tmp_path: Path) -> None:
     report = penchant(*asked, "--json").document["faithfulness"]
     assert report
     assert all(isinstance(value, int | float | str | bool | list | None) for value in report.values())
+    assert report["share_kept"] == pytest.approx(1 - report["kl_profile"] / report["kl_none"])
     assert penchant(*asked).err.count("\n") >= 2
 
 

@@ -52,6 +52,7 @@ def test_divergence_is_that_of_plain_forward_passes(family: str) -> None:
     assert report.answer_tokens == 3
     assert report.dropped_tokens == 0
     assert report.share_kept == pytest.approx(1 - expected[0] / expected[1], rel=1e-2, abs=1e-3)
+    assert str(report).endswith(f"; share kept {report.share_kept:.2f})")
 
 
 def test_the_whole_history_as_profile_is_perfectly_faithful() -> None:

@@ -121,9 +121,12 @@ def test_a_turn_becomes_records_with_where_they_come_from() -> None:
     assert (first.text, first.kind, first.when) == ("I live in Cork.", "said", WHEN)
     assert dict(first.meta) == {
         **{"conversation": "c1", "turn": 4, "start": 4, "end": 19},
-        **{"about": "residence", "value": "cork"},
+        **{"about": "residence", "value": "cork", "claim": {"words": "@ cork live"}},
     }
-    assert dict(second.meta) == {"conversation": "c1", "turn": 4, "start": 20, "end": 32}
+    assert dict(second.meta) == {
+        **{"conversation": "c1", "turn": 4, "start": 20, "end": 32},
+        **{"claim": {"words": "@ like rain"}},
+    }
     assert records_of(turn, "c1") == [first, second]
     ids = {r.id for name in ("c1", "c2") for n in (4, 5) for r in records_of(Turn(n, "user", turn.text), name)}
     assert len(ids) == 8

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.conversation.context import Context, Dialogue, Memory, Spans
+from penchant.conversation.instructions.registry import make_detector
 from penchant.conversation.memories import penchant as module
 from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.memories.rhea import VECTORS, States
@@ -99,6 +100,24 @@ def test_unknown_names_and_options() -> None:
         make_memory("rea", resources())
     with pytest.raises(InputError, match="compress 'both'"):
         penchant(resources(), compress="both")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="memory 'penchant' has no option 'recents': its options are instructions, "):
+        make_memory("penchant", resources(), {"recents": 4})
+    with pytest.raises(InputError, match="memory 'rhea' has no option 'count': it takes no options"):
+        make_memory("rhea", resources(), {"count": 4})
+    with pytest.raises(InputError, match="memory 'bm25-5': the option count can't be 'many'"):
+        make_memory("bm25-5", resources(), {"count": "many"})
+    with pytest.raises(InputError, match="count 0: expected at least 1"):
+        make_memory("recent-5", resources(), {"count": 0})
+    with pytest.raises(InputError, match="detector 'patterns' has no option 'model'"):
+        make_detector("patterns", resources(), {"model": "big"})
+
+
+@pytest.mark.parametrize("name", ["recent-5", "bm25-5"])
+def test_an_option_reaches_the_memory(name: str) -> None:
+    said = dialogue_of([(f"Boat {number}?", f"The boat has number {number}.") for number in range(8)])
+    for count in (1, 3):
+        context = make_memory(name, resources(), {"count": count}).context(said, "Which boat?", 2_000)
+        assert sum(kept.how != "dropped" for kept in context.inclusions) == count
 
 
 def test_baselines_keep_what_they_say() -> None:

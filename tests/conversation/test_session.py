@@ -50,6 +50,16 @@ def test_both_turns_are_kept_and_the_next_prompt_holds_them(store: Store) -> Non
     assert store.conversations.turns("ann", "first") == list(conversation.turns)
 
 
+def test_options_of_a_memory_are_of_one_conversation() -> None:
+    personalizer, kept = personalizer_of(), []
+    for options in ({"count": 1}, {}, {"count": 2}):
+        made = personalizer.conversation(memory="recent-5", detector="patterns", budget=300, memory_options=options)
+        for text in ("One.", "Two.", "Three."):
+            say(made, text)
+        kept.append(sum(one.how != "dropped" for one in made.context("Four?").inclusions))
+    assert kept == [1, 3, 2]
+
+
 def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
     say(opened(store), ORDER)
     again = opened(store)

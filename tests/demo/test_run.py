@@ -25,6 +25,11 @@ def samples() -> list[tuple[History, tuple[SampleRequest, ...]]]:
     return [(History(history, "ann"), asked), (History(history[:4], "bob"), asked[:2])]
 
 
+def take_small_samples() -> None:
+    """For a process of its own."""
+    run.sample_users = samples
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "sample_users", samples)

@@ -168,7 +168,7 @@ def test_the_prefix_is_how_the_template_opens_a_turn() -> None:
 def test_heads_of_the_embedded_model(smollm2: LoadedModel) -> None:
     """Without any labels by people: two small planted histories are enough to find heads that were found on LoCoMo."""
     assert prefix_of(smollm2) == "<|im_start|>user\n"
-    found = discover(Lens(smollm2), needle_histories(2, 60), prefix=prefix_of(smollm2), max_layer=18, source="planted")
+    found = discover(Lens(smollm2), needle_histories(2, 40), prefix=prefix_of(smollm2), max_layer=18, source="planted")
     heads = set(found.calibration.heads)
     assert heads & KNOWN
     assert found.calibration.scores["auc_left_out"] > 0.7

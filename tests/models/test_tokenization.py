@@ -64,7 +64,7 @@ def test_prompts_begin_once_and_end_with_their_own_text(pattern: str, brought: b
 def test_a_records_prefix_is_not_ended_and_indexes_made_so_are_not_used() -> None:
     history = History([Record("I like long walks by the sea.", id="a")])
     plain, ended = (finishing(pattern) for pattern in ("$A", f"$A {END}"))
-    ended = replace(ended, fingerprint=plain.fingerprint)
+    ended = replace(ended, identity=plain.identity)
     keys, identities = [], []
     for loaded in (plain, ended):
         lens = Lens(loaded)

@@ -77,8 +77,8 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(smollm2: LoadedModel) -> World:
-    terse, polite = opposite("terse", "polite", records=12, questions=4)
-    modes, _ = opposite("two-modes", "terse", records=16, questions=6, seed=1)
+    terse, polite = opposite("terse", "polite", records=8, questions=4)
+    modes, _ = opposite("two-modes", "terse", records=12, questions=6, seed=1)
     items = {"terse": terse, "polite": polite, "modes": modes}
     others = {}
     for seed, styles in enumerate((("dashes", "exclaiming"), ("points", "two-modes"), ("terse", "polite")), 3):
@@ -106,7 +106,7 @@ def ascent(world: World) -> Served:
     population = population_of(banks).mean()
     centre = torch.cat([bank.keys for bank in banks.values()]).mean(0)
     config = replace(based, strength=float(0.12 * norm / size), population=population, centre=centre)
-    some = {"terse": 8, "polite": 8, "modes": 16}
+    some = {"terse": 8, "polite": 6, "modes": 12}
     return config, {
         user: extract_bank(loaded, config, user, world.pairs[user][:count], words) for user, count in some.items()
     }
@@ -118,7 +118,7 @@ def fints(world: World) -> Served:
     loaded, words = world.loaded, world.template
     config = world.config(FINTS, 20, 177.0)
     prompts = {one.request: words(None, one.request) for some in world.pairs.values() for one in some}
-    starts = [PromptTokens(tuple(prompt_ids(loaded, prompt)), 32) for prompt in prompts.values()]
+    starts = [PromptTokens(tuple(prompt_ids(loaded, prompt)), 24) for prompt in prompts.values()]
     made = dict(zip(prompts, generate(loaded, starts), strict=True))
     banks = {}
     for user, some in world.pairs.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from penchant.cli.options import DeviceOption, DtypeOption, MaxTokensOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
+from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
@@ -118,17 +119,17 @@ def chat(
             opened,
             personalizer,
             waiting,
-            at_terminal=not as_json and sys.stdin.isatty() and sys.stdout.isatty(),
+            at_terminal=not as_json and stdin().isatty() and stdout().isatty(),
             name=chosen,
             system=system_prompt,
             options=options,
             sampling={"max_new_tokens": max_tokens, "temperature": temperature, "seed": seed},
         )
-        if hasattr(sys.stdin, "reconfigure"):
-            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+        if isinstance(said := stdin(), io.TextIOWrapper):
+            said.reconfigure(encoding="utf-8", errors="replace")
         try:
             if as_json:
-                texts = [text for text in sys.stdin.read().split("\n") if text.strip()]
+                texts = [text for text in said.read().split("\n") if text.strip()]
                 emit(document(session, texts), True, lambda: None)
                 return 0
             return at_terminal(session) if session.at_terminal else scripted(session)

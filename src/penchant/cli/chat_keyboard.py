@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 
 from prompt_toolkit import PromptSession, prompt
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import WordCompleter
+from prompt_toolkit.input import create_input
+from prompt_toolkit.output import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from penchant.cli.chat_terminal import next_turn
 from penchant.cli.output import stderr
+from penchant.cli.streams import stdin, stdout
+
+
+def at_the_terminal() -> AbstractContextManager[object]:
+    """In this context, keyboards use the streams of the command."""
+    return create_app_session(create_input(stdin()), create_output(stdout()))
 
 
 class Keyboard:

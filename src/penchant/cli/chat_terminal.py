@@ -4,9 +4,7 @@ words.
 
 from __future__ import annotations
 
-import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -16,6 +14,7 @@ from rich.cells import cell_len
 from rich.status import Status
 
 from penchant.cli.output import stderr
+from penchant.cli.streams import columns, stdout
 from penchant.text.unicode import sanitize
 
 BLOCK = '"""'
@@ -138,7 +137,7 @@ class Wrapped:
 
     def __init__(self) -> None:
         self._column, self._word, self._any = 0, "", False
-        self._wraps = sys.stdout.isatty()
+        self._wraps = stdout().isatty()
 
     def __enter__(self) -> Self:
         return self
@@ -149,13 +148,11 @@ class Wrapped:
 
     def write(self, piece: str) -> None:
         text, self._any = sanitize(piece), True
-        sys.stdout.write("".join(map(self._placed, text.expandtabs(4))) if self._wraps else text)
-        sys.stdout.flush()
+        stdout().write("".join(map(self._placed, text.expandtabs(4))) if self._wraps else text)
+        stdout().flush()
 
     def _placed(self, character: str) -> str:
-        width = (
-            shutil.get_terminal_size().columns - 1
-        )  # in the last column terminals report the cursor's position differently
+        width = columns() - 1  # in the last column terminals report the cursor's position differently
         size = cell_len(character)
         if character == "\n":
             self._column, self._word = 0, ""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from rich.markup import escape
 
 from penchant.cli import chat_commands as commands
@@ -11,18 +9,22 @@ from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.chat_terminal import Line, next_turn, piped
 from penchant.cli.output import stderr
+from penchant.cli.streams import stdin
 from penchant.errors import PenchantError
 
 
 def at_terminal(session: Session) -> int:
-    from penchant.cli.chat_keyboard import Keyboard  # the line editor; scripts need none
+    from penchant.cli.chat_keyboard import Keyboard, at_the_terminal  # the line editor; scripts need none
 
-    keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
-    stderr.print(views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D"))
-    if session.old:
-        commands.resumed(session)
-    while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:
-        _take(session, keyboard, text)
+    with at_the_terminal():
+        keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
+        stderr.print(
+            views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D")
+        )
+        if session.old:
+            commands.resumed(session)
+        while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:
+            _take(session, keyboard, text)
     return 0
 
 
@@ -50,7 +52,7 @@ class _Script:
 
 def scripted(session: Session) -> int:
     """Run a script: answers go to stdout, everything else to stderr; the exit code is 2 if a line failed."""
-    script = _Script(piped(sys.stdin))
+    script = _Script(piped(stdin()))
     done = True
     while (text := script.turn()) is not None and text.strip() != commands.QUIT:
         done = _take(session, script, text) and done

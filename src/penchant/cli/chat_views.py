@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from penchant.cli.chat_session import LastAnswer
+from penchant.cli.output import stdout_console
 from penchant.conversation.context import Context, Inclusion
 from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
@@ -36,9 +37,9 @@ _DROPPED = 20  # how many dropped exchanges are listed at most
 
 def show(*parts: RenderableType) -> None:
     """Print to stdout, for people."""
-    console = Console(highlight=False)
+    console = stdout_console()
     for part in parts:
-        console.print(part)
+        console.print(part, highlight=False)
 
 
 def dim(text: str) -> Text:

@@ -14,7 +14,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from penchant.cli.options import BudgetOption, DeviceOption, DtypeOption, MarkerOption, ModelOption, chosen_model
-from penchant.cli.output import JsonOption, check_file, emit, stderr, write_text
+from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, write_text
 from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
 from penchant.marking.registry import DEFAULT_MARKER
@@ -48,7 +48,7 @@ def demo(
     from penchant.marking.heatmap import heatmap_html
     from penchant.personalizer import Personalizer
 
-    console = Console(stderr=as_json)
+    console = stderr if as_json else stdout_console()
     outcomes: list[Outcome] = []
     with Progress(console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
         task = progress.add_task("Loading the model", total=None)
@@ -88,7 +88,8 @@ def _show(console: Console, outcome: Outcome) -> None:
     grid.add_row("with", f"[{_colour(outcome)}]{escape(_line(outcome.answer))}[/]")
     cold = f"{outcome.cold:.2f} s cold, " if outcome.cold is not None else ""
     grid.add_row("seconds", f"{cold}{outcome.warm:.2f} s warm, to the profile")
-    console.print(Panel(grid, title=f"{outcome.user}: {escape(outcome.request.query)}", title_align="left"))
+    title = f"{outcome.user}: {escape(outcome.request.query)}"
+    console.print(Panel(grid, title=title, title_align="left", expand=console.is_terminal))
 
 
 def _colour(outcome: Outcome) -> str:

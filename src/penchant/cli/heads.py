@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from penchant.cli.options import DeviceOption, DtypeOption, ModelOption
-from penchant.cli.output import JsonOption, emit, stderr, stdout, step_bar
+from penchant.cli.output import JsonOption, emit, stderr, stdout_console, step_bar
 from penchant.errors import InputError
 from penchant.lens.labelled import TASKS, LabelledHistory
 
@@ -113,7 +113,7 @@ def discover_command(
         table = Table("head", "weight", "AUC alone", box=None, header_style="dim")
         for (layer, head), weight in zip(calibration.heads, calibration.weights, strict=True):
             table.add_row(f"{layer}.{head}", f"{weight:.2f}", f"{found.auc[layer, head]:.3f}")
-        stdout().print(table)
+        stdout_console().print(table)
         stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)

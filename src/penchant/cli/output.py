@@ -15,6 +15,7 @@ from rich import progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from penchant.cli.streams import columns, stdout
 from penchant.errors import InputError, PenchantError
 from penchant.progress import Progress
 
@@ -23,6 +24,13 @@ if TYPE_CHECKING:
 
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""
+
+
+def stdout_console() -> Console:
+    """A console that prints to stdout, for people. What goes into a file or a pipe is not wrapped to any width."""
+    out = stdout()
+    return Console(file=out, width=columns() if out.isatty() else _UNWRAPPED)
+
 
 StoreOption = Annotated[
     str | None,
@@ -78,16 +86,11 @@ def write_text(path: Path, text: str) -> None:
         raise InputError(f"can't write {path} ({error.strerror}): expected a file in a folder that exists") from error
 
 
-def stdout() -> Console:
-    """Return a console for stdout. What goes into a file or a pipe is not wrapped to any width."""
-    console = Console()
-    return console if console.is_terminal else Console(width=_UNWRAPPED)
-
-
 def write_verbatim(text: str) -> None:
     """Write a text to stdout: for people with a line end, into a file or a pipe exactly as it is."""
-    sys.stdout.write(text + "\n" if sys.stdout.isatty() else text)
-    sys.stdout.flush()
+    out = stdout()
+    out.write(text + "\n" if out.isatty() else text)
+    out.flush()
 
 
 @contextmanager
@@ -132,15 +135,15 @@ def step_bar() -> Iterator[Progress]:
 def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) -> None:
     """Print the document as JSON, or call `human`, which prints it for people."""
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
-        sys.stdout.flush()
+        stdout().write(json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        stdout().flush()
     else:
         human()
 
 
 def say(line: str) -> None:
     """Print a line for people on stdout, as it is: no markup, no wrapping."""
-    Console().print(line, markup=False, highlight=False, soft_wrap=True)
+    stdout_console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def run(app: typer.Typer) -> NoReturn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -50,6 +49,7 @@ from penchant.cli.request_views import (
     summary,
     warn_of_fallback,
 )
+from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
@@ -145,7 +145,7 @@ def compress(
             from penchant.compression.faithfulness import faithfulness
 
             report = faithfulness(personalizer.loaded, personalizer.history(who), wanted, profile, answer_tokens=8)
-            document["faithfulness"] = asdict(report)
+            document["faithfulness"] = {**asdict(report), "share_kept": report.share_kept}
 
     def show() -> None:
         write_verbatim(profile.text)
@@ -295,6 +295,6 @@ def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
         if not isinstance(piece, str):
             return piece
         if aloud:
-            sys.stdout.write(sanitize(piece))
-            sys.stdout.flush()
+            stdout().write(sanitize(piece))
+            stdout().flush()
     raise RuntimeError("a stream of pieces ended without its answer")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import stderr, stdout
+from penchant.cli.output import stderr, stdout_console
+from penchant.cli.streams import stdout
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def show_marks(marks: Marks, html: Path | None) -> None:
     for i in marks.ranked()[:_TOP]:
         segment = marks.segments[i]
         table.add_row(f"{marks.scores[i]:.2f}", shown(segment.record_id), shown(segment.text))
-    stdout().print(table)
+    stdout_console().print(table)
     heads = " ".join(f"{layer}.{head}" for layer, head in marks.heads)
     stderr.print(
         f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
@@ -85,7 +85,7 @@ def show_marks(marks: Marks, html: Path | None) -> None:
 
 
 def show_sources(answer: Answer) -> None:
-    sys.stdout.write("\n")
+    stdout().write("\n")
     if answer.dropped_records:
         stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
     if answer.steering is not None:

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.options import DeviceOption, DtypeOption, HistoryOption, ModelOption, TaskOption, UserOption
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout, step_bar
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console, step_bar
 from penchant.cli.request import prepared
 from penchant.errors import InputError
 from penchant.history.records import Request
@@ -139,7 +138,7 @@ def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOp
             table.add_row(
                 *map(escape, [*about, *gains, f"{one['bytes']:,}", one["storage"] or "", one["reason"] or ""])
             )
-        stdout().print(table)
+        stdout_console().print(table)
         stderr.print(f"[dim]feedback: {feedback}[/]")
 
     emit({"user": user, "steering": found, "feedback": feedback}, as_json, show)
@@ -163,7 +162,7 @@ def feedback_command(
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
     document = {"user": user, "added": added, "unchanged": known}
-    emit(document, as_json, lambda: Console().print(f"{added} added, {known} already there"))
+    emit(document, as_json, lambda: stdout_console().print(f"{added} added, {known} already there"))
 
 
 @steer_app.command("export")
@@ -211,7 +210,7 @@ def export_command(
     }
 
     def show() -> None:
-        Console().print(f"{made.path}", highlight=False, markup=False, soft_wrap=True)
+        stdout_console().print(f"{made.path}", highlight=False, markup=False, soft_wrap=True)
         for note in made.notes:
             stderr.print(f"[yellow]{escape(note)}[/]")
 
@@ -255,7 +254,7 @@ def _show_report(report: FitReport) -> None:
     table = Table(box=None, show_header=False)
     for name, value in rows:
         table.add_row(f"[dim]{escape(name)}[/]", escape(value))
-    stdout().print(table)
+    stdout_console().print(table)
     for reason, count in report.skipped.items():
         stderr.print(f"[dim]{count} pairs left out: {escape(reason)}[/]")
     if not report.shared:

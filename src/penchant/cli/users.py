@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr, stdout
+from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr, stdout_console
+from penchant.cli.streams import stdin, stdout
 from penchant.errors import InputError
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def list_users(
         table.columns[1].justify = "right"
         for entry in entries:
             table.add_row(escape(entry.user), f"{entry.records:,}")
-        stdout().print(table)
+        stdout_console().print(table)
         say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
 
     emit(document, as_json, human)
@@ -166,8 +166,8 @@ def export_user(
             emit({"user": user, what: [json.loads(line) for line in lines]}, True, lambda: None)
         else:
             for line in lines:
-                sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+                stdout().write(line + "\n")
+            stdout().flush()
 
 
 def _opened(context: typer.Context, store: str | None) -> Store:
@@ -182,7 +182,7 @@ def _json(context: typer.Context, as_json: bool) -> bool:
 def _confirmed(question: str) -> bool:
     # Not typer.confirm: it can't tell Ctrl-C from an empty stdin, and the question must not go to stdout.
     stderr.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    return stdin().readline().strip().lower() in ("y", "yes")
 
 
 def _say_all(document: dict[str, Any]) -> None:

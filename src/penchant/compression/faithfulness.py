@@ -54,7 +54,8 @@ class FaithfulnessReport:
         said = f"attention mass kept {self.mass_kept:.0%}"
         if self.kl_profile is None or self.kl_none is None:
             return said
-        said += f"; KL to the full history {self.kl_profile:.3f} nats a token (without any history {self.kl_none:.3f})"
+        said += f"; KL to the full history {self.kl_profile:.3f} nats a token (without any history {self.kl_none:.3f}"
+        said += ")" if self.share_kept is None else f"; share kept {self.share_kept:.2f})"
         if self.dropped_tokens:
             said += f"; the oldest {self.dropped_tokens} tokens of the history did not fit into the window"
         return said

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -33,8 +33,8 @@ class ConversationFactory:
     history: Callable[[str], History]
     mark: Callable[[History, Request], Marks]
     compress: Compressor
-    _memories: dict[str, Memory] = field(default_factory=dict)
-    _detectors: dict[str, Detector] = field(default_factory=dict)
+    _memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
+    _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
 
     def open(
         self,
@@ -47,6 +47,8 @@ class ConversationFactory:
         notes: float = NOTES,
         priority: float = 0.0,
         system: str | None = None,
+        memory_options: Mapping[str, object] | None = None,
+        detector_options: Mapping[str, object] | None = None,
     ) -> Conversation:
         """Open a conversation with a user: a new one, or an earlier one by its name. Without a user or a store, nothing
         is kept.
@@ -54,9 +56,9 @@ class ConversationFactory:
         memory, detector: names, see MEMORIES and DETECTORS. budget: most tokens of a whole prompt (default: a quarter
         of the model's window, at most `BUDGET`). notes: share of it for the profile of the user's history (0: none).
         priority: nats added to the attention on standing instructions. system: the system prompt; None: the previous
-        one.
+        one. memory_options, detector_options: options of the memory and the detector (`recent=4`).
 
-        Raises `InputError` for an unknown name or a share out of range, and as `Conversation`.
+        Raises `InputError` for an unknown name or option, or a share out of range, and as `Conversation`.
         """
         if not 0 <= notes < 1:
             raise InputError(f"notes {notes}: expected a share of the prompt from 0 to below 1")
@@ -67,8 +69,8 @@ class ConversationFactory:
         room = int(tokens * notes)
         return Conversation(
             loaded,
-            self._memory(memory),
-            self._detector(detector),
+            self._memory(memory, memory_options or {}),
+            self._detector(detector, detector_options or {}),
             budget=tokens,
             user=user,
             name=named,
@@ -89,15 +91,17 @@ class ConversationFactory:
         marks = current_marks(self.mark(history, request), history, conversation)
         return self.compress(history, request, marks, budget) if marks.segments else None
 
-    def _memory(self, name: str) -> Memory:
-        if name not in self._memories:
-            self._memories[name] = make_memory(name, self._turns)
-        return self._memories[name]
+    def _memory(self, name: str, options: Mapping[str, object]) -> Memory:
+        key = (name, *sorted(options.items()))
+        if key not in self._memories:
+            self._memories[key] = make_memory(name, self._turns, options)
+        return self._memories[key]
 
-    def _detector(self, name: str) -> Detector:
-        if name not in self._detectors:
-            self._detectors[name] = make_detector(name, self._turns)
-        return self._detectors[name]
+    def _detector(self, name: str, options: Mapping[str, object]) -> Detector:
+        key = (name, *sorted(options.items()))
+        if key not in self._detectors:
+            self._detectors[key] = make_detector(name, self._turns, options)
+        return self._detectors[key]
 
     @cached_property
     def _turns(self) -> Resources:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from penchant.extensions import Registry
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MEMORY = "penchant"
 
-MEMORIES: Registry[Callable[[Resources], Memory]] = Registry(
+MEMORIES: Registry[Callable[..., Memory]] = Registry(
     "memory",
     "penchant.memories",
     {
@@ -24,8 +24,11 @@ MEMORIES: Registry[Callable[[Resources], Memory]] = Registry(
 )
 
 
-def make_memory(name: str, resources: Resources) -> Memory:
-    """Make the memory `name`. Raises `InputError` for an unknown name, and `ModelError` if the model lacks something it
-    needs.
+def make_memory(name: str, resources: Resources, options: Mapping[str, object] | None = None) -> Memory:
+    """Make the memory `name`. options: its keyword-only arguments. Raises `InputError` for an unknown name or option,
+    and `ModelError` if the model lacks something it needs.
     """
-    return MEMORIES.find(name)(resources)
+    from penchant.options import parse_arguments  # imports pydantic, which a list of the memories doesn't need
+
+    make = MEMORIES.find(name)
+    return make(resources, **parse_arguments(make, options or {}, f"memory {name!r}"))

@@ -5,6 +5,7 @@ requests.
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from penchant.index.table import RecordKeys, Storage, blocks, make_chunk
 from penchant.models.tokenization import appends
 from penchant.progress import Progress, no_progress
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Change:
@@ -37,22 +40,39 @@ class AttentionIndex:
     """The index of one user's history for one model and calibration; in memory only when `directory` is None.
 
     An unreadable file on disk is rebuilt; if the disk can't be written, the index stays in memory. Both are logged as
-    warnings. Thread-safe.
+    warnings. So is a change of the model's adapters: keys made with others aren't read, and the index continues with
+    those made with the present ones. Thread-safe.
     """
 
     def __init__(self, encoder: Encoder, directory: Path | None = None, storage: Storage = "native") -> None:
         self.encoder, self.storage = encoder, storage
-        loaded = encoder.lens.loaded
-        parts = [loaded.fingerprint, str(loaded.dtype), encoder.calibration.encoding_digest, storage]
-        parts += [str(BLOCK), str(OVERLAP)]
-        if appends(encoder.lens.loaded):  # in earlier versions records followed an end-of-text token
-            parts.append("nothing behind the prefix")
-        self.identity = hashlib.sha256("|".join(parts).encode()).hexdigest()
-        self._stored = ChunkList(directory, self.identity, "the attention index")
+        self._directory = directory
         self._lock = threading.RLock()
-        self._synced: History | None = None
         self._keys = RecordKeys()
+        self._open(self._identity())
+
+    def _identity(self) -> str:
+        loaded = self.encoder.lens.loaded
+        parts = [loaded.fingerprint, str(loaded.dtype), self.encoder.calibration.encoding_digest, self.storage]
+        parts += [str(BLOCK), str(OVERLAP)]
+        if appends(loaded):  # in earlier versions records followed an end-of-text token
+            parts.append("nothing behind the prefix")
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+    def _open(self, identity: str) -> None:
+        self.identity = identity
+        self._stored = ChunkList(self._directory, identity, "the attention index")
+        self._synced: History | None = None
         self._layout: tuple[History, Sequence[Segment], Layout] | None = None
+
+    def _follow_model(self) -> None:
+        if (identity := self._identity()) != self.identity:
+            log.warning(
+                "the adapters of %s have changed: keys that were made with others aren't read, records without keys "
+                "are encoded again",
+                self.encoder.lens.loaded.name,
+            )
+            self._open(identity)
 
     @property
     def tokens(self) -> int:
@@ -70,6 +90,7 @@ class AttentionIndex:
         interruption loses at most those.
         """
         with self._lock:
+            self._follow_model()
             if history is self._synced:  # a history doesn't change: no need to hash its records again
                 return Change(0, 0, 0)
             self._synced = None
@@ -118,6 +139,7 @@ class AttentionIndex:
             return np.zeros((queries.shape[0], 0), dtype=np.float32), 0
         neutral = self.encoder.neutral_query
         with self._lock:  # another thread may have synced another state of the history meanwhile
+            self._follow_model()
             encoded = 0 if self._synced is history else self.sync(history).tokens_encoded
             chunks, layout = self._stored.chunks, self._lay_out(history, segments)
         log_mass = segment_log_mass(

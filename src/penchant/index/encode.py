@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -44,6 +44,7 @@ class Encoder:
 
     lens: Lens
     calibration: Calibration
+    _neutral: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -109,13 +110,16 @@ class Encoder:
                 out[i] = stacked[row, :, prefix : prefix + len(ids[i])].cpu()
         return [out[i] for i in range(len(texts))]
 
-    @cached_property
+    @property
     def neutral_query(self) -> Float[Tensor, "heads 1 dim"]:
         """Return the mean query over all rows of the neutral requests: a single row works as well as all of them
         (measured).
         """
-        rows = torch.cat(self.requests(self.calibration.neutral), dim=1)
-        return rows.float().mean(dim=1, keepdim=True).to(rows.dtype)
+        model = self.lens.loaded.fingerprint
+        if model not in self._neutral:
+            rows = torch.cat(self.requests(self.calibration.neutral), dim=1)
+            self._neutral[model] = rows.float().mean(dim=1, keepdim=True).to(rows.dtype)
+        return self._neutral[model]
 
     @cached_property
     def scaling(self) -> float:

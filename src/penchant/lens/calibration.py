@@ -146,14 +146,18 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     """Return the calibration of a model: from `directory` (where `heads discover` wrote it), else from the shipped
     ones.
 
-    Matched by fingerprint. Raises `ModelError` if there is none.
+    Matched by fingerprint; a model with adapters in use takes that of the model without them, unless it has its own.
+    Raises `ModelError` if there is none.
     """
-    for folder in (directory, SHIPPED):
-        for path in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+    found = {}
+    for folder in (SHIPPED, directory):
+        for path in sorted(folder.glob("*.json"), reverse=True) if folder is not None and folder.is_dir() else ():
             calibration = read_calibration(path)
-            if calibration.model_fingerprint == loaded.fingerprint:
-                calibration.check(loaded)
-                return calibration
+            found[calibration.model_fingerprint] = calibration
+    for fingerprint in (loaded.fingerprint, loaded.identity.base, loaded.identity.earlier):
+        if fingerprint in found:
+            found[fingerprint].check(loaded)
+            return found[fingerprint]
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
         f"`penchant heads discover --model {loaded.name}` once (minutes), or use the bm25 marker"

@@ -1,14 +1,25 @@
-"""Model fingerprints: the hash that indexes and calibrations are keyed by."""
+"""Model fingerprints: the hash that indexes, banks and calibrations are keyed by.
+
+It covers whatever changes the logits: every weight, the adapters in use with their scales, and the settings. Those in
+CONFIG_KEYS are hashed as they are. If a config sets anything else, a probe pass is hashed too, which shows whether it
+matters (`models.settings_probe`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import nn
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from penchant.models.adapters import Uses, adapters_digest, adapters_in_use, base_name, name_without_adapter
+from penchant.models.settings import far_settings, setting, unlisted_settings
+from penchant.models.settings_probe import settings_probe
 
 SAMPLE = 1024
 """Values taken from each tensor, evenly spread."""
@@ -34,17 +45,55 @@ CONFIG_KEYS = (
 PROBE = "Añ 12 Tests,  don't\n\tпривет 你好 🙂 <|im_start|>user"
 
 
-def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the SHA-256 (hex) of everything that determines what a model computes: its config, every weight tensor,
-    and how its tokenizer cuts text.
+class ModelIdentity:
+    """Which model this is, as its adapters are set at the moment.
 
-    For each parameter: name, shape, evenly spaced values, and the exact sum of the bit patterns of all values, so that
-    any changed value (a merged LoRA, one more training step) gives another fingerprint. Values are rounded to bfloat16
-    first: the same checkpoint loaded in float32 and in bfloat16 has the same fingerprint, and in float16 too if its
-    values are exact there (as in Penchant's cache). Independent of device, path and release of transformers. Reads the
-    weights once.
+    A fingerprint is the SHA-256 (hex) of everything that determines what a model computes: settings, every weight
+    tensor, the adapters in use, and how its tokenizer cuts text. For each parameter: name, shape, evenly spaced values,
+    and the exact sum of the bit patterns of all values, so that any changed value (a merged LoRA, one more training
+    step) gives another fingerprint. Values are rounded to bfloat16 first: the same checkpoint loaded in float32 and in
+    bfloat16 has the same fingerprint, and in float16 too if its values are exact there (as in Penchant's cache).
+    Independent of device, path and release of transformers. Reads the weights once.
     """
-    return network_fingerprint(model, model.config, *_cutting(tokenizer))
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._model = model
+        self.earlier = network_fingerprint(model, model.config, *_cutting(tokenizer), named=base_name(model))
+        """What earlier versions of Penchant called the model without adapters: the settings that CONFIG_KEYS doesn't
+        list had no part in it.
+        """
+        settings = _settings(model)
+        self.base = _joined(self.earlier, settings) if settings else self.earlier
+        """The fingerprint without adapters. Weights that change later don't change it: wrap the model again."""
+        self._known: LRUCache[Uses, str] = LRUCache(16)
+
+    @property
+    def current(self) -> str:
+        """The fingerprint with the adapters in use, which changes when one is switched, rescaled or trained on; `base`
+        if none is.
+        """
+        uses = adapters_in_use(self._model)
+        if not uses:
+            return self.base
+        found = self._known.get(uses)
+        if found is None:
+            probed = settings_probe(self._model, name_without_adapter(self._model))
+            digest = adapters_digest(self._model, uses, _tensor_digest)
+            found = self._known[uses] = _joined(self.base, digest, probed or "not probed")
+        return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The fingerprints under which files of this model may be found: the current one, and for a model without
+        adapters in use the one of earlier versions.
+        """
+        current = self.current
+        return (current, self.earlier) if current == self.base != self.earlier else (current,)
+
+
+def model_fingerprint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the fingerprint of a model as it is now; see `ModelIdentity`."""
+    return ModelIdentity(model, tokenizer).current
 
 
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -56,22 +105,39 @@ def _cutting(tokenizer: PreTrainedTokenizerBase) -> tuple[str, str]:
     return json.dumps(tokenizer(PROBE)["input_ids"]), str(len(tokenizer))
 
 
-def network_fingerprint(network: nn.Module, config: PretrainedConfig, *facts: str) -> str:
-    """Return the SHA-256 (hex) of a config, other distinguishing data, and every weight tensor; see
-    `model_fingerprint`.
+def _settings(model: PreTrainedModel) -> str:
+    """The settings that CONFIG_KEYS doesn't list; "" for a model that has them all at their defaults, which is most."""
+    found = unlisted_settings(model.config.get_text_config(), CONFIG_KEYS)
+    if not found:
+        return ""
+    probed = settings_probe(model, base_name(model), adapters=False)
+    return json.dumps(found if probed is None else [probed, far_settings(found)], sort_keys=True, default=str)
+
+
+def _joined(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def network_fingerprint(
+    network: nn.Module, config: PreTrainedConfig, *facts: str, named: Callable[[str], str | None] = str
+) -> str:
+    """Return the SHA-256 (hex) of a config, other distinguishing data, and every weight tensor; see `ModelIdentity`.
+
+    named: from a parameter's name to the hashed one; None leaves the parameter out.
     """
     digest = hashlib.sha256()
     for fact in (json.dumps(_config_facts(config), sort_keys=True), *facts):
         digest.update(fact.encode())
     for name, parameter in network.named_parameters():
-        digest.update(f"{name}{tuple(parameter.shape)}".encode())
-        digest.update(_tensor_digest(parameter.detach()))
+        if (hashed := named(name)) is not None:
+            digest.update(f"{hashed}{tuple(parameter.shape)}".encode())
+            digest.update(_tensor_digest(parameter.detach()))
     return digest.hexdigest()
 
 
-def _config_facts(config: PretrainedConfig) -> dict[str, Any]:
+def _config_facts(config: PreTrainedConfig) -> dict[str, Any]:
     text = config.get_text_config()
-    facts = {key: getattr(text, key, None) for key in CONFIG_KEYS}
+    facts = {key: setting(text, key) for key in CONFIG_KEYS}
     facts["rope"] = getattr(text, "rope_parameters", None)
     return json.loads(json.dumps(facts, default=str))  # type: ignore[no-any-return]
 

@@ -18,7 +18,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from penchant.errors import ModelError
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
-from penchant.models.fingerprint import model_fingerprint
+from penchant.models.fingerprint import ModelIdentity
 from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.progress import no_bars
 
@@ -28,17 +28,21 @@ TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "s
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model, ready to use: in eval mode, without gradients of parameters.
-
-    fingerprint: see `model_fingerprint`; the same on every device and in float32 and bfloat16.
-    """
+    """A causal language model, ready to use: in eval mode, without gradients of parameters."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     name: str
-    fingerprint: str
+    identity: ModelIdentity
     device: torch.device
     dtype: torch.dtype
+
+    @property
+    def fingerprint(self) -> str:
+        """What indexes and banks are keyed by: see `ModelIdentity.current`. The same on every device and in float32 and
+        bfloat16; another as soon as another adapter is in use.
+        """
+        return self.identity.current
 
     @property
     def base(self) -> nn.Module:
@@ -114,12 +118,12 @@ def load_model(
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
     """Make a `LoadedModel` from a model that is already in memory (a merged LoRA, a model built in code).
 
-    Puts the model into eval mode and freezes it, in place. The fingerprint is that of the current weights.
+    Puts the model into eval mode and freezes it, in place. Its identity is that of the current weights.
     """
     model.train(False).requires_grad_(False)
     _give_plain_rows_to_head(model)
     first = next(model.parameters())
-    return LoadedModel(model, tokenizer, name, model_fingerprint(model, tokenizer), first.device, first.dtype)
+    return LoadedModel(model, tokenizer, name, ModelIdentity(model, tokenizer), first.device, first.dtype)
 
 
 def _give_plain_rows_to_head(model: PreTrainedModel) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
-from penchant.errors import InputError
 from penchant_lab.bench.rows import Row
 
 DIGITS = 5
@@ -47,34 +46,7 @@ def to_columns(rows: Sequence[Row]) -> dict[str, Any]:
     return {"count": len(rows), "columns": columns}
 
 
-def from_columns(document: Mapping[str, Any]) -> list[Row]:
-    """The rows of `to_columns`. Unknown columns are passed over. Raises `InputError` for columns that don't fit."""
-    try:
-        count = int(document["count"])
-        columns = {name: _decoded(values) for name, values in document["columns"].items()}
-        short = [name for name, values in columns.items() if len(values) != count]
-        if short:
-            raise InputError(f"column {short[0]!r} has {len(columns[short[0]])} values: expected {count}")
-        metrics = {name.removeprefix(_METRIC): columns[name] for name in columns if name.startswith(_METRIC)}
-        plain = {name: values for name, values in columns.items() if name in _DEFAULTS}
-        return [
-            Row(
-                **{name: values[at] for name, values in plain.items()},
-                metrics={name: values[at] for name, values in metrics.items() if values[at] is not None},
-            )
-            for at in range(count)
-        ]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"these are no rows in columns ({error!r}): expected what to_columns gives") from None
-
-
 def _coded(values: list[Any]) -> dict[str, Any]:
     positions: dict[Any, int] = {}
     at = [positions.setdefault(value, len(positions)) for value in values]
     return {"of": list(positions), "at": at}
-
-
-def _decoded(values: Any) -> list[Any]:
-    return [values["of"][position] for position in values["at"]] if isinstance(values, Mapping) else list(values)

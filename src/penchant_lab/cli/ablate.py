@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ from rich.progress import Progress, TimeRemainingColumn
 
 from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.streams import stdout
 from penchant.errors import InputError
 from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
@@ -84,7 +84,7 @@ def ablate(
     paths = _save(document, out)
 
     def show() -> None:
-        sys.stdout.write(markdown(document))
+        stdout().write(markdown(document))
         stderr.print(f"[dim]{', '.join(map(str, paths))}[/]", highlight=False)
 
     emit(document, as_json, show)

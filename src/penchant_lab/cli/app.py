@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 from penchant.cli.group import Command, group_of
+from penchant.cli.streams import stdout
 from penchant.extensions import Registry
 from penchant.extras import require
 
@@ -49,4 +48,4 @@ bench_app = typer.Typer(
 def bench(context: typer.Context) -> None:
     require(*NEEDS, extra="bench", why="`penchant bench`")
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        stdout().write(context.get_help() + "\n")

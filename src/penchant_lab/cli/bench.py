@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
 import typer
-from rich.console import Console
 from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.output import JsonOption, emit, stderr, stdout_console
 from penchant.errors import InputError, PenchantError
 from penchant.index.table import Storage
 from penchant.lens.calibration import calibration_for, read_calibration, user_calibrations
@@ -161,7 +160,7 @@ def _command(kind: Bench) -> Callable[..., None]:
 
         document = make_document(plan, journal, loaded, about, versus or (MAIN[kind] if MAIN[kind] in names else None))
         write_document(document, out)
-        emit(document, as_json, lambda: Console().print(Markdown(markdown(document))))
+        emit(document, as_json, lambda: stdout_console().print(Markdown(markdown(document))))
         failed = sum(row.error is not None for row in journal.rows.values())
         if failed:
             stderr.print(f"[red]{failed} rows failed; each says why in {journal.path}. Run again to try them again.[/]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import shlex
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +12,7 @@ import typer
 
 from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
+from penchant.cli.streams import stdout
 from penchant_lab.speed.report import markdown
 from penchant_lab.speed.run import PARTS, SpeedOptions, run_speed
 
@@ -89,7 +89,7 @@ def speed(
     document = run_speed(options)
 
     def show() -> None:
-        sys.stdout.write(markdown(document))
+        stdout().write(markdown(document))
         stderr.print(f"[dim]{out / 'speed.json'}, {out / 'speed.md'}[/]", highlight=False)
 
     emit(document, as_json, show)

@@ -4,7 +4,7 @@ turns.txt holds turns written for this project before the patterns, fresh.txt mo
 them. Half of each, drawn by a hash, is for tuning the patterns (`--errors` prints the errors there); the other half is
 only measured. With --data FOLDER (containing locomo, prefeval and mt-eval), data by others is measured too: how many of
 LoCoMo's turns that answer a later question, and of PrefEval's stated preferences, give a statement, and how many of
-MT-Eval's tasks, which say hardly anything about their user.
+MT-Eval's tasks, which say hardly anything about their user. What statements end is measured on changes.jsonl.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from penchant.conversation.facts import Statement, statements
 from penchant.lens.labelled import LabelledHistory
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
-from penchant_lab.facts import labels
+from penchant_lab.facts import changes, labels
 from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
@@ -170,6 +170,7 @@ def measure(turns: Sequence[Labelled], data: Path | None, model: str | None) -> 
         + (f" --model {model}" if model else ""),
         **provenance(HERE),
         "labelled": halves,
+        "changes": changes.measure(changes.read()),
     }
     if data:
         conversations = locomo.load(data / "locomo")
@@ -238,7 +239,7 @@ def table(result: dict[str, Any]) -> str:
                 f"| {way} | {_say(row['nll_current'])} | {_say(row['margin'])} ({_say(row['margin_se'])}) | "
                 f"{_say(row['prefers_current'])} |"
             )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *changes.table(result["changes"])]) + "\n"
 
 
 def _say(figure: float | None) -> str:
@@ -255,6 +256,7 @@ def main() -> None:
     turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]
     if options.errors:
         errors([turn for turn in turns if turn.half.endswith("tune")])
+        changes.errors([row for row in changes.read() if row.half == "tune"])
         return
     make_folder(options.out)
     result = measure(turns, options.data, options.model)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from penchant.conversation.context import Context, Dialogue, Inclusion, Memory, Why
 from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw, user_only
+from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.marking.resources import Resources
 
@@ -17,8 +18,10 @@ def full(resources: Resources) -> Memory:
     return _Whole(TokenCounter(resources.loaded), raw, None)
 
 
-def recent(resources: Resources, count: int = 5) -> Memory:
-    """The last exchanges, five by default."""
+def recent(resources: Resources, *, count: int = 5) -> Memory:
+    """The last exchanges, five by default. Raises `InputError` for a count below 1."""
+    if count < 1:
+        raise InputError(f"count {count}: expected at least 1 exchange")
     return _Whole(TokenCounter(resources.loaded), raw, count)
 
 

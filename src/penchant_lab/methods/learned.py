@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
 
 from safetensors import safe_open
 from safetensors.torch import save
@@ -29,7 +28,7 @@ from penchant_lab.bench.items import Item
 from penchant_lab.methods.method import Method
 from penchant_lab.methods.steered import DONOR_WORDS, Steering
 from penchant_lab.methods.writing import Name, Writer, writing_method
-from penchant_lab.steering.learning import Head
+from penchant_lab.steering.learning import ASIDE, Head, set_aside
 from penchant_lab.steering.lofit import Offsets, choose_heads, learn_offsets
 from penchant_lab.steering.soft_injection import embed_user, learn_gates
 
@@ -41,8 +40,6 @@ CHOOSING, COMMON, OWN = 2, 4, 8
 """Most passes: over the population's answers to choose heads, to learn its offsets, and over a user's own."""
 OF_EACH = 4
 """Answers of each user of the tuning part to learn from."""
-ASIDE = 4
-"""Every fourth answer (of the population: every fourth user) decides when learning ends."""
 PATIENCE = 2
 PROMPTS, SHOTS = 4, 5
 """Prompts that Soft Injection reads a user in, and examples in each."""
@@ -78,7 +75,7 @@ class Learning:
         if known is None:
             told = {user: _some(steering.pairs(History(records, user))) for user, records in steering.tuning.items()}
             steering.say(f"lofit: learning heads and offsets on {len(told)} users of the tuning part")
-            learned, aside = _set_aside(list(told.values()))  # whole users
+            learned, aside = set_aside(list(told.values()))  # whole users
             mine, theirs = (self._exchanges([pair for some in part for pair in some]) for part in (learned, aside))
             count = min(HEADS, len(self._layers) * loaded.num_heads)
             heads = choose_heads(loaded, mine, count, layers=self._layers, scope=SCOPE, passes=CHOOSING)
@@ -100,7 +97,7 @@ class Learning:
         loaded, common = self.steering.loaded, self.common
         if len(pairs) < 2:
             return Learned(common.intervention(loaded), 0, own=False)
-        learned, aside = map(self._exchanges, _set_aside(pairs))
+        learned, aside = map(self._exchanges, set_aside(pairs))
         made = learn_offsets(
             loaded, learned, common.heads, held_out=aside, start=common, scope=SCOPE, passes=OWN, patience=PATIENCE
         )
@@ -111,7 +108,7 @@ class Learning:
         loaded = self.steering.loaded
         if len(pairs) < 2:
             return Learned(None, 0, own=False)
-        learned, aside = _set_aside(pairs)
+        learned, aside = set_aside(pairs)
         embedding = embed_user(loaded, self._shown(learned), layers=self._layers)
         made = learn_gates(
             loaded,
@@ -177,17 +174,6 @@ class _Writer:
 
     def stored_bytes(self) -> int:
         return self.learning.learned(self.name.method, self.history, self.seed).bytes
-
-
-T = TypeVar("T")
-
-
-def _set_aside(some: Sequence[T]) -> tuple[list[T], list[T]]:
-    """Return the answers to learn from and those to validate with: every fourth, or the last if there are fewer; a
-    single one is used for both.
-    """
-    aside = [one for position, one in enumerate(some) if position % ASIDE == ASIDE - 1] or [some[-1]]
-    return [one for one in some if one not in aside] or aside, aside
 
 
 def _some(pairs: Sequence[Pair]) -> list[Pair]:

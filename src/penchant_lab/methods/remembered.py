@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from penchant.compression.budget import count_tokens
 from penchant.conversation.attention_priority import instruction_emphasis
 from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.instructions.registry import make_detector
 from penchant.conversation.instructions.store import InstructionStore
-from penchant.conversation.memories.penchant import penchant
 from penchant.conversation.registry import make_memory
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
@@ -73,8 +72,8 @@ class Remembering:
     priority: bool = False
 
 
-def _named(name: str, about: str, detector: str = "", *, whole: bool = False) -> Remembering:
-    return Remembering(lambda resources: make_memory(name, resources), about, detector, whole)
+def _named(name: str, about: str, detector: str = "", *, whole: bool = False, **options: object) -> Remembering:
+    return Remembering(lambda resources: make_memory(name, resources, options), about, detector, whole)
 
 
 REMEMBERING: dict[str, Remembering] = {
@@ -85,26 +84,26 @@ REMEMBERING: dict[str, Remembering] = {
     "user-only": _named("user-only", "the user's turns, the newest where the budget forces a cut"),
     "bm25-5": _named("bm25-5", "the five exchanges that BM25 finds most like the question"),
     "summary": _named("summary", "a summary of the conversation, written by the model"),
-    "penchant-no-instructions": Remembering(
-        lambda resources: penchant(resources, instructions=False), "Penchant's memory without instructional memory"
+    "penchant-no-instructions": _named(
+        "penchant", "Penchant's memory without instructional memory", instructions=False
     ),
-    "penchant-no-episodes": Remembering(
-        lambda resources: penchant(resources, episodes=False),
+    "penchant-no-episodes": _named(
+        "penchant",
         "Penchant's memory without episodic memory: instructions, the first and the last exchanges",
         "penchant",
+        episodes=False,
     ),
-    "penchant-compress-user": Remembering(
-        lambda resources: penchant(resources, compress="user"),
-        "Penchant's memory, the user's turns compressed instead of the answers",
+    "penchant-compress-user": _named(
+        "penchant", "Penchant's memory, the user's turns compressed instead of the answers", "penchant", compress="user"
+    ),
+    "penchant-filled": _named(
         "penchant",
-    ),
-    "penchant-filled": Remembering(
-        lambda resources: penchant(resources, rule="filled"),
         "Penchant's memory with all of the budget's room filled, in the order of similarity",
         "penchant",
+        rule="filled",
     ),
-    "penchant+priority": Remembering(
-        penchant, "Penchant's memory, more attention on the instructions", "penchant", priority=True
+    "penchant+priority": replace(
+        _named("penchant", "Penchant's memory, more attention on the instructions", "penchant"), priority=True
     ),
 }
 REFERENCES = ("none", "gold")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -24,6 +24,10 @@ ROWS = 4
 NEW_TOKENS = 1024
 """Tokens with gradients in one batch, padding included: their logits decide how much memory is needed."""
 
+ASIDE = 4
+"""Every fourth exchange decides when learning ends."""
+
+T = TypeVar("T")
 OnLoss = Callable[[int, float], None]
 """Called with the index and the value of each of `TrainingRun.losses` as it comes."""
 
@@ -148,12 +152,16 @@ def learn(
     return TrainingRun(tuple(losses), kept)
 
 
-def set_aside(exchanges: Sequence[Exchange], every: int = 4) -> tuple[list[Exchange], list[Exchange]]:
-    """Exchanges to learn from, and every fourth one to decide with. Raises `InputError` for fewer than two."""
-    if len(exchanges) < 2 or every < 2:
-        raise InputError(f"{len(exchanges)} exchanges, every {every}th set aside: expected at least two of both")
-    aside = [one for index, one in enumerate(exchanges) if index % every == every - 1] or [exchanges[-1]]
-    return [one for one in exchanges if one not in aside], aside
+def set_aside(given: Sequence[T]) -> tuple[list[T], list[T]]:
+    """Split exchanges into those to learn from and those that decide when learning ends.
+
+    Every `ASIDE`-th one decides, or the last if there are fewer; a single one does both. Raises `InputError` for none.
+    """
+    if not given:
+        raise InputError("nothing to learn from: expected at least one exchange")
+    aside = set(range(ASIDE - 1, len(given), ASIDE)) or {len(given) - 1}
+    learned = [one for index, one in enumerate(given) if index not in aside]
+    return learned or list(given), [given[index] for index in sorted(aside)]
 
 
 def at_heads(loaded: LoadedModel, heads: Sequence[Head], values: Tensor, neutral: float = 0.0) -> dict[Site, Tensor]:

@@ -106,15 +106,6 @@ def choose_heads(
     return tuple(sorted(heads[index] for index in best))
 
 
-def random_heads(
-    loaded: LoadedModel, count: int, *, layers: Sequence[int] | None = None, seed: int = 0
-) -> tuple[Head, ...]:
-    """Draw `count` heads at random: the baseline of chosen heads."""
-    heads = all_heads(loaded, layers)
-    drawn = torch.randperm(len(heads), generator=torch.Generator().manual_seed(seed))[: _checked(count, heads)]
-    return tuple(sorted(heads[index] for index in drawn.tolist()))
-
-
 def learn_offsets(
     loaded: LoadedModel,
     exchanges: Sequence[Exchange] | TrainingData,

@@ -91,6 +91,7 @@ def test_every_variant_beside_the_default(document: dict[str, Any]) -> None:
     assert len({json.dumps(variant["values"]) for variant in document["variants"]}) > 10
 
 
+@pytest.mark.slow
 def test_heads_alone(document: dict[str, Any]) -> None:
     auc, recall = (np.array(document["heads"][metric]) for metric in ("auc", "recall_at_budget"))
     assert auc.shape == recall.shape == (4, 4)
@@ -114,6 +115,7 @@ def test_the_scored_conversation_is_not_looked_at(folder: Path, tmp_path: Path) 
     assert any(old["heads"] != new["heads"] for old, new in zip(before["variants"], after["variants"], strict=True))
 
 
+@pytest.mark.slow
 def test_no_text_and_no_folder_is_written(document: dict[str, Any], folder: Path, tmp_path: Path) -> None:
     paths = write_ablation(document, tmp_path)
     assert [path.name for path in paths] == ["ablation.json", "ablation.md", "ablation.svg", "ablation.png"]
@@ -129,6 +131,7 @@ def test_no_text_and_no_folder_is_written(document: dict[str, Any], folder: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
 
 
+@pytest.mark.slow
 def test_what_differs_beyond_chance_is_bold(document: dict[str, Any]) -> None:
     changed = json.loads(json.dumps(document))
     changed["variants"][1]["difference"]["auc"] = {"mean": -0.2, "low": -0.3, "high": -0.1}
@@ -166,6 +169,7 @@ def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     logging.getLogger().setLevel(level)
 
 
+@pytest.mark.slow
 def test_the_command(command: Any, folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     given = ("--data", folder, "--model", folder / "model", "--device", "cpu", "--out", out, "--axes", "pooling")

@@ -1,6 +1,7 @@
 """`penchant bench` on a small LoCoMo file and a tiny model: results, report, resuming, and bad input."""
 
 import json
+import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -95,6 +96,7 @@ def test_a_killed_run_keeps_what_it_has(penchant: Invoke, home: Home, data: Path
         if rows.is_file() and rows.read_text(encoding="utf-8").count('"method"') >= 6:
             running.kill()
             break
+        time.sleep(0.02)
     finished(running)
     kept = (out / "rows.jsonl").read_text(encoding="utf-8").count('"method"')
     assert kept >= 6

@@ -129,8 +129,9 @@ def test_setting_aside() -> None:
     learned, aside = set_aside(given)
     assert aside == [given[3], given[7]] and learned == [one for one in given if one not in aside]
     assert set_aside(given[:2]) == ([given[0]], [given[1]])
-    with pytest.raises(InputError, match="1 exchanges"):
-        set_aside(given[:1])
+    assert set_aside(given[:1]) == ([given[0]], [given[0]])
+    with pytest.raises(InputError, match="nothing to learn from"):
+        set_aside([])
 
 
 def test_what_cannot_be_learned_from() -> None:

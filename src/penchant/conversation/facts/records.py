@@ -16,8 +16,8 @@ def records_of(turn: Turn, conversation: str, *, skip: Sequence[tuple[int, int]]
 
     conversation: its id. skip: see `statements`. kind: "said"; when: the turn's. The id combines conversation, turn
     number and offset, so that adding a turn's records twice adds nothing. meta has "conversation", "turn", "start" and
-    "end", to find the records when the turn is erased, and "about", "value" and "ended" of the statement where it has
-    them.
+    "end", to find the records when the turn is erased, and "about", "value", "ended" and "claim" of the statement where
+    it has them.
     """
     if turn.role != "user":
         return []
@@ -41,4 +41,6 @@ def _meta(one: Statement, turn: Turn, conversation: str) -> dict[str, Any]:
         meta["value"] = one.value
     if one.ended:
         meta["ended"] = True
+    if one.claim is not None:
+        meta["claim"] = one.claim.meta()
     return meta

@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from penchant.conversation.attribution import others_words, overlaps
+from penchant.conversation.facts.claims import Claim, claim_of
 from penchant.conversation.facts.languages import Language, Topic, languages
 from penchant.history.records import Record
 from penchant.history.segmentation import segment_record
 from penchant.text.terms import split_words
 
 _PLAIN = str.maketrans({"’": "'", "‘": "'", "\u00a0": " ", "\u202f": " "})
-_QUOTED = re.compile(
-    r"```.*?(?:```|\Z)|\"[^\"\n]*\"|“[^”\n]*”|„[^“”\n]*[“”]|«[^»\n]*»|»[^«\n]*«|(?m:^[ \t]*>.*$)", re.DOTALL
-)
-_MARKS = '"“„«»'  # a turn that is quoted whole is the user's own
 _CLAUSE = re.compile(r"\s*(?:[,;:–—]|\s-\s|\.\.\.|…)\s*")
 _ABBREVIATED = re.compile(r"\b(?:dr|dra|mr|mrs|ms|mme|prof|st|sr|sra|dott|sig|hr|fr)\.\Z", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]+")
@@ -53,8 +51,9 @@ _LONGEST = 600  # characters; anything longer isn't a statement
 @dataclass(frozen=True, slots=True)
 class Statement:
     """A statement. text: characters [start, end) of the turn. about: its topic ("residence", "dentist", "favourite
-    film"; "sister" for "My sister ..."), None if none is recognised. value: normalised ("leipzig"), if only one can be
-    true at a time. ended: it says that something is over.
+    film"; "sister" for "My sister ..."), None if none is recognised; a qualifier makes another topic ("doctor (eye)",
+    "employer (weekend)"). value: normalised ("leipzig"), if only one can be true at a time. ended: it says that
+    something is over. claim: what it claims or denies, in words.
     """
 
     text: str
@@ -63,6 +62,7 @@ class Statement:
     about: str | None = None
     value: str | None = None
     ended: bool = False
+    claim: Claim | None = None
 
 
 def statements(
@@ -71,30 +71,24 @@ def statements(
     """Return the statements in a user's turn, in order. No model runs.
 
     language: ISO 639-1 code of the patterns to use (None, or one without patterns: all of them). skip: characters
-    [start, end) that are something else, such as instructions; sentences that overlap them are ignored. Questions,
-    requests, conditions, quotations, small talk and remarks about the conversation itself aren't statements. In "I'm
-    vegetarian, what can I cook?" the part before the question is one.
+    [start, end) that are something else, such as instructions; sentences that overlap them are ignored, and so are
+    others' words (`others_words`). Questions, requests, conditions, small talk and remarks about the conversation
+    itself aren't statements. In "I'm vegetarian, what can I cook?" the part before the question is one.
     """
     told = languages().get(language or "")
     tried = (told,) if told else tuple(languages().values())
     plain = text.translate(_PLAIN)
-    barred = [*skip, *_quotations(plain, tried)]
+    others = others_words(text)
     found: list[Statement] = []
+    before = 0
     for start, end in _sentences(text, language):
-        if all(end <= a or b <= start for a, b in barred):
+        before, last = start, before
+        if joke := next(filter(None, (one.pattern("joke").search(plain, start, end) for one in tried)), None):
+            if not _WORD.search(plain, joke.end(), end):  # "I'm the king of Spain. Just kidding!"
+                found = [one for one in found if one.start < last]
+        elif all(end <= a or b <= start for a, b in skip) and not overlaps(others, start, end):
             found += _read(text, plain, start, end, tried)
     return tuple(found)
-
-
-def _quotations(plain: str, tried: Sequence[Language]) -> Iterator[tuple[int, int]]:
-    """Return the characters that quote others, or are a text to work on."""
-    for match in _QUOTED.finditer(plain):
-        own = match.group()[0] in _MARKS and match.group() == plain.strip()
-        if " " in match.group().strip() and not own:
-            yield match.span()
-    for language in tried:
-        if begun := language.pattern("material").search(plain):
-            yield begun.start(), len(plain)
 
 
 def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
@@ -135,8 +129,8 @@ def _read(text: str, plain: str, start: int, end: int, tried: Sequence[Language]
     spoken = frozenset(_WORD.findall(sentence.lower()))
     for language in tried:
         if (not language.hints or spoken & language.hints) and _says(sentence, language):
-            about, value, ended = _about(sentence, language)
-            yield Statement(text[start:end], start, end, about, value, ended)
+            about, value, ended, subject = _about(sentence, language)
+            yield Statement(text[start:end], start, end, about, value, ended, claim_of(sentence, language, subject))
             return
 
 
@@ -149,24 +143,41 @@ def _says(sentence: str, language: Language) -> bool:
     return bool(starts) and (before is None or min(starts) < before.start())
 
 
-def _about(sentence: str, language: Language) -> tuple[str | None, str | None, bool]:
+def _about(sentence: str, language: Language) -> tuple[str | None, str | None, bool, str]:
+    """Return topic, value, whether it is over, and the subject ("" for the user)."""
+    noun, subject = _noun(language.pattern("mine").search(sentence), language), ""
+    if whose := language.pattern("whose").search(sentence):
+        says = language.pattern("says").search(sentence)
+        if says is None or whose.start(1) < says.start():
+            subject = _noun(whose, language)
     for topic in language.topics:
         match = topic.says.search(sentence)
         if match and _meant(topic, match):
             groups = match.groupdict()
             role = (groups.get("role") or "").lower()
             about = topic.about.format(role=language.roles.get(role) or language.stem(role))
+            if made := _qualifiers(sentence, groups, language):
+                about += f" ({', '.join(made)})"
             taken = groups.get("value")
             value = (
                 _value(taken, sentence, topic, language)
                 if taken and not language.pattern("also").search(sentence)
                 else None
             )
-            return about, value, topic.ended
-    if match := language.pattern("mine").search(sentence):
-        noun = next(group for group in match.groups() if group)
-        return language.stem(noun.lower()) or None, None, False
-    return None, None, False
+            return about, value, topic.ended, subject
+    return noun or None, None, False, subject
+
+
+def _noun(match: re.Match[str] | None, language: Language) -> str:
+    return language.stem(next(group for group in match.groups() if group).lower()) if match else ""
+
+
+def _qualifiers(sentence: str, groups: dict[str, str | None], language: Language) -> list[str]:
+    """Return what makes another fact of a topic: whose it is, what kind, and when."""
+    told = split_words(f"{groups.get('kin') or ''} {groups.get('kind') or ''}".lower())
+    words = [language.stem(word) for word in told if not language.is_neutral(word)]
+    words += [key for key, phrase in language.qualifiers if phrase.search(sentence)]
+    return list(dict.fromkeys(words))
 
 
 def _meant(topic: Topic, match: re.Match[str]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import regex
 
+from penchant.conversation.attribution import mostly_others, others_words
 from penchant.conversation.context import Detector, Found
 from penchant.conversation.instructions.classification import Classification, classify
 from penchant.conversation.instructions.ending import ended_by
@@ -39,7 +40,10 @@ def detector(
     def detect(text: str, known: Sequence[Instruction]) -> Found:
         ended: list[str] = []
         left: list[tuple[Sentence, Classification]] = []
+        others = [one for one in others_words(text) if one.kind != "imagined"]  # "Pretend you're a pirate" instructs
         for sentence in sentences(text):
+            if mostly_others(others, sentence.start, sentence.end):
+                continue
             over = ended_by(sentence, [one for one in known if one.id not in ended])
             ended.extend(over.ids)
             if over.meant:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from penchant.extensions import Registry
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_DETECTOR = "penchant"
 
-DETECTORS: Registry[Callable[[Resources], Detector]] = Registry(
+DETECTORS: Registry[Callable[..., Detector]] = Registry(
     "detector",
     "penchant.detectors",
     {
@@ -25,8 +25,11 @@ DETECTORS: Registry[Callable[[Resources], Detector]] = Registry(
 )
 
 
-def make_detector(name: str, resources: Resources) -> Detector:
-    """Make the detector `name`. Raises `InputError` for an unknown name, and `ModelError` if the model lacks something
-    it needs.
+def make_detector(name: str, resources: Resources, options: Mapping[str, object] | None = None) -> Detector:
+    """Make the detector `name`. options: its keyword-only arguments. Raises `InputError` for an unknown name or option,
+    and `ModelError` if the model lacks something it needs.
     """
-    return DETECTORS.find(name)(resources)
+    from penchant.options import parse_arguments  # imports pydantic, which a list of the detectors doesn't need
+
+    make = DETECTORS.find(name)
+    return make(resources, **parse_arguments(make, options or {}, f"detector {name!r}"))

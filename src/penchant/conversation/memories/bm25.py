@@ -11,15 +11,18 @@ from penchant.conversation.context import Context, Dialogue, Memory
 from penchant.conversation.episodes import turns
 from penchant.conversation.prompt_assembly import Candidate, assemble
 from penchant.conversation.prompt_rendering import TokenCounter, dropped, raw
+from penchant.errors import InputError
 from penchant.marking.resources import Resources
 from penchant.text.bm25 import TextIndex
 
 
-def bm25_top(resources: Resources, count: int = 5) -> Memory:
+def bm25_top(resources: Resources, *, count: int = 5) -> Memory:
     """The exchanges most similar to the question by BM25, five by default (Robertson and Zaragoza, 2009).
 
-    Exchanges that share no word with the question are left out.
+    Exchanges that share no word with the question are left out. Raises `InputError` for a count below 1.
     """
+    if count < 1:
+        raise InputError(f"count {count}: expected at least 1 exchange")
     return _Lexical(TokenCounter(resources.loaded), count)
 
 

@@ -98,7 +98,7 @@ def fit_user(
     samples, skipped = _own_samples(fit, paths, history, pairs)
 
     # 2. The configuration: the stored one, or a new one, chosen on other users if there are enough.
-    config, shared = find_config(paths, method, loaded.fingerprint) or (None, False)
+    config, shared = find_config(paths, method, loaded) or (None, False)
     others = {} if shared and not refit else _other_users(fit, paths)
     enough = len(others) >= FEWEST_USERS
     fitted = enough or config is None or (refit and not shared)
@@ -127,7 +127,7 @@ def fit_user(
 
     # 5. Remove outdated files.
     remove_stale(paths.banks, config)
-    size = sum(path.stat().st_size for path in steering_files(paths, method, loaded.fingerprint))
+    size = sum(path.stat().st_size for path in steering_files(paths, method, config.model))
     seconds = round(time.perf_counter() - began, 3)
     return FitReport(paths.user, config, shared, fitted, validation, len(bank), read, skipped, storage, size, seconds)
 

@@ -87,7 +87,7 @@ def check_model(intervention: Intervention, model: LoadedModel, where: str) -> N
 
 def check_fingerprint(found: str, name: str, model: LoadedModel, where: str, other_model: bool) -> None:
     """Raise `InputError` for vectors of another model, unless `other_model` allows it."""
-    if found != model.fingerprint and not other_model:
+    if found not in model.identity.names and not other_model:
         raise InputError(
             f"{where} was made with {name} ({found[:8]}), not with {model.name} ({model.fingerprint[:8]}): make it "
             "anew with this model, or pass other_model=True if the two share their activations"

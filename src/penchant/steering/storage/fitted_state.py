@@ -99,13 +99,12 @@ def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
     return SteeringPaths(user, folder / AREA, folder / CONTRASTS)
 
 
-def find_config(paths: SteeringPaths, method: str, model: str) -> tuple[SteeringConfig, bool] | None:
-    """Find the configuration of a method and model (fingerprint), and whether it is shared. Raises `StoreError` for a
-    damaged file.
-    """
-    for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
-        if path is not None and (found := read_config(path, method, model)) is not None:
-            return found, shared
+def find_config(paths: SteeringPaths, method: str, loaded: LoadedModel) -> tuple[SteeringConfig, bool] | None:
+    """Find the configuration of a method and model, and whether it is shared. Raises `StoreError` for damage."""
+    for model in loaded.identity.names:
+        for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
+            if path is not None and (found := read_config(path, method, model)) is not None:
+                return found, shared
     return None
 
 
@@ -118,7 +117,7 @@ def load_fitted(
     Raises `InputError` for an unknown method or one that wasn't fitted, `StoreError` for damage.
     """
     vector_method(method)
-    found = find_config(paths, method, loaded.fingerprint)
+    found = find_config(paths, method, loaded)
     if found is None:
         raise InputError(
             f"{method} has no configuration for {loaded.name}: run `penchant steer fit {paths.named} --method {method}`"

@@ -12,14 +12,26 @@ from typing import Any
 import snowballstemmer
 
 from penchant.text.phrases import compile_phrases, read_languages
-from penchant.text.terms import SNOWBALL
+from penchant.text.terms import SNOWBALL, STOP_WORDS, Terms, split_words
 
 FOLDER = Path(__file__).parent
-PHRASES = ("says", "mine", "never", "before", "opens", "material", "also")
-FIELDS = (*PHRASES, "hints", "articles", "cut", "jobs", "topics", "persons", "pets", "words", "examples")
+PHRASES = (
+    *("says", "mine", "never", "before", "opens", "also"),
+    *("over", "not", "hedge", "again", "clause", "joke", "whose", "others"),
+)
+FIELDS = (
+    *PHRASES,
+    *("hints", "articles", "cut", "jobs", "topics", "persons", "pets", "words", "examples"),
+    *("qualifiers", "idle", "alike", "apart", "denials"),
+)
 """docs/methods/facts.md says what each is for."""
 VALUE = r"(?P<value>[^,;:!?\n()]{1,60})"
 """What %value% stands for; `articles` and `cut` shorten what it matches."""
+KIND = r"(?P<kind>(?:[\w'-]+ ){0,2}?)"
+"""What %kind% stands for: words before a role that make another of it ("eye" doctor)."""
+AFTER = r"(?P<kind>(?: [\w'-]+){0,3}?)"
+"""What %after% stands for: the same behind a role ("médecin du sport")."""
+_CONTENT = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")  # "gluten-free" has nothing to do with gluten
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,37 @@ class Language:
         return {word.lower(): key for key, words in named.items() for word in words}
 
     @cached_property
+    def qualifiers(self) -> tuple[tuple[str, re.Pattern[str]], ...]:
+        """What makes another fact of one ("weekend"), with the phrases that say it."""
+        return tuple((key, self._compile(phrases)) for key, phrases in self.data.get("qualifiers", {}).items())
+
+    @cached_property
+    def apart(self) -> frozenset[str]:
+        """Words of having, dislike and harm, as `content` gives them: who gives up coffee is still allergic to it."""
+        return frozenset(word for one in self.data.get("apart", ()) for word in self.content(one))
+
+    def excluded(self, sentence: str) -> list[list[str]]:
+        """Return the content of what can't be true together with a sentence, by `denials`."""
+        return [
+            self.content(denied.format(**match.groupdict()))
+            for says, denies in self._denials
+            for match in says.finditer(sentence)
+            for denied in denies
+        ]
+
+    def content(self, text: str) -> list[str]:
+        """Return the words that a claim consists of: keys of `alike` or stems, without stop words, numbers and `idle`
+        ones.
+        """
+        found = []
+        for word in _CONTENT.findall(text.lower()):
+            if word in self._alike:
+                found.append(self._alike[word])
+            elif word not in self._idle and (kept := self._terms(split_words(word))):
+                found.append("-".join(kept))
+        return found
+
+    @cached_property
     def topics(self) -> tuple[Topic, ...]:
         among = frozenset(self.data.get("jobs", ()))
         return tuple(
@@ -77,13 +120,14 @@ class Language:
             for one in self.data.get("topics", ())
         )
 
+    def is_neutral(self, word: str) -> bool:
+        """Whether a word before or behind a role makes no other fact of it ("new", "of", "the")."""
+        return word in self._idle or word in self.articles or word in self.cut
+
     def pattern(self, name: str) -> re.Pattern[str]:
         """Return the compiled phrases of a field; without phrases it matches nothing."""
         if name not in self._compiled:
-            phrases = list(self.data.get(name, ()))
-            if name == "material" and "opens" in self.data:
-                phrases.append(rf"(?:^|[.!?\n]\s*)(?:{self.pattern('opens').pattern})[^.?!\n:]{{0,60}}:")
-            self._compiled[name] = self._compile(phrases)
+            self._compiled[name] = self._compile(list(self.data.get(name, ())))
         return self._compiled[name]
 
     def stem(self, word: str) -> str:
@@ -92,11 +136,27 @@ class Language:
         return str(snowballstemmer.stemmer(stemmer).stemWord(word)) if word and stemmer else word
 
     @cached_property
+    def _denials(self) -> list[tuple[re.Pattern[str], list[str]]]:
+        return [(self._compile([one["says"]]), one["denies"]) for one in self.data.get("denials", ())]
+
+    @cached_property
+    def _idle(self) -> frozenset[str]:
+        return frozenset(self.data.get("idle", ()))
+
+    @cached_property
+    def _alike(self) -> Mapping[str, str]:
+        return {word: key for key, words in self.data.get("alike", {}).items() for word in words}
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return Terms(self.code if self.code in STOP_WORDS else None)
+
+    @cached_property
     def _compiled(self) -> dict[str, re.Pattern[str]]:
         return {}
 
     def _compile(self, phrases: list[str]) -> re.Pattern[str]:
-        own = {"value": VALUE}
+        own = {"value": VALUE, "kind": KIND, "after": AFTER}
         for name, field in (("person", "persons"), ("pet", "pets")):
             listed = sorted(
                 (word for words in self.data.get(field, {}).values() for word in words), key=len, reverse=True

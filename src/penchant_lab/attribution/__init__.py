@@ -1,0 +1,1 @@
+"""How well the user's own words are told from others'."""

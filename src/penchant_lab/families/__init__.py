@@ -1,0 +1,1 @@
+"""Tiny random models of every family, and the table of what works with each."""
