@@ -39,7 +39,8 @@ def add(
     with open_store(store) as opened:
         opened.add(user, [record])
         document = {"user": user, "record": record.id, "records": opened.count(user), "store": str(opened.directory)}
-    emit(document, as_json, lambda: say(f"added; {user} has {document['records']:,} records in {document['store']}"))
+    many = "1 record" if document["records"] == 1 else f"{document['records']:,} records"
+    emit(document, as_json, lambda: say(f"added; {user} has {many} in {document['store']}"))
 
 
 def _time(given: str | None) -> datetime:

@@ -82,7 +82,7 @@ def resolve_budget(budget: int | str, history_tokens: int) -> int:
             tokens = int(text)
     except ValueError:
         raise InputError(
-            f"budget {budget!r} is not a number of tokens: expected 200, '2%' (of the history) or 'auto'"
+            f"budget {budget!r} is not a number of tokens: expected 200, '2%' (of the history), or 'auto'"
         ) from None
     if tokens < 1:
         raise InputError(f"budget {budget!r} is too small: expected at least 1 token, or a share above 0%")
