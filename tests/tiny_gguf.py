@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import gguf
@@ -24,8 +25,19 @@ NAMES = {
 }
 
 
-def write_tiny_gguf(path: Path, seed: int = 0, layers: int = 2) -> PreTrainedModel:
-    """Write the GGUF of `tiny_network("llama", seed)` with its tokenizer and chat template; gives the network back."""
+def write_tiny_gguf(
+    path: Path,
+    seed: int = 0,
+    layers: int = 2,
+    *,
+    drop: str | None = None,
+    more: Mapping[str, np.ndarray] | None = None,
+    fields: Mapping[str, str | int | float | bool] | None = None,
+) -> PreTrainedModel:
+    """Write the GGUF of `tiny_network("llama", seed)` with its tokenizer and chat template; gives the network back.
+
+    drop: a tensor that is left out. more: further tensors. fields: further metadata.
+    """
     model = tiny_network("llama", seed, layers=layers)
     config = model.config
     writer = gguf.GGUFWriter(path, "llama")
@@ -41,15 +53,23 @@ def write_tiny_gguf(path: Path, seed: int = 0, layers: int = 2) -> PreTrainedMod
     writer.add_vocab_size(config.vocab_size)
     _add_tokenizer(writer)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items()}
-    writer.add_tensor("token_embd.weight", state["model.embed_tokens.weight"])
-    writer.add_tensor("output_norm.weight", state["model.norm.weight"])
+    tensors = {
+        "token_embd.weight": state["model.embed_tokens.weight"],
+        "output_norm.weight": state["model.norm.weight"],
+    }
     for i in range(layers):
         for ours, theirs in NAMES.items():
             weight = state[f"model.layers.{i}.{ours}.weight"]
             if theirs in ("attn_q", "attn_k"):
                 heads = config.num_attention_heads if theirs == "attn_q" else config.num_key_value_heads
                 weight = _interleave(weight, heads)
-            writer.add_tensor(f"blk.{i}.{theirs}.weight", np.ascontiguousarray(weight))
+            tensors[f"blk.{i}.{theirs}.weight"] = weight
+    for name, value in (fields or {}).items():
+        kinds = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32, str: writer.add_string}
+        kinds[type(value)](name, value)  # type: ignore[operator]
+    for name, tensor in {**tensors, **(more or {})}.items():
+        if name != drop:
+            writer.add_tensor(name, np.ascontiguousarray(tensor))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from penchant.answers import Answer
+    from penchant.asynchronous import AsyncPersonalizer
     from penchant.compression.profile import Profile
     from penchant.conversation.session import Conversation
     from penchant.errors import PenchantError
@@ -12,11 +14,12 @@ if TYPE_CHECKING:
     from penchant.history.records import History, Record, Request, Segment
     from penchant.marking.marks import Marks
     from penchant.models import LoadedModel, load_model
-    from penchant.personalizer import Answer, Personalizer
+    from penchant.personalizer import Personalizer
     from penchant.store import Store
 
 __all__ = [
     "Answer",
+    "AsyncPersonalizer",
     "Conversation",
     "History",
     "LoadedModel",
@@ -33,7 +36,8 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Answer": "personalizer",
+    "Answer": "answers",
+    "AsyncPersonalizer": "asynchronous",
     "Conversation": "conversation.session",
     "History": "history.records",
     "LoadedModel": "models",

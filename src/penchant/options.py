@@ -21,10 +21,14 @@ class Options(BaseModel):
 O = TypeVar("O", bound=Options)  # noqa: E741
 
 
-def parse_options(kind: type[O], given: Mapping[str, object], whose: str) -> O:
+def parse_options(kind: type[O], given: Options | Mapping[str, object], whose: str) -> O:
     """Return the options as an object. whose: their owner, for messages ("compressor 'remote'"). Raises `InputError`
     for an unknown option (listing the known ones), a missing one, and a value of the wrong type.
     """
+    if isinstance(given, Options):
+        if not isinstance(given, kind):
+            raise InputError(f"{whose} takes its options as {kind.__name__}, not {type(given).__name__}")
+        return given
     try:
         return kind.model_validate(given)
     except ValidationError as error:

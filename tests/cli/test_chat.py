@@ -19,7 +19,20 @@ TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400"
 ANN = (*TINY, "--user", "ann")
 INSTRUCTION = "From now on, answer in one sentence."
 TURN = {
-    *("number", "text", "answer", "answer_number", "given", "ended", "records", "tokens", "budget", "tokens_fed"),
+    *(
+        "number",
+        "text",
+        "answer",
+        "answer_number",
+        "finish",
+        "reasoning",
+        "given",
+        "ended",
+        "records",
+        "tokens",
+        "budget",
+        "tokens_fed",
+    ),
     *("instructions", "left_out", "kept", "notes", "seconds"),
 }
 
@@ -70,6 +83,12 @@ def test_a_conversation_goes_on(penchant: Invoke, home: Home) -> None:
     assert "The first." in shown.out
 
 
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers at the limit count as complete: a random model ends no answer."""
+    monkeypatch.setattr(Turn, "cut", False)
+
+
 def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, home: Home) -> None:
     ran = penchant(*ANN, "--name", "tea", stdin='Hello.\n"""\nTwo\nlines"""\n//slash\nGoes \\\non\n')
     assert ran.code == 0
@@ -80,6 +99,7 @@ def test_a_script_gets_the_answers_and_nothing_else_on_stdout(penchant: Invoke, 
     assert "›" not in ran.out + ran.err
 
 
+@pytest.mark.usefixtures("complete")
 def test_the_commands(penchant: Invoke, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     lines = [
@@ -124,6 +144,7 @@ def test_nothing_is_kept_of_a_conversation_in_which_nothing_was_said(penchant: I
     assert names(home) == ["tea"]
 
 
+@pytest.mark.usefixtures("complete")
 def test_what_cannot_be_done_is_one_line_and_the_rest_goes_on(penchant: Invoke, home: Home) -> None:
     lines = ["word " * 500, "/bogus", "/instructions end 3", "/forget 7", "/forget", "/resume none", "/retry", "/why",
              "Hello."]  # fmt: skip

@@ -64,10 +64,10 @@ def under(line: str, sign: str) -> Callable[[str], bool]:
     return there
 
 
-def answers(home: Home) -> list[tuple[str, bool]]:
+def answers(home: Home) -> list[tuple[str, str | None]]:
     with Store(home.store) as store:
         (entry,) = store.conversations.list("ann")
-        return [(turn.text, turn.stopped) for turn in store.conversations.turns("ann", entry.id)]
+        return [(turn.text, turn.finish) for turn in store.conversations.turns("ann", entry.id)]
 
 
 def test_a_conversation(home: Home, tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_ctrl_c_twice_before_the_first_word(home: Home, tmp_path: Path) -> None:
         shown.keys("C-d")
         assert shown.left() == 0
         assert "Traceback" not in shown.screen()
-    assert answers(home)[0] == ("Tell me something.", False)
+    assert answers(home)[0] == ("Tell me something.", None)
     assert len(answers(home)) == 2
 
 
@@ -193,7 +193,7 @@ def test_after_kill_9_the_turn_is_there_and_the_answer_is_missing(home: Home, tm
         os.kill(shown.process, signal.SIGKILL)
         assert shown.left() == 128 + signal.SIGKILL
     held.unlink()
-    assert answers(home) == [("From now on, answer in French.", False)]
+    assert answers(home) == [("From now on, answer in French.", None)]
     with chat(home, tmp_path, "--resume") as shown:
         shown.wait("the answer to turn 0 is missing; /retry answers it now")
         shown.wait("(the answer is missing)")

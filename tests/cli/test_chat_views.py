@@ -110,7 +110,7 @@ def test_instructions(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_history_marks_what_is_missing_and_what_was_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     turns = [
-        Turn(0, "user", "one"), Turn(2, "user", BELL), Turn(3, "assistant", "half", stopped=True),
+        Turn(0, "user", "one"), Turn(2, "user", BELL), Turn(3, "assistant", "half", finish="interrupted"),
         Turn(4, "user", "last"),
     ]  # fmt: skip
     shown = rows(capsys, *views.history(turns))

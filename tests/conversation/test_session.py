@@ -12,6 +12,7 @@ from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
 from penchant.conversation.session import ChatAnswer, Conversation
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.dialogue import Turn
 from tests.index.cases import calibration_of, lens_of
 
 ORDER = "From now on end every answer with OK-7."
@@ -35,9 +36,16 @@ def opened(store: Store | None = None, user: str = "ann", name: str = "first", *
 
 
 def say(conversation: Conversation, text: str) -> ChatAnswer:
-    return conversation.say(text, max_new_tokens=4)
+    return conversation.say(text, max_tokens=4)
 
 
+@pytest.fixture
+def complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers at the limit count as complete: a random model ends no answer."""
+    monkeypatch.setattr(Turn, "cut", False)
+
+
+@pytest.mark.usefixtures("complete")
 def test_both_turns_are_kept_and_the_next_prompt_holds_them(store: Store) -> None:
     conversation = opened(store)
     first = say(conversation, "The key is under the blue pot.")
@@ -71,7 +79,7 @@ def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
 
 
 def test_pieces_are_what_is_said(store: Store) -> None:
-    *pieces, said = opened(store).stream("What should I read next?", max_new_tokens=6)
+    *pieces, said = opened(store).stream("What should I read next?", max_tokens=6)
     assert isinstance(said, ChatAnswer)
     assert all(isinstance(piece, str) for piece in pieces)
     assert "".join(map(str, pieces)).strip() == said.text
@@ -80,12 +88,12 @@ def test_pieces_are_what_is_said(store: Store) -> None:
 
 def test_what_is_cut_off_is_kept_and_marked(store: Store) -> None:
     conversation = opened(store)
-    stream = conversation.stream("What should I read next?", max_new_tokens=50)
+    stream = conversation.stream("What should I read next?", max_tokens=50)
     first = next(stream)
     stream.close()
-    assert [turn.stopped for turn in conversation.turns] == [False, True]
+    assert [turn.finish for turn in conversation.turns] == [None, "interrupted"]
     assert conversation.turns[1].text == str(first).strip()
-    assert store.conversations.turns("ann", "first")[1].stopped
+    assert store.conversations.turns("ann", "first")[1].finish == "interrupted"
     say(conversation, "Go on.")  # the lock is free again
 
 
@@ -273,7 +281,7 @@ def test_two_threads_take_turns(store: Store) -> None:
 
 
 def test_pieces_may_be_asked_for_by_several_threads(store: Store) -> None:
-    stream = opened(store).stream("What should I read next?", max_new_tokens=5)
+    stream = opened(store).stream("What should I read next?", max_tokens=5)
     got: list[object] = []
     for _ in range(3):
         thread = threading.Thread(target=lambda: got.append(next(stream)))

@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from penchant.errors import InputError
 from penchant.inference import cached_rows, generation
-from penchant.inference.generation import PromptTokens, batches, generate, generate_stream
+from penchant.inference.generation import Generated, PromptTokens, batches, generate, generate_stream
+from penchant.inference.sampling import Sampling
 from penchant.inference.stopping import end_tokens
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
@@ -119,7 +120,7 @@ def test_a_base_model_stops_before_it_speaks_for_the_user(monkeypatch: pytest.Mo
 
 def test_sampling_is_repeatable_by_seed(llama: LoadedModel) -> None:
     def sample(seed: int | None, temperature: float) -> str:
-        return "".join(generate_stream(llama, "x", max_new_tokens=20, temperature=temperature, seed=seed))
+        return "".join(generate_stream(llama, "x", max_new_tokens=20, sampling=Sampling(temperature, seed=seed)))
 
     assert sample(1, 5.0) == sample(1, 5.0)
     assert len({sample(seed, 5.0) for seed in range(6)}) > 1
@@ -153,11 +154,11 @@ def test_bad_calls_fail_at_once_with_both_numbers(llama: LoadedModel) -> None:
         generate_stream(llama, "7" * WINDOW)
     with pytest.raises(InputError, match="empty"):
         generate_stream(llama, "")
-    with pytest.raises(InputError, match="max_new_tokens is 0"):
+    with pytest.raises(InputError, match="an answer of at most 0 tokens"):
         generate_stream(llama, "x", max_new_tokens=0)
     for wrong in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="temperature"):
-            generate_stream(llama, "x", temperature=wrong)
+            Sampling(wrong)
 
 
 def test_spaces_between_words_survive_a_tokenizer_that_drops_the_first(
@@ -184,18 +185,18 @@ def test_greedy_batches_are_the_stream_of_each_prompt(family):
     loaded = tiny(family)
     starts = [PromptTokens(tuple(prompt_ids(loaded, text)), 6 + n) for n, text in enumerate(prompts(loaded))]
     expected = ["".join(generate_stream(loaded, text, max_new_tokens=6 + n)) for n, text in enumerate(prompts(loaded))]
-    assert generate(loaded, starts) == [text.strip() for text in expected]
+    assert [one.text for one in generate(loaded, starts)] == [text.strip() for text in expected]
 
 
 def test_a_sample_depends_on_its_own_seed_and_not_on_its_neighbours():
     loaded = tiny("llama")
     ids = [tuple(prompt_ids(loaded, text)) for text in prompts(loaded)]
-    starts = [PromptTokens(one, 12, 1.0, f"seed {n}") for n, one in enumerate(ids)]
+    starts = [PromptTokens(one, 12, Sampling(1.0, seed=f"seed {n}")) for n, one in enumerate(ids)]
     alone = [generate(loaded, [start])[0] for start in starts]
     assert generate(loaded, starts) == generate(loaded, starts[::-1])[::-1] == alone
-    assert generate(loaded, [PromptTokens(ids[0], 12, 1.0, "other")])[0] != alone[0]
+    assert generate(loaded, [PromptTokens(ids[0], 12, Sampling(1.0, seed="other"))])[0] != alone[0]
     greedy = generate(loaded, [PromptTokens(ids[0], 12)])[0]
-    assert generate(loaded, [PromptTokens(ids[0], 12, 1e-6, "seed")])[0] == greedy != alone[0]
+    assert generate(loaded, [PromptTokens(ids[0], 12, Sampling(1e-6, seed="seed"))])[0] == greedy != alone[0]
 
 
 def test_samples_follow_the_probabilities():
@@ -205,7 +206,10 @@ def test_samples_follow_the_probabilities():
         wanted = torch.softmax(loaded.model(torch.tensor([ids])).logits[0, -1] / 0.5, -1)
     token = int(wanted.argmax())
     text = str(loaded.tokenizer.decode([token], skip_special_tokens=True)).strip()
-    made = [t for n in range(4) for t in generate(loaded, [PromptTokens(ids, 1, 0.5, f"{n} {i}") for i in range(100)])]
+    made = []
+    for n in range(4):
+        starts = [PromptTokens(ids, 1, Sampling(0.5, seed=f"{n} {i}")) for i in range(100)]
+        made += [one.text for one in generate(loaded, starts)]
     texts = [str(loaded.tokenizer.decode([t], skip_special_tokens=True)).strip() for t in range(len(wanted))]
     same = sum(float(p) for t, p in zip(texts, wanted, strict=True) if t == text)
     assert made.count(text) / 400 == pytest.approx(same, abs=0.08)
@@ -216,12 +220,12 @@ def test_a_row_ends_at_an_end_token_while_others_go_on(monkeypatch):
     loaded = tiny("llama")
     starts = [PromptTokens(tuple(prompt_ids(loaded, text)), 8) for text in prompts(loaded)]
     full = generate(loaded, starts)
-    tokens = loaded.tokenizer(full[1], add_special_tokens=False)["input_ids"]
+    tokens = loaded.tokenizer(full[1].text, add_special_tokens=False)["input_ids"]
     assert end_tokens(loaded)
     monkeypatch.setattr("penchant.inference.generation.end_tokens", lambda loaded: {tokens[3]})
     ended = generate(loaded, starts)
-    assert ended[1] != full[1]
-    assert full[1].startswith(ended[1])
+    assert full[1].text.startswith(ended[1].text) and ended[1].text != full[1].text
+    assert (full[1].finish, ended[1].finish) == ("length", "stop")
 
 
 def test_a_model_without_a_template_stops_at_the_next_turn(monkeypatch):
@@ -229,7 +233,7 @@ def test_a_model_without_a_template_stops_at_the_next_turn(monkeypatch):
     starts = [PromptTokens(tuple(prompt_ids(loaded, "User: Hi.\nAssistant:")), 60)]
     script = iter(loaded.tokenizer(" Yes.\nUser: more and more", add_special_tokens=False)["input_ids"])
     monkeypatch.setattr("penchant.inference.generation._pick", lambda *_: [next(script)])
-    assert generate(loaded, starts) == ["Yes."]
+    assert generate(loaded, starts) == [Generated("Yes.", "stop")]
 
 
 def test_batches_are_of_similar_length_and_bounded():

@@ -1,10 +1,13 @@
 """Where answers end, on logits that a script gives."""
 
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
-from penchant.inference.generation import PromptTokens, answers
+from penchant.inference.generation import Generated, PromptTokens, answers
 from penchant.inference.stopping import AnswerText, cut_answer, end_tokens
 from tests.families import tiny
 
@@ -27,7 +30,8 @@ def run(script: list[list[int]], limits: list[int]) -> tuple[list[str], list[lis
         fed.append(tokens)
         return logits(len(fed))
 
-    return answers(LOADED, feed, logits(0), [PromptTokens((), limit) for limit in limits]), fed
+    made = answers(LOADED, feed, logits(0), [PromptTokens((), limit) for limit in limits])
+    return [one.text for one in made], fed
 
 
 def text(tokens: list[int]) -> str:
@@ -99,5 +103,40 @@ def test_stop_texts_end_one_row_of_a_batch_before_its_limit() -> None:
         return logits(len(fed))
 
     prompts = [PromptTokens((), len(WORDS), stop=(" the",)), PromptTokens((), len(WORDS))]
-    assert answers(LOADED, feed, logits(0), prompts) == ["walks by", text([*rows[1][:2]])]
+    made = answers(LOADED, feed, logits(0), prompts)
+    assert made == [Generated("walks by", "stop"), Generated(text(rows[1][:2]), "stop")]
     assert len(fed) < len(WORDS) - 1
+
+
+def test_a_row_that_repeats_itself_ends_alone_and_says_so() -> None:
+    loop = LOADED.tokenizer(" by the sea", add_special_tokens=False)["input_ids"]
+    counted = "".join(f" {n} apples and {n * n} pears" for n in range(99))
+    plain, steps = LOADED.tokenizer(counted, add_special_tokens=False)["input_ids"], 300
+
+    def rows(**options: bool) -> list[Generated]:
+        script = [[loop[step % len(loop)], plain[step]] for step in range(steps)]
+        fed: list[list[int]] = []
+
+        def logits(step: int) -> torch.Tensor:
+            return torch.nn.functional.one_hot(torch.tensor(script[step]), LOADED.model.config.vocab_size).float()
+
+        def feed(tokens: list[int]) -> torch.Tensor:
+            fed.append(tokens)
+            return logits(len(fed))
+
+        return answers(LOADED, feed, logits(0), [PromptTokens((), steps, **options) for _ in range(2)])
+
+    looping, other = rows()
+    assert (looping.finish, other.finish) == ("repetition", "length")
+    assert text(loop * steps).startswith(looping.text)
+    assert len(looping.text) < len(text(loop * steps)) / 2
+    assert [one.finish for one in rows(stop_repetition=False)] == ["length", "length"]
+
+
+def test_special_tokens_that_mark_reasoning_are_kept() -> None:
+    loaded = replace(LOADED, tokenizer=copy.deepcopy(LOADED.tokenizer))
+    loaded.tokenizer.add_special_tokens({"extra_special_tokens": ["[THINK]", "[/THINK]", "[OTHER]"]})
+    given = "[THINK]walks[OTHER][/THINK]by the sea"
+    reader = AnswerText(loaded)
+    pieces = [reader.add(token) for token in loaded.tokenizer(given, add_special_tokens=False)["input_ids"]]
+    assert "".join([*pieces, reader.finish()]) == given.replace("[OTHER]", "")

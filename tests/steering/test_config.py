@@ -15,9 +15,9 @@ from penchant.errors import InputError, StoreError
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregation, aggregate
-from penchant.steering.config import Effect, SteeringConfig, config_name, read_config, save_config
-from penchant.steering.storage.quantization import Basis
-from penchant.store.erasure.lineage import SHARED, source_of
+from penchant.steering.config import Effect, SteeringConfig, config_name, read_config
+from penchant.steering.storage.bank import Basis
+from penchant.store.erasure.lineage import SHARED, source_of, write_shared
 from tests.families import tiny
 from tests.steering.users import SITES, noise_bank, setting_of
 
@@ -68,7 +68,7 @@ def _same(one: SteeringConfig, other: SteeringConfig) -> bool:
 
 
 @pytest.mark.parametrize("config", [_full(), setting_of(LOADED)])
-def test_a_setting_is_read_as_it_was_written(tmp_path: Path, config: SteeringConfig) -> None:
+def test_a_config_is_read_as_it_was_written(tmp_path: Path, config: SteeringConfig) -> None:
     found = read_config(_written(tmp_path, config), config.method, config.model)
     assert found is not None and _same(found, config) and found.origin == config.origin
     # One vector in two parts, or a view of a larger table, is no trouble.
@@ -87,7 +87,7 @@ def test_a_file_of_an_earlier_version_compares_hidden_states(tmp_path: Path) -> 
     assert found is not None and _same(found, config) and (found.similarity, found.basis) == ("hidden", None)
 
 
-def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:
+def test_another_model_method_or_format_is_no_config(tmp_path: Path) -> None:
     config = _full()
     path = _written(tmp_path, config)
     assert read_config(path, "fints", config.model) is None
@@ -97,7 +97,7 @@ def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:
     assert read_config(path, config.method, config.model) is None
 
 
-def test_damage_is_told_at_every_place(tmp_path: Path) -> None:
+def test_damage_is_reported_wherever_it_is(tmp_path: Path) -> None:
     config = _full()
     path = _written(tmp_path, config)
     whole = path.read_bytes()
@@ -148,9 +148,14 @@ def test_damaged_tensors_and_missing_words_are_told(tmp_path: Path) -> None:
             read_config(path, config.method, config.model)
 
 
-def test_a_saved_setting_goes_with_its_contributors(tmp_path: Path) -> None:
+def test_a_saved_config_goes_with_its_contributors(tmp_path: Path) -> None:
     config = _full()
-    path = save_config(tmp_path, config, [source_of("ada"), source_of("bo")])
+    path = write_shared(
+        tmp_path,
+        config_name(config.method, config.model),
+        config.to_bytes(),
+        [source_of("ada"), source_of("bo")],
+    )
     assert path.parent == tmp_path / SHARED and path.name == config_name(config.method, config.model)
     found = read_config(path, config.method, config.model)
     assert found is not None and _same(found, config)

@@ -36,7 +36,7 @@ from tests.steering.users import UNIFORM
 # Together a minute on a quiet machine, on a busy one much longer.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
 Served = tuple[SteeringConfig, dict[str, Bank]]
-"""A setting, and the bank of each user."""
+"""A config, and the bank of each user."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def fints(world: World) -> Served:
     config = world.config(FINTS, 20, 177.0)
     prompts = {one.request: words(None, one.request) for some in world.pairs.values() for one in some}
     starts = [PromptTokens(tuple(prompt_ids(loaded, prompt)), 24) for prompt in prompts.values()]
-    made = dict(zip(prompts, generate(loaded, starts), strict=True))
+    made = {name: one.text for name, one in zip(prompts, generate(loaded, starts), strict=True)}
     banks = {}
     for user, some in world.pairs.items():
         given = [Contrast(one.request, one.answer, made[one.request], "none", one.record) for one in some]

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import io
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import DeviceOption, DtypeOption, MaxTokensOption, ModelOption, chosen_model
+from penchant.cli.options import (
+    DatesOption,
+    DeviceOption,
+    DtypeOption,
+    MaxTokensOption,
+    ModelOption,
+    SeedOption,
+    TemperatureOption,
+    check_temperature,
+    chosen_model,
+)
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
@@ -67,13 +76,9 @@ def chat(
         typer.Option("--priority", metavar="NATS", min=0, help="Extra attention to instructions, in nats."),
     ] = 0.0,
     max_tokens: MaxTokensOption = MAX_NEW_TOKENS,
-    temperature: Annotated[
-        float,
-        typer.Option("--temperature", min=0, metavar="T", help="0: the most likely answer; above 0: a sampled one."),
-    ] = 0.0,
-    seed: Annotated[
-        int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)
-    ] = None,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
+    dates: DatesOption = True,
     model: ModelOption = "smollm2",
     device: DeviceOption = None,
     dtype: DtypeOption = None,
@@ -92,8 +97,7 @@ def chat(
     from penchant.store.keys import checked
 
     checked(user)
-    if not math.isfinite(temperature):
-        raise InputError(f"--temperature {temperature}: expected a number from 0")
+    check_temperature(temperature)
     system_prompt = _system(system, system_file)
     with open_store(store, create=not listed) as opened:
         if listed:
@@ -112,7 +116,7 @@ def chat(
             loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
+            personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,
@@ -123,7 +127,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_new_tokens": max_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_tokens": max_tokens, "temperature": temperature, "seed": seed},
         )
         if isinstance(said := stdin(), io.TextIOWrapper):
             said.reconfigure(encoding="utf-8", errors="replace")

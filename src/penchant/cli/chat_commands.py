@@ -10,7 +10,7 @@ from rich.text import Text
 
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
-from penchant.cli.output import stderr
+from penchant.cli.output import CUT, stderr
 from penchant.conversation.session import ChatAnswer, ErasedTurns
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
@@ -52,8 +52,9 @@ def respond(session: Session, answer: ChatAnswer | None) -> None:
     if answer is not None:
         for line in views.learned(answer.given, answer.ended, answer.records):
             stderr.print(line)
-        nothing = "[yellow]the model said nothing; /retry asks again[/]"
-        stderr.print(views.summary(answer) if answer.text else nothing)
+        stderr.print(views.summary(answer) if answer.text else "[yellow]no answer was given; /retry asks again[/]")
+        if answer.finish in CUT:
+            stderr.print(f"[yellow]{CUT[answer.finish]}; it won't be read again, /retry answers again[/]")
     elif session.conversation.exchanges[-1].assistant is None:
         stderr.print("[yellow]stopped before the answer began; /retry asks again[/]")
     else:
@@ -216,7 +217,7 @@ COMMANDS: dict[str, Command] = {
     "/search": Command("/search WORDS", "search all your conversations", _search),
     "/facts": Command("/facts", "what this conversation added to your history", _facts),
     "/forget": Command("/forget N | all", "erase turns and what was learned from them, or the conversation", _forget),
-    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or was stopped", _retry),
+    "/retry": Command("/retry", "answer the last turn again, if its answer is missing or not complete", _retry),
     "/resume": Command("/resume [NAME]", "continue another conversation, or list them", _resume),
     "/new": Command("/new", "begin a new conversation", _new),
 }

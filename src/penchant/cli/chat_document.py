@@ -45,6 +45,8 @@ def _turn(text: str, number: int, answer: ChatAnswer) -> dict[str, Any]:
         "number": number,
         "text": text,
         "answer": answer.text or None,
+        "finish": answer.finish,
+        "reasoning": answer.reasoning or None,
         "answer_number": answer.number,
         "given": [_instruction(one) for one in answer.given],
         "ended": [_instruction(one) for one in answer.ended],

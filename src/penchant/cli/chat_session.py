@@ -95,7 +95,7 @@ class Session:
         return self._answer(self.conversation.stream(text, **self.sampling))
 
     def retry(self) -> ChatAnswer | None:
-        """Answer the last turn again, if its answer is missing or was stopped."""
+        """Answer the last turn again, if its answer is missing or not complete."""
         return self._answer(self.conversation.retry(**self.sampling))
 
     def _begin(self, name: str = "", opened: Conversation | None = None) -> None:
@@ -106,7 +106,7 @@ class Session:
         return self.personalizer.conversation(self.user, name, system=system, **self.options)
 
     def _answer(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:
-        past, self.last = self.conversation.exchanges, None
+        past, self.last = self.conversation.past, None
         try:
             with stoppable(self.waiting) if self.at_terminal else nullcontext():
                 answer = self._shown(pieces)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penchant.cli.chat_session import LastAnswer
-from penchant.cli.output import stdout_console
+from penchant.cli.output import CUT, stdout_console
 from penchant.conversation.context import Context, Inclusion
 from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
@@ -194,8 +194,8 @@ def history(turns: Sequence[Turn], last: int | None = None) -> list[RenderableTy
     for index, turn in enumerate(turns):
         mine = turn.role == "user"
         text = Text.assemble(("› ", "bold cyan") if mine else "", sanitize(turn.text))
-        if turn.stopped:
-            text.append("  (stopped)", style="yellow")
+        if turn.finish in CUT:
+            text.append(f"  ({CUT[turn.finish]})", style="yellow")
         lines.append((str(turn.number), text))
         if mine and (index + 1 == len(turns) or turns[index + 1].role == "user"):
             lines.append(("", Text("(the answer is missing)", style="yellow")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from penchant.compression.registry import BUDGET_FLOOR, BUDGET_SHARE, COMPRESSORS
+from penchant.errors import InputError
 from penchant.history.segmentation import Unit
 from penchant.marking.registry import MARKERS
 
@@ -50,6 +52,12 @@ DtypeOption = Annotated[
 ]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", min=1, metavar="N", help="Longest answer, in tokens.")]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
+DatesOption = Annotated[
+    bool,
+    typer.Option(
+        "--dates/--no-dates", help='Whether a date in the request ("last week") brings records of its time up.'
+    ),
+]
 CompressorOption = Annotated[
     str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
 ]
@@ -75,6 +83,23 @@ EndpointModelOption = Annotated[
     str | None,
     typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
 ]
+TemperatureOption = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature",
+        min=0,
+        metavar="T",
+        help="0: the most likely answer; above 0: a sampled one. Default: the model's own settings.",
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[int | None, typer.Option("--seed", metavar="N", help="Seed for sampling.", show_default=False)]
+
+
+def check_temperature(temperature: float | None) -> None:
+    """Raise `InputError` for infinity and NaN, which pass for numbers from 0."""
+    if temperature is not None and not math.isfinite(temperature):
+        raise InputError(f"--temperature {temperature}: expected a number from 0")
 
 
 def chosen_model(model: str, device: str | None, dtype: str | None) -> Any:

@@ -22,6 +22,13 @@ from penchant.progress import Progress
 if TYPE_CHECKING:
     from penchant.store import Store
 
+CUT = {
+    "interrupted": "stopped",
+    "length": "cut off at the limit of tokens",
+    "repetition": "stopped because it repeats itself",
+}
+"""Says of an answer that isn't complete why it ended, by `Finish`."""
+
 stderr = Console(stderr=True)
 """Progress, questions and errors go here."""
 

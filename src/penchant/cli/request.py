@@ -15,6 +15,7 @@ from rich.markup import escape
 from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
+    DatesOption,
     DeviceOption,
     DtypeOption,
     EndpointModelOption,
@@ -25,9 +26,12 @@ from penchant.cli.options import (
     ModelOption,
     RequestArgument,
     RequestOption,
+    SeedOption,
     TaskOption,
+    TemperatureOption,
     UnitOption,
     UserOption,
+    check_temperature,
     chosen_model,
 )
 from penchant.cli.output import (
@@ -42,6 +46,7 @@ from penchant.cli.output import (
     write_verbatim,
 )
 from penchant.cli.request_views import (
+    date_document,
     profile_document,
     segment_document,
     show_marks,
@@ -59,8 +64,9 @@ from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.inference.intervention import Intervention
-    from penchant.personalizer import Answer, Knowledge, Personalizer
+    from penchant.personalizer import Knowledge, Personalizer
 
 
 def mark(
@@ -74,6 +80,7 @@ def mark(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     unit: UnitOption = "auto",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a heat map of the history.", show_default=False)
@@ -85,8 +92,8 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     wanted = _request(asked, request, task)
     check_file(html)
-    runs = {"model": model, "device": device, "dtype": dtype}
-    with prepared(user, history, store, **runs, marker=marker, unit=unit) as (personalizer, who):
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs) as (personalizer, who):
         marks = personalizer.mark(who, wanted)
         if html is not None:
             profile = personalizer.compress(who, wanted, budget)
@@ -102,6 +109,7 @@ def mark(
         "heads": [list(head) for head in marks.heads],
         "layers_run": marks.layers_run,
         "calibration": marks.calibration,
+        "dates": [date_document(one) for one in marks.dates],
         "history_tokens": marks.history_tokens,
         "tokens_fed": marks.tokens_fed,
         "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # a marker without an index encodes nothing
@@ -122,6 +130,7 @@ def compress(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     endpoint: EndpointOption = None,
@@ -137,8 +146,9 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
-    options = {**_endpoint(compressor, endpoint, endpoint_model), "model": model, "device": device, "dtype": dtype}
-    with prepared(user, history, store, marker=marker, unit=unit, **options) as (personalizer, who):
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+        personalizer, who = opened
         profile = personalizer.compress(who, wanted, budget)
         document = profile_document(profile)
         if faithful:
@@ -168,6 +178,7 @@ def ask(
     device: DeviceOption = None,
     dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     budget: BudgetOption = DEFAULT_BUDGET,
@@ -189,6 +200,8 @@ def ask(
         typer.Option("--steer-file", metavar="FILE", help="Steer with the vectors in a file.", show_default=False),
     ] = None,
     max_tokens: MaxTokensOption = 128,
+    temperature: TemperatureOption = None,
+    seed: SeedOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
     store: StoreOption = None,
@@ -199,21 +212,32 @@ def ask(
         raise InputError("--no-profile and --full-history exclude each other: choose one")
     if steer is not None and steer_file is not None:
         raise InputError("--steer and --steer-file exclude each other: choose one")
+    check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
-    options = {**_endpoint(compressor, endpoint, endpoint_model), "model": model, "device": device, "dtype": dtype}
     wanted = _request(asked, request, task)
-    with prepared(user, history, store, marker=marker, unit=unit, **options) as (personalizer, who):
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+        personalizer, who = opened
         written: str | Intervention | None = steer
         if steer_file is not None:
             from penchant.steering.formats import read
 
             written = read(steer_file, model=personalizer.loaded)
         stream = personalizer.stream(
-            who, wanted, knowledge=knowledge, steer=written, budget=budget, max_new_tokens=max_tokens
+            who,
+            wanted,
+            knowledge=knowledge,
+            steer=written,
+            budget=budget,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
         )
         answer = spoken(stream, aloud=not as_json)
     document = {
         "answer": answer.text,
+        "finish": answer.finish,
+        "reasoning": answer.reasoning or None,
         "profile": None if answer.profile is None else profile_document(answer.profile),
         "knowledge": knowledge,
         "prompt_tokens": answer.prompt_tokens,
@@ -280,13 +304,13 @@ def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
 
 
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, str]:
+def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
     if compressor == "remote" and not (url and name):
         raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
     if compressor != "remote" and (url or name):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, **{key: value for key, value in given.items() if value is not None}}
+    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:

@@ -24,8 +24,9 @@ from penchant.steering.fit.trainer import PAIRS
 from penchant.steering.formats import export as write_export
 from penchant.steering.formats import formats
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
+from penchant.steering.storage.bank import RANK
+from penchant.steering.storage.bank_file import Storage
 from penchant.steering.storage.fitted_state import paths_in_store, summaries
-from penchant.steering.storage.quantization import RANK, Storage
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steer the model with a user's own answers.")
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from penchant.history.records import Request
+from penchant.compression.budget import count_tokens
+from penchant.compression.layout import lay_out
+from penchant.history.records import History, Request
+from penchant.history.segmentation import segment
+from penchant.models.chat import render_chat
+from penchant.models.loading import LoadedModel
 
 # Prompts were compared by the NLL of the gold answer under SmolLM2-135M with the gold evidence as notes (48 questions
 # of LoCoMo, conversations 0 to 2): no notes 4.86; bare notes 3.79; "Notes about me:" 3.77; this one 3.49. Most of the
@@ -34,3 +39,18 @@ def answer_messages(profile_text: str | None, request: Request) -> list[dict[str
         asked = f"Question: {request.query}"
     user = f"Notes about me:\n{notes}\n\n{asked}" if notes else asked
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def newest_records(loaded: LoadedModel, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:
+    """Return the newest records whose prompt leaves room for an answer in the model's window, as notes, and how many of
+    the oldest are left out.
+    """
+    segments = segment(history, "record")
+    low, high = 0, len(history)
+    while low < high:  # bisection on how many to leave out
+        middle = (low + high) // 2
+        text = lay_out(history, [one for one in segments if one.record >= middle])
+        prompt = render_chat(loaded, answer_messages(text, request))
+        size = 1 + count_tokens(loaded.tokenizer, prompt)  # 1: a begin-of-text token may be added
+        low, high = (low, middle) if size + answer_tokens <= loaded.window else (middle + 1, high)
+    return lay_out(history, [one for one in segments if one.record >= low]), low

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from penchant.extensions import Registry
-from penchant.options import parse_options
+from penchant.options import Options, parse_options
 
 if TYPE_CHECKING:
     from penchant.compression.factory import CompressorFactory
@@ -33,7 +33,7 @@ COMPRESSORS: Registry[CompressorFactory] = Registry(
 )
 
 
-def make_compressor(name: str, resources: Resources, options: Mapping[str, object]) -> Compressor:
+def make_compressor(name: str, resources: Resources, options: Options | Mapping[str, object]) -> Compressor:
     """Make the compressor `name`. Raises `InputError` for an unknown name, an unknown option or a missing required one,
     and `ModelError` if the model lacks something it needs.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
+from typing import TypedDict
 
 from penchant.compression.profile import Compressor, Profile
 from penchant.conversation.context import Detector, Memory
@@ -21,6 +22,19 @@ from penchant.history.supersession import superseded
 from penchant.marking.marks import Marks
 from penchant.marking.resources import Resources
 from penchant.store import Store
+
+
+class ConversationOptions(TypedDict, total=False):
+    """The options of `ConversationFactory.open`."""
+
+    memory: str
+    detector: str
+    budget: int | None
+    notes: float
+    priority: float
+    system: str | None
+    memory_options: Mapping[str, object] | None
+    detector_options: Mapping[str, object] | None
 
 
 @dataclass

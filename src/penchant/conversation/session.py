@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from penchant import arguments
 from penchant.compression.profile import Profile
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
+from penchant.conversation.past import marked, readable
 from penchant.errors import InputError
-from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
+from penchant.history.dialogue import Exchange, Finish, Instruction, Turn, exchanges
 from penchant.inference.generation import generate_stream
+from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
@@ -26,6 +29,7 @@ from penchant.models.tokenization import opening_ids
 from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
+from penchant.text.reasoning import opened_reasoning, split_reasoning
 
 Notes = Callable[[str], Profile | None]
 """Makes a profile of the user's history for a question; None if there is nothing to say."""
@@ -45,6 +49,7 @@ class Learned(NamedTuple):
 class ChatAnswer:
     """The model's answer to a user's turn.
 
+    text: what the model said to the user; reasoning: what it wrote before ("": nothing). finish: why the answer ended.
     number: of the answer's turn (None: the model said nothing, so nothing is stored). context: the prompt, and reasons.
     given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect", "notes",
     "context" and "answer".
@@ -57,6 +62,8 @@ class ChatAnswer:
     ended: tuple[Instruction, ...] = ()
     records: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    finish: Finish = "stop"
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class ErasedTurns:
     records: tuple[str, ...] = ()
 
 
+@arguments.checked
 class Conversation:
     """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one.
 
@@ -115,7 +123,7 @@ class Conversation:
         if store is not None:
             opened = store.conversations.open(user, name, system=system, when=_now())
             self.system, self._next = opened.system or "", opened.next
-            self._turns = store.conversations.turns(user, name)
+            self._turns = [marked(turn) for turn in store.conversations.turns(user, name)]
         self.instruction_store = InstructionStore(name, store, user)
         if self._turns and self._turns[-1].role == "user":
             self._learn(self._turns[-1])  # a crash may have come between keeping the turn and learning from it
@@ -134,6 +142,11 @@ class Conversation:
         return exchanges(self._turns)
 
     @property
+    def past(self) -> tuple[Exchange, ...]:
+        """Return the exchanges as later prompts may hold them, see `readable`."""
+        return readable(self._turns)
+
+    @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Return the instructions in force, in the order they were given, including lasting ones of the user's other
         conversations.
@@ -141,42 +154,60 @@ class Conversation:
         self.instruction_store.expire(self._turns, _now())
         return self.instruction_store.in_force
 
-    def say(self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> ChatAnswer:
-        """Answer the user's turn, greedily by default. sampling: temperature, seed.
+    def say(
+        self,
+        text: str,
+        *,
+        max_tokens: int = MAX_NEW_TOKENS,
+        temperature: float | None = None,
+        seed: int | None = None,
+    ) -> ChatAnswer:
+        """Answer the user's turn. temperature, seed: see `stream`.
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, **sampling)
+        *_, answer = self.stream(text, max_tokens=max_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
     def stream(
-        self, text: str, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float = 0.0, seed: int | None = None
+        self,
+        text: str,
+        *,
+        max_tokens: int = MAX_NEW_TOKENS,
+        temperature: float | None = None,
+        seed: int | None = None,
     ) -> Iterator[str | ChatAnswer]:
-        """Like `say`, but yield pieces of text, and the whole `ChatAnswer` at the end. If the stream is closed early or
-        interrupted, the answer so far is kept, marked as stopped.
+        """Like `say`, but yield pieces of text, reasoning included, and the whole `ChatAnswer` at the end.
+
+        temperature: None samples as the model's own settings say (`own_sampling`); 0 takes the likeliest token. If the
+        stream is closed early or interrupted, the answer so far is kept, marked as such. An answer that isn't complete
+        (`Turn.cut`) is kept, but isn't part of later prompts.
         """
         with self._lock:
             turn = Turn(self._next, "user", text, _now())
-            self._check_room(text, max_new_tokens)
-            past, seconds = self.exchanges, dict[str, float]()
+            self._check_room(text, max_tokens)
+            past, seconds = self.past, dict[str, float]()
             with _timed(seconds, "detect"):
                 self._keep(turn)
                 learned = self._learn(turn)
-            sampling: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-            yield from self._answer(text, past, learned, seconds, **sampling)
+            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+            yield from self._answer(text, past, learned, seconds, max_new_tokens=max_tokens, sampling=sampling)
 
-    def retry(self, *, max_new_tokens: int = MAX_NEW_TOKENS, **sampling: Any) -> Iterator[str | ChatAnswer]:
-        """Answer the last turn again, as `stream`, if its answer is missing or was stopped. The new answer replaces a
-        stopped one. Raises `InputError` if there is no such turn.
+    def retry(
+        self, *, max_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
+    ) -> Iterator[str | ChatAnswer]:
+        """Answer the last turn again, as `stream`, if its answer is missing or isn't complete. The new answer replaces
+        that one. Raises `InputError` if there is no such turn.
         """
         with self._lock:
-            past = self.exchanges
-            if not past or (past[-1].assistant is not None and not past[-1].assistant.stopped):
-                raise InputError("there is nothing to answer again: expected a last answer that is missing or stopped")
+            past = self.past
+            if not past or past[-1].assistant is not None:
+                raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
             text = past[-1].user.text
-            self._check_room(text, max_new_tokens)
-            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, **sampling)
+            self._check_room(text, max_tokens)
+            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_tokens, sampling=sampling)
 
     def _answer(
         self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
@@ -186,24 +217,25 @@ class Conversation:
         step: StepContext = nullcontext
         if self.calibration is not None:
             step = attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
-        pieces: list[str] = []
-        finished = False
+        stream = generate_stream(self.loaded, prompt, **sampling)
+        opened, pieces = opened_reasoning(prompt), list[str]()
         with _timed(seconds, "answer"):
             try:
-                for piece in wrapped_stream(generate_stream(self.loaded, prompt, **sampling), step):
-                    pieces.append(piece)
-                    yield piece
-                finished = True
+                for piece in wrapped_stream(stream, step):
+                    pieces.append(piece if pieces else opened + piece)
+                    yield pieces[-1]
             finally:
-                answer = "".join(pieces).strip()
-                number = self._next if answer else None  # an empty answer counts as missing
-                if answer:
-                    self._keep(Turn(self._next, "assistant", answer, _now(), stopped=not finished))
-        yield ChatAnswer(answer, number, context, *learned, seconds)
+                said = "".join(pieces).strip()
+                number = self._next if said else None  # an empty answer counts as missing
+                finish = stream.finish or "interrupted"
+                if said:
+                    self._keep(Turn(self._next, "assistant", said, _now(), finish))
+        answer, reasoning = split_reasoning(said)
+        yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning)
 
     def context(self, text: str) -> Context:
         """Return the prompt if the user said `text`, with reasons; nothing is stored."""
-        return self._context(text, self.exchanges, {})
+        return self._context(text, self.past, {})
 
     def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float]) -> Context:
         with _timed(seconds, "notes"):
@@ -242,15 +274,15 @@ class Conversation:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
 
-    def _check_room(self, text: str, max_new_tokens: int) -> None:
+    def _check_room(self, text: str, max_tokens: int) -> None:
         tokens = len(opening_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
                 "shorten it, or raise the budget"
             )
-        if max_new_tokens < 1:
-            raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        if max_tokens < 1:
+            raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
         """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""

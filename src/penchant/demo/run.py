@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from penchant.compression.profile import Profile
 from penchant.compression.registry import BUDGET_SHARE
@@ -60,7 +61,8 @@ def run_demo(
             began = time.perf_counter()
             profile = personalizer.compress(history, request.query, budget)
             warm = time.perf_counter() - began
-            answer = personalizer.ask(history, request.query, budget=budget, max_new_tokens=max_new_tokens)
-            without = personalizer.ask(history, request.query, knowledge="none", max_new_tokens=max_new_tokens)
+            options: dict[str, Any] = {"max_tokens": max_new_tokens, "temperature": 0.0}
+            answer = personalizer.ask(history, request.query, budget=budget, **options)
+            without = personalizer.ask(history, request.query, knowledge="none", **options)
             kept = any(segment.record_id in request.evidence for segment in profile.segments)
             yield history, Outcome(history.user, request, without.text, answer.text, profile, cold, warm, kept)

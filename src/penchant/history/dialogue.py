@@ -14,11 +14,16 @@ Scope = Literal["conversation", "always", "until"]
 """How long an instruction holds: in its conversation, in all of the user's conversations, or in its conversation until
 the event that `Instruction.until` names.
 """
+Finish = Literal["stop", "length", "repetition", "interrupted"]
+"""Why an answer ended: the model had said all, the limit of tokens was reached, it repeated itself, or somebody stopped
+it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A turn of one side. number: its position in the conversation, from 0. when: UTC. stopped: the answer was cut off.
+    """A turn of one side. number: its position in the conversation, from 0. when: UTC. finish: why the answer ended
+    (None: unknown, or a user's turn).
 
     Raises `InputError` for a turn without text.
     """
@@ -27,11 +32,16 @@ class Turn:
     role: Role
     text: str
     when: datetime | None = None
-    stopped: bool = False
+    finish: Finish | None = None
 
     def __post_init__(self) -> None:
         if not self.text.strip():
             raise InputError("a turn is empty: expected some text")
+
+    @property
+    def cut(self) -> bool:
+        """Whether the answer ended before it was complete."""
+        return self.finish not in (None, "stop")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
 
+from penchant import arguments
 from penchant.errors import InputError, StoreError
 from penchant.files import atomic_write
 from penchant.history.lines import numbered_lines, parse_line
@@ -22,7 +23,9 @@ from penchant.history.records import History, Record
 _SHAPE = 'one object per line, such as {"text": "...", "when": "2024-05-01T10:00:00Z"}'
 
 
-class _Line(BaseModel):
+class RecordLine(BaseModel):
+    """The keys of a line."""
+
     model_config = ConfigDict(extra="forbid")
 
     text: StrictStr
@@ -64,7 +67,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
     seen: dict[str, int] = {}
     for number, raw in numbered_lines(path, "history"):
         where = f"{path.name} line {number}"
-        record, named = parse_line(raw, where, _Line, _made, what="record", shape=_SHAPE)
+        record, named = parse_line(raw, where, RecordLine, _made, what="record", shape=_SHAPE)
         first = seen.setdefault(record.id, number)
         if first == number:
             yield record
@@ -75,6 +78,7 @@ def read_records(path: str | Path) -> Iterator[Record]:
             )
 
 
+@arguments.checked
 def load_history(path: str | Path, user: str = "") -> History:
     """Read a whole history file. Raises `InputError` as `read_records` does, and for a file without records."""
     history = History(read_records(path), user)
@@ -121,7 +125,11 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
     return count
 
 
-def _made(line: _Line) -> tuple[Record, bool]:
+def line_record(line: RecordLine) -> Record:
+    """Return the record of a line. Raises `InputError`."""
+    return Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
+
+
+def _made(line: RecordLine) -> tuple[Record, bool]:
     """Return the record, and whether the line contains its id."""
-    record = Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
-    return record, bool(line.id)
+    return line_record(line), bool(line.id)

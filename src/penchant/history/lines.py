@@ -67,8 +67,6 @@ def parse_line(
         fail(f"invalid {what} ({_first_problem(error, model)})")
     except InputError as error:
         fail(f"invalid {what} ({error})")
-    except OverflowError:
-        fail(f"invalid {what} (when: outside of the years 1 to 9999 in UTC)")
 
 
 def _no_number(name: str) -> NoReturn:

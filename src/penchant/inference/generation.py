@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.history.dialogue import Finish
 from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.cached_rows import CachedRows
+from penchant.inference.sampling import GREEDY, Sampler, Sampling
 from penchant.inference.stopping import AnswerText, end_tokens, stop_texts
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
+from penchant.text.repetition import Repetition
 
 ROWS = 16
 BATCH_TOKENS = 16384
@@ -23,16 +25,23 @@ BATCH_TOKENS = 16384
 
 @dataclass(frozen=True)
 class PromptTokens:
-    """A prompt and its sampling options. max_new_tokens: longest answer. temperature: 0 takes the likeliest token;
-    above 0 samples with `seed` (None: a different sample each time). stop: the answer ends before the first of these
-    texts.
+    """A prompt and its options. max_new_tokens: longest answer. sampling: how tokens are chosen. stop: the answer ends
+    before the first of these texts. stop_repetition: it also ends when it repeats itself (`Repetition`).
     """
 
     ids: tuple[int, ...]
     max_new_tokens: int
-    temperature: float = 0.0
-    seed: int | str | None = None
+    sampling: Sampling = GREEDY
     stop: tuple[str, ...] = ()
+    stop_repetition: bool = True
+
+
+@dataclass(frozen=True)
+class Generated:
+    """An answer. finish: why it ended."""
+
+    text: str
+    finish: Finish
 
 
 def batches(prompts: Sequence[PromptTokens], rows: int = ROWS, tokens: int = BATCH_TOKENS) -> Iterator[list[int]]:
@@ -48,7 +57,7 @@ def batches(prompts: Sequence[PromptTokens], rows: int = ROWS, tokens: int = BAT
 
 
 @torch.inference_mode()
-def generate(loaded: LoadedModel, prompts: Sequence[PromptTokens]) -> list[str]:
+def generate(loaded: LoadedModel, prompts: Sequence[PromptTokens]) -> list[Generated]:
     """Generate the answers to one batch of prompts, which must fit the window together with their answers. Inside
     `steered`, each row is steered by its own vectors.
 
@@ -60,41 +69,75 @@ def generate(loaded: LoadedModel, prompts: Sequence[PromptTokens]) -> list[str]:
     return answers(loaded, rows.feed, logits, prompts)
 
 
+class AnswerStream(Iterator[str]):
+    """Yields the pieces of one answer; `finish` says why it ended, once it has ended."""
+
+    def __init__(self, steps: Generator[list[str], None, list[Finish]]) -> None:
+        self.finish: Finish | None = None
+        self._steps = steps
+
+    def __next__(self) -> str:
+        while True:
+            try:
+                (piece,) = next(self._steps)
+            except StopIteration as ended:
+                if ended.value:
+                    (self.finish,) = ended.value
+                raise StopIteration from None
+            if piece:
+                return piece
+
+    def close(self) -> None:
+        """End generation."""
+        self._steps.close()
+
+
 def generate_stream(
     loaded: LoadedModel,
     prompt: str,
     *,
     max_new_tokens: int = 256,
-    temperature: float = 0.0,
-    seed: int | None = None,
+    sampling: Sampling = GREEDY,
     stop: str | Iterable[str] | None = None,
-) -> Iterator[str]:
+    stop_repetition: bool = True,
+) -> AnswerStream:
     """Generate the continuation of `prompt`, yielding pieces of text.
 
-    temperature: 0 takes the likeliest token; above 0 samples with `seed`. Ends at the model's end tokens, at its chat
-    template's end of turn, before the first of the `stop` texts, after `max_new_tokens`, or at the end of the window. A
-    piece never splits a character. Runs in the caller's thread; closing the iterator ends generation.
+    sampling: how tokens are chosen; `own_sampling` gives the model's own settings. Ends at the model's end tokens, at
+    its chat template's end of turn, before the first of the `stop` texts, when the text repeats itself (with
+    `stop_repetition`), after `max_new_tokens`, or at the end of the window. A piece never splits a character. Runs in
+    the caller's thread; closing the iterator ends generation.
 
     Raises `InputError` at once (not at the first piece) for a prompt that doesn't fit or an option out of range.
     """
+    prepared = prompt_tokens(loaded, prompt, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop)
+    return AnswerStream(_steps(loaded, replace(prepared, stop_repetition=stop_repetition)))
+
+
+def prompt_tokens(
+    loaded: LoadedModel,
+    prompt: str,
+    *,
+    max_new_tokens: int,
+    sampling: Sampling = GREEDY,
+    stop: str | Iterable[str] | None = None,
+) -> PromptTokens:
+    """Return a rendered prompt as tokens, with options; see `generate_stream`. Raises `InputError` for a prompt that
+    doesn't fit or an option out of range.
+    """
     ids = prompt_ids(loaded, prompt)
     if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
-    if not 0 <= temperature < float("inf"):
-        raise InputError(f"temperature is {temperature}: expected 0 or more")
+        raise InputError(f"an answer of at most {max_new_tokens} tokens: expected at least 1")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     most = min(max_new_tokens, loaded.window - len(ids))
-    stops += stop_texts(loaded, prompt)
-    return _stream(loaded, PromptTokens(tuple(ids), most, temperature, seed, stops))
+    return PromptTokens(tuple(ids), most, sampling, stops + stop_texts(loaded, prompt))
 
 
-def _stream(loaded: LoadedModel, prompt: PromptTokens) -> Iterator[str]:
+def _steps(loaded: LoadedModel, prompt: PromptTokens) -> Generator[list[str], None, list[Finish]]:
     with torch.no_grad():
         rows = CachedRows.empty(loaded, 1, rewind=False)
         logits = rows.prefill(pad_left([prompt.ids]))
-    for (piece,) in decode(loaded, rows.feed, logits, [prompt]):
-        if piece:
-            yield piece
+    return (yield from decode(loaded, rows.feed, logits, [prompt]))
 
 
 Feed = Callable[[list[int]], Float[Tensor, "rows vocab"]]
@@ -103,52 +146,67 @@ Feed = Callable[[list[int]], Float[Tensor, "rows vocab"]]
 
 def answers(
     loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
-) -> list[str]:
+) -> list[Generated]:
     """Return the whole answer of each row, as a user would see it; see `decode`. Without a chat template, an answer
     also ends where the next turn begins.
     """
     stops = stop_texts(loaded)
-    steps = list(decode(loaded, feed, logits, [replace(one, stop=(*one.stop, *stops)) for one in prompts]))
-    return ["".join(step[row] for step in steps).strip() for row in range(len(prompts))]
+    texts = [""] * len(prompts)
+    steps = decode(loaded, feed, logits, [replace(one, stop=(*one.stop, *stops)) for one in prompts])
+    while True:
+        try:
+            texts = [text + piece for text, piece in zip(texts, next(steps), strict=True)]
+        except StopIteration as ended:
+            return [Generated(text.strip(), finish) for text, finish in zip(texts, ended.value, strict=True)]
+
+
+class _Row:
+    """The answer of one row, as far as it is written."""
+
+    def __init__(self, loaded: LoadedModel, prompt: PromptTokens, ends: set[int]) -> None:
+        self.finish: Finish | None = None if prompt.max_new_tokens else "length"
+        self.sampler = Sampler(prompt.sampling, prompt.ids)
+        self._text, self._ends, self._left = AnswerText(loaded, prompt.stop), ends, prompt.max_new_tokens
+        self._repetition = Repetition() if prompt.stop_repetition else None
+
+    def add(self, token: int) -> str:
+        """Add a token; return the text that is ready now."""
+        if self.finish is not None:
+            return ""
+        self._left -= 1
+        piece = "" if token in self._ends else self._text.add(token)
+        if token in self._ends or self._text.stopped:
+            self.finish = "stop"
+        elif self._repetition is not None and self._repetition.add(piece):
+            self.finish = "repetition"
+        elif not self._left:
+            self.finish = "length"
+        return piece if self.finish is None else piece + self._text.finish()
 
 
 def decode(
     loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
-) -> Iterator[list[str]]:
-    """Yield the pieces of every row's answer, step by step. logits: those after the prompts.
+) -> Generator[list[str], None, list[Finish]]:
+    """Yield the pieces of every row's answer, step by step; return why each ended. logits: those after the prompts.
 
-    A row ends at one of the model's end tokens, before one of its stop texts, or at its limit; later tokens are
-    ignored, and decoding stops when all rows have ended.
+    A row ends at one of the model's end tokens, before one of its stop texts, when it repeats itself, or at its limit;
+    later tokens are ignored, and decoding stops when all rows have ended.
     """
     ends = end_tokens(loaded)
-    texts = [AnswerText(loaded, one.stop) for one in prompts]
-    draws = [random.Random(one.seed) if one.temperature else None for one in prompts]
-    left = [one.max_new_tokens for one in prompts]
-    while any(left):
-        picked = _pick(logits, prompts, [draw if more else None for draw, more in zip(draws, left, strict=True)])
-        pieces = [""] * len(prompts)
-        for row, (token, text) in enumerate(zip(picked, texts, strict=True)):
-            if not left[row]:
-                continue
-            pieces[row] = "" if token in ends else text.add(token)
-            left[row] = 0 if token in ends or text.stopped else left[row] - 1
-            if not left[row]:
-                pieces[row] += text.finish()
-        yield pieces
-        if any(left):
+    rows = [_Row(loaded, one, ends) for one in prompts]
+    while any(row.finish is None for row in rows):
+        picked = _pick(logits, rows)
+        yield [row.add(token) for row, token in zip(rows, picked, strict=True)]
+        if any(row.finish is None for row in rows):
             with torch.no_grad():
                 logits = feed(picked)
+    return [row.finish for row in rows if row.finish is not None]
 
 
-def _pick(
-    logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens], draws: Sequence[random.Random | None]
-) -> list[int]:
-    """Return each row's next token: sampled if the row has a generator, else the likeliest."""
+def _pick(logits: Float[Tensor, "rows vocab"], rows: Sequence[_Row]) -> list[int]:
+    """Return each row's next token."""
     picked: list[int] = logits.argmax(-1).tolist()
-    for row, draw in enumerate(draws):
-        if draw is not None:
-            scaled = logits[row].float().cpu().double() / prompts[row].temperature
-            heaped = torch.softmax(scaled, -1).cumsum(-1)
-            at = torch.searchsorted(heaped, draw.random() * float(heaped[-1]), right=True)
-            picked[row] = min(int(at), len(heaped) - 1)
+    for at, row in enumerate(rows):
+        if row.finish is None and not row.sampler.plain:
+            picked[at] = row.sampler.pick(logits[at])
     return picked

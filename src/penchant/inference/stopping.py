@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from penchant.models.chat import PLAIN_END, ROLES, render_chat
 from penchant.models.loading import LoadedModel
+from penchant.text.reasoning import MARKS
 
 NEXT_TURN = tuple(f"\n{role}:" for role in ROLES.values())
 """How a model without a chat template begins the next turn."""
@@ -44,7 +46,7 @@ def cut_answer(loaded: LoadedModel, text: str) -> str:
 
 class AnswerText:
     """Decodes one answer incrementally. A character is never split, and no part of a stop text is ever returned;
-    `stopped` is True once one was found.
+    `stopped` is True once one was found. Of the special tokens only those that mark reasoning are kept.
     """
 
     def __init__(self, loaded: LoadedModel, stops: Sequence[str] = ()) -> None:
@@ -53,6 +55,8 @@ class AnswerText:
         self._ids: list[int] = []
         self._context = self._shown = 0
         self._held = ""
+        added = loaded.tokenizer.added_tokens_decoder
+        self._marks = {at: token.content for at, token in added.items() if token.special and token.content in MARKS}
 
     def add(self, token: int) -> str:
         """Add a token; return the text that is ready now, often none."""
@@ -76,7 +80,14 @@ class AnswerText:
         return self._decoded(self._context, len(self._ids))[len(self._decoded(self._context, self._shown)) :]
 
     def _decoded(self, start: int, end: int) -> str:
-        return str(self._loaded.tokenizer.decode(self._ids[start:end], skip_special_tokens=True))
+        ids = self._ids[start:end]
+        if not self._marks.keys().isdisjoint(ids):
+            runs = groupby(ids, self._marks.get)
+            return "".join((mark or "") * len(run) or self._plain(run) for mark, run in ((m, list(r)) for m, r in runs))
+        return self._plain(ids)
+
+    def _plain(self, ids: list[int]) -> str:
+        return str(self._loaded.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _passed(self, text: str) -> str:
         """Return text up to the first stop text; a possible beginning of one is held back until it is known not

@@ -13,21 +13,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import torch
 from tokenizers import pre_tokenizers
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    modeling_gguf_pytorch_utils,
+)
 
 from penchant.errors import ModelError
 from penchant.models.cache import discard, is_complete, models_directory, publish
+from penchant.models.gguf_metadata import (
+    ROPE_TENSORS,
+    check_kind,
+    complete,
+    name_the_rest,
+    read_factors,
+    read_metadata,
+)
 from penchant.models.progress import bar, gguf_bar_into, no_bars
 from penchant.models.replaced import replaced
+from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.vocabulary import drop_tokens_from
 
 log = logging.getLogger(__name__)
 
 Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
-FORMAT = 1
-"""To be raised when the layout of the cache changes; older entries are then ignored."""
+FORMAT = 2
+"""To be raised when a file is unpacked otherwise; the entries of earlier versions are then removed."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +66,11 @@ class GgufSource:
                 raise ModelError(f"{path} is not a GGUF file: expected it to start with the letters GGUF")
         return cls(path.stem, (path.resolve(),))
 
-    def key(self) -> str:
+    def key(self, version: int = FORMAT) -> str:
         """Return 16 hex digits that identify the content: sizes, the first MiB (all metadata), and 64 blocks of each
         part.
         """
-        digest = hashlib.sha256(f"format {FORMAT}".encode())
+        digest = hashlib.sha256(f"format {version}".encode())
         for part in self.parts:
             size = part.stat().st_size
             digest.update(str(size).encode())
@@ -85,6 +104,8 @@ def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dty
         log.warning("the cached model in %s is damaged (%s): rebuilding it", entry, fault)
         discard(entry)
     model, tokenizer = _dequantise(source)
+    for version in range(1, FORMAT):
+        discard(entry.with_name(f"{source.name}-{source.key(version)}"))
     try:
         publish(entry, lambda directory: _write(model, tokenizer, directory))
     except OSError as error:
@@ -93,10 +114,13 @@ def open_gguf(source: GgufSource, read: Callable[[Path], Pair], dtype: torch.dty
 
 
 def _dequantise(source: GgufSource) -> Pair:
-    """Return the model in float32, with values representable in float16, and its tokenizer. Takes seconds to a
-    minute.
+    """Return the model in float32, with values representable in float16, and its tokenizer. Takes seconds to a minute.
+
+    Raises `ModelError` if the file can't be read, lacks weights, or holds something that can change the answers and
+    that transformers doesn't read.
     """
     step = f"Preparing {source.name} (once)"
+    name = source.parts[0].name
     with bar() as progress, contextlib.ExitStack() as stack:
         progress(step, 0, None)
         file = stack.enter_context(_joined(source))
@@ -105,12 +129,53 @@ def _dequantise(source: GgufSource) -> Pair:
         where = {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
         unpack = GgufConfig(dequantize=True)
         try:
+            reader = _reader(file)
+            metadata = read_metadata(reader)
+            check_kind(name, metadata)
+            config = AutoConfig.from_pretrained(**where)
+            complete(name, config, metadata, read_factors(reader))
             tokenizer = AutoTokenizer.from_pretrained(**where)
-            loaded = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32, quantization_config=unpack)
+            with unread() as unexpected, _read_by_name() as read:
+                made: Any = AutoModelForCausalLM.from_pretrained(
+                    **where, config=config, dtype=torch.float32, quantization_config=unpack, output_loading_info=True
+                )
+                loaded, info = made
+        except ModelError:
+            raise
         except Exception as error:  # on a damaged file the parsers may raise anything
-            raise ModelError(f"can't read {source.parts[0].name}: {first_line(error)}") from error
-        split_digits_like_smollm(tokenizer, pre_tokenizer_name(file))
+            raise ModelError(f"can't read {name}: {first_line(error)}") from error
+        check_missing(name, info["missing_keys"])
+        left = {tensor.name for tensor in reader.tensors} - read if read else unexpected.of(loaded)
+        check_unread(name, left - set(ROPE_TENSORS), loaded.config, unexpected.of(loaded) - info["unexpected_keys"])
+        name_the_rest(name, metadata)
+        # The class that transformers builds a byte-level tokenizer with adds its own "<|endoftext|>".
+        drop_tokens_from(tokenizer, metadata["tokenizer.ggml.tokens"])
+        split_digits_like_smollm(tokenizer, metadata.get("tokenizer.ggml.pre"))
         return plain_model(loaded), tokenizer
+
+
+@contextlib.contextmanager
+def _read_by_name() -> Iterator[set[str]]:
+    """Collect the tensors of a GGUF that transformers finds a place for. Stays empty for families that transformers
+    reads as it reads other checkpoints, with a report.
+    """
+    names: set[str] = set()
+
+    class Watching(dict[str, Any]):
+        def get(self, architecture: str, default: Any = None) -> Any:
+            class Watched(super().get(architecture, default)):  # type: ignore[misc]
+                def process(self, weights: Any, name: str, **rest: Any) -> Any:
+                    made = super().process(weights, name, **rest)
+                    if made.name is None or made.name in rest["tensor_key_mapping"]:
+                        names.add(name)
+                    return made
+
+            return Watched
+
+    with replaced(
+        modeling_gguf_pytorch_utils, "TENSOR_PROCESSORS", Watching(modeling_gguf_pytorch_utils.TENSOR_PROCESSORS)
+    ):
+        yield names
 
 
 @contextlib.contextmanager
@@ -118,7 +183,6 @@ def _read_once() -> Iterator[None]:
     """Let the readers of a GGUF share one parse of its metadata: with a vocabulary of 262,144 tokens it takes half a
     minute, and transformers needs it for the tokenizer, the configuration and the weights.
     """
-    import gguf
 
     class Reader(gguf.GGUFReader):
         def _build_fields(self, offs: int, count: int) -> int:
@@ -174,12 +238,8 @@ def _cast(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
     return model
 
 
-def pre_tokenizer_name(file: Path) -> str | None:
-    """Return `tokenizer.ggml.pre` of a GGUF file: the rule that splits text before the merges apply."""
-    from gguf import GGUFReader
-
-    field = GGUFReader(str(file)).fields.get("tokenizer.ggml.pre")
-    return str(field.contents()) if field is not None else None
+def _reader(file: Path) -> gguf.GGUFReader:
+    return gguf.GGUFReader(str(file))
 
 
 def first_line(error: Exception) -> str:

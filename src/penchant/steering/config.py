@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -24,9 +24,8 @@ from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
 from penchant.steering.apply.similarity import Similarity
-from penchant.steering.storage.bank import Bank, KeySite, Reading
-from penchant.steering.storage.quantization import Basis
-from penchant.store.erasure.lineage import KEY, Source, write_shared
+from penchant.steering.storage.bank import Bank, Basis, KeySite, Reading
+from penchant.store.erasure.lineage import KEY, Source
 
 FORMAT = "1"
 _KEYS = "keys"
@@ -150,18 +149,6 @@ class SteeringConfig:
 def config_name(method: str, model: str) -> str:
     """Return the file name of a method's configuration for a model (fingerprint)."""
     return f"steering-{method}-{model[:16]}.safetensors"
-
-
-def save_config(
-    directory: Path, config: SteeringConfig, contributors: Sequence[Source], still: Callable[[], bool] | None = None
-) -> Path:
-    """Write a configuration to `<store>/shared/`: it is derived from several users, and removed when one of them is
-    erased.
-
-    still: see `write_shared`. Raises `StoreError` if it can't be written, or a contributor is gone.
-    """
-    name = config_name(config.method, config.model)
-    return write_shared(directory, name, config.to_bytes(), contributors, still)
 
 
 def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:

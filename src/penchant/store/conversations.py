@@ -236,7 +236,9 @@ class Conversations:
                 yield _line(conversation=entry.id, number=None, role="system", text=entry.system, when=entry.begun)
             for turn in self.turns(user, entry.id):
                 fields = {"number": turn.number, "role": turn.role, "text": turn.text, "when": turn.when}
-                yield _line(conversation=entry.id, **fields, **({"stopped": True} if turn.stopped else {}))
+                stopped = {"stopped": True} if turn.finish == "interrupted" else {}
+                finish = {} if turn.finish is None else {"finish": turn.finish}
+                yield _line(conversation=entry.id, **fields, **stopped, **finish)
         for one in self.instructions(user, None):
             yield _line(instruction={name: getattr(one, name) for name in one.__dataclass_fields__})
 

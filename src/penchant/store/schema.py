@@ -9,7 +9,6 @@ from typing import Any, overload
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -27,7 +26,7 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
-SCHEMA = "0003"
+SCHEMA = "0004"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -107,7 +106,7 @@ turns = Table(
     Column("role", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("when", BigInteger),
-    Column("stopped", Boolean, nullable=False),
+    Column("finish", Text),  # of an answer: why it ended
     UniqueConstraint("conversation", "number", name="one_number_a_conversation"),
 )
 
@@ -197,13 +196,13 @@ def to_turn_row(turn: Turn) -> dict[str, Any]:
         "role": turn.role,
         "text": turn.text,
         "when": microseconds(turn.when),
-        "stopped": turn.stopped,
+        "finish": turn.finish,
     }
 
 
 def to_turn(row: RowMapping) -> Turn:
     """Return the turn of a row: the inverse of `to_turn_row`."""
-    return Turn(row["number"], row["role"], row["text"], moment(row["when"]), bool(row["stopped"]))
+    return Turn(row["number"], row["role"], row["text"], moment(row["when"]), row["finish"])
 
 
 def to_instruction_row(instruction: Instruction) -> dict[str, Any]:

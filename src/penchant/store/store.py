@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import sqlalchemy as sa
 
+from penchant import arguments
 from penchant.errors import InputError
 from penchant.folders import data_folder
 from penchant.history.jsonl import to_line
-from penchant.history.records import History, Record
+from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
 from penchant.store.conversations import Conversations
+from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import pages
@@ -28,26 +30,7 @@ BATCH = 2_000
 """Records per transaction."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many of the given records were added, replaced or unchanged."""
-
-    added: int = 0
-    unchanged: int = 0
-    replaced: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.added + other.added, self.unchanged + other.unchanged, self.replaced + other.replaced)
-
-
-@dataclass(frozen=True)
-class UserEntry:
-    """A user in the list of users."""
-
-    user: str
-    records: int
-
-
+@arguments.checked
 class Store:
     """Records of many users on disk, with all other data of each user in folders next to them.
 
@@ -108,13 +91,13 @@ class Store:
 
     # Writing
 
-    def add(self, user: str, new: Iterable[Record], *, replace: bool = False, batch: int = BATCH) -> Counts:
-        """Add a user's records. See `add_many`."""
-        return self.add_many(((user, record) for record in new), replace=replace, batch=batch)
+    def add(self, user: str, new: Iterable[RecordLike], *, replace: bool = False, batch: int = BATCH) -> Counts:
+        """Add a user's records, from whatever holds them (`as_records`). See `add_many`."""
+        return self.add_many(((user, record) for record in as_records(new)), replace=replace, batch=batch)
 
     def add_many(
         self,
-        new: Iterable[tuple[str, Record]],
+        new: Iterable[tuple[str, RecordLike]],
         *,
         replace: bool = False,
         batch: int = BATCH,
@@ -131,7 +114,7 @@ class Store:
         total = Counts()
         source = iter(new)
         while pairs := list(itertools.islice(source, batch)):
-            rows = [(checked(user), to_row(record)) for user, record in pairs]
+            rows = [_row(pair) for pair in pairs]
             try:
                 with database.writing(self._engine) as connection:
                     counts = _write(connection, rows, replace)
@@ -255,6 +238,13 @@ class Store:
 
     def _records(self, user: str) -> Iterator[Record]:
         return map(to_record, pages(self._engine, records, records.c.user == self._key(user)))
+
+
+def _row(pair: object) -> tuple[str, dict[str, Any]]:
+    if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+        raise InputError(f"{pair!r:.60} can't be added: expected pairs of a user's id and a record")
+    (record,) = as_records([pair[1]])
+    return checked(pair[0]), to_row(record)
 
 
 def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:

@@ -15,8 +15,8 @@ from penchant.errors import InputError
 from penchant.text.language import identify
 
 # Scripts written without spaces: overlapping pairs of characters stand in for words.
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-_WORD = regex.compile(rf"(?P<run>(?:{_UNSPACED}\p{{M}}*)+)|(?:(?!{_UNSPACED})[\p{{L}}\p{{N}}]\p{{M}}*)+")
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_WORD = regex.compile(rf"(?P<run>(?:{UNSPACED}\p{{M}}*)+)|(?:(?!{UNSPACED})[\p{{L}}\p{{N}}]\p{{M}}*)+")
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 # code -> (Snowball's name or "" where it has none, stop words)

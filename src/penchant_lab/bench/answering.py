@@ -118,14 +118,14 @@ class Answerer:
         with self._written(prompts):
             logits = rows.prefill(pad_left(rests))
             nlls = self._likelihoods(prompts, logits, rows)
-            starts = [PromptTokens(one.ids, one.max_new_tokens) for one in prompts]
+            starts = [PromptTokens(one.ids, one.max_new_tokens, stop_repetition=False) for one in prompts]
             texts = answers(self.loaded, rows.feed, logits, starts)
         restore()
         return [
             Reply(
                 tuple(nlls[row]),
                 tuple(len(ids) - one.given for ids in one.continuations),
-                texts[row],
+                texts[row].text,
                 len(rests[row]) + sum(map(len, one.continuations)),
             )
             for row, one in enumerate(prompts)

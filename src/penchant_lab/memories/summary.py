@@ -92,6 +92,8 @@ class _Summary:
         prompt = render_chat(
             self.counter.loaded, [{"role": "system", "content": TASK}, {"role": "user", "content": asked}]
         )
-        made = "".join(generate_stream(self.counter.loaded, prompt, max_new_tokens=LIMIT)).strip()
+        made = "".join(
+            generate_stream(self.counter.loaded, prompt, max_new_tokens=LIMIT, stop_repetition=False)
+        ).strip()
         text = truncate(self.counter, made, LIMIT)
         return text, self.counter.text(prompt) + self.counter.text(text)

@@ -25,8 +25,7 @@ from penchant.steering.config import SteeringConfig, read_config
 from penchant.steering.data.contrast import Sample
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.contrast_generation import Recipe, generate_contrasts
-from penchant.steering.data.donors import Donors
-from penchant.steering.data.pairs import Pair, is_pair, own_pairs
+from penchant.steering.data.pairs import Donors, Pair, is_pair, own_pairs
 from penchant.steering.extract.extractor import extract_bank
 from penchant.steering.fit.cross_validation import validate_user
 from penchant.steering.fit.search import fit_config

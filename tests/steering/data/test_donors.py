@@ -6,8 +6,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.history.records import Record, Request
-from penchant.steering.data.donors import Donors, donors_from, notes_of
-from penchant.steering.data.pairs import Pair
+from penchant.steering.data.pairs import Donors, Pair, donors_from, notes_of
 from penchant.store import Store
 
 PAIR = Pair(Request("my input"), "my answer", "r")

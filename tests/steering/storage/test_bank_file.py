@@ -10,16 +10,18 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
-from penchant.steering.storage.bank import Bank
+from penchant.steering.storage.bank import Bank, basis_of
 from penchant.steering.storage.bank_file import (
     AREA,
     StaleBankError,
+    Storage,
     bank_bytes,
     bank_path,
+    dequantize,
     load_bank,
+    quantize,
     save_bank,
 )
-from penchant.steering.storage.quantization import Storage, basis_of, dequantize, quantize
 from penchant.store.erasure.lineage import source_of
 from penchant.store.store import Store
 from tests.steering.cases import MODEL, SITES, bank_of, places, same

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from penchant.errors import InputError
-from penchant.steering.storage.bank import Bank
-from penchant.steering.storage.quantization import Basis, basis_of
+from penchant.steering.storage.bank import Bank, Basis, basis_of
 from tests.steering.cases import SITES, WIDTHS, bank_of, empty, places, same
 
 CENTRE = torch.arange(12.0)

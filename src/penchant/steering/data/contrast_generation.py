@@ -16,13 +16,13 @@ from typing import Literal
 from penchant.errors import InputError
 from penchant.history.records import Request
 from penchant.inference.generation import ROWS, PromptTokens, batches, generate
+from penchant.inference.sampling import Sampling
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids, text_ids
 from penchant.progress import Progress, no_progress
 from penchant.steering.data.contrast import Contrast, PromptTemplate
 from penchant.steering.data.contrast_file import ContrastFile, Dropped, Entry
-from penchant.steering.data.donors import ITEM_WORDS, Donors, Item, notes_of
-from penchant.steering.data.pairs import Pair
+from penchant.steering.data.pairs import ITEM_WORDS, Donors, Item, Pair, notes_of
 from penchant.store.erasure.lineage import source_of
 from penchant.text.rouge import rouge_l
 
@@ -186,10 +186,10 @@ class _Generator:
                 order = next(batches([job.start for job in again], rows))
                 batch = [again[index] for index in order]
                 again = [job for index, job in enumerate(again) if index not in set(order)]
-            texts = generate(self.loaded, [job.start for job in batch])
+            answers = generate(self.loaded, [job.start for job in batch])
             finished: list[tuple[_Job, Entry]] = []
-            for job, text in zip(batch, texts, strict=True):
-                tried = _tried(job, text)
+            for job, made in zip(batch, answers, strict=True):
+                tried = _tried(job, made.text)
                 if (entry := self._entry(tried)) is not None:
                     finished.append((tried, entry))
                 else:
@@ -214,7 +214,7 @@ class _Generator:
             if not ids or len(ids) + most > self.loaded.window:
                 hopeless.append((job, self._drop(job, NO_ROOM)))
             else:
-                jobs.append(replace(job, start=PromptTokens(ids, most)))
+                jobs.append(replace(job, start=PromptTokens(ids, most, stop_repetition=False)))
         return jobs, hopeless
 
     def _notes(self, pair: Pair) -> tuple[tuple[Item, ...], str | None]:
@@ -232,9 +232,8 @@ class _Generator:
 
     def _next(self, job: _Job) -> _Job:
         seed = f"{self.recipe.seed} {job.pair.record} {job.pair.digest} {job.number + 1}"
-        return replace(
-            job, number=job.number + 1, start=replace(job.start, temperature=self.recipe.temperature, seed=seed)
-        )
+        sampling = Sampling(self.recipe.temperature, seed=seed)
+        return replace(job, number=job.number + 1, start=replace(job.start, sampling=sampling))
 
     def _entry(self, job: _Job) -> Entry | None:
         """Return the contrast, or the dropped record once all tries have failed; None: to be tried again."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from penchant.steering.apply.context import ValidationResult
 from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.storage.quantization import Storage
+from penchant.steering.storage.bank_file import Storage
 
 
 @dataclass(frozen=True)

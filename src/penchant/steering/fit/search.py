@@ -28,8 +28,7 @@ from penchant.steering.extract.extractor import ActivationExtractor, exchange_of
 from penchant.steering.extract.vectors import default_key
 from penchant.steering.fit.cross_validation import evenly_spread, leave_one_out, mean_over_users, population_of
 from penchant.steering.methods.method import VectorMethod
-from penchant.steering.storage.bank import Bank
-from penchant.steering.storage.quantization import basis_of
+from penchant.steering.storage.bank import Bank, basis_of
 
 SCOPE = "last_1"
 """From the prompt's last token on, where the answer's first one is predicted: on SmolLM2 that doubles the gain of

@@ -5,7 +5,7 @@ others.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,6 +28,9 @@ the same prompt. prompt_last: the last token of a prompt with the user's own ite
 gradient: of the chosen answer's log likelihood (`likelihood_gradients`)."""
 
 Pooling = Literal["mean", "last"]
+
+RANK = 32
+"""Directions in a basis: how many numbers are kept of each vector and key."""
 
 
 @dataclass(frozen=True)
@@ -140,3 +144,77 @@ def drop(bank: Bank, contrasts: Collection[str]) -> Bank:
     return replace(
         bank, vectors=vectors, keys=bank.keys[remaining], rows=tuple(bank.rows[index] for index in remaining)
     )
+
+
+@dataclass(frozen=True)
+class Basis:
+    """A low-rank basis. axes: site -> float32 [rank, width], orthonormal up to their rounding to bfloat16. keys: [rank,
+    width], the same for keys, relative to `centre` [width].
+
+    It is part of a configuration, which is derived from several users and erased with any of them
+    (`SteeringConfig.basis`).
+    """
+
+    axes: Mapping[Site, Float[Tensor, "_ _"]]
+    keys: Float[Tensor, "_ _"]
+    centre: Float[Tensor, " _"]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex, 16 characters) of the whole basis: coefficients in another basis mean something else."""
+        digest = hashlib.sha256(self.centre.contiguous().numpy().tobytes())
+        for name, table in (*sorted(self.axes.items()), ("keys", self.keys)):
+            digest.update(f"{name}{list(table.shape)}".encode())
+            digest.update(table.bfloat16().view(torch.int16).contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def coefficients(self, bank: Bank) -> Bank:
+        """Return the bank with coefficients [rows, rank] instead of vectors and keys: their projection on the axes.
+        Each row is bitwise independent of the others. Raises `InputError` for a bank of other sites or widths.
+        """
+        vectors = {site: _coefficients(self._at(site, table), table) for site, table in bank.vectors.items()}
+        return replace(bank, vectors=vectors, keys=_coefficients(self.keys, bank.keys - self.centre))
+
+    def vectors(self, written: Bank) -> Bank:
+        """Return the bank with these coefficients."""
+        vectors = {site: _combined(self._at(site), table) for site, table in written.vectors.items()}
+        return replace(written, vectors=vectors, keys=_combined(self.keys, written.keys) + self.centre)
+
+    def _at(self, site: Site, like: Tensor | None = None) -> Tensor:
+        axes = self.axes.get(site)
+        if axes is None or (like is not None and axes.shape[1] != like.shape[1]):
+            raise InputError(f"the basis {self.fingerprint} has no axes for {site}: expected one of the same sites")
+        return axes
+
+
+def basis_of(banks: Sequence[Bank], centre: Float[Tensor, " width"], rank: int = RANK) -> Basis:
+    """Compute a basis: the first `rank` right singular vectors of the banks' vectors, and of their keys relative to
+    `centre`. It is derived from all users of the banks.
+
+    Raises `InputError` for banks without rows, or of different models or sites, or a rank below 1.
+    """
+    if rank < 1 or not any(len(bank) for bank in banks):
+        raise InputError(f"a basis of rank {rank} from {sum(map(len, banks))} rows: expected at least 1 of each")
+    if len({(bank.model, bank.sites) for bank in banks}) > 1:
+        raise InputError("a basis from banks of different models or sites: expected the same")
+    axes = {site: _directions(torch.cat([bank.vectors[site] for bank in banks]), rank) for site in banks[0].sites}
+    return Basis(axes, _directions(torch.cat([bank.keys for bank in banks]) - centre, rank), centre)
+
+
+def _directions(rows: Float[Tensor, "rows width"], rank: int) -> Float[Tensor, "_ width"]:
+    _, _, directions = torch.linalg.svd(rows, full_matrices=False)
+    axes: Tensor = directions[:rank].contiguous().bfloat16().float()
+    return axes
+
+
+def _coefficients(axes: Tensor, rows: Float[Tensor, "rows width"]) -> Float[Tensor, "rows _"]:
+    inverse = torch.linalg.pinv(axes.double()).T.contiguous()
+    # One by one: in a product of many rows, rounding depends on the layout.
+    found = [(inverse @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, len(axes))
+
+
+def _combined(axes: Tensor, rows: Float[Tensor, "rows rank"]) -> Float[Tensor, "rows _"]:
+    wide = axes.double().T.contiguous()
+    found = [(wide @ row).float() for row in rows.double()]
+    return torch.stack(found) if found else torch.zeros(0, axes.shape[1])

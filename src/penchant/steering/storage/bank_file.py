@@ -11,21 +11,24 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from safetensors.torch import save
 from torch import Tensor
 
 from penchant.errors import InputError, StoreError
 from penchant.inference.sites import Site
-from penchant.steering.storage.bank import Bank, KeySite, Reading, Row
-from penchant.steering.storage.quantization import Basis, Storage, dequantize, quantize
+from penchant.steering.storage.bank import Bank, Basis, KeySite, Reading, Row
 from penchant.store.erasure.lineage import KEY, Source, Still, read_rows, save_rows
 
 FORMAT = "1"
 AREA = "banks"
+Storage = Literal["bfloat16", "int8", "low-rank"]
+SCALE = ".scale"
+_BITS = 13  # relative to the largest coefficient of a row
 _CHECK, _KEYS, _CONTRAST, _RECORD, _WHEN = "check", "keys", "contrast", "record", "when"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAD = 0xFF  # never occurs in UTF-8
@@ -92,6 +95,33 @@ def bank_bytes(bank: Bank, storage: Storage = "bfloat16", *, basis: Basis | None
     tensors, about = _encoded(bank, storage, basis)
     header = {**about, KEY: json.dumps([list(map(str, row.sources)) for row in bank.rows])}
     return len(save({name: tensor.contiguous() for name, tensor in tensors.items()}, header))
+
+
+def quantize(name: str, values: Float[Tensor, "rows width"], storage: Storage) -> dict[str, Tensor]:
+    """Quantize tensors: to bfloat16, or to int8 with the row's largest magnitude at 127 (its scale, float32 [rows],
+    under name.scale), or ("low-rank", for coefficients) to int16 in steps of a power of two, so that a second round
+    trip changes nothing.
+    """
+    if storage not in ("bfloat16", "int8", "low-rank"):
+        raise InputError(f"storage {storage!r}: expected bfloat16, int8 or low-rank")
+    if storage == "bfloat16":
+        return {name: values.bfloat16()}
+    if storage == "low-rank":
+        largest = values.abs().amax(1) if values.shape[1] else torch.zeros(len(values))
+        # The threshold of the next power of two is between two steps, so that rounding errors don't change a row's
+        # scale.
+        _, exponents = torch.frexp(largest * (1 - 3 * 2.0 ** -(_BITS + 1)))
+        scale = torch.ldexp(torch.ones(len(values)), exponents - _BITS)
+        return {name: (values / scale[:, None]).round().to(torch.int16), name + SCALE: scale}
+    scale = values.abs().amax(1) / 127 if values.shape[1] else torch.zeros(len(values))
+    steps = values / scale.clamp(min=torch.finfo(torch.float32).tiny)[:, None]
+    return {name: steps.round().clamp(-127, 127).to(torch.int8), name + SCALE: scale}
+
+
+def dequantize(name: str, tensors: Mapping[str, Tensor]) -> Float[Tensor, "rows width"]:
+    """Return tensors from `quantize` in float32."""
+    values = tensors[name].float()
+    return values * tensors[name + SCALE][:, None] if name + SCALE in tensors else values
 
 
 def _encoded(bank: Bank, storage: Storage, basis: Basis | None) -> tuple[dict[str, Tensor], dict[str, str]]:

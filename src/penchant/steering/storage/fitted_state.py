@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from penchant.steering.data.contrast_file import AREA as CONTRASTS
 from penchant.steering.data.contrast_file import ContrastFile
 from penchant.steering.data.pairs import input_of
 from penchant.steering.methods.registry import VECTOR_METHODS, vector_method
-from penchant.steering.storage.bank import Bank, identity
+from penchant.steering.storage.bank import Bank, Row, identity
 from penchant.steering.storage.bank_file import AREA, StaleBankError, bank_path, load_bank
 from penchant.store import Store
-from penchant.store.erasure.lineage import KEY, SHARED, Still, derived_line, read_rows, write_derived
+from penchant.store.erasure.lineage import KEY, SHARED, Still, derived_line, read_rows, write_derived, write_shared
 
 _CHECK = ".jsonl"
 _UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
@@ -137,6 +137,31 @@ def load_fitted(
 # Files
 
 
+def save_config(
+    paths: SteeringPaths, config: SteeringConfig, group: Mapping[str, Sequence[Sample]], *, shared: bool
+) -> None:
+    """Store a configuration with its sources: it is erased with any of them.
+
+    group: the samples that it was chosen on, by user. shared: for all users of the store; otherwise it is the user's
+    own. Raises `StoreError` if it can't be written, or if something was erased meanwhile.
+    """
+    rows = [Row.of(user, sample) for user, samples in group.items() for sample in samples]
+    sources = sorted({source for row in rows for source in row.sources})
+    store = paths.store
+    if not shared or store is None:
+        path = paths.config(config.method, config.model)
+        write_derived(path, config.to_bytes(sources), lambda: paths.alive(group[paths.user]))
+        return
+
+    def still() -> bool:
+        return all(all(paths_in_store(store, user).alive(samples)) for user, samples in group.items())
+
+    write_shared(store.directory, config_name(config.method, config.model), config.to_bytes(), sources, still)
+    for banks in (store.directory / AREA).glob("*"):  # of every user: the new configuration has replaced theirs
+        remove_stale(banks, config)
+        (banks / config_name(config.method, config.model)).unlink(missing_ok=True)
+
+
 def save_validation(
     paths: SteeringPaths,
     config: SteeringConfig,
@@ -163,17 +188,10 @@ def load_validation(paths: SteeringPaths, config: SteeringConfig, bank: Bank | N
 
 
 def remove_stale(banks: Path, config: SteeringConfig) -> None:
-    """Banks in a user's folder that were read for another configuration of the same method and model."""
+    """Remove banks in a user's folder that were read for another configuration of the same method and model."""
     for path in banks.glob(f"{_stem(config.method, config.model)}-*"):
         if path != _bank_in(banks, config):
             path.unlink(missing_ok=True)
-
-
-def remove_outdated(store: Store, config: SteeringConfig) -> None:
-    """The same for every user, and configurations of single users: a new shared one has replaced them."""
-    for banks in (store.directory / AREA).glob("*"):
-        remove_stale(banks, config)
-        (banks / config_name(config.method, config.model)).unlink(missing_ok=True)
 
 
 def steering_files(paths: SteeringPaths, method: str, model: str) -> list[Path]:

@@ -134,19 +134,16 @@ def append_lines(path: Path, lines: Sequence[str], still: Still | None = None) -
     crash cut short is removed. Safe for several processes. Returns which rows were written (see `still` above). Raises
     `StoreError` if the file can't be written.
     """
-    with locked(root_of(path)):
+    with _writing(path):
         keep = [True] * len(lines) if still is None else list(still())
         if any(keep):
             data = "".join(line + "\n" for line, kept in zip(lines, keep, strict=True) if kept)
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("ab") as file:
-                    file.truncate(whole_lines(path))
-                    file.write(data.encode("utf-8", "replace"))
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError as error:
-                raise StoreError(_unwritable(path, error)) from error
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                file.truncate(whole_lines(path))
+                file.write(data.encode("utf-8", "replace"))
+                file.flush()
+                os.fsync(file.fileno())
         return keep
 
 
@@ -154,14 +151,11 @@ def keep_lines(path: Path, wanted: Callable[[bytes], bool]) -> int:
     """Rewrite a file of rows without the unwanted ones; the others stay byte for byte. A file without rows is removed.
     Returns how many rows were removed.
     """
-    with locked(root_of(path)):
-        try:
-            lines = path.read_bytes()[: whole_lines(path)].splitlines(keepends=True) if path.is_file() else []
-            kept = [line for line in lines if wanted(line)]
-            if len(kept) < len(lines):
-                replace_file(path, b"".join(kept))
-        except OSError as error:
-            raise StoreError(_unwritable(path, error)) from error
+    with _writing(path):
+        lines = path.read_bytes()[: whole_lines(path)].splitlines(keepends=True) if path.is_file() else []
+        kept = [line for line in lines if wanted(line)]
+        if len(kept) < len(lines):
+            replace_file(path, b"".join(kept))
         return len(lines) - len(kept)
 
 
@@ -185,19 +179,15 @@ def save_rows(
             raise ValueError(
                 f"{name} is {list(tensor.shape)}: expected {len(sources)} rows, one for each set of sources"
             )
-    with locked(root_of(path)):
+    with _writing(path):
         keep = [True] * len(sources) if still is None else list(still())
         positions = [position for position, kept in enumerate(keep) if kept]
         if not all(keep):
             tensors = {name: tensor[positions] for name, tensor in tensors.items()}
         written = [list(map(str, sources[position])) for position in positions]
         header = {**(metadata or {}), KEY: json.dumps(written)}
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            parts = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            replace_file(path, save(parts, header) if positions else b"")
-        except OSError as error:
-            raise StoreError(_unwritable(path, error)) from error
+        parts = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        replace_file(path, save(parts, header) if positions else b"")
         return keep
 
 
@@ -221,14 +211,11 @@ def read_rows(path: Path) -> tuple[dict[str, Tensor], list[list[Source]], dict[s
 
 
 def write_derived(path: Path, content: bytes, still: Still) -> None:
-    """Writes a file that goes as a whole, unless something that it is derived from went already: then it is removed.
-    Raises `StoreError` when it can't be written."""
-    with locked(root_of(path)):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, content if all(still()) else b"")
-        except OSError as error:
-            raise StoreError(_unwritable(path, error)) from error
+    """Write a file that is erased as a whole; if something that it is derived from is already gone, the file is removed
+    instead. Raises `StoreError` if it can't be written.
+    """
+    with _writing(path):
+        replace_file(path, content if all(still()) else b"")
 
 
 def write_shared(
@@ -245,17 +232,13 @@ def write_shared(
     one is gone (then nothing is written), or if the file can't be written.
     """
     path = directory / SHARED / name
-    with locked(directory):
+    with _writing(path, directory):
         if still is not None and not still():
             raise StoreError(f"{name} includes data that was erased meanwhile: nothing was written; compute it again")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # In this order, a crash never leaves an aggregate next to the contributors of another one.
-            path.unlink(missing_ok=True)
-            replace_file(sidecar_of(path), json.dumps(sorted(set(map(str, contributors)))).encode())
-            replace_file(path, content)
-        except OSError as error:
-            raise StoreError(_unwritable(path, error)) from error
+        # In this order, a crash never leaves an aggregate next to the contributors of another one.
+        path.unlink(missing_ok=True)
+        replace_file(sidecar_of(path), json.dumps(sorted(set(map(str, contributors)))).encode())
+        replace_file(path, content)
     return path
 
 
@@ -278,13 +261,26 @@ def whole_lines(path: Path) -> int:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Replace a file's content atomically, on disk when this returns; empty content removes the file. Raises
-    `OSError`.
+    """Replace a file's content atomically, on disk when this returns; its folder is made. Empty content removes the
+    file. Raises `OSError`.
     """
     if not content:
         path.unlink(missing_ok=True)
         return
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content)
+
+
+@contextmanager
+def _writing(path: Path, root: Path | None = None) -> Iterator[None]:
+    """Hold the lock while a file is written (root: the store's folder, default: `root_of`). Raises `StoreError`,
+    naming the file, if it can't be.
+    """
+    with locked(root_of(path) if root is None else root):
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(_unwritable(path, error)) from error
 
 
 def _unwritable(path: Path, error: OSError) -> str:

@@ -1,0 +1,93 @@
+"""What later prompts hold of past answers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from penchant import Personalizer, Store
+from penchant.conversation import session as module
+from penchant.conversation.past import marked, readable
+from penchant.conversation.session import Conversation
+from penchant.history.dialogue import Finish, Turn
+from penchant.inference.generation import AnswerStream
+from tests.index.cases import calibration_of, lens_of
+
+LOOP = "I can't help with that, but I'm glad you asked. " * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "expected"),
+    [
+        ("Yes.", "stop", "Yes."),
+        ("Yes.", None, "Yes."),
+        ("Yes, and fur", "length", None),
+        ("Yes", "interrupted", None),
+        (LOOP, "repetition", None),
+        (LOOP, None, None),  # kept before answers said why they ended
+        ("<think>\nHm.\n</think>\nYes.", "stop", "Yes."),
+        ("<think>\nHm.", "stop", None),
+    ],
+)
+def test_later_prompts_hold_complete_answers_without_reasoning(
+    text: str, finish: Finish | None, expected: str | None
+) -> None:
+    turns = [Turn(0, "user", "Is it?"), marked(Turn(1, "assistant", text, finish=finish))]
+    (exchange,) = readable(turns)
+    assert exchange.user.text == "Is it?"
+    assert (exchange.assistant and exchange.assistant.text) == expected
+
+
+def test_a_users_own_refrain_is_left_alone() -> None:
+    assert marked(Turn(0, "user", LOOP)).finish is None
+
+
+@pytest.fixture
+def conversation(tmp_path: Path) -> Iterator[Conversation]:
+    lens = lens_of()
+    with Store(tmp_path / "store") as store:
+        personalizer = Personalizer(lens.loaded, store=store, marker="attention", calibration=calibration_of(lens))
+        yield personalizer.conversation("ann", "first", memory="recent-5", detector="patterns", budget=300)
+
+
+def says(monkeypatch: pytest.MonkeyPatch, text: str, finish: Finish, opened: str = "") -> None:
+    def steps() -> Iterator[list[str]]:
+        yield [text]
+        return [finish]
+
+    monkeypatch.setattr(module, "generate_stream", lambda *given, **options: AnswerStream(steps()))  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "render_chat", lambda loaded, messages: f"prompt{opened}")
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ((LOOP, "repetition", ""), None),
+        (("Half an", "length", ""), None),
+        (("Hm.\n</think>\nBlue.", "stop", "<think>\n"), "Blue."),
+        (("Hm. And then", "length", "<think>\n"), None),
+    ],
+)
+def test_what_is_said_is_kept_whole_and_only_the_answer_is_read_again(
+    conversation: Conversation, monkeypatch: pytest.MonkeyPatch, case: tuple[tuple[str, Finish, str], str | None]
+) -> None:
+    (text, finish, opened), answer = case
+    with monkeypatch.context() as patched:
+        says(patched, text, finish, opened)
+        given = conversation.say("Which colour?")
+    assert given.finish == finish
+    assert conversation.turns[-1].text == (opened + text).strip()
+    assert conversation.store is not None
+    assert conversation.store.conversations.turns("ann", "first")[-1].finish == finish
+    messages = conversation.context("And now?").messages
+    assert "Which colour?" in "".join(one["content"] for one in messages)
+    assert [one["content"] for one in messages if one["role"] == "assistant"] == ([answer] if answer else [])
+    assert given.text == (answer or ("" if opened else text.strip()))
+
+
+def test_a_prompt_does_not_grow_by_a_loop(conversation: Conversation, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = conversation.context("And now?").tokens
+    with monkeypatch.context() as patched:
+        says(patched, LOOP, "repetition")
+        conversation.say("Hello.")
+    assert conversation.context("And now?").tokens <= before + 12
