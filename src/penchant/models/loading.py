@@ -26,6 +26,7 @@ from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import ModelIdentity
 from penchant.models.gguf import GgufSource, first_line, open_gguf
+from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
 from penchant.models.settings import setting
 from penchant.models.unused import check_missing, check_unread, unread
@@ -112,6 +113,8 @@ def load_model(
     Raises `ModelError` if the model can't be found or read, lacks weights, or has tensors that can change its answers
     and find no place in it.
     """
+    if isinstance(spec, ModelName):
+        adapter, trust_remote_code = adapter or spec.adapter, trust_remote_code or spec.trust_remote_code
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()
