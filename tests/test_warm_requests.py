@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,14 +64,14 @@ def statements(store: Store) -> Iterator[list[str]]:
 @contextmanager
 def records_built() -> Iterator[list[str]]:
     built: list[str] = []
-    real = Record.__post_init__
+    real = Record.__init__
 
-    def watch(self: Record) -> None:
-        real(self)
+    def watch(self: Record, *values: Any, **named: Any) -> None:
+        real(self, *values, **named)
         built.append(self.id)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Record, "__post_init__", watch)
+        patch.setattr(Record, "__init__", watch)
         yield built
 
 

@@ -35,6 +35,7 @@ HELD_OUT = 4
 
 def _command(kind: Bench) -> Callable[..., None]:
     tasks = [task for task in TASKS.values() if kind in task.benches]
+    published = [task.name for task in tasks if task.name != "own"]
 
     def run(
         ctx: typer.Context,
@@ -47,7 +48,7 @@ def _command(kind: Bench) -> Callable[..., None]:
         ],
         task: Annotated[
             str | None, typer.Option("--task", metavar="NAME", help=f"One of {', '.join(one.name for one in tasks)}.")
-        ] = tasks[0].name if len(tasks) == 1 else None,
+        ] = published[0] if len(published) == 1 else None,
         methods: Annotated[
             str | None,
             typer.Option(
