@@ -99,7 +99,7 @@ class Calibration:
             if not (0 <= layer < loaded.num_layers and 0 <= head < loaded.num_heads):
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
-                    f"layers of {loaded.num_heads} heads; run `penchant heads discover --model {loaded.name}`"
+                    f"layers of {loaded.num_heads} heads; run `penchant heads discover {loaded.option}`"
                 )
 
 
@@ -160,5 +160,5 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
             return found[fingerprint]
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
-        f"`penchant heads discover --model {loaded.name}` once (minutes), or use the bm25 marker"
+        f"`penchant heads discover {loaded.option}` once (minutes), or mark with --marker bm25"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +35,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model, ready to use: in eval mode, without gradients of parameters."""
+    """A causal language model, ready to use: in eval mode, without gradients of parameters. spec: what `load_model` was
+    given; empty for a model that was made in memory.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -42,6 +45,12 @@ class LoadedModel:
     identity: ModelIdentity
     device: torch.device
     dtype: torch.dtype
+    spec: str = ""
+
+    @property
+    def option(self) -> str:
+        """The option of the command line that names this model, for hints that can be run as they are."""
+        return f"--model {shlex.quote(self.spec or self.name)}"
 
     @property
     def fingerprint(self) -> str:
@@ -133,7 +142,7 @@ def load_model(
         log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
     if beside is not None:
         apply_adapter(model, beside)
-    return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
+    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=text)  # type: ignore[arg-type]
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
