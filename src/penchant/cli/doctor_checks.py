@@ -50,7 +50,7 @@ def checks(
     def rows() -> tuple[bool, str]:
         lens = built[0].resources.lens
         ids = opening_ids(lens.loaded, " ".join(_RECORDS))
-        layer = lens.loaded.num_layers // 2
+        layer = sorted(lens.layers)[len(lens.layers) // 2]
         wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
         whole = lens.read(torch.tensor([ids]), wanted).rows[layer]
         cache = PrefixCache(lens, layer, block=16)

@@ -26,8 +26,8 @@ _PLAIN = {c: " " for c in range(0x80, 0x3001) if chr(c).isspace()} | {0x85: "\n"
 _PLAIN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
 
 
-# What begins behind the end of a sentence, in small letters or with a digit. In German, Danish, Finnish, Czech and Slovak
-# the splitter ends no sentence there.
+# What begins behind the end of a sentence, in small letters or with a digit. In German, Danish, Finnish, Czech and
+# Slovak the splitter ends no sentence there.
 _SMALL_START = re.compile(r"(?:(?<=[^\W\d][.!?…])|(?<=[.!?…]{2}))(\s+)(\d|[^\W\d_])")
 
 
