@@ -30,7 +30,7 @@ from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
 from penchant.models.settings import setting
-from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.unused import check_complete, check_unread, unread
 from penchant.models.vocabulary import check_vocabulary
 
 log = logging.getLogger(__name__)
@@ -198,12 +198,12 @@ def _from_pretrained(
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, config=config, dtype=dtype, output_loading_info=True, **where
+                source, config=config, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **where
             )
             model, info = loaded
     except Exception as error:  # on a damaged file the parsers below may raise anything
         raise ModelError(_reason(source, local, error)) from error
-    check_missing(source, info["missing_keys"])
+    check_complete(source, info)
     names = unexpected.of(model)
     check_unread(source, names, model.config, names - info["unexpected_keys"])
     if hub is not None:
