@@ -20,12 +20,15 @@ from transformers.utils.hub import cached_file
 from penchant import arguments
 from penchant.errors import ModelError
 from penchant.models.adapter_directory import apply_adapter, check_adapter, check_hub_adapter, without_adapters
+from penchant.models.anatomy import decoder_of
 from penchant.models.checkpoint import check_directory, check_settings
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import ModelIdentity
 from penchant.models.gguf import GgufSource, first_line, open_gguf
+from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
+from penchant.models.settings import setting
 from penchant.models.unused import check_missing, check_unread, unread
 from penchant.models.vocabulary import check_vocabulary
 
@@ -53,13 +56,12 @@ class LoadedModel:
     @property
     def base(self) -> nn.Module:
         """The decoder without the LM head: input ids in, last hidden state out."""
-        decoder: nn.Module = self.model.get_decoder()  # type: ignore[no-untyped-call]
-        return decoder
+        return decoder_of(self.model)
 
     @property
     def window(self) -> int:
         """The model's context window, in tokens."""
-        return int(getattr(self._text, "max_position_embeddings", None) or self.tokenizer.model_max_length)
+        return int(setting(self._text, "max_position_embeddings") or self.tokenizer.model_max_length)
 
     @property
     def num_layers(self) -> int:
@@ -67,15 +69,19 @@ class LoadedModel:
 
     @property
     def num_heads(self) -> int:
-        return int(self._text.num_attention_heads)
+        """Attention heads of a layer; 0 for a state space model."""
+        return int(setting(self._text, "num_attention_heads") or 0)
 
     @property
     def num_kv_heads(self) -> int:
-        return int(getattr(self._text, "num_key_value_heads", None) or self.num_heads)
+        count = setting(self._text, "num_key_value_heads")
+        return int((max(count) if isinstance(count, list) else count) or self.num_heads)
 
     @property
     def head_dim(self) -> int:
-        return int(getattr(self._text, "head_dim", None) or self._text.hidden_size // self.num_heads)
+        """The width of a head by the config. Layers may differ, and keys too: see `Lens.layers`."""
+        width = setting(self._text, "head_dim")
+        return int((max(width) if isinstance(width, list) else width) or self._text.hidden_size // self.num_heads)
 
     @property
     def hidden_size(self) -> int:
@@ -107,6 +113,8 @@ def load_model(
     Raises `ModelError` if the model can't be found or read, lacks weights, or has tensors that can change its answers
     and find no place in it.
     """
+    if isinstance(spec, ModelName):
+        adapter, trust_remote_code = adapter or spec.adapter, trust_remote_code or spec.trust_remote_code
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()
