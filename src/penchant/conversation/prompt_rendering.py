@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from penchant.compression.budget import count_tokens
@@ -19,7 +20,16 @@ _SAMPLE = "a"
 
 INSTRUCTIONS_HEADING = "Follow these instructions in every answer:"
 NOTES_HEADING = "Notes about me:"
+ABOUT_HEADING = "Notes about the user:"
+ASSISTANT = "You are a helpful assistant."
+USE_NOTES = "Use the notes about the user. Be brief and specific."
 SUMMARY_HEADING = "Summary of the conversation so far:"
+_OWN = re.compile(
+    r"\b(?:i|im|my|mine|myself|we|our|ich|mein\w*|wir|unser\w*|je|mon|ma|mes|nous|notre|nos|yo|mis?|nuestr\w*|io|mi[oae]|miei|"
+    r"nostr\w*)\b|\bj['’]",
+    re.IGNORECASE,
+)
+"""Words with which users speak of themselves, in the languages whose statements are found."""
 TURN_SEPARATOR = "\n\n"
 """Between two user turns if the first one has no answer."""
 
@@ -67,7 +77,7 @@ def build_messages(
             out.append({"role": "user", "content": TURN_SEPARATOR.join(waiting)})
             out.append({"role": "assistant", "content": assistant})
             waiting = []
-    out.append({"role": "user", "content": TURN_SEPARATOR.join([*waiting, sanitize(question)])})
+    out.append({"role": "user", "content": TURN_SEPARATOR.join([*waiting, question])})
     return out
 
 
@@ -81,6 +91,28 @@ def system_message(system: str, instructions: Sequence[Instruction], summary: st
     if notes is not None:
         parts.append(f"{NOTES_HEADING}\n{sanitize(notes.text)}")
     return "\n\n".join(parts)
+
+
+def turn_layout(
+    system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None, question: str
+) -> tuple[str, str]:
+    """Return the system message and the last user message of the layout "turn".
+
+    Instructions follow the question, in the words in which they were given. Notes stand before a question in which the
+    user speaks of themselves, and otherwise in the system message: right before "Tell me a joke", a small model repeats
+    them instead of answering.
+    """
+    parts = [question]
+    if notes is not None:
+        about = f"{ABOUT_HEADING}\n{sanitize(notes.text)}"
+        system = f"{system.strip() or ASSISTANT} {USE_NOTES}"
+        if _OWN.search(question):
+            parts.insert(0, about)
+        else:
+            system = f"{system}\n\n{about}"
+    if lines := [text for one in instructions if (text := sanitize(one.text).strip()) not in question]:
+        parts.append("\n".join(lines))
+    return system_message(system, (), summary, None), TURN_SEPARATOR.join(parts)
 
 
 def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:

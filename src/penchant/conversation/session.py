@@ -241,7 +241,7 @@ class Conversation:
         with _timed(seconds, "notes"):
             notes = self._notes(text) if self._notes is not None else None
         with _timed(seconds, "context"):
-            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key)
+            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key, "turn")
             return self.memory.context(dialogue, text, self.budget)
 
     def forget(self, numbers: Sequence[int]) -> ErasedTurns:
