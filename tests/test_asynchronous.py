@@ -47,17 +47,17 @@ def test_the_same_results(personalizer: Personalizer) -> None:
     async def run() -> None:
         async with AsyncPersonalizer(personalizer) as twin:
             marks, answer = await asyncio.gather(
-                twin.mark("ann", "What?"), twin.ask("bob", "What?", budget=30, max_new_tokens=6)
+                twin.mark("ann", "What?"), twin.ask("bob", "What?", budget=30, max_tokens=6)
             )
             np.testing.assert_array_equal(marks.scores, personalizer.mark("ann", "What?").scores)
-            assert answer.text == personalizer.ask("bob", "What?", budget=30, max_new_tokens=6).text
-            pieces = [piece async for piece in twin.stream("bob", "What?", budget=30, max_new_tokens=6)]
+            assert answer.text == personalizer.ask("bob", "What?", budget=30, max_tokens=6).text
+            pieces = [piece async for piece in twin.stream("bob", "What?", budget=30, max_tokens=6)]
             assert isinstance(pieces[-1], Answer) and pieces[-1].text == answer.text
             assert "".join(piece for piece in pieces if isinstance(piece, str)).strip() == answer.text
             with pytest.raises(InputError, match="compress has no option 'foo'"):
                 await twin.compress("ann", "What?", foo=1)  # type: ignore[call-arg]
             conversation = await twin.conversation("ann", "one")
-            said = await conversation.say("Hello there.", max_new_tokens=4)
+            said = await conversation.say("Hello there.", max_tokens=4)
             assert [turn.text for turn in conversation.sync.turns][:1] == ["Hello there."]
             assert said.text == ((said.number is not None and conversation.sync.turns[-1].text) or "")
         with pytest.raises(InputError, match="this AsyncPersonalizer was closed"):
@@ -78,7 +78,7 @@ def test_one_thread_takes_turns(personalizer: Personalizer, monkeypatch: pytest.
     order: list[str] = []
 
     async def stream(twin: AsyncPersonalizer, user: str) -> None:
-        async for _ in twin.stream(user, "What?", budget=20, max_new_tokens=5):
+        async for _ in twin.stream(user, "What?", budget=20, max_tokens=5):
             order.append(user)
 
     async def run() -> None:
@@ -106,7 +106,7 @@ def test_a_cancelled_call_ends_at_the_next_pass(personalizer: Personalizer) -> N
 
     async def run() -> None:
         async with AsyncPersonalizer(personalizer) as twin:
-            task = asyncio.create_task(twin.ask("ann", "What?", budget=20, max_new_tokens=200))
+            task = asyncio.create_task(twin.ask("ann", "What?", budget=20, max_tokens=200))
             await asyncio.to_thread(started.wait, 10)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -125,12 +125,12 @@ def test_a_stream_that_nobody_listens_to_is_closed(personalizer: Personalizer) -
     async def run() -> None:
         async with AsyncPersonalizer(personalizer) as twin:
             conversation = await twin.conversation("ann", "one")
-            stream = conversation.stream("Hello there.", max_new_tokens=200)
+            stream = conversation.stream("Hello there.", max_tokens=200)
             async for _ in stream:
                 break
             await stream.aclose()  # type: ignore[attr-defined]  # an async generator
             turns = conversation.sync.turns
-            assert turns[-1].role == "assistant" and turns[-1].stopped
+            assert (turns[-1].role, turns[-1].finish) == ("assistant", "interrupted")
 
     asyncio.run(run())
 
@@ -138,7 +138,7 @@ def test_a_stream_that_nobody_listens_to_is_closed(personalizer: Personalizer) -
 def test_another_thread_is_not_touched(personalizer: Personalizer) -> None:
     async def run() -> None:
         twin = AsyncPersonalizer(personalizer)
-        task = asyncio.create_task(twin.ask("ann", "What?", budget=20, max_new_tokens=300))
+        task = asyncio.create_task(twin.ask("ann", "What?", budget=20, max_tokens=300))
         await asyncio.sleep(0)
         task.cancel()
         personalizer.mark("bob", "What?")  # here, while the other one ends

@@ -4,16 +4,18 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
 
 from penchant import History, Personalizer, Record, Request, Store
 from penchant.arguments import checked, fits
+from penchant.conversation.factory import ConversationFactory, ConversationOptions
 from penchant.errors import InputError, PenchantError
 from penchant.history.records import as_records
 from penchant.personalizer import Knowledge
+from penchant.steering.fit.trainer import FitOptions, fit_user
 from tests.index.cases import calibration_of, lens_of, texts
 
 TIME = datetime(2024, 1, 1, tzinfo=UTC)
@@ -145,7 +147,7 @@ def test_a_history_in_place(personalizer: Personalizer) -> None:
     assert [one.text for one in marks.segments] == ["A walk by the sea.", "The tuner is Ms Lind."]
     rows = Frame([{"text": one} for one in texts(4)])
     assert personalizer.compress(rows, "What?", 20).tokens <= 20
-    answer = personalizer.ask((one for one in texts(4)), "What?", knowledge="full", max_new_tokens=2)
+    answer = personalizer.ask((one for one in texts(4)), "What?", knowledge="full", max_tokens=2)
     assert answer.dropped_records == 0
     assert personalizer.compress("ann", "What?", np.int64(20)).budget == 20  # type: ignore[arg-type]
 
@@ -195,7 +197,7 @@ def test_wrong_types_never_leak_pythons_errors(personalizer: Personalizer) -> No
     for thing in (personalizer, personalizer.store):
         for name, call, parameters in _calls(thing):
             needed = [one for one in parameters if one in GOOD and one != "name"]
-            extra = {"max_new_tokens": 2, "budget": 10} if name in ("ask", "stream") else {}
+            extra = {"max_tokens": 2, "budget": 10} if name in ("ask", "stream") else {}
             for parameter in [one for one in parameters if one not in ("options", "names")]:
                 for wrong in WRONG:
                     given = {one: GOOD[one] for one in needed} | extra | {parameter: wrong}
@@ -255,3 +257,10 @@ def test_checked_keeps_the_signature_and_the_documentation() -> None:
         add(1, bye=2)  # type: ignore[call-arg]
     assert "profile" in get_args(Knowledge)
     assert Request("x").task is None
+
+
+@pytest.mark.parametrize(("call", "options"), [(fit_user, FitOptions), (ConversationFactory.open, ConversationOptions)])
+def test_typed_options_are_those_of_the_call(call: Callable[..., Any], options: type) -> None:
+    keywords = [one for one in inspect.signature(call).parameters.values() if one.kind is one.KEYWORD_ONLY]
+    hints = get_type_hints(call)
+    assert get_type_hints(options) == {one.name: hints[one.name] for one in keywords}

@@ -42,7 +42,7 @@ def test_the_three_steps_agree() -> None:
     of_segment = dict(zip(marks.segments, marks.scores.tolist(), strict=True))
     assert profile.segments
     assert {of_segment[segment] for segment in profile.segments} == set(profile.scores)
-    answer = personalizer.ask(history, REQUEST, budget=40, max_new_tokens=5)
+    answer = personalizer.ask(history, REQUEST, budget=40, max_tokens=5)
     assert answer.profile is not None
     assert answer.profile.text == profile.text
     prompt = render_chat(personalizer.loaded, answer_messages(profile.text, Request(REQUEST)))
@@ -175,12 +175,12 @@ def test_a_forgotten_user_is_gone_from_disk_and_is_not_served_from_memory(store:
 def test_a_stream_gives_pieces_and_then_the_answer() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
     for options in ({"knowledge": "profile", "budget": 40}, {"knowledge": "none"}, {"knowledge": "full"}):
-        *pieces, answer = personalizer.stream(history, REQUEST, max_new_tokens=12, **options)
+        *pieces, answer = personalizer.stream(history, REQUEST, max_tokens=12, **options)
         assert isinstance(answer, Answer)
         assert len(pieces) > 1
         assert all(isinstance(piece, str) for piece in pieces)
         assert "".join(pieces).strip() == answer.text
-        asked = personalizer.ask(history, REQUEST, max_new_tokens=12, **options)
+        asked = personalizer.ask(history, REQUEST, max_tokens=12, **options)
         assert (asked.text, asked.prompt_tokens) == (answer.text, answer.prompt_tokens)
 
 
@@ -188,7 +188,7 @@ def test_temperature_and_seed() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
 
     def said(**options: Any) -> str:
-        *_, answer = personalizer.stream(history, REQUEST, knowledge="none", max_new_tokens=12, **options)
+        *_, answer = personalizer.stream(history, REQUEST, knowledge="none", max_tokens=12, **options)
         assert isinstance(answer, Answer)
         return answer.text
 
@@ -198,18 +198,18 @@ def test_temperature_and_seed() -> None:
 def test_without_knowledge_nothing_of_the_history_is_read() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
     with model_calls(personalizer.resources.lens) as calls:
-        answer = personalizer.ask(history, REQUEST, knowledge="none", max_new_tokens=3)
+        answer = personalizer.ask(history, REQUEST, knowledge="none", max_tokens=3)
     assert (answer.profile, answer.dropped_records) == (None, 0)
     assert set(answer.seconds) == {"answer"}
     assert answer.prompt_tokens <= sum(calls) <= answer.prompt_tokens + 2
-    unknown = personalizer.ask("anybody", REQUEST, knowledge="none", max_new_tokens=3)  # nothing is looked up
+    unknown = personalizer.ask("anybody", REQUEST, knowledge="none", max_tokens=3)  # nothing is looked up
     assert unknown.text == answer.text
 
 
 def test_the_full_history_drops_the_oldest_and_no_more_than_it_must(caplog: pytest.LogCaptureFixture) -> None:
     personalizer = personalizer_of()
     history = history_of([f"({i}) {text}" for i, text in enumerate(TEXTS * 10)])
-    answer = personalizer.ask(history, REQUEST, knowledge="full", max_new_tokens=8)
+    answer = personalizer.ask(history, REQUEST, knowledge="full", max_tokens=8)
     dropped = answer.dropped_records
     assert 0 < dropped < len(history)
     assert not caplog.records  # no warning about a sequence that is too long: it is only being counted
@@ -221,14 +221,14 @@ def test_the_full_history_drops_the_oldest_and_no_more_than_it_must(caplog: pyte
 
     assert answer.prompt_tokens == pytest.approx(size(dropped), abs=8)  # undated records have no header
     assert answer.prompt_tokens + 8 <= personalizer.loaded.window < size(dropped - 1) + 8
-    short = personalizer.ask(history_of(TEXTS[:2]), REQUEST, knowledge="full", max_new_tokens=8)
+    short = personalizer.ask(history_of(TEXTS[:2]), REQUEST, knowledge="full", max_tokens=8)
     assert short.dropped_records == 0
 
 
 def test_a_task_is_part_of_the_prompt() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
-    short = personalizer.ask(history, Request("A walk.", "Write a title."), budget=20, max_new_tokens=1)
-    long = personalizer.ask(history, Request("A walk.", "Write a title. " * 5), budget=20, max_new_tokens=1)
+    short = personalizer.ask(history, Request("A walk.", "Write a title."), budget=20, max_tokens=1)
+    long = personalizer.ask(history, Request("A walk.", "Write a title. " * 5), budget=20, max_tokens=1)
     extra = count_tokens(personalizer.loaded.tokenizer, " Write a title." * 4)
     assert long.prompt_tokens == pytest.approx(short.prompt_tokens + extra, abs=3)
 

@@ -64,10 +64,10 @@ def test_a_method_is_told_with_the_answer(store: Store) -> None:
     personalizer = personalizer_of(store)
     with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
         personalizer.ask("ann", ASKED, steer="ascent", budget=30)
-    free = personalizer.ask("ann", ASKED, budget=30, max_new_tokens=8)
+    free = personalizer.ask("ann", ASKED, budget=30, max_tokens=8)
     assert (free.steering, "steer" in free.seconds) == (None, False)
     config = strong(store, personalizer, "ann")
-    answer = personalizer.ask("ann", ASKED, steer="ascent", budget=30, max_new_tokens=8)
+    answer = personalizer.ask("ann", ASKED, steer="ascent", budget=30, max_tokens=8)
     found = personalizer.steered("ann", ASKED)
     assert answer.steering is not None
     assert (answer.steering.method, answer.steering.level) == ("ascent", found.level)
@@ -78,14 +78,14 @@ def test_a_method_is_told_with_the_answer(store: Store) -> None:
     if found.level == "own":
         assert answer.steering.sites == tuple(map(str, config.sites))
         assert {term.record for term in answer.steering.terms} <= {f"ann{i}" for i in range(5)}
-    nobody = personalizer.ask("dan", ASKED, steer="ascent", knowledge="none", max_new_tokens=2)
+    nobody = personalizer.ask("dan", ASKED, steer="ascent", knowledge="none", max_tokens=2)
     assert nobody.steering is not None and nobody.steering.level in {"population", "none"}
 
 
 @pytest.mark.parametrize("knowledge", ["profile", "full", "none"])
 def test_vectors_compose_with_what_is_known(store: Store, knowledge: Any) -> None:
     personalizer = personalizer_of(store)
-    given = {"knowledge": knowledge, "budget": 30, "max_new_tokens": 8}
+    given = {"knowledge": knowledge, "budget": 30, "max_tokens": 8}
     free = personalizer.ask("ann", ASKED, **given)
     steered = personalizer.ask("ann", ASKED, steer=planted("ann"), **given)
     assert steered.text != free.text
@@ -97,7 +97,7 @@ def test_a_stream_leaves_its_caller_alone_and_closes_early(store: Store) -> None
     personalizer, free = personalizer_of(store), logits()
     decoder = personalizer.loaded.model.get_decoder()
     hooks = len(decoder._forward_hooks)
-    stream = personalizer.stream("ann", ASKED, steer=planted("ann"), knowledge="none", max_new_tokens=12)
+    stream = personalizer.stream("ann", ASKED, steer=planted("ann"), knowledge="none", max_tokens=12)
     assert isinstance(next(stream), str)
     assert torch.equal(logits(), free)
     assert len(decoder._forward_hooks) == hooks + 1
@@ -116,7 +116,7 @@ def test_a_stream_leaves_its_caller_alone_and_closes_early(store: Store) -> None
 
 
 def pieces(personalizer: Personalizer, user: str) -> Iterator[str]:
-    given: dict[str, Any] = {"steer": planted(user), "knowledge": "none", "max_new_tokens": 8}
+    given: dict[str, Any] = {"steer": planted(user), "knowledge": "none", "max_tokens": 8}
     return (one for one in personalizer.stream(user, ASKED, **given) if isinstance(one, str))
 
 
@@ -126,7 +126,7 @@ def test_threads_do_not_mix(store: Store) -> None:
     steers: dict[str, Intervention | None] = {"ann": planted("ann"), "bob": planted("bob"), "cat": None}
 
     def ask(user: str) -> str:
-        return personalizer.ask(user, ASKED, steer=steers[user], knowledge="none", max_new_tokens=10).text
+        return personalizer.ask(user, ASKED, steer=steers[user], knowledge="none", max_tokens=10).text
 
     alone = {user: ask(user) for user in users}
     assert len(set(alone.values())) == 3
@@ -148,7 +148,7 @@ def test_threads_do_not_mix(store: Store) -> None:
 
 def test_emphasis(store: Store) -> None:
     personalizer = personalizer_of(store)
-    answer = personalizer.ask("ann", ASKED, steer="emphasis", budget=40, max_new_tokens=4)
+    answer = personalizer.ask("ann", ASKED, steer="emphasis", budget=40, max_tokens=4)
     assert isinstance(answer, Answer) and answer.steering is not None and answer.profile is not None
     assert answer.steering.level == "emphasis"
     assert [term.record for term in answer.steering.terms] == [one.record_id for one in answer.profile.segments]

@@ -96,7 +96,7 @@ def test_a_warm_request_asks_the_store_for_a_revision_and_nothing_else(store: St
     calls = [
         lambda: personalizer.mark("ann", REQUEST),
         lambda: personalizer.compress("ann", REQUEST, "10%"),
-        lambda: personalizer.ask("ann", REQUEST, budget="10%", max_new_tokens=2),
+        lambda: personalizer.ask("ann", REQUEST, budget="10%", max_tokens=2),
     ]
     for call in calls:
         call()

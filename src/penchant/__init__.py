@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     __version__: str
+    from penchant.answers import Answer
     from penchant.asynchronous import AsyncPersonalizer
     from penchant.compression.profile import Profile
     from penchant.conversation.session import Conversation
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from penchant.history.records import History, Record, Request, Segment
     from penchant.marking.marks import Marks
     from penchant.models import LoadedModel, load_model
-    from penchant.personalizer import Answer, Personalizer
+    from penchant.personalizer import Personalizer
     from penchant.store import Store
 
 __all__ = [
@@ -35,7 +36,7 @@ __all__ = [
 ]
 
 _WHERE = {
-    "Answer": "personalizer",
+    "Answer": "answers",
     "AsyncPersonalizer": "asynchronous",
     "Conversation": "conversation.session",
     "History": "history.records",

@@ -117,7 +117,9 @@ class AsyncPersonalizer(_Twin[Personalizer]):
 
     mark = _awaited(Personalizer.mark)
     compress = _awaited(Personalizer.compress)
+    compress_many = _awaited(Personalizer.compress_many)
     ask = _awaited(Personalizer.ask)
+    ask_many = _awaited(Personalizer.ask_many)
     stream = _streamed(Personalizer.stream)
     fit_steering = _awaited(Personalizer.fit_steering)
     steered = _awaited(Personalizer.steered)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, Unpack
+from typing import Literal, Self, Unpack
 
 from penchant import arguments
+from penchant.answers import Answer, Prepared, answer_batch
 from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages, newest_records
@@ -19,7 +19,6 @@ from penchant.conversation.factory import ConversationFactory, ConversationOptio
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.histories import Histories
-from penchant.history.dialogue import Finish
 from penchant.history.records import History, RecordLike, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
@@ -28,20 +27,17 @@ from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
+from penchant.marking.dated import dated
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import DEFAULT_MARKER, make_marker
 from penchant.marking.resources import Resources
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
-from penchant.models.tokenization import prompt_ids
 from penchant.options import Options
 from penchant.progress import Progress, no_progress
 from penchant.steering.apply.context import (
     Steering,
-    StepContext,
-    attention_bias_context,
     steer_request,
-    steering_context,
     wrapped_stream,
 )
 from penchant.steering.fit.report import FitReport
@@ -49,7 +45,7 @@ from penchant.steering.fit.trainer import FitOptions, fit_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
-from penchant.text.reasoning import opened_reasoning, split_reasoning
+from penchant.text.reasoning import opened_reasoning
 
 Knowledge = Literal["profile", "full", "none"]
 """What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""
@@ -59,37 +55,17 @@ Who = History | str | Iterable[RecordLike]
 """A history, the id of a stored user, or records, texts or a table of them (`as_records`)."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """An answer. text: what the model said; reasoning: what it wrote before ("": nothing). finish: why the answer ended
-    ("stop": it was complete). profile: what it was based on (None: no profile). prompt_tokens: size of
-    the prompt.
-
-    dropped_records: how many of the oldest records didn't fit the window (knowledge "full" only). seconds: wall time by
-    phase. steering: the intervention that was applied, and why (None: no steering was asked for).
-    """
-
-    text: str
-    profile: Profile | None
-    prompt_tokens: int
-    dropped_records: int
-    seconds: dict[str, float]
-    steering: Steering | None = None
-    finish: Finish = "stop"
-    reasoning: str = ""
-
-
 @arguments.checked
 class Personalizer:
     """Marks, compresses and answers for many users with one model.
 
     model: a loaded model, or anything that `load_model` takes. store: holds the users' records, or where it is (then it
     is closed with the personalizer); without one, pass histories. marker, compressor: names from MARKERS and
-    COMPRESSORS. unit: what is marked, see `segment`. directory: where the indexes of users are kept (default: in the
-    store, else in memory). storage, index_limit: how keys are stored, and how many bytes of them stay in memory.
-    steering_directory: where the steering of users is kept (default: in the store). progress: see `Progress`; called
-    while histories are encoded. options: those of the compressor, as its options class (`RemoteOptions`, ...) or by
-    name.
+    COMPRESSORS. dates: whether dates in a request ("last week") bring records of their time up, see `dated`. unit: what
+    is marked, see `segment`. directory: where the indexes of users are kept (default: in the store, else in memory).
+    storage, index_limit: how keys are stored, and how many bytes of them stay in memory. steering_directory: where the
+    steering of users is kept (default: in the store). progress: see `Progress`; called while histories are encoded.
+    options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name.
 
     Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
     that can't be used; every call, `InputError` for an argument of a wrong type.
@@ -102,6 +78,7 @@ class Personalizer:
         store: Store | str | Path | None = None,
         marker: str = DEFAULT_MARKER,
         compressor: str = DEFAULT_COMPRESSOR,
+        dates: bool = True,
         unit: Unit = "auto",
         calibration: Calibration | None = None,
         directory: Directory | None = None,
@@ -122,7 +99,8 @@ class Personalizer:
             limit=index_limit,
             progress=progress,
         )
-        self.marker: Marker = make_marker(marker, self.resources)
+        made = make_marker(marker, self.resources)
+        self.marker: Marker = dated(made) if dates else made
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
         self.resources.history_tokens = self._histories.tokens
         self.compressor: Compressor = make_compressor(compressor, self.resources, options or {})
@@ -162,6 +140,24 @@ class Personalizer:
         tokens = resolve_budget(budget, self._histories.tokens(history))
         return self.compressor(history, request, self.mark(history, request), tokens)
 
+    def compress_many(
+        self,
+        asked: Iterable[tuple[Who, Request | str]],
+        budget: int | str = DEFAULT_BUDGET,
+        *,
+        progress: Progress = no_progress,
+    ) -> list[Profile]:
+        """Compress for many (user or history, request) pairs; the requests are read in shared forward passes. Results
+        and errors as those of `compress`; the first error ends it.
+        """
+        pairs = _pairs(asked)
+        profiles: list[Profile] = []
+        with self.resources.reading([request.query for _, request in pairs]):
+            for who, request in pairs:
+                profiles.append(self.compress(who, request, budget))
+                progress("compressing", len(profiles), len(pairs))
+        return profiles
+
     def ask(
         self,
         who: Who,
@@ -170,19 +166,27 @@ class Personalizer:
         knowledge: Knowledge = "profile",
         steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
-        max_new_tokens: int = 256,
+        max_tokens: int = 256,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Answer:
         """Answer a request from the user's profile, the full history, or nothing.
 
         steer: a method that `fit_steering` was run with, "emphasis" (more attention to the segments of the profile), or
-        an intervention. temperature: None samples as the model's own settings say (`own_sampling`); 0 takes the
-        likeliest token. Raises as `compress`, and `InputError` for steering that wasn't fitted or doesn't fit.
+        an intervention. max_tokens: longest answer. temperature: None samples as the model's own settings say
+        (`own_sampling`); 0 takes the likeliest token. Raises as `compress`, and `InputError` for steering that wasn't
+        fitted or doesn't fit.
         """
-        options: dict[str, Any] = {"knowledge": knowledge, "steer": steer, "budget": budget}
-        options |= {"temperature": temperature, "seed": seed}
-        *_, answer = self.stream(who, request, max_new_tokens=max_new_tokens, **options)
+        *_, answer = self.stream(
+            who,
+            request,
+            knowledge=knowledge,
+            steer=steer,
+            budget=budget,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            seed=seed,
+        )
         assert isinstance(answer, Answer)  # every stream ends with an Answer
         return answer
 
@@ -194,37 +198,78 @@ class Personalizer:
         knowledge: Knowledge = "profile",
         steer: Steer | None = None,
         budget: int | str = DEFAULT_BUDGET,
-        max_new_tokens: int = 256,
+        max_tokens: int = 256,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str | Answer]:
         """Like `ask`, but yields pieces of text as they are generated, reasoning included, and the whole `Answer` at
         the end. Between pieces, other calls to the model aren't steered.
         """
-        who, request = _who(who), _request(request)
+        prepared = self._prepared(who, _request(request), knowledge, steer, budget, max_tokens)
+        sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+        with prepared.step_context(self.loaded, self._calibration(steer)) as step:
+            began = time.perf_counter()
+            made = generate_stream(self.loaded, prepared.prompt, max_new_tokens=max_tokens, sampling=sampling)
+            opened, pieces = opened_reasoning(prepared.prompt), list[str]()
+            for piece in wrapped_stream(made, step):
+                pieces.append(piece if pieces else opened + piece)
+                yield pieces[-1]
+        yield prepared.answer(self.loaded, "".join(pieces), made.finish, time.perf_counter() - began)
+
+    def ask_many(
+        self,
+        asked: Iterable[tuple[Who, Request | str]],
+        *,
+        knowledge: Knowledge = "profile",
+        steer: Steer | None = None,
+        budget: int | str = DEFAULT_BUDGET,
+        max_tokens: int = 256,
+        temperature: float | None = None,
+        seed: int | None = None,
+        progress: Progress = no_progress,
+    ) -> list[Answer]:
+        """Answer many (user or history, request) pairs in shared forward passes, each with its own profile and its own
+        steering. Results and errors as those of `ask` (up to rounding); the first error ends it.
+        """
+        pairs = _pairs(asked)
+        prepared: list[Prepared] = []
+        queries = [request.query for _, request in pairs] if knowledge == "profile" else []
+        with self.resources.reading(queries):
+            for who, request in pairs:
+                prepared.append(self._prepared(who, request, knowledge, steer, budget, max_tokens))
+                progress("preparing", len(prepared), len(pairs))
+        return answer_batch(
+            self.loaded,
+            prepared,
+            max_tokens=max_tokens,
+            sampling=own_sampling(self.loaded, temperature=temperature, seed=seed),
+            calibration=self._calibration(steer),
+            progress=progress,
+        )
+
+    def _prepared(  # noqa: PLR0917  # those of its public callers
+        self, who: Who, request: Request, knowledge: Knowledge, steer: Steer | None, budget: int | str, max_tokens: int
+    ) -> Prepared:
+        """Return everything before the first token of an answer."""
+        who = _who(who)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
             profile = self.compress(who, request, budget)
             notes = profile.text
         elif knowledge == "full":
-            notes, dropped = newest_records(self.loaded, self.history(who), request, max_new_tokens)
-        prompt = self.render_prompt(notes, request)
+            notes, dropped = newest_records(self.loaded, self.history(who), request, max_tokens)
+        prepared = Prepared(self.render_prompt(notes, request), profile, dropped)
+        if steer == EMPHASIS:
+            return prepared.emphasised(self.loaded, self.resources.calibration, request)
+        if steer is None:
+            return prepared
         began = time.perf_counter()
-        with self._steering_context(steer, who, request, prompt, profile) as (step, steering):
-            started = time.perf_counter()
-            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            made = generate_stream(self.loaded, prompt, max_new_tokens=max_new_tokens, sampling=sampling)
-            opened, pieces = opened_reasoning(prompt), list[str]()
-            for piece in wrapped_stream(made, step):
-                pieces.append(piece if pieces else opened + piece)
-                yield pieces[-1]
-        seconds = {**(profile.seconds if profile else {}), "answer": time.perf_counter() - started}
-        if steering is not None:
-            seconds["steer"] = started - began
-        tokens = len(prompt_ids(self.loaded, prompt))
-        answer, reasoning = split_reasoning("".join(pieces))
-        finish = made.finish or "stop"
-        yield Answer(answer, profile, tokens, dropped, seconds, steering, finish, reasoning)
+        steering = Steering.given(steer) if isinstance(steer, Intervention) else self.steered(who, request, steer)
+        return replace(prepared, steering=steering, seconds={"steer": time.perf_counter() - began})
+
+    def _calibration(self, steer: Steer | None) -> Calibration | None:
+        """Return the calibration whose heads emphasis writes to; None for any other steering."""
+        return self.resources.calibration if steer == EMPHASIS else None
 
     # Steering
 
@@ -254,24 +299,6 @@ class Personalizer:
     def render_prompt(self, notes: str | None, request: Request) -> str:
         """Return the prompt of a request."""
         return render_chat(self.loaded, answer_messages(notes, request))
-
-    @contextmanager
-    def _steering_context(
-        self, steer: Steer | None, who: Who, request: Request, prompt: str, profile: Profile | None
-    ) -> Iterator[tuple[StepContext, Steering | None]]:
-        """Return the context in which each piece is generated, and the intervention applied there."""
-        if steer is None:
-            yield nullcontext, None
-        elif steer == EMPHASIS:
-            if profile is None:
-                raise InputError("emphasis needs a profile to emphasise: expected knowledge 'profile'")
-            pairs = zip(profile.segments, profile.scores, strict=True)
-            marked = [(segment.record_id, segment.text, score) for segment, score in pairs]
-            yield attention_bias_context(self.loaded, self.resources.calibration, prompt, marked, request)
-        else:
-            steering = Steering.given(steer) if isinstance(steer, Intervention) else self.steered(who, request, steer)
-            with steering_context(self.loaded, steering.intervention, prompt) as step:
-                yield step, steering
 
     # Conversations
 
@@ -312,3 +339,12 @@ def _who(who: Who) -> History | str:
 
 def _request(request: Request | str) -> Request:
     return request if isinstance(request, Request) else Request(request)
+
+
+def _pairs(asked: Iterable[tuple[Who, Request | str]]) -> list[tuple[History | str, Request]]:
+    pairs = []
+    for number, one in enumerate(asked, 1):
+        if not isinstance(one, tuple) or len(one) != 2:
+            raise InputError(f"item {number} ({one!r:.60}) is no pair: expected (user or history, request)")
+        pairs.append((_who(one[0]), _request(one[1])))
+    return pairs

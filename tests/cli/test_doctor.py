@@ -1,14 +1,11 @@
 """`penchant doctor`."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from tests.commands import Home, Invoke, Ran
+from penchant.models.loading import LoadedModel
+from tests.commands import Home, Invoke
 
 CHECKS = [
     "the model loads, and its heads are calibrated",
@@ -22,12 +19,11 @@ CHECKS = [
 
 
 @pytest.mark.model
-def test_all_is_sound_with_the_embedded_model(tmp_path: Path) -> None:
-    """As a user runs it: the installed script, with the cache that is there."""
-    script = Path(sys.executable).with_name("penchant")
-    environment = {**os.environ, "PENCHANT_STORE": str(tmp_path / "store"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([script, "doctor", "--json"], capture_output=True, text=True, env=environment, check=False)
-    document = Ran(done.returncode, done.stdout, done.stderr).document
+def test_all_is_sound_with_the_embedded_model(
+    smollm2: LoadedModel, penchant: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("penchant.marking.resources.load_model", lambda spec: smollm2)
+    document = penchant("doctor", "--json").document
     assert [check["name"] for check in document["checks"]] == CHECKS
     assert [check["passed"] for check in document["checks"]] == [True] * len(CHECKS), document
     assert document["sound"] is True

@@ -13,7 +13,7 @@ import pytest
 
 from penchant.cli import streams
 from penchant.cli.streams import NoInputError, guarded
-from tests.commands import REQUEST, Home, process, write_history
+from tests.commands import REQUEST, Home, write_history
 
 LIBRARY = """
 import ctypes, os, subprocess, sys
@@ -111,10 +111,10 @@ def asking(resources):
 
 
 def run(home: Home, noisy: Path, *arguments: object, said: str = "") -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "penchant", *map(str, arguments), "--model", str(home.model)]
     environment = {**home.environment, "PYTHONPATH": str(noisy)}
-    running = process(home, *arguments, "--model", home.model, env=environment, stdin=subprocess.PIPE)
-    out, err = running.communicate(said, timeout=120)
-    return running.returncode, out, err
+    ran = subprocess.run(command, input=said, capture_output=True, text=True, env=environment, check=False, timeout=120)
+    return ran.returncode, ran.stdout, ran.stderr
 
 
 def test_a_noisy_marker_leaves_the_document_alone(home: Home, noisy: Path, tmp_path: Path) -> None:

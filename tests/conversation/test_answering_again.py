@@ -31,7 +31,7 @@ def opened(store: Store | None) -> Conversation:
 
 
 def again(conversation: Conversation, tokens: int = 4) -> ChatAnswer:
-    *pieces, said = conversation.retry(max_new_tokens=tokens)
+    *pieces, said = conversation.retry(max_tokens=tokens)
     assert isinstance(said, ChatAnswer)
     assert "".join(map(str, pieces)).strip() == said.text
     return said
@@ -45,7 +45,7 @@ def complete(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("complete")
 def test_a_missing_answer_is_given(store: Store) -> None:
-    first = opened(store).say("The key is under the pot.", max_new_tokens=4)
+    first = opened(store).say("The key is under the pot.", max_tokens=4)
     store.conversations.add("ann", "first", Turn(2, "user", ORDER))
     conversation = opened(store)
     assert conversation.exchanges[-1].assistant is None
@@ -69,7 +69,7 @@ def test_an_answer_without_a_word_is_missing_too(store: Store, monkeypatch: pyte
     conversation = opened(store)
     with monkeypatch.context() as patched:
         patched.setattr(module, "generate_stream", lambda *given, **options: AnswerStream(steps()))
-        said = conversation.say("Hello.", max_new_tokens=4)
+        said = conversation.say("Hello.", max_tokens=4)
     assert (said.text, said.number) == ("", None)
     assert [turn.role for turn in opened(store).turns] == ["user"]
     assert again(conversation).number == 1
@@ -77,7 +77,7 @@ def test_an_answer_without_a_word_is_missing_too(store: Store, monkeypatch: pyte
 
 def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> None:
     conversation = opened(store)
-    stream = cast("Generator[str | ChatAnswer]", conversation.stream("Tell me more.", max_new_tokens=8))
+    stream = cast("Generator[str | ChatAnswer]", conversation.stream("Tell me more.", max_tokens=8))
     next(stream)
     stream.close()
     (exchange,) = conversation.exchanges
@@ -87,7 +87,7 @@ def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> 
     (exchange,) = conversation.exchanges
     assert exchange.assistant is not None
     assert (exchange.assistant.text, exchange.assistant.number) == (said.text, 2)
-    whole = opened(None).say("Tell me more.", max_new_tokens=8)
+    whole = opened(None).say("Tell me more.", max_tokens=8)
     assert said.text == whole.text
     assert said.context.messages == whole.context.messages
 
@@ -97,7 +97,7 @@ def test_a_stopped_answer_is_given_anew_and_the_new_one_counts(store: Store) -> 
 def test_there_must_be_something_to_answer_again(store: Store, begun: bool) -> None:
     conversation = opened(store)
     if begun:
-        conversation.say("Hello.", max_new_tokens=2)
+        conversation.say("Hello.", max_tokens=2)
     before = conversation.turns
     with pytest.raises(InputError, match="nothing to answer again"):
         again(conversation)
@@ -109,7 +109,7 @@ def test_forgetting_a_users_turn_takes_its_answers_along(store: Store, monkeypat
     let_go: list[str] = []
     monkeypatch.setattr(conversation.memory, "forget", let_go.append)
     for text in ("Hello.", f"{ORDER} I live in Porto.", "And now?"):
-        conversation.say(text, max_new_tokens=4)
+        conversation.say(text, max_tokens=4)
     gone = conversation.forget([2])
     assert [turn.number for turn in gone.turns] == [2, 3]
     assert [one.text for one in gone.instructions] == [ORDER]
@@ -124,7 +124,7 @@ def test_forgetting_a_users_turn_takes_its_answers_along(store: Store, monkeypat
 
 def test_forgetting_without_a_store_says_what_is_gone() -> None:
     conversation = opened(None)
-    conversation.say(ORDER, max_new_tokens=2)
+    conversation.say(ORDER, max_tokens=2)
     gone = conversation.forget([0])
     assert ([turn.number for turn in gone.turns], [one.text for one in gone.instructions]) == ([0, 1], [ORDER])
     assert gone.records == ()

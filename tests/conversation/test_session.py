@@ -36,7 +36,7 @@ def opened(store: Store | None = None, user: str = "ann", name: str = "first", *
 
 
 def say(conversation: Conversation, text: str) -> ChatAnswer:
-    return conversation.say(text, max_new_tokens=4)
+    return conversation.say(text, max_tokens=4)
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_conversation_goes_on_where_it_was(store: Store) -> None:
 
 
 def test_pieces_are_what_is_said(store: Store) -> None:
-    *pieces, said = opened(store).stream("What should I read next?", max_new_tokens=6)
+    *pieces, said = opened(store).stream("What should I read next?", max_tokens=6)
     assert isinstance(said, ChatAnswer)
     assert all(isinstance(piece, str) for piece in pieces)
     assert "".join(map(str, pieces)).strip() == said.text
@@ -88,7 +88,7 @@ def test_pieces_are_what_is_said(store: Store) -> None:
 
 def test_what_is_cut_off_is_kept_and_marked(store: Store) -> None:
     conversation = opened(store)
-    stream = conversation.stream("What should I read next?", max_new_tokens=50)
+    stream = conversation.stream("What should I read next?", max_tokens=50)
     first = next(stream)
     stream.close()
     assert [turn.finish for turn in conversation.turns] == [None, "interrupted"]
@@ -281,7 +281,7 @@ def test_two_threads_take_turns(store: Store) -> None:
 
 
 def test_pieces_may_be_asked_for_by_several_threads(store: Store) -> None:
-    stream = opened(store).stream("What should I read next?", max_new_tokens=5)
+    stream = opened(store).stream("What should I read next?", max_tokens=5)
     got: list[object] = []
     for _ in range(3):
         thread = threading.Thread(target=lambda: got.append(next(stream)))

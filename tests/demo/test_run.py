@@ -45,8 +45,8 @@ def test_each_request_is_answered_with_and_without(small: None) -> None:
     for history, outcome in outcomes:
         asked = outcome.request.query
         assert outcome.profile.tokens <= 60
-        assert outcome.without == personalizer.ask(history, asked, knowledge="none", max_new_tokens=4).text
-        assert outcome.answer == personalizer.ask(history, asked, budget=60, max_new_tokens=4).text
+        assert outcome.without == personalizer.ask(history, asked, knowledge="none", max_tokens=4).text
+        assert outcome.answer == personalizer.ask(history, asked, budget=60, max_tokens=4).text
         kept = {segment.record_id for segment in outcome.profile.segments}
         assert outcome.evidence_kept == ("r0" in kept and asked == "Where do I walk?")
         assert outcome.warm > 0

@@ -154,7 +154,7 @@ def test_bad_calls_fail_at_once_with_both_numbers(llama: LoadedModel) -> None:
         generate_stream(llama, "7" * WINDOW)
     with pytest.raises(InputError, match="empty"):
         generate_stream(llama, "")
-    with pytest.raises(InputError, match="max_new_tokens is 0"):
+    with pytest.raises(InputError, match="an answer of at most 0 tokens"):
         generate_stream(llama, "x", max_new_tokens=0)
     for wrong in (-1.0, float("nan"), float("inf")):
         with pytest.raises(InputError, match="temperature"):

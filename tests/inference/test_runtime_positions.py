@@ -217,7 +217,7 @@ def test_chunked_prefill_of_generate() -> None:
 
 
 @torch.no_grad()
-def test_embeddings_and_arguments_by_place() -> None:
+def test_embeddings_and_positional_arguments() -> None:
     model, trace = network(), Tracer()
     ids, mask = padded(ROWS)
     decoder, written = model.get_decoder(), vectors(model, 3)

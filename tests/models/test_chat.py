@@ -1,5 +1,7 @@
 """Prompts from the model's own template."""
 
+import re
+
 import pytest
 
 from penchant.errors import InputError
@@ -8,6 +10,7 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
 from tests.families import TURN_END, tiny
+from tests.models.chat_templates import FOLDED, TEMPLATES
 
 HELLO = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Grüße 🙂"}]
 
@@ -51,3 +54,73 @@ def test_a_template_that_refuses_system_gets_it_in_the_first_user_message() -> N
 def test_bad_messages(llama: LoadedModel, messages: list[dict[str, str]]) -> None:
     with pytest.raises(InputError, match="expected"):
         render_chat(llama, messages)
+
+
+def templated(template: object) -> LoadedModel:
+    loaded = tiny("llama", layers=1)
+    loaded.tokenizer.chat_template = template
+    return loaded
+
+
+USER, ANSWER, SYSTEM_ROLE = ({"role": role} for role in ("user", "assistant", "system"))
+TALK = [
+    {**SYSTEM_ROLE, "content": " Call me Ann.\nAlways rhyme. "},
+    {**USER, "content": "What is 7 x 8?\n"},
+    {**ANSWER, "content": "<think>\nSeven eights.\n</think>\n\nIt is 56."},
+    {**USER, "content": "a"},
+]
+SEEN = ("Call me Ann.\nAlways rhyme.", "What is 7 x 8?", "It is 56.", "a")
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_every_message_reaches_the_model(name: str) -> None:
+    loaded = templated(TEMPLATES[name])
+    prompt = render_chat(loaded, TALK)
+    assert all(prompt.count(text) >= 1 for text in SEEN), prompt
+    assert prompt.index(SEEN[1]) < prompt.index(SEEN[2]) and "'type'" not in prompt
+    alone = render_chat(loaded, TALK[1:])
+    assert "Ann" not in alone
+    if name in FOLDED:
+        assert re.search(r"rhyme\.\s+What is 7", prompt), prompt
+    elif name != "llava":  # what the template does well is left to it
+        assert prompt == loaded.tokenizer.apply_chat_template(TALK, tokenize=False, add_generation_prompt=True)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_turns_that_do_not_alternate_and_instructions_in_between(name: str) -> None:
+    loaded = templated(TEMPLATES[name])
+    said = [*TALK[:2], {**USER, "content": "Quickly!"}, TALK[2], {**SYSTEM_ROLE, "content": "Be terse."}, TALK[3]]
+    prompt = render_chat(loaded, said)
+    assert all(text in prompt for text in (*SEEN, "Quickly!", "Be terse.")), prompt
+    assert prompt.index("Quickly!") < prompt.index("It is 56.")
+
+
+def test_a_switch_that_a_template_takes_out_is_no_loss() -> None:
+    loaded = templated(TEMPLATES["smollm 3"])
+    prompt = render_chat(loaded, [{**SYSTEM_ROLE, "content": "Be kind.\n/no_think"}, {**USER, "content": "Hi"}])
+    assert "Be kind." in prompt and "/no_think" not in prompt
+
+
+@pytest.mark.parametrize(
+    ("template", "messages", "message"),
+    [
+        ("{{ messages[-1].content }}", TALK, "leaves out the text of a message with role system"),
+        ("Hello", TALK[3:], "leaves out the text of a message with role user"),
+        (TEMPLATES["gemma"], TALK[2:], "roles must alternate"),
+        (TEMPLATES["phi 3, first release"], TALK[:1], "leaves out the text of a message with role system"),
+        ("{% for m in messages %}{{ m.content + 1 }}{% endfor %}", TALK, "can only concatenate str"),
+        ("{% for %}", TALK, "refuses these messages"),
+        ({"rag": "x", "tool_use": "y"}, TALK, "has the chat templates rag, tool_use and no default"),
+    ],
+)
+def test_messages_that_cannot_be_rendered(template: object, messages: list[dict[str, str]], message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        render_chat(templated(template), messages)
+    assert "\n" not in str(caught.value)
+
+
+def test_several_templates_of_which_one_is_meant() -> None:
+    tools = "{{ messages[0].content }}, with tools"
+    default = templated({"default": TEMPLATES["chatml"], "tool_use": tools})
+    assert render_chat(default, HELLO).startswith("<|im_start|>system")
+    assert render_chat(templated({"tool_use": tools}), HELLO[1:]) == "Grüße 🙂, with tools"

@@ -116,7 +116,6 @@ def test_what_cannot_change_an_answer_is_named(
     with caplog.at_level(logging.INFO, "penchant"):
         loaded = load_model(path, dtype="float32")
     assert torch.equal(loaded.model(IDS).logits, tiny("llama").model(IDS).logits)
-    assert loaded.fingerprint == tiny("llama").fingerprint
     assert re.search(named, caplog.text) and bool(named) == ("not loaded" in caplog.text)
 
 

@@ -145,9 +145,7 @@ def test_parts_are_joined(file: Path, tmp_path: Path) -> None:
         part.write_bytes(content[at : at + len(content) // 3 + 1])
         parts.append(part)
     source = GgufSource("joined", tuple(parts))
-    joined, _ = gguf.open_gguf(
-        source, lambda path: loading._from_pretrained(str(path), torch.float32, local=True), torch.float32
-    )
+    joined, _ = gguf.open_gguf(source, lambda path: loading._from_pretrained(str(path), torch.float32), torch.float32)
     whole = load_model(file, dtype="float32")
     ids = torch.tensor([[7, 8, 9]])
     assert torch.equal(joined(ids).logits, whole.model(ids).logits)

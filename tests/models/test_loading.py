@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from penchant.errors import ModelError
-from penchant.models import loading
+from penchant.models import adapter_directory, loading
 from penchant.models.loading import load_model, wrap_model
 from tests.families import FAMILIES, save_tiny, tiny
 
@@ -151,10 +151,29 @@ def test_a_hub_id_is_asked_for_with_its_revision(monkeypatch: pytest.MonkeyPatch
                 return cls.owner.from_pretrained(path, **rest)
 
         monkeypatch.setattr(loading, auto, Hub)
+    looked: list[object] = []
+    monkeypatch.setattr(loading, "check_hub_adapter", lambda *given: looked.append(given))
+    monkeypatch.setattr(loading, "cached_file", lambda *given, **where: path / "config.json")
     loaded = load_model("someone/model", revision="v2", dtype="float32")
+    assert looked == [("someone/model", "v2", False)]
     assert asked == [("someone/model", "v2", False)] * 3
     assert loaded.name == "someone/model"
     assert loaded.fingerprint == tiny("llama").fingerprint
+
+
+def test_an_adapter_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "hub_answers", lambda: True)
+    monkeypatch.setattr(adapter_directory, "find_adapter_config_file", lambda name, **where: "adapter_config.json")
+    with pytest.raises(ModelError, match=r"someone/lora has an adapter .*--model BASE --adapter DIR"):
+        load_model("someone/lora")
+
+
+def test_a_model_without_a_chat_template_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    load_model(save_tiny("llama", tmp_path / "base", chat=False))
+    assert 'base has no chat template: a prompt is written as "User: ...", "Assistant: ..."' in caplog.text
+    caplog.clear()
+    load_model(save_tiny("llama", tmp_path / "chat"))
+    assert not caplog.text
 
 
 def test_the_head_multiplies_rows_of_its_own() -> None:

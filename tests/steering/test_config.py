@@ -68,7 +68,7 @@ def _same(one: SteeringConfig, other: SteeringConfig) -> bool:
 
 
 @pytest.mark.parametrize("config", [_full(), setting_of(LOADED)])
-def test_a_setting_is_read_as_it_was_written(tmp_path: Path, config: SteeringConfig) -> None:
+def test_a_config_is_read_as_it_was_written(tmp_path: Path, config: SteeringConfig) -> None:
     found = read_config(_written(tmp_path, config), config.method, config.model)
     assert found is not None and _same(found, config) and found.origin == config.origin
     # One vector in two parts, or a view of a larger table, is no trouble.
@@ -87,7 +87,7 @@ def test_a_file_of_an_earlier_version_compares_hidden_states(tmp_path: Path) -> 
     assert found is not None and _same(found, config) and (found.similarity, found.basis) == ("hidden", None)
 
 
-def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:
+def test_another_model_method_or_format_is_no_config(tmp_path: Path) -> None:
     config = _full()
     path = _written(tmp_path, config)
     assert read_config(path, "fints", config.model) is None
@@ -97,7 +97,7 @@ def test_another_model_method_or_format_is_no_setting(tmp_path: Path) -> None:
     assert read_config(path, config.method, config.model) is None
 
 
-def test_damage_is_told_at_every_place(tmp_path: Path) -> None:
+def test_damage_is_reported_wherever_it_is(tmp_path: Path) -> None:
     config = _full()
     path = _written(tmp_path, config)
     whole = path.read_bytes()
@@ -148,7 +148,7 @@ def test_damaged_tensors_and_missing_words_are_told(tmp_path: Path) -> None:
             read_config(path, config.method, config.model)
 
 
-def test_a_saved_setting_goes_with_its_contributors(tmp_path: Path) -> None:
+def test_a_saved_config_goes_with_its_contributors(tmp_path: Path) -> None:
     config = _full()
     path = write_shared(
         tmp_path,

@@ -36,7 +36,7 @@ from tests.steering.users import UNIFORM
 # Together a minute on a quiet machine, on a busy one much longer.
 pytestmark = [pytest.mark.model, pytest.mark.timeout(1800)]
 Served = tuple[SteeringConfig, dict[str, Bank]]
-"""A setting, and the bank of each user."""
+"""A config, and the bank of each user."""
 
 
 @dataclass(frozen=True)

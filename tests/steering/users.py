@@ -66,7 +66,7 @@ def setting_of(loaded: LoadedModel, **others: object) -> SteeringConfig:
 
 
 def noise_bank(config: SteeringConfig, user: str, rows: int = 4, seed: int = 0) -> Bank:
-    """Random vectors and keys, as if read for a setting."""
+    """Random vectors and keys, as if read for a config."""
     draw = torch.Generator().manual_seed(seed)
     vectors = {site: torch.randn(rows, 64, generator=draw) for site in config.sites}
     named = tuple(Row(f"{user}{seed}-{n}", f"r{n}") for n in range(rows))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import ModelOption, SeedOption, TemperatureOption, check_temperature
+from penchant.cli.options import DatesOption, ModelOption, SeedOption, TemperatureOption, check_temperature
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
@@ -70,6 +70,7 @@ def chat(
     ] = MAX_NEW_TOKENS,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
+    dates: DatesOption = True,
     model: ModelOption = "smollm2",
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
@@ -110,7 +111,7 @@ def chat(
             loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=marker, progress=waiting.encoded)
+            personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,
@@ -121,7 +122,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
         )
         if isinstance(said := stdin(), io.TextIOWrapper):
             said.reconfigure(encoding="utf-8", errors="replace")

@@ -50,11 +50,15 @@ def run(session: Session, person: Person, line: str) -> None:
 def respond(session: Session, answer: ChatAnswer | None) -> None:
     """Print what follows an answer."""
     if answer is not None:
-        for line in views.learned(answer.given, answer.ended, answer.records):
+        for line in (*views.learned(answer.given, answer.ended, answer.records), *views.retained(answer)):
             stderr.print(line)
-        stderr.print(views.summary(answer) if answer.text else "[yellow]no answer was given; /retry asks again[/]")
+        nothing = "no answer was given" + ("" if answer.off_record else "; /retry asks again")
+        stderr.print(views.summary(answer) if answer.text else f"[yellow]{nothing}[/]")
         if answer.finish in CUT:
-            stderr.print(f"[yellow]{CUT[answer.finish]}; it won't be read again, /retry answers again[/]")
+            again = "" if answer.off_record else "; it won't be read again, /retry answers again"
+            stderr.print(f"[yellow]{CUT[answer.finish]}{again}[/]")
+    elif session.conversation.unkept.newest:
+        stderr.print("[yellow]stopped; nothing of it is kept[/]")
     elif session.conversation.exchanges[-1].assistant is None:
         stderr.print("[yellow]stopped before the answer began; /retry asks again[/]")
     else:

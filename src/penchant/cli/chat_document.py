@@ -34,12 +34,12 @@ def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _say(session: Session, text: str) -> tuple[int, ChatAnswer]:
+def _say(session: Session, text: str) -> tuple[int | None, ChatAnswer]:
     answer = session.conversation.say(text, **session.sampling)
-    return session.conversation.exchanges[-1].user.number, answer
+    return None if answer.off_record else session.conversation.exchanges[-1].user.number, answer
 
 
-def _turn(text: str, number: int, answer: ChatAnswer) -> dict[str, Any]:
+def _turn(text: str, number: int | None, answer: ChatAnswer) -> dict[str, Any]:
     context = answer.context
     return {
         "number": number,
@@ -51,6 +51,9 @@ def _turn(text: str, number: int, answer: ChatAnswer) -> dict[str, Any]:
         "given": [_instruction(one) for one in answer.given],
         "ended": [_instruction(one) for one in answer.ended],
         "records": list(answer.records),
+        "notice": answer.notice or None,
+        "off_record": answer.off_record,
+        "forgotten": None if answer.forgotten is None else asdict(answer.forgotten),
         **_context(context),
         "seconds": {**context.seconds, **answer.seconds},
     }

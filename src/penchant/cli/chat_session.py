@@ -115,7 +115,9 @@ class Session:
                 raise
             self.reread()  # it may have been cut off anywhere
             return None
-        self.last = None if answer is None else LastAnswer(answer, past)
+        if answer is not None:
+            past, unkept = self.conversation.exchanges, self.conversation.unkept
+            self.last = LastAnswer(answer, unkept.among(past) if answer.off_record else past)
         return answer
 
     def _shown(self, pieces: Iterator[str | ChatAnswer]) -> ChatAnswer | None:

@@ -65,7 +65,10 @@ def _take(session: Session, person: commands.Person, text: str) -> bool:
         if text.startswith("/") and not text.startswith("//"):
             commands.run(session, person, text)
         elif text.strip():
-            commands.respond(session, session.say(text.removeprefix("/")))
+            answer = session.say(text.removeprefix("/"))
+            commands.respond(session, answer)
+            if session.conversation.unkept.newest or (answer is not None and answer.notice):
+                person.forget()
     except PenchantError as error:
         session.reread()
         stderr.print(f"[red]{escape(' '.join(str(error).split()))}[/]", highlight=False, soft_wrap=True)

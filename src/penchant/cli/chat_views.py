@@ -99,6 +99,18 @@ def learned(given: Sequence[Instruction], ended: Sequence[Instruction], facts: S
     return lines
 
 
+def retained(answer: ChatAnswer) -> list[Text]:
+    """Lines on what isn't kept, unless the answer itself says so, and on what was erased."""
+    lines = [Text(sanitize(answer.notice), style="green")] if answer.notice and answer.notice != answer.text else []
+    if answer.off_record and not answer.notice:
+        lines.append(Text("off the record: nothing of this is kept", style="green"))
+    found = answer.forgotten.searched if answer.forgotten is not None else None
+    if found is not None:
+        searched = f"searched {counted(found.files, 'file')} of the store for it afterwards: nothing is left"
+        lines.append(dim(searched))
+    return lines
+
+
 def _scope(one: Instruction) -> str:
     return one.until if one.scope == "until" and one.until else SCOPES[one.scope]
 

@@ -30,6 +30,12 @@ ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
 ]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
+DatesOption = Annotated[
+    bool,
+    typer.Option(
+        "--dates/--no-dates", help='Whether a date in the request ("last week") brings records of its time up.'
+    ),
+]
 CompressorOption = Annotated[
     str, typer.Option("--compressor", metavar="NAME", help=f"One of {', '.join(COMPRESSORS)}.")
 ]

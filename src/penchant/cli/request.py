@@ -15,6 +15,7 @@ from rich.markup import escape
 from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
+    DatesOption,
     EndpointModelOption,
     EndpointOption,
     HistoryOption,
@@ -39,7 +40,15 @@ from penchant.cli.output import (
     stdout_console,
     write_text,
 )
-from penchant.cli.request_views import profile_document, segment_document, show_marks, show_sources, shown, summary
+from penchant.cli.request_views import (
+    date_document,
+    profile_document,
+    segment_document,
+    show_marks,
+    show_sources,
+    shown,
+    summary,
+)
 from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
@@ -50,8 +59,9 @@ from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.inference.intervention import Intervention
-    from penchant.personalizer import Answer, Knowledge, Personalizer
+    from penchant.personalizer import Knowledge, Personalizer
 
 
 def mark(
@@ -62,6 +72,7 @@ def mark(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     unit: UnitOption = "auto",
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a heat map of the history.", show_default=False)
@@ -73,7 +84,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     asked = Request(request, task)
     check_file(html)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit) as (personalizer, who):
         marks = personalizer.mark(who, asked)
         if html is not None:
             profile = personalizer.compress(who, asked, budget)
@@ -89,6 +100,7 @@ def mark(
         "heads": [list(head) for head in marks.heads],
         "layers_run": marks.layers_run,
         "calibration": marks.calibration,
+        "dates": [date_document(one) for one in marks.dates],
         "history_tokens": marks.history_tokens,
         "tokens_fed": marks.tokens_fed,
         "seconds": {"encode": 0.0, "mark": 0.0, **marks.seconds},  # a marker without an index encodes nothing
@@ -106,6 +118,7 @@ def compress(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     endpoint: EndpointOption = None,
@@ -122,7 +135,10 @@ def compress(
     """Write a profile of at most --budget tokens for a request."""
     asked = Request(request, task)
     options = _endpoint(compressor, endpoint, endpoint_model)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
+        personalizer,
+        who,
+    ):
         profile = personalizer.compress(who, asked, budget)
         document = profile_document(profile)
         if faithful:
@@ -150,6 +166,7 @@ def ask(
     task: TaskOption = None,
     model: ModelOption = "smollm2",
     marker: MarkerOption = DEFAULT_MARKER,
+    dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
     budget: BudgetOption = DEFAULT_BUDGET,
@@ -187,7 +204,10 @@ def ask(
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     options = _endpoint(compressor, endpoint, endpoint_model)
     asked = Request(request, task)
-    with prepared(user, history, store, model=model, marker=marker, unit=unit, **options) as (personalizer, who):
+    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
+        personalizer,
+        who,
+    ):
         written: str | Intervention | None = steer
         if steer_file is not None:
             from penchant.steering.formats import read
@@ -199,7 +219,7 @@ def ask(
             knowledge=knowledge,
             steer=written,
             budget=budget,
-            max_new_tokens=max_tokens,
+            max_tokens=max_tokens,
             temperature=temperature,
             seed=seed,
         )

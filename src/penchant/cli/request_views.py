@@ -13,10 +13,11 @@ from penchant.cli.streams import stdout
 from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
+    from penchant.answers import Answer
     from penchant.compression.profile import Profile
     from penchant.history.records import Segment
     from penchant.marking.marks import Marks
-    from penchant.personalizer import Answer
+    from penchant.text.dates import TimeExpression
 
 _TOP = 12
 
@@ -29,6 +30,12 @@ def segment_document(segment: Segment, score: float) -> dict[str, Any]:
         "text": segment.text,
         "score": score,
     }
+
+
+def date_document(one: TimeExpression) -> dict[str, Any]:
+    """Return a date of the request; "to" is the first moment after it."""
+    start, end = (None if when is None else when.isoformat() for when in (one.start, one.end))
+    return {"text": one.text, "from": start, "to": end, "order": one.order}
 
 
 def profile_document(profile: Profile) -> dict[str, Any]:
@@ -74,6 +81,8 @@ def show_marks(marks: Marks, html: Path | None) -> None:
         f"[dim]{len(marks.segments):,} segments, {marks.history_tokens:,} tokens; marker {marks.marker}"
         f"{f', heads {heads}' if heads else ''}; {marks.tokens_fed:,} tokens fed[/]"
     )
+    if marks.dates:
+        stderr.print(f"[dim]moved by {shown(', '.join(map(str, marks.dates)))}[/]")
     if html is not None:
         stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
 

@@ -17,6 +17,7 @@ from penchant.conversation.context import Detector, Memory
 from penchant.conversation.defaults import BUDGET, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, make_detector
 from penchant.conversation.registry import DEFAULT_MEMORY, make_memory
+from penchant.conversation.retention.unkept import Unkept
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.history.records import History, Request
@@ -35,6 +36,8 @@ class ConversationOptions(TypedDict, total=False):
     notes: float
     priority: float
     system: str | None
+    memory_options: Mapping[str, object] | None
+    detector_options: Mapping[str, object] | None
 
 
 @dataclass
@@ -49,6 +52,7 @@ class ConversationFactory:
     compress: Compressor
     _memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
     _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
+    _unkept: dict[tuple[str, str], Unkept] = field(default_factory=dict)
 
     def open(
         self,
@@ -93,6 +97,8 @@ class ConversationFactory:
             notes=partial(self._notes, user, room) if store is not None and room else None,
             priority=priority,
             calibration=self.resources.calibration if priority else None,
+            # A conversation that is opened again in this process is still off the record.
+            unkept=self._unkept.setdefault((user, named), Unkept()) if store is not None else None,
         )
 
     def _notes(self, user: str, budget: int, text: str) -> Profile | None:

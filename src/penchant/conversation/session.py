@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -18,6 +18,10 @@ from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
 from penchant.conversation.past import marked, readable
+from penchant.conversation.retention import Wish, wish_in
+from penchant.conversation.retention.forgetting import Forgotten, forget, forget_in_memory
+from penchant.conversation.retention.replies import reply_to
+from penchant.conversation.retention.unkept import Unkept
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Finish, Instruction, Turn, exchanges
 from penchant.inference.generation import generate_stream
@@ -53,6 +57,10 @@ class ChatAnswer:
     number: of the answer's turn (None: the model said nothing, so nothing is stored). context: the prompt, and reasons.
     given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect", "notes",
     "context" and "answer".
+
+    notice: what Penchant tells the user about a wish ("off the record", "forget that ..."); it is the whole text if the
+    turn says nothing else, and no model runs. off_record: neither the turn nor the answer is kept. forgotten: what was
+    erased on the user's request.
     """
 
     text: str
@@ -64,6 +72,9 @@ class ChatAnswer:
     seconds: dict[str, float] = field(default_factory=dict)
     finish: Finish = "stop"
     reasoning: str = ""
+    notice: str = ""
+    off_record: bool = False
+    forgotten: Forgotten | None = None
 
 
 @dataclass(frozen=True)
@@ -77,12 +88,14 @@ class ErasedTurns:
 
 @arguments.checked
 class Conversation:
-    """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one.
+    """One conversation of one user. `say` answers a turn; everything said is kept in the store, if there is one, except
+    what the user says off the record (docs/methods/retention.md).
 
     user, name: identify the conversation; an existing one is continued. memory: makes the prompt. detector: finds
     standing instructions. budget: most tokens of a whole prompt, without the answer. notes: makes a profile of the
     user's history for a question. priority: nats added to the attention on the instructions (0: none), in the heads of
-    `calibration`. system: the system prompt; None: the previous one.
+    `calibration`. system: the system prompt; None: the previous one. unkept: what this process has heard of the
+    conversation off the record (None: nothing yet).
 
     A user's turn is stored before it is answered: after a crash the turn is there without an answer. Turns of one
     conversation run one after the other. Raises `InputError` for a store without a user, or a budget that leaves no
@@ -103,6 +116,7 @@ class Conversation:
         notes: Notes | None = None,
         priority: float = 0.0,
         calibration: Calibration | None = None,
+        unkept: Unkept | None = None,
     ) -> None:
         if store is not None and not (user and name):
             raise InputError("a conversation in a store needs a user and a name: expected both")
@@ -116,6 +130,7 @@ class Conversation:
         self.loaded, self.memory, self.detector, self.budget = loaded, memory, detector, budget
         self.user, self.name, self.store = user, name, store
         self.priority, self.calibration, self._notes = priority, calibration, notes
+        self.unkept = unkept if unkept is not None else Unkept()
         self._lock = threading.Lock()  # one thread may ask for an answer's first piece and another for the next
         self._turns: list[Turn] = []
         self._next = 0
@@ -158,7 +173,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> ChatAnswer:
@@ -166,7 +181,7 @@ class Conversation:
 
         Raises `InputError` for an empty turn, or one that alone exceeds the budget; then nothing is stored.
         """
-        *_, answer = self.stream(text, max_new_tokens=max_new_tokens, temperature=temperature, seed=seed)
+        *_, answer = self.stream(text, max_tokens=max_tokens, temperature=temperature, seed=seed)
         assert isinstance(answer, ChatAnswer)  # what every stream ends with
         return answer
 
@@ -174,7 +189,7 @@ class Conversation:
         self,
         text: str,
         *,
-        max_new_tokens: int = MAX_NEW_TOKENS,
+        max_tokens: int = MAX_NEW_TOKENS,
         temperature: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str | ChatAnswer]:
@@ -185,17 +200,33 @@ class Conversation:
         (`Turn.cut`) is kept, but isn't part of later prompts.
         """
         with self._lock:
-            turn = Turn(self._next, "user", text, _now())
-            self._check_room(text, max_new_tokens)
-            past, seconds = self.past, dict[str, float]()
+            turn, seconds = Turn(self._next, "user", text, _now()), dict[str, float]()
+            self._check_room(text, max_tokens)
             with _timed(seconds, "detect"):
-                self._keep(turn)
-                learned = self._learn(turn)
+                wish, forgotten = self._fulfilled(text)
+                notice = "" if wish is None else reply_to(wish, forgotten)
+            off_record = self.unkept.begin(wish)
+            told: dict[str, Any] = {"notice": notice, "off_record": off_record, "forgotten": forgotten}
+            if wish is not None and not wish.rest:
+                told["off_record"] = True
+                yield notice
+                yield ChatAnswer(notice, None, Context((), 0, self.budget), seconds=seconds, **told)
+                return
+            turn = turn if wish is None else replace(turn, text=wish.rest)
+            past, learned = self.unkept.among(self.past) if off_record else self.past, Learned()
+            if not off_record:
+                with _timed(seconds, "detect"):
+                    self._keep(turn)
+                    learned = self._learn(turn)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(text, past, learned, seconds, max_new_tokens=max_new_tokens, sampling=sampling)
+            answering = self._answer(
+                turn, past, learned, seconds, off_record, max_new_tokens=max_tokens, sampling=sampling
+            )
+            for piece in answering:
+                yield piece if isinstance(piece, str) else replace(piece, **told)
 
     def retry(
-        self, *, max_new_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
+        self, *, max_tokens: int = MAX_NEW_TOKENS, temperature: float | None = None, seed: int | None = None
     ) -> Iterator[str | ChatAnswer]:
         """Answer the last turn again, as `stream`, if its answer is missing or isn't complete. The new answer replaces
         that one. Raises `InputError` if there is no such turn.
@@ -204,15 +235,24 @@ class Conversation:
             past = self.past
             if not past or past[-1].assistant is not None:
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
-            text = past[-1].user.text
-            self._check_room(text, max_new_tokens)
+            turn = past[-1].user
+            self._check_room(turn.text, max_tokens)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(text, past[:-1], Learned(), {}, max_new_tokens=max_new_tokens, sampling=sampling)
+            yield from self._answer(turn, past[:-1], Learned(), {}, max_new_tokens=max_tokens, sampling=sampling)
 
     def _answer(
-        self, text: str, past: tuple[Exchange, ...], learned: Learned, seconds: dict[str, float], **sampling: Any
+        self,
+        turn: Turn,
+        past: tuple[Exchange, ...],
+        learned: Learned,
+        seconds: dict[str, float],
+        off_record: bool = False,
+        **sampling: Any,
     ) -> Iterator[str | ChatAnswer]:
-        context = self._context(text, past, seconds)
+        hidden = off_record and bool(self.unkept.exchanges)  # what a memory computes of these isn't kept either
+        context = self._context(turn.text, past, seconds, "" if hidden else self.key)
+        if hidden:
+            self.memory.forget("")
         prompt = render_chat(self.loaded, context.messages)
         step: StepContext = nullcontext
         if self.calibration is not None:
@@ -226,22 +266,25 @@ class Conversation:
                     yield pieces[-1]
             finally:
                 said = "".join(pieces).strip()
-                number = self._next if said else None  # an empty answer counts as missing
+                # An empty answer counts as missing.
+                number = self._next if said and not off_record else None
                 finish = stream.finish or "interrupted"
-                if said:
+                if off_record:
+                    self.unkept.add(len(self.past), turn.text, split_reasoning(said).answer, finish)
+                elif said:
                     self._keep(Turn(self._next, "assistant", said, _now(), finish))
         answer, reasoning = split_reasoning(said)
         yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning)
 
     def context(self, text: str) -> Context:
         """Return the prompt if the user said `text`, with reasons; nothing is stored."""
-        return self._context(text, self.past, {})
+        return self._context(text, self.past, {}, self.key)
 
-    def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float]) -> Context:
+    def _context(self, text: str, past: tuple[Exchange, ...], seconds: dict[str, float], key: str) -> Context:
         with _timed(seconds, "notes"):
             notes = self._notes(text) if self._notes is not None else None
         with _timed(seconds, "context"):
-            dialogue = Dialogue(past, self.instructions, self.system, notes, self.key, "turn")
+            dialogue = Dialogue(past, self.instructions, self.system, notes, key, "turn")
             return self.memory.context(dialogue, text, self.budget)
 
     def forget(self, numbers: Sequence[int]) -> ErasedTurns:
@@ -266,6 +309,36 @@ class Conversation:
             self.memory.forget(self.key)
             return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
 
+    def _fulfilled(self, text: str) -> tuple[Wish | None, Forgotten | None]:
+        """Return what the user wants kept, and what was erased for it; no wish if it turns out to be none: "delete my
+        second paragraph", or the end of an instruction.
+        """
+        wish = wish_in(text)
+        if wish is None or not wish.forget:
+            return wish, None
+        forgotten = self._forget_said(wish)
+        if not (forgotten.anything or forgotten.left or wish.off_record):
+            ends = self.detector(text, self.instruction_store.standing).ended
+            if ends or not any(one.certain for one in wish.forget):
+                return None, None
+        return wish, forgotten
+
+    def _forget_said(self, wish: Wish) -> Forgotten:
+        code, requests = wish.language.code, wish.forget
+        if self.unkept.newest:  # what was said last was never kept
+            requests = tuple(one for one in requests if one.kind != "last")
+        self.unkept.forget(wish.forget, code)
+        if self.store is None:
+            self._turns, forgotten = forget_in_memory(self._turns, requests, code, self.name)
+        else:
+            forgotten = forget(self.store, self.user, self.name, requests, code)
+            self._turns = [marked(turn) for turn in self.store.conversations.turns(self.user, self.name)]
+        changed = {*forgotten.turns, *forgotten.redacted}
+        self.instruction_store.forget([number for name, number in forgotten.turns if name == self.name])
+        for name in {name for name, _ in changed}:
+            self.memory.forget(conversation_key(self.user, name) if name else self.key)
+        return forgotten
+
     def search(self, query: str, limit: int = 10) -> list[FoundTurn]:
         """Search all of the user's conversations for turns that share words with a query, best first. Raises
         `InputError` without a store.
@@ -274,15 +347,15 @@ class Conversation:
             raise InputError("only conversations in a store can be searched: pass a store")
         return self.store.conversations.search(self.user, query, limit)
 
-    def _check_room(self, text: str, max_new_tokens: int) -> None:
+    def _check_room(self, text: str, max_tokens: int) -> None:
         tokens = len(opening_ids(self.loaded, render_chat(self.loaded, [{"role": "user", "content": text}])))
         if tokens > self.budget:
             raise InputError(
                 f"this turn makes a prompt of {tokens} tokens, over the conversation's budget of {self.budget}: "
                 "shorten it, or raise the budget"
             )
-        if max_new_tokens < 1:
-            raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        if max_tokens < 1:
+            raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
 
     def _learn(self, turn: Turn) -> Learned:
         """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""
@@ -325,7 +398,7 @@ def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
 def _timed(seconds: dict[str, float], phase: str) -> Iterator[None]:
     began = time.perf_counter()
     yield
-    seconds[phase] = time.perf_counter() - began
+    seconds[phase] = seconds.get(phase, 0.0) + time.perf_counter() - began
 
 
 def _now() -> datetime:

@@ -56,7 +56,7 @@ def run_demo(
             began = time.perf_counter()
             profile = personalizer.compress(history, request.query, budget)
             warm = time.perf_counter() - began
-            options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": 0.0}
+            options: dict[str, Any] = {"max_tokens": max_new_tokens, "temperature": 0.0}
             answer = personalizer.ask(history, request.query, budget=budget, **options)
             without = personalizer.ask(history, request.query, knowledge="none", **options)
             kept = any(segment.record_id in request.evidence for segment in profile.segments)

@@ -95,10 +95,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked now. `task` optionally says what kind of answer is wanted ("Write a title.")."""
+    """What is asked. `task` optionally says what kind of answer is wanted ("Write a title."). `now` is when it is
+    asked, as `Record.when` (None: by the clock); "last week" depends on it.
+    """
 
     query: str
     task: str | None = None
+    now: datetime | None = None
 
     def __post_init__(self) -> None:
         for name, value, optional in (("query", self.query, False), ("task", self.task, True)):
@@ -106,6 +109,7 @@ class Request:
                 raise InputError(f"a request's {name} is {value!r:.60}: expected a text")
         if not self.query.strip():
             raise InputError("the request is empty: expected some text; pass what should be answered")
+        object.__setattr__(self, "now", _time(self.now, "now"))
 
 
 class History:
@@ -185,25 +189,27 @@ def _check_text(name: str, value: object, optional: bool) -> None:
         raise InputError(f"a record's {name} is {value!r:.60}: expected a text{' or None' if optional else ''}")
 
 
-def _time(given: object) -> datetime | None:
+def _time(given: object, name: str = "when") -> datetime | None:
     when: Any = given
     if isinstance(when, str):
         try:
             when = datetime.fromisoformat(when.strip())
         except ValueError:
-            raise InputError(f"when: {when[:40]!r} is no ISO 8601 time such as 2024-05-01T10:00:00Z") from None
+            raise InputError(f"{name}: {when[:40]!r} is no ISO 8601 time such as 2024-05-01T10:00:00Z") from None
     elif isinstance(when, date) and not isinstance(when, datetime):
         when = datetime(when.year, when.month, when.day)
     if when is None or _missing(when):
         return None
     if not isinstance(when, datetime):
-        raise InputError(f"when: {when!r:.60} is no time: expected a datetime, or a text such as 2024-05-01T10:00:00Z")
+        raise InputError(
+            f"{name}: {when!r:.60} is no time: expected a datetime, or a text such as 2024-05-01T10:00:00Z"
+        )
     if hasattr(when, "to_pydatetime"):  # pandas
         when = when.to_pydatetime(warn=False)
     try:
         utc: datetime = (when if when.tzinfo else when.replace(tzinfo=UTC)).astimezone(UTC)
     except OverflowError:
-        raise InputError("when: outside of the years 1 to 9999 in UTC") from None
+        raise InputError(f"{name}: outside of the years 1 to 9999 in UTC") from None
     return utc
 
 

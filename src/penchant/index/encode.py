@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -45,6 +46,7 @@ class Encoder:
     lens: Lens
     calibration: Calibration
     _neutral: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _held: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -91,6 +93,9 @@ class Encoder:
 
         Raises `InputError` for a request that doesn't fit the model's window.
         """
+        known = [one for text in texts if (one := self._held.get(text)) is not None]
+        if len(known) == len(texts):
+            return known
         prefix = len(self._prefix())
         ids, _ = self._tokenize(texts)
         heads = self.calibration.heads
@@ -109,6 +114,19 @@ class Encoder:
             for row, i in enumerate(batch):
                 out[i] = stacked[row, :, prefix : prefix + len(ids[i])].cpu()
         return [out[i] for i in range(len(texts))]
+
+    @contextmanager
+    def holding(self, texts: Sequence[str]) -> Iterator[None]:
+        """Read many requests in shared passes, and hold what was read for `requests` while the context is open. Raises
+        as `requests`.
+        """
+        unique = list(dict.fromkeys(texts))
+        self._held.update(zip(unique, self.requests(unique), strict=True))
+        try:
+            yield
+        finally:
+            for text in unique:
+                self._held.pop(text, None)
 
     @property
     def neutral_query(self) -> Float[Tensor, "heads 1 dim"]:

@@ -110,13 +110,27 @@ def generate_stream(
 
     Raises `InputError` at once (not at the first piece) for a prompt that doesn't fit or an option out of range.
     """
+    prepared = prompt_tokens(loaded, prompt, max_new_tokens=max_new_tokens, sampling=sampling, stop=stop)
+    return AnswerStream(_steps(loaded, replace(prepared, stop_repetition=stop_repetition)))
+
+
+def prompt_tokens(
+    loaded: LoadedModel,
+    prompt: str,
+    *,
+    max_new_tokens: int,
+    sampling: Sampling = GREEDY,
+    stop: str | Iterable[str] | None = None,
+) -> PromptTokens:
+    """Return a rendered prompt as tokens, with options; see `generate_stream`. Raises `InputError` for a prompt that
+    doesn't fit or an option out of range.
+    """
     ids = prompt_ids(loaded, prompt)
     if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens is {max_new_tokens}: expected at least 1")
+        raise InputError(f"an answer of at most {max_new_tokens} tokens: expected at least 1")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     most = min(max_new_tokens, loaded.window - len(ids))
-    stops += stop_texts(loaded, prompt)
-    return AnswerStream(_steps(loaded, PromptTokens(tuple(ids), most, sampling, stops, stop_repetition)))
+    return PromptTokens(tuple(ids), most, sampling, stops + stop_texts(loaded, prompt))
 
 
 def _steps(loaded: LoadedModel, prompt: PromptTokens) -> Generator[list[str], None, list[Finish]]:

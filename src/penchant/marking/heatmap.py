@@ -126,6 +126,8 @@ def _facts(history: History, marks: Marks, profile: ProfileLike | None) -> str:
     size = f"{len(history):,} records" + (f", {tokens:,} tokens" if tokens else ", tokens not counted")
     rows = [("User", history.user)] if history.user else []
     rows += [("Marker", marks.marker), ("Calibration", marks.calibration or "none"), ("History", size)]
+    if marks.dates:
+        rows.append(("Dates", "; ".join(map(str, marks.dates))))
     if profile:
         ratio = f", {profile.ratio:.0f}× shorter" if profile.tokens else ""
         rows.append(("Profile", f"{profile.tokens:,} of {profile.budget:,} tokens{ratio}"))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from penchant.history.records import History, Request, Segment
+
+if TYPE_CHECKING:
+    from penchant.text.dates import TimeExpression
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -20,7 +24,8 @@ class Marks:
     segments: in time order. scores: float32 [segments], finite. heads: the (layer, head) pairs that were read.
     layers_run: how deep the model ran (0: no model). calibration: name of the calibration used.
     history_tokens: size of the whole history in the marking model's tokens. tokens_fed: tokens that went through
-    the model for this call. seconds: wall time by phase ("encode": the history, "mark": the request).
+    the model for this call. seconds: wall time by phase ("encode": the history, "mark": the request). dates: those of
+    the request that moved the scores.
     """
 
     segments: tuple[Segment, ...]
@@ -32,6 +37,7 @@ class Marks:
     history_tokens: int = 0
     tokens_fed: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    dates: tuple[TimeExpression, ...] = ()
 
     def __post_init__(self) -> None:
         scores = np.asarray(self.scores, dtype=np.float32)

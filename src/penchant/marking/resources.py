@@ -4,7 +4,8 @@ for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,16 @@ class Resources:
     def terms(self) -> IncrementalCache[GrowingIndex]:
         """BM25 indexes of histories, in memory."""
         return term_indexes()
+
+    @contextmanager
+    def reading(self, requests: Sequence[str]) -> Iterator[None]:
+        """Read many requests in shared passes, for marks that are made while the context is open. Only what the marker
+        uses is read. Raises `InputError` for a request that doesn't fit the model's window.
+        """
+        if "embeddings" in vars(self):
+            self.embeddings(requests)
+        with self.indexes.encoder.holding(requests) if "indexes" in vars(self) else nullcontext():
+            yield
 
     def beside(self, directory: Directory) -> Resources:
         """Return resources with the same model and calibration, and separate indexes that are kept elsewhere."""

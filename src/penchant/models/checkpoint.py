@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from penchant.errors import ModelError
-from penchant.models.adapter import CONFIG
+from penchant.models.adapter_directory import CONFIG
 from penchant.models.embedded import EMBEDDED
 
 WEIGHTS = ("*.safetensors", "pytorch_model*.bin", "*.index.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from transformers.utils.hub import cached_file
 
 from penchant import arguments
 from penchant.errors import ModelError
-from penchant.models.adapter import apply_adapter, check_adapter, without_adapters
+from penchant.models.adapter_directory import apply_adapter, check_adapter, check_hub_adapter, without_adapters
 from penchant.models.checkpoint import check_directory, check_settings
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
@@ -27,6 +28,8 @@ from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.progress import no_bars
 from penchant.models.unused import check_missing, check_unread, unread
 from penchant.models.vocabulary import check_vocabulary
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,11 +120,17 @@ def load_model(
         name = path.stem
     elif path.exists() or isinstance(spec, Path) or text.startswith((".", "~", "/")):
         check_directory(path, beside)
-        model, tokenizer = _from_pretrained(str(path), chosen_dtype, local=True, trust=trust_remote_code)
+        model, tokenizer = _from_pretrained(str(path), chosen_dtype, trust=trust_remote_code)
         name = path.resolve().name
     else:
-        model, tokenizer = _from_pretrained(text, chosen_dtype, revision=revision, trust=trust_remote_code)
+        offline = not hub_answers()
+        if beside is None:
+            check_hub_adapter(text, revision, offline)
+        hub = {"revision": revision, "local_files_only": offline}
+        model, tokenizer = _from_pretrained(text, chosen_dtype, hub=hub, trust=trust_remote_code)
         name = text
+    if not tokenizer.chat_template:
+        log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
     if beside is not None:
         apply_adapter(model, beside)
     return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
@@ -154,18 +163,18 @@ def _give_plain_rows_to_head(model: PreTrainedModel) -> None:
 
 def _from_gguf(source: GgufSource, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     def read(directory: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        return _from_pretrained(str(directory), dtype, local=True)
+        return _from_pretrained(str(directory), dtype)
 
     return open_gguf(source, read, dtype)
 
 
 def _from_pretrained(
-    source: str, dtype: torch.dtype, *, revision: str | None = None, local: bool = False, trust: bool = False
+    source: str, dtype: torch.dtype, *, hub: dict[str, Any] | None = None, trust: bool = False
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    # False, not None: transformers would ask on the terminal.
-    where: dict[str, Any] = {"local_files_only": local, "trust_remote_code": trust}
-    if not local:
-        where |= {"revision": revision, "local_files_only": not hub_answers()}
+    """hub: where the files of a hub id come from; None for a directory."""
+    local = hub is None
+    # trust_remote_code is False, not None: transformers would ask on the terminal.
+    where: dict[str, Any] = {"trust_remote_code": trust, **(hub or {"local_files_only": True})}
     try:
         with no_bars() if local else contextlib.nullcontext(), without_adapters(), unread() as unexpected:
             config = AutoConfig.from_pretrained(source, **where)
@@ -180,11 +189,10 @@ def _from_pretrained(
     check_missing(source, info["missing_keys"])
     names = unexpected.of(model)
     check_unread(source, names, model.config, names - info["unexpected_keys"])
-    if not local:
-        with contextlib.suppress(OSError):  # no folder of the hub's cache
-            check_settings(
-                Path(str(cached_file(source, "config.json", revision=revision, local_files_only=True))).parent
-            )
+    if hub is not None:
+        with contextlib.suppress(OSError):  # it isn't in the hub's cache
+            config_file = str(cached_file(source, "config.json", **{**hub, "local_files_only": True}))
+            check_settings(Path(config_file).parent)
     check_vocabulary(source, tokenizer, model)
     return model, tokenizer
 

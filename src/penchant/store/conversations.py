@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.store import engine as database
 from penchant.store.conversation_list import ConversationEntry, entries
+from penchant.store.erasure import redaction
 from penchant.store.erasure import turns as turn_erasure
 from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
 from penchant.store.schema import (
@@ -169,7 +170,7 @@ class Conversations:
         if limit < 1:
             raise InputError(f"a search for {limit} turns: expected at least 1; raise the limit")
         # Reads every turn: a stored index of words would have to be erased turn by turn as well.
-        found = list(self._all_turns(user))
+        found = list(self.all_turns(user))
         if not found:
             return []
         from penchant.text.bm25 import TextIndex  # a slow import
@@ -210,7 +211,14 @@ class Conversations:
         """
         return turn_erasure.forget(self._engine, self._directory, user, conversation, None, keep_index=keep_index)
 
-    def _all_turns(self, user: str) -> Iterator[tuple[str, Turn]]:
+    def redact(self, user: str, conversation: str, texts: Mapping[int, str]) -> None:
+        """Replace the texts of turns, by number, all or none, and remove the conversation's cached index. Nothing of
+        the old texts is left in the database. Records and instructions stay as they are. Raises `InputError` for a turn
+        that doesn't exist.
+        """
+        redaction.redact(self._engine, self._directory, user, conversation, texts)
+
+    def all_turns(self, user: str) -> Iterator[tuple[str, Turn]]:
         """Yield all turns of a user with their conversations, in the order they were stored."""
         last = -1
         while True:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,35 +18,18 @@ from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
 from penchant.store.conversations import Conversations
+from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import users as erasure
+from penchant.store.erasure.cascade import Erased
+from penchant.store.erasure.lineage import source_of
 from penchant.store.erasure.users import ErasureReceipt
-from penchant.store.erasure.verification import pages
+from penchant.store.erasure.verification import Search, pages, search
 from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
 from penchant.store.location import DATABASE, INDEXES, conversation_folder, user_folder
 from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
 """Records per transaction."""
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many of the given records were added, replaced or unchanged."""
-
-    added: int = 0
-    unchanged: int = 0
-    replaced: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.added + other.added, self.unchanged + other.unchanged, self.replaced + other.replaced)
-
-
-@dataclass(frozen=True)
-class UserEntry:
-    """A user in the list of users."""
-
-    user: str
-    records: int
 
 
 @arguments.checked
@@ -250,6 +233,13 @@ class Store:
         key = self._key(user)
         index = None if keep_index else self.index_dir(user)
         erasure.forget_records(self._engine, self.directory, user=user, key=key, names=names, index=index)
+
+    def search_remains(self, user: str, texts: Iterable[str], names: Iterable[str] = ()) -> Search:
+        """Search every file of the store for texts of a user that were erased, as `forget` does. names: ids of erased
+        records. Raises `StoreError` if one is left that no live row contains.
+        """
+        erased = Erased(source_of(user, name) for name in names)
+        return search(self._engine, self.directory, texts, erased)
 
     def _key(self, user: str) -> int:
         with database.reading(self._engine) as connection:

@@ -11,9 +11,9 @@ from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
 from penchant_lab.bench.columns import to_columns
 from penchant_lab.bench.journal import Journal
+from penchant_lab.bench.plan import Plan
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.rows import Row
-from penchant_lab.bench.runner import Plan
 from penchant_lab.bench.summary import summarise
 from penchant_lab.reports.markdown import markdown
 from penchant_lab.reports.page import page

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penchant.compression.budget import count_each, count_tokens, history_counter, resolve_budget
 from penchant.compression.prompt import answer_messages
@@ -18,52 +18,17 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import continuation_ids, prompt_ids, text_ids
 from penchant_lab.bench.answering import SHARED, Answerer, Prompt
 from penchant_lab.bench.dialogues import whole
-from penchant_lab.bench.items import Item, limited
+from penchant_lab.bench.items import Item
 from penchant_lab.bench.journal import Journal
+from penchant_lab.bench.plan import Plan
 from penchant_lab.bench.rows import Row
 from penchant_lab.measures.judging import Answered, evidence_found, judge
 from penchant_lab.methods.method import Method, Notes, Reply, Session
 from penchant_lab.speed.measure import forget_peak, resident
-from penchant_lab.tasks.task import Task
 
 CHUNK = 32
 PATIENCE = 30.0
 """Seconds after which waiting items are answered and written, even if the batch isn't full."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What to measure. items: by seed. caps: method -> most items, evenly spread. budgets: as asked ("2%", "100").
-    answers: read and generate answers; without, only how well evidence is found.
-    """
-
-    task: Task
-    items: Mapping[int, Sequence[Item]]
-    methods: Sequence[Method]
-    budgets: Sequence[str]
-    caps: Mapping[str, int] = field(default_factory=dict)
-    answers: bool = True
-
-    def seeds(self, method: Method) -> tuple[int, ...]:
-        """Return the seeds that make a difference for a method."""
-        return tuple(self.items) if method.seeded or self.task.seeded else tuple(self.items)[:1]
-
-    def asked(self, method: Method) -> tuple[str, ...]:
-        return tuple(self.budgets) if method.budgeted else ("",)
-
-    def items_of(self, method: Method, seed: int) -> list[Item]:
-        cap = self.caps.get(method.name)
-        items = list(self.items[seed])
-        if method.name == "gold":
-            items = [item for item in items if item.evidence]
-        return limited(items, cap) if items else items
-
-    def keys(self, method: Method) -> Iterator[tuple[str, str, str, int]]:
-        """Return the keys of all rows of a method."""
-        for seed in self.seeds(method):
-            for item in self.items_of(method, seed):
-                for asked in self.asked(method):
-                    yield method.name, item.id, asked, seed
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from penchant.lens.calibration import calibration_for, read_calibration, user_ca
 from penchant.models.loading import LoadedModel, load_model
 from penchant_lab.bench.items import Item, Part, limited
 from penchant_lab.bench.journal import Journal, digest_of
+from penchant_lab.bench.plan import Plan
 from penchant_lab.bench.runner import Bench as Runner
-from penchant_lab.bench.runner import Plan
 from penchant_lab.cli.app import ABOUT
 from penchant_lab.measures import scores
 from penchant_lab.measures.held_out import newest_held_out

@@ -28,6 +28,7 @@ from penchant.conversation.instructions.sentences import sentences
 from penchant.extras import require
 from penchant.history.dialogue import Instruction
 from penchant.marking.resources import Resources
+from penchant.models.loading import load_model
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.detectors import judge as judging
@@ -94,14 +95,15 @@ Detectors = dict[str, tuple[Callable[[], Detector], bool]]
 """Name -> how it is made, and whether it is slow."""
 
 
-def keep_fitted(resources: Resources, data: Sequence[Row]) -> None:
+def keep_fitted(resources: Resources, data: Sequence[Row], model: str) -> None:
     """Fit the judge and the probe for a model, and write both into the package."""
     key = resources.loaded.fingerprint
     judged = json.loads(judging.FITTED.read_text(encoding="utf-8"))
     judged["models"][key] = fit(judging.Judge(resources.lens), of("tune", None, data))
     judging.FITTED.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
     probed = json.loads(probing.FITTED.read_text(encoding="utf-8"))
-    probed["models"][key] = fit_probe(resources.loaded, [*data, *rows(PROBED)])
+    both = [load_model(model, dtype=dtype) for dtype in ("float32", "bfloat16")]
+    probed["models"][key] = fit_probe(both, [*data, *rows(PROBED)])
     probing.FITTED.write_text(json.dumps(probed) + "\n", encoding="utf-8")
 
 
@@ -133,6 +135,7 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions", description=__doc__)
     options.add_argument("--data", type=Path, help="folder of MT-Eval in its own layout")
     options.add_argument("--model", default="smollm2")
+    options.add_argument("--dtype", help="default: the device's")
     options.add_argument("--fit", action="store_true")
     options.add_argument("--most", type=int, default=60, help="turns per part that the model reads (0: none)")
     options.add_argument("--detectors", help="only these; results of others in --out are kept; default: all")
@@ -147,9 +150,9 @@ def main() -> None:
     given = (Path(one).name if "/" in one else one for one in sys.argv[1:])
     command = " ".join(["python -m penchant_lab.instructions", *given])
     document: Row = {"benchmark": "instructions", "command": command, **provenance(), "detectors": {}}
-    resources = Resources(chosen.model)
+    resources = Resources(load_model(chosen.model, dtype=chosen.dtype))
     if chosen.fit:
-        keep_fitted(resources, data)
+        keep_fitted(resources, data, chosen.model)
     detectors = all_detectors(resources, chosen.most > 0)
     if chosen.most:
         document["judge"] = judge_entry(resources)

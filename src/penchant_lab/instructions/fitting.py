@@ -15,9 +15,9 @@ from penchant_lab.detectors import judge as judging
 from penchant_lab.instructions.labels import Row, spans
 
 UNSEEN = ("last", "others", "sixth")
-PROBE_THRESHOLD, PROBE_FLOOR = 0.85, 0.01
+PROBE_THRESHOLD, PROBE_FLOOR = 0.835, 0.01
 """Sentences that the patterns pass over are many, and hardly one is an instruction, so the probe has to be sure; and as
-sure of the opposite to overrule them."""
+sure of the opposite to overrule them. From 0.83 to 0.84 the figures are the same in float32 and bfloat16."""
 
 
 def features(
@@ -101,17 +101,22 @@ def fit(judge: judging.Judge, data: Sequence[Row]) -> Row:
     }
 
 
-def fit_probe(loaded: LoadedModel, data: Sequence[Row]) -> Row:
-    """Weights on what isn't kept apart, by sentence. Needs scikit-learn."""
+def fit_probe(models: Sequence[LoadedModel], data: Sequence[Row]) -> Row:
+    """Weights on what isn't kept apart, by sentence. Needs scikit-learn.
+
+    models: one model in several dtypes. Each sentence is read in all of them: what differs between them is noise, as is
+    what differs between processors, and a fit that has seen it leans on what stays.
+    """
     from sklearn.linear_model import LogisticRegression
 
     some = [row for row in data if row["written"] not in UNSEEN]
     found = [(one, row) for row in some for one in sentences(row["text"])]
     true = np.array([any(a < one.end and one.start < b for a, b in spans(row)) for one, row in found])
-    sites = probing.sites_of(loaded)
-    read = np.concatenate(list(probing.read(loaded, [one.text for one, _ in found], sites)))
+    sites, texts = probing.sites_of(models[0]), [one.text for one, _ in found]
+    read = np.concatenate([part for loaded in models for part in probing.read(loaded, texts, sites)])
     mean, scale = read.mean(0), read.std(0)
-    model = LogisticRegression(C=0.03, max_iter=3000).fit((read - mean) / scale, true)
+    regression = LogisticRegression(C=0.03 / len(models), max_iter=3000)
+    model = regression.fit((read - mean) / scale, np.tile(true, len(models)))
     weights = model.coef_[0] / scale
     return {
         "sites": list(map(str, sites)),
@@ -121,6 +126,7 @@ def fit_probe(loaded: LoadedModel, data: Sequence[Row]) -> Row:
         "floor": PROBE_FLOOR,
         "made": {
             "of": "labelled.jsonl but for its last turns, and probed.jsonl",
+            "read in": [str(loaded.model.dtype).removeprefix("torch.") for loaded in models],
             "sentences": len(true),
             "instructions": int(true.sum()),
         },

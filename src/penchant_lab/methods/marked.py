@@ -12,6 +12,7 @@ from torch import nn
 from penchant.compression.profile import Compressor
 from penchant.errors import InputError
 from penchant.history.records import History, Segment
+from penchant.marking.dated import dated, last_time
 from penchant.marking.fusion import fusion
 from penchant.marking.marks import Marker, Marks
 from penchant.marking.registry import MARKERS, make_marker
@@ -23,6 +24,7 @@ from penchant_lab.speed.measure import counting
 #: float32 [384] a segment, which the dense marker holds for as long as it lives.
 EMBEDDING_BYTES = 384 * 4
 SYNTAX = "A*w+B*w~previous/following"
+DATES = "@dates"
 
 
 @dataclass
@@ -100,10 +102,13 @@ def _opened(resources: Resources) -> bool:
 
 def parse_marker(spec: str, resources: Resources) -> Marker:
     """A marker by its name in the registry, or several as one: "bm25*0.45+dense*0.77~0.34/0.14" is the sum of their
-    standardised scores with these weights (1), of which each segment gets the shares of its neighbours (0).
+    standardised scores with these weights (1), of which each segment gets the shares of its neighbours (0). With
+    "@dates" behind it, dates in the request move the scores, as in the product; it is asked when its history ends.
 
     Raises `InputError` for another wording or an unknown name.
     """
+    if spec.endswith(DATES):
+        return dated(parse_marker(spec.removesuffix(DATES), resources), clock=last_time)
     if spec in MARKERS:
         return make_marker(spec, resources)
     names, _, shares = spec.partition("~")

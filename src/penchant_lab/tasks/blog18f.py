@@ -1,4 +1,4 @@
-"""The blog of 18F (a former public service of the United States; CC0): an author's next headline, as in LaMP-4."""
+"""The blog of 18F (a former office of the United States government; CC0): an author's next headline, as in LaMP-4."""
 
 from __future__ import annotations
 
@@ -27,14 +27,17 @@ TASK_WORDS = "Write the headline of the following blog post:"
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every post whose author wrote at least `FEWEST_EARLIER` posts before it, by date; nothing is drawn.
+    """Return an item for every post whose author had written at least `FEWEST_EARLIER` posts before it, by date;
+    nothing is drawn.
 
-    path: posts.jsonl, or its folder: one post a line with id, date, title, authors and text. A post without a date has
-    the one its id begins with. The request is the opening of the post, the answer its headline; the history are the
-    whole posts of the same author, with their headlines, of which the date is earlier (not the same), without those
-    that give the headline or the text away. A post of several authors is asked about once, with the longest history
-    (of equally long ones that of the author named first), and stands in the later histories of each. "18F" as an
-    author is the organisation, not a person, so it is no user.
+    path: posts.jsonl, or its folder: one post a line with id, date, title, authors and text. A post without a date gets
+    the one that its id begins with. The request is the opening of the post and the answer its headline. The history
+    consists of the same author's posts of earlier dates, whole and with their headlines, without those that give the
+    headline or the text away.
+
+    A post by several authors becomes one item, with the longest history (if equally long, that of the author named
+    first), and appears in the later histories of each. The author "18F" is the organisation and not a person, so it is
+    no user.
 
     Raises `InputError` for another file.
     """
@@ -54,7 +57,7 @@ def items(path: Path, seed: int = 0) -> list[Item]:
 
 
 def read_posts(path: Path) -> list[tuple[Record, tuple[str, ...]]]:
-    """Every post (text; headline as reply) with its authors, by date. Raises `InputError` for another file."""
+    """Return every post (text; headline as reply) with its authors, by date. Raises `InputError` for another file."""
     file = Path(path) / "posts.jsonl" if Path(path).is_dir() else Path(path)
     posts: dict[str, tuple[Record, tuple[str, ...]]] = {}
     with open_text(file) as lines:
@@ -68,7 +71,9 @@ def read_posts(path: Path) -> list[tuple[Record, tuple[str, ...]]]:
 
 
 def opening(text: str) -> str:
-    """The first paragraphs of a text, up to `OPENING_WORDS` words; at least one, which is cut if it is longer."""
+    """Return the first paragraphs of a text, up to `OPENING_WORDS` words: at least one paragraph, which is cut if it is
+    longer.
+    """
     taken: list[str] = []
     words = 0
     for paragraph in re.split(r"\n\s*\n", text.strip()):

@@ -1,5 +1,4 @@
-"""What is talked about between the facts of a made-up dialogue: questions on a dozen topics, and sentences that answer
-them."""
+"""Small talk between the facts of a made-up dialogue: questions on a dozen topics, and sentences that answer them."""
 
 from __future__ import annotations
 

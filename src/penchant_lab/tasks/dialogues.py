@@ -1,7 +1,8 @@
-"""Dialogues made in code: an instruction at the beginning, facts on the way, chatter in between, questions at the end.
+"""Dialogues made in code: an instruction at the beginning, facts along the way, small talk in between, questions at the
+end.
 
-The instruction stands in turn 1; in every third dialogue another one of its kind takes its place on the way. The
-assistant complies in all its answers, or, in "dialogues-drift", in the first third of them.
+The instruction is in turn 1; in every third dialogue, another of its kind replaces it later. The assistant complies in
+all its answers or, in "dialogues-drift", in the first third of them.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ CHECKS = 2
 
 
 def items(path: Path | None = None, seed: int = 0, *, drift: bool = False) -> list[Item]:
-    """The questions of `A_HALF` dialogues in both halves of `part_of`, from `FEWEST_TURNS` to `MOST_TURNS` turns.
+    """Return the questions of `A_HALF` dialogues in each half of `part_of`, of `FEWEST_TURNS` to `MOST_TURNS` turns.
 
-    path: not read. Names are the same for every seed, texts are not. Categories: "constraint" (the instruction of turn
-    1 still stands) and "constraint, changed"; "fact" (a user's turn holds it) and "fact, answer" (an assistant's).
+    path: not read. Names are the same for every seed; texts differ. Categories: "constraint" (the instruction of turn 1
+    still holds) and "constraint, changed"; "fact" (in a turn of the user) and "fact, answer" (in one of the assistant).
     """
     made: list[Item] = []
     for half in ("tune", "test"):
@@ -50,7 +51,7 @@ def items(path: Path | None = None, seed: int = 0, *, drift: bool = False) -> li
 
 
 class _Script:
-    """One dialogue. said: its turns; what is asked about them is made on the way."""
+    """One dialogue. said: its turns. The questions about them are made along the way."""
 
     def __init__(self, name: str, number: int, draw: random.Random, drift: bool) -> None:
         self.name, self.draw = name, draw
@@ -99,7 +100,9 @@ class _Script:
         return self.phrases[0 if self.change is None or position < self.change else 1]
 
     def _sentences(self, pool: tuple[str, ...]) -> list[str]:
-        """An answer: four to seven sentences, filled, none that opened an answer before where there is another."""
+        """Return an answer of four to seven sentences; it doesn't begin like an earlier answer if there is another
+        beginning.
+        """
         chosen = self.draw.sample(pool, self.draw.choice((4, 4, 5, 5, 6, 7)))
         filled = [sentence.format_map({k: self.draw.choice(v) for k, v in FILL.items()}) for sentence in chosen]
         first = next((one for one in filled if one not in self.opened), filled[0])
@@ -147,7 +150,7 @@ class _Script:
 
 
 def _questions(draw: random.Random) -> list[tuple[str, tuple[str, ...]]]:
-    """All questions of the chatter in an order of their own, each with the sentences that answer it."""
+    """Return all questions of the small talk in a random order, each with the sentences that answer it."""
     every = [(question, pool) for questions, pool in TOPICS for question in questions]
     draw.shuffle(every)
     return [(question.format_map({k: draw.choice(v) for k, v in FILL.items()}), pool) for question, pool in every]

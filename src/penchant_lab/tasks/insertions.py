@@ -10,10 +10,11 @@ from penchant_lab.measures.adherence import Check
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of standing instruction. wordings: of the instruction; changes: of one that takes the place of an earlier
-    one of this kind. phrases: what {p} may be. comply: (text of several sentences, phrase) -> the same as a good
-    assistant would put it. opening: the same for the beginning of an answer that is given. scored: (short answer,
-    phrase) -> what is given of the answer and what is scored of it ("": nothing has a likelihood to score)."""
+    """A kind of standing instruction. wordings: of the instruction; changes: of one that replaces an earlier one of
+    this kind. phrases: the values of {p}. comply: (text of several sentences, phrase) -> the text as a good assistant
+    would put it. opening: the same for the given beginning of an answer. scored: (short answer, phrase) -> the given
+    part of the answer and the scored part ("": there is no likelihood to score).
+    """
 
     name: str
     wordings: tuple[str, ...]
@@ -135,9 +136,10 @@ KINDS: tuple[Kind, ...] = (
 
 @dataclass(frozen=True)
 class Fact:
-    """wordings: how it is said, {x} being what is asked later. question, given: what is asked, and the beginning of
-    the answer, which {x} completes. values: what {x} may be. asked: what the user says before, where the fact stands
-    in the assistant's answer."""
+    """wordings: how the fact is said, with {x} for what is asked later. question, given: the question, and the
+    beginning of the answer, which {x} completes. values: the values of {x}. asked: what the user says before, if the
+    fact is in the assistant's answer.
+    """
 
     name: str
     wordings: tuple[str, ...]

@@ -41,7 +41,7 @@ Sample = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Asked:
-    """What a sample asks. traces: what must not stand in the history (the answer, where it is a label, is none)."""
+    """What a sample asks. traces: what must not be in the history (an answer that is a label has none)."""
 
     request: Request
     answer: str
@@ -51,8 +51,9 @@ class Asked:
 
 
 def split_input(text: str, mark: str) -> Request:
-    """The official input as a request: its instruction, which ends with the mark ("article:"), is the task, and what
-    follows is the query. An input in other words is the query as a whole."""
+    """Split the official input into a request: the instruction, which ends with the mark ("article:"), is the task, and
+    the rest is the query. An input in other words is the query as a whole.
+    """
     instruction, found, content = text.partition(mark)
     return Request(content.strip(), f"{instruction}{found}".strip()) if content.strip() else Request(text)
 
@@ -100,17 +101,18 @@ _ASKED: dict[str, Callable[[str, str], Asked]] = {
 def items(
     path: Path, seed: int = 0, *, number: str, before: Callable[[Sample], datetime | None] | None = None
 ) -> list[Item]:
-    """An item for every question of LaMP-`number` ("1" to "7", "2N") in the order of the file; nothing is drawn.
+    """Return an item for every question of LaMP-`number` ("1" to "7", "2N") in the order of the file; nothing is drawn.
 
-    path: a questions file with its outputs file beside it, or the folder of both. The user is the sample's `user_id`,
-    or else the `id` of the first sample with the same profile; items of one user share the history where it is the
-    same. before: the time of a sample, from which on nothing of the profile counts.
+    path: a questions file with its outputs file next to it, or the folder with both. The user is the sample's
+    `user_id`, or else the `id` of the first sample with the same profile; a user's items share one history where it is
+    the same. before: returns the time of a sample, from which on nothing of the profile counts.
 
-    Records that give an item away are left out of its history (`evaluation.leaks`): the paper itself under another id,
-    a headline that is the answer, a review that was posted twice; of LaMP-1 the paper that cites and both references.
-    A sample of which the profile is then empty is no item.
+    Records that give an item away are left out of its history (`measures.leaks`): the paper itself under another id, a
+    headline that is the answer, a review that was posted twice; in LaMP-1 the citing paper and both references. A
+    sample whose profile is then empty gives no item.
 
-    Raises `InputError` for files that aren't LaMP-`number`, a question without gold, or when no item is left.
+    Raises `InputError` for files that aren't LaMP-`number`, for a question without a gold answer, and if no item is
+    left.
     """
     questions = lamp.questions_file(path)
     golds = gold_outputs(lamp.outputs_file(questions), number)
@@ -145,7 +147,7 @@ def items(
 
 
 def gold_outputs(file: Path, number: str) -> dict[str, str]:
-    """The right answers of an outputs file, by question. Raises `InputError` for another file or another task."""
+    """Return the gold answers of an outputs file, by question. Raises `InputError` for another file or another task."""
     if not file.is_file():
         raise InputError(f"no {file.name} beside the questions: expected the right answers there")
     document = read_json(file)
@@ -162,8 +164,9 @@ def gold_outputs(file: Path, number: str) -> dict[str, str]:
 
 
 def anthology_time(sample: Sample) -> datetime | None:
-    """When a sample's paper came out: its `date`, or else the year in its ACL Anthology id ("2022.acl-long.1",
-    "P18-2.118"); of a year alone its end, for its papers may have come in any order."""
+    """Return when a sample's paper appeared: its `date`, or else the year in its ACL Anthology id ("2022.acl-long.1",
+    "P18-2.118"). A year alone means its end, since its papers may have appeared in any order.
+    """
     date = str(sample.get("date") or "").strip()
     paper = str(sample["id"]).rpartition(":")[2]
     if match := re.fullmatch(r"(\d{4})", date) or re.match(r"(\d{4})\.", paper):

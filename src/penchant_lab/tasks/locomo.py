@@ -23,11 +23,11 @@ TUNING = 3
 
 
 def load(path: str | Path) -> list[LabelledHistory]:
-    """Every conversation of a LoCoMo file (or of the folder that holds locomo.json), in the order of the file, with
+    """Return every conversation of a LoCoMo file (or of the folder with locomo.json), in the order of the file, with
     its answerable questions that have evidence.
 
-    Evidence ids that name no turn are dropped, and so is a question that is left without one. Raises `InputError`
-    for another file, or for two conversations of one name.
+    Evidence ids that name no turn are dropped, and so is a question without any other evidence. Raises `InputError` for
+    another file, or for two conversations with the same name.
     """
     file = Path(path) / "locomo.json" if Path(path).is_dir() else Path(path)
     records: dict[str, list[Record]] = {}
@@ -47,7 +47,7 @@ def load(path: str | Path) -> list[LabelledHistory]:
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every question of `load`; nothing is drawn."""
+    """Return an item for every question of `load`; nothing is drawn."""
     return [
         Item(
             f"{labelled.history.user}/{number}",
@@ -63,7 +63,7 @@ def items(path: Path, seed: int = 0) -> list[Item]:
 
 
 def split(items: list[Item], part: Part) -> list[Item]:
-    """The first three conversations are for tuning, the others for testing."""
+    """Return the items of a part: the first three conversations are for tuning, the others for testing."""
     order = list(dict.fromkeys(item.user for item in items))
     chosen = {"tune": order[:TUNING], "test": order[TUNING:], "all": order}[part]
     return [item for item in items if item.user in chosen]
@@ -88,9 +88,9 @@ def _question(item: Mapping[str, Any], known: Collection[str], where: str) -> Qu
 
 
 def evidence_ids(entries: Iterable[str], known: Collection[str]) -> tuple[str, ...]:
-    """The turn ids that the entries name and `known` has, each once, in their order.
+    """Return the turn ids that the entries name and `known` contains, each once, in their order.
 
-    An entry may hold several ("D8:6; D9:17"), and write the number of a turn with a leading zero ("D30:05").
+    An entry may hold several ids ("D8:6; D9:17"), and a turn's number may have a leading zero ("D30:05").
     """
     found: dict[str, None] = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""LoCoMo (Maharana et al. 2024) as dialogues: one speaker is the user, the other one the assistant."""
+"""LoCoMo (Maharana et al. 2024) as dialogues: one speaker is the user, the other the assistant."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from penchant_lab.tasks.task import Task
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """The questions of `locomo.load`. Who speaks first is the user; turns of one side in a row are one turn, which has
-    the time of the first of them. Texts keep the speaker's name, since the questions name both."""
+    """Return the questions of `locomo.load`. The user is whoever speaks first; successive turns of one speaker are
+    joined into one, with the time of the first. Texts keep the speaker's name, since the questions name both speakers.
+    """
     made = []
     for labelled in locomo.load(path):
         history, joined = as_dialogue(labelled.history)
@@ -32,7 +33,7 @@ def items(path: Path, seed: int = 0) -> list[Item]:
 
 
 def as_dialogue(history: History) -> tuple[History, dict[str, str]]:
-    """The turns of two speakers as those of user and assistant, and the id that each turn's record has there."""
+    """Return the turns of two speakers as those of user and assistant, and the id that each turn's record gets."""
     joined: dict[str, str] = {}
     made: list[Record] = []
     first = history[0].meta["speaker"] if len(history) else ""

@@ -1,4 +1,4 @@
-"""LoCoMo (Maharana et al. 2024) as writing: what each of the two would answer, from the earlier answers."""
+"""LoCoMo (Maharana et al. 2024) as writing: what each of two people would answer, given their earlier answers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ FEWEST_EARLIER = 16
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """An item for the last reply of each person, named "conversation/person"; nothing is drawn.
+    """Return an item for the last reply of each person, named "conversation/person"; nothing is drawn.
 
-    What one of them says in a row is joined. The request is what the other one said, the answer the reply, the history
-    the person's earlier replies (text: what was said to the person; reply), without any that gives the item away.
-    Further items come from the bench's `--held-out`. Raises `InputError` for another file.
+    Successive messages of one person are joined. The request is what the other person said and the answer is the reply.
+    The history consists of the person's earlier replies (text: what was said to the person; reply), without any that
+    gives the item away. The bench's `--held-out` makes further items.
+
+    Raises `InputError` for another file.
     """
     made = []
     for user, pairs in _replies(path).items():
@@ -40,7 +42,7 @@ def items(path: Path, seed: int = 0) -> list[Item]:
 
 
 def split(items: list[Item], part: Part) -> list[Item]:
-    """As task locomo: the people of the first three conversations are for tuning, the others for testing."""
+    """Return the items of a part, as task locomo does: the people of the first three conversations are for tuning."""
     order = list(dict.fromkeys(_conversation(item) for item in items))
     chosen = {"tune": order[: locomo.TUNING], "test": order[locomo.TUNING :], "all": order}[part]
     return [item for item in items if _conversation(item) in chosen]
@@ -51,7 +53,7 @@ def _conversation(item: Item) -> str:
 
 
 def _replies(path: Path) -> dict[str, list[Record]]:
-    """Person -> replies in time order. A session begins anew: nobody replies to what was said days before."""
+    """Return each person's replies in time order. A session starts afresh: nobody answers what was said days before."""
     found: dict[str, list[Record]] = {}
     said: list[Record] = []
     session: tuple[str, object] | None = None
@@ -74,7 +76,7 @@ def _replies(path: Path) -> dict[str, list[Record]]:
 
 
 def _words(record: Record) -> str:
-    """What was said, without the speaker's name in front, which the importer puts there."""
+    """Return what was said, without the speaker's name that the importer puts in front."""
     return record.text.removeprefix(f"{record.meta['speaker']}: ")
 
 

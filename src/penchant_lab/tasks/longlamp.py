@@ -1,4 +1,4 @@
-"""LongLaMP (Kumar et al. 2024, arXiv 2407.11016): long texts in a user's own way."""
+"""LongLaMP (Kumar et al. 2024, arXiv 2407.11016): long texts in a user's own style."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ _TOPIC = re.compile(r"content for a reddit post:?\s*(?P<summary>.+)", re.DOTALL 
 
 @dataclass(frozen=True)
 class Layout:
-    """One of the four tasks. users: keys that name the user, the official one first. record: the fields of the record
-    of a profile item. asked: an official input as a request, and the texts in it that tell it from other ones."""
+    """One of the four tasks. users: keys that name the user, the official one first. record: turns a profile item into
+    the fields of a record. asked: turns an official input into a request and the texts in it that identify it.
+    """
 
     users: tuple[str, ...]
     record: Callable[[Sample], dict[str, Any]]
@@ -102,17 +103,18 @@ LAYOUTS = {
 
 
 def items(path: Path, seed: int = 0, *, kind: str) -> list[Item]:
-    """An item for every sample of one of the `LAYOUTS`, in the order of the file; nothing is drawn.
+    """Return an item for every sample of one of the `LAYOUTS`, in the order of the file; nothing is drawn.
 
     path: a file with the rows of the official Parquet files as one JSON array or as JSON Lines, or a folder with one
-    such file. A row: whose it is (abstracts: `name`; reviews: `reviewerId`; topics: `author`), `input`, `output` (the
-    answer) and `profile`. Rows of one user share the history where it is the same. The emails (Avocado) are not public,
-    so their keys are taken from LaMP-6: `title` or `subject`, and `text`, `content`, `body` or `email`.
+    such file. A row has its user (abstracts: `name`; reviews: `reviewerId`; topics: `author`), `input`, `output` (the
+    answer) and `profile`; a user's rows share one history where it is the same. The emails (Avocado) are not public, so
+    their keys are those of LaMP-6: `title` or `subject`, and `text`, `content`, `body` or `email`.
 
-    Records that give an item away are left out of its history (`evaluation.leaks`): the answer or nearly it, a paper of
-    the same title, another review under the same description. A sample of which the profile is then empty is no item.
+    Records that give an item away are left out of its history (`measures.leaks`): the answer or nearly the same text, a
+    paper with the same title, another review under the same description. A sample whose profile is then empty gives no
+    item.
 
-    Raises `InputError` for another file, a row without an output, or when no item is left.
+    Raises `InputError` for another file, a row without an output, and if no item is left.
     """
     layout, file = LAYOUTS[kind], rows_file(path)
     histories: dict[tuple[str, ...], History] = {}
@@ -138,7 +140,9 @@ def items(path: Path, seed: int = 0, *, kind: str) -> list[Item]:
 
 
 def rows_file(path: str | Path) -> Path:
-    """The file that a path means. Raises `InputError` for Parquet, or a folder with other than one JSON file."""
+    """Return the file that a path means. Raises `InputError` for Parquet, and for a folder without exactly one JSON
+    file.
+    """
     path = Path(path)
     found = sorted(f for f in path.iterdir() if f.suffix in (".json", ".jsonl")) if path.is_dir() else [path]
     if path.suffix == ".parquet" or (not found and any(path.glob("*.parquet"))):
@@ -150,7 +154,7 @@ def rows_file(path: str | Path) -> Path:
 
 
 def read_rows(file: Path) -> Iterator[Sample]:
-    """The rows of a JSON array or of JSON Lines, one by one. Raises `InputError` for anything else."""
+    """Yield the rows of a JSON array or of JSON Lines. Raises `InputError` for anything else."""
     with open_text(file) as text:
         start = text.read(1)
         while start.isspace():

@@ -1,6 +1,6 @@
 """MovieLens (Harper and Konstan 2015): how a user rates a film, and whether the user likes it.
 
-Leave-last-out by time: a user's newest rating is the item, what was rated before its second is the history.
+Leave-last-out by time: a user's newest rating is the item, and the ratings from before that second are the history.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ CHOICES = tuple(f"Rated {star} of 5 stars." for star in range(1, 6))
 
 
 def last_ratings(path: str | Path) -> list[tuple[History, Record]]:
-    """Every user's history and newest rating, users in the order of the file.
+    """Return every user's history and newest rating, users in the order of the file.
 
-    Of several ratings in the newest second one is taken by a hash, since their order says nothing; the others are
-    left out, as is the film itself under another number (MovieLens holds some films twice). Users with fewer than
-    `FEWEST` ratings before it are left out. Raises `InputError` for a folder that isn't MovieLens, or without such
-    users.
+    Of several ratings in the newest second, one is chosen by a hash, since their order means nothing; the others are
+    left out. So is the same film under another number (MovieLens holds some films twice). Users with fewer than
+    `FEWEST` earlier ratings are left out.
+
+    Raises `InputError` for a folder that isn't MovieLens, or one without such users.
     """
     users: dict[str, list[Record]] = {}
     for user, record in movielens.read(path):
@@ -58,9 +59,8 @@ def last_ratings(path: str | Path) -> list[tuple[History, Record]]:
 
 
 def ratings(path: Path, seed: int = 0) -> list[Item]:
-    """An item a user: the stars of the newest rating. Nothing is drawn.
-
-    The answer is the nearest whole star (halves upwards), `value` the true one.
+    """Return one item for each user: the stars of the newest rating. Nothing is drawn. The answer is the nearest whole
+    star (halves are rounded up); `value` is the true rating.
     """
     return [
         Item(
@@ -77,10 +77,9 @@ def ratings(path: Path, seed: int = 0) -> list[Item]:
 
 
 def likes(path: Path, seed: int = 0) -> list[Item]:
-    """An item a user: whether the newest rating is at least `LIKED` stars. Nothing is drawn.
-
-    The choices are the stars, each worth 1 from `LIKED` on and 0 below, so that their expectation is the probability of
-    a like. The answer is the true star (halves downwards), and every star on the same side counts as right.
+    """Return one item for each user: whether the newest rating is at least `LIKED` stars. Nothing is drawn. The choices
+    are the stars, worth 1 from `LIKED` on and 0 below, so that their expectation is the probability of a like. The
+    answer is the true star (halves are rounded down), and every star on the same side counts as right.
     """
     values = tuple(float(star >= LIKED) for star in range(1, 6))
     found = []
@@ -108,12 +107,12 @@ def _choice(star: float) -> str:
 
 
 def film(record: Record) -> str:
-    """A film's title and genres: the record's text without the rating."""
+    """Return a film's title and genres: the record's text without the rating."""
     return record.text.rpartition(" Rated ")[0]
 
 
 def stars(record: Record) -> float:
-    """The rating, which the importer has made a number."""
+    """Return the rating, which the importer has turned into a number."""
     return float(record.label or 0.0)
 
 
@@ -129,7 +128,7 @@ def _draw(user: str, movie: str) -> bytes:
 
 
 def _title(record: Record) -> str:
-    """The title with its year, where it has one: two numbers of one film may differ in their genres."""
+    """Return the title, with its year if it has one: two numbers of one film may differ in their genres."""
     named = re.match(r".*\(\d{4}[^)]*\)", film(record))
     return (named[0] if named else film(record)).casefold()
 

@@ -1,7 +1,6 @@
-"""MT-Eval's global instructions (Kwan et al. 2024, arXiv 2401.16745): an instruction in turn 1, then MT-Bench's real
-exchanges, then a question; the answer is checked by program, as in IFEval (Zhou et al. 2023, arXiv 2311.07911).
-
-The data set names kinds of instructions and lists questions that each suits; the wordings here are this project's.
+"""MT-Eval's global instructions (Kwan et al. 2024, arXiv 2401.16745): an instruction in turn 1, then real exchanges of
+MT-Bench, then a question. A program checks the answer, as in IFEval (Zhou et al. 2023, arXiv 2311.07911). The data set
+names kinds of instructions and lists questions that suit each; the wordings are this project's own.
 """
 
 from __future__ import annotations
@@ -34,9 +33,10 @@ AGREED = ("Understood.", "Sure, I will do that.", "All right, noted.")
 
 @dataclass(frozen=True)
 class Rule:
-    """wordings: of the instruction, {p} being one of `phrases`. check: of an answer. comply: (text, phrase) -> the text
-    as the instruction wants it; None: that can't be had by program, and the answers of the conversation stay as they
-    are. scored: (phrase) -> what is scored behind `given` ("": nothing has a likelihood to score)."""
+    """wordings: of the instruction, with {p} for one of `phrases`. check: of an answer. comply: (text, phrase) -> the
+    text as the instruction wants it; None: no program can do that, and the conversation's answers stay as they are.
+    scored: (phrase) -> what is scored after `given` ("": there is no likelihood to score).
+    """
 
     wordings: tuple[str, ...]
     check: Callable[[str], Check]
@@ -145,8 +145,7 @@ RULES: dict[str, Rule] = {
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """`ITEMS` dialogues, every kind of instruction in turn; the seed decides questions, phrases and exchanges.
-
+    """Return `ITEMS` dialogues, the kinds of instructions in turn; the seed decides questions, phrases and exchanges.
     path: a folder with MT-Eval's files `QUESTIONS` and `EXCHANGES`. Raises `InputError` for others.
     """
     queries, talks = _queries(path / QUESTIONS), _talks(path / EXCHANGES)
@@ -208,8 +207,9 @@ def _queries(file: Path) -> list[tuple[str, list[str]]]:
 
 
 def _talks(file: Path) -> list[list[str]]:
-    """Of each conversation its turns, a user's and an answer in turn. Such as have an empty one are left out, and so
-    are role plays, whose roles are instructions of their own for the rest of a conversation."""
+    """Return the turns of each conversation, user and answer alternating. Conversations with an empty turn are left
+    out, and so are role plays, because a role is itself an instruction for the rest of the conversation.
+    """
     talks = []
     for one in _lines(file):
         if one.get("category") == "roleplay":

@@ -1,8 +1,8 @@
 """PersonaFeedback (Tao et al. 2025, arXiv 2506.12915): which of two answers suits a persona.
 
-The original files were not at hand when this was written. The paper says what a case consists of: a persona (a
-structured description, with remembered facts), a query, two answers, which of them the annotators chose, and a tier
-(easy, medium, hard). Read are JSON and JSON Lines files of such cases, with fields named as in `NAMES`.
+The original files were not available when this was written. According to the paper, a case consists of a persona (a
+structured description, with remembered facts), a query, two answers, the one that the annotators chose, and a tier
+(easy, medium, hard). JSON and JSON Lines files of such cases are read, with fields named as in `NAMES`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ ASK = "Answer in the way that suits me best."
 
 
 def items(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every case, in the order of the files' names and of each file; the level is the category.
+    """Return an item for every case, in the order of the file names and of each file; the tier is the category.
 
-    The records are the lines of the persona and of its memory; a persona without a name of its own is named by a hash.
-    The seed draws the order of the two answers. Raises `InputError` for other files, damaged ones, or a case without
-    two different answers of which one was chosen.
+    The records are the lines of the persona and of its memory; a persona without a name is named by a hash. The seed
+    draws the order of the two answers.
+
+    Raises `InputError` for other files, damaged ones, and a case without two different answers of which one was chosen.
     """
     histories: dict[tuple[str, ...], History] = {}
     found = []
@@ -83,7 +84,7 @@ def _records(lines: list[str]) -> list[Record]:
 
 
 def _lines(value: Any, name: str = "") -> Iterator[str]:
-    """The lines of a text; "name: value" for a field of an object; whatever a list holds, one by one."""
+    """Return the lines of a text; "name: value" for a field of an object; the entries of a list one by one."""
     if isinstance(value, Mapping):
         for key, part in value.items():
             yield from _lines(part, f"{name}, {key}" if name else str(key))
@@ -97,7 +98,7 @@ def _lines(value: Any, name: str = "") -> Iterator[str]:
 
 
 def _answers(row: Mapping[str, Any], where: str) -> tuple[str, str]:
-    """The answer that was chosen, and the other one."""
+    """Return the chosen answer and the other one."""
     if (chosen := _get(row, "chosen")) is not None:
         pair = [chosen, _field(row, "rejected", where)]
         index = 0

@@ -1,12 +1,12 @@
-"""PersonalWAB (Cai et al. 2024, arXiv 2410.17236): what a user's web agent should do, given what the user bought.
+"""PersonalWAB (Cai et al. 2024, arXiv 2410.17236): what a user's web agent should do, given what the user has bought.
 
-The original measures a running agent against a shop. Of that, three things need no shop: which function an instruction
-calls for, which product the user means (among candidates), and the user's review of a product.
+The original measures a running agent in a shop. Three of its parts need no shop: which function an instruction calls
+for, which product the user means (among candidates), and the user's review of a product.
 
-Layout: user_instructions.json holds "train" and "test", each a list of {"user_id", "type" (search, recommend, review),
-"task" (the instruction), "timestamp", "target": {"product_info", "review"}}; user_history.json holds, by user id, what
-was bought: {"product_info", "review"}, in one list or in several ("history", "train", "test"). Times are milliseconds
-since 1970.
+Layout: user_instructions.json has "train" and "test", each a list of {"user_id", "type" (search, recommend, review),
+"task" (the instruction), "timestamp", "target": {"product_info", "review"}}. user_history.json has, by user id, what
+was bought: {"product_info", "review"}, in one list or in several ("history", "train", "test"). Times are in
+milliseconds since 1970.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ASK_REVIEW = "Write my review of this product."
 
 @dataclass(frozen=True)
 class _Instruction:
-    """One row. name: split and position. when: its time in milliseconds."""
+    """One row. name: split and position. when: time in milliseconds."""
 
     name: str
     user: str
@@ -67,9 +67,9 @@ class _Data:
 
 
 def functions(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every test instruction: the function that it calls for; its type is the category.
+    """Return an item for every test instruction: the function that it calls for; its type is the category.
 
-    Raises `InputError` for a folder that isn't PersonalWAB, or a damaged file; so do the others.
+    Raises `InputError` for a folder that isn't PersonalWAB, and for a damaged file; so do `products` and `reviews`.
     """
     names = tuple(FUNCTIONS.values())
     return [
@@ -86,11 +86,11 @@ def functions(path: Path, seed: int = 0) -> list[Item]:
 
 
 def products(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every test instruction that looks for a product: its title among `CANDIDATES`.
+    """Return an item for every test instruction that looks for a product: its title among `CANDIDATES`.
 
-    The seed draws the others from all products that anybody bought, of the same main category as far as there are
-    enough, and the order. What the user bought before is no candidate, and earlier purchases of the right one are left
-    out of the history.
+    The seed draws the order and the other candidates: from all products that anybody has bought, of the same main
+    category if there are enough. What the user bought before is no candidate, and earlier purchases of the right
+    product are left out of the history.
     """
     data = _read(path)
     return [
@@ -108,7 +108,9 @@ def products(path: Path, seed: int = 0) -> list[Item]:
 
 
 def reviews(path: Path, seed: int = 0) -> list[Item]:
-    """An item for every test instruction to write a review: the user's own one. The request names the product."""
+    """Return an item for every test instruction to write a review: the user's own review. The request names the
+    product.
+    """
     return [
         Item(one.name, history, Request(f"{one.text}\n{one.title}", ASK_REVIEW), one.review, category=one.kind)
         for one, history in _with_history(_read(path))
@@ -117,7 +119,7 @@ def reviews(path: Path, seed: int = 0) -> list[Item]:
 
 
 def _with_history(data: _Data) -> Iterator[tuple[_Instruction, History]]:
-    """Every instruction with what its user did before it, but for what gives it away."""
+    """Return every instruction with what its user did before, without what gives it away."""
     shared: dict[tuple[str, ...], History] = {}
     for one in data.instructions:
         records = without_leaks(
@@ -167,7 +169,7 @@ def _read(path: Path) -> _Data:
 
 
 def _behaviours(rows: list[Any], where: str, products: dict[str, dict[str, str]]) -> list[Record]:
-    """The records of one user; their products are added to those of all."""
+    """Return the records of one user, and add their products to those of all users."""
     records: dict[str, Record] = {}
     for at, row in enumerate(rows):
         info, review, location = _parts(row, f"{where} item {at + 1}")
@@ -213,7 +215,7 @@ def _parts(row: Any, where: str) -> tuple[Mapping[str, Any], Mapping[str, Any], 
 
 
 def _product(info: Mapping[str, Any], where: str) -> tuple[str, str, str]:
-    """Number, title, main category."""
+    """Return number, title and main category."""
     product, title = _string(info.get("parent_asin")), _string(info.get("title"))
     if not product or not title:
         raise InputError(f"{where}: a product without parent_asin or title; expected PersonalWAB's product_info")

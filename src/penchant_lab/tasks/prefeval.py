@@ -1,10 +1,10 @@
 """PrefEval (Zhao et al. 2025, arXiv 2502.09597): which option fits a preference stated many conversations ago.
 
-A history is one conversation: first the exchanges that tell the preference (outright, by a choice among options, or in
+A history is one conversation: first the exchanges that state the preference (outright, by a choice among options, or in
 passing), then whole conversations about something else. The data set's own code inserts the first exchanges of one
-fixed sequence of such conversations, the same for every preference; here 0, 5 or 10 whole conversations are drawn for
-each, so that no single one decides. Distances are therefore longer than those that the paper reports under the same
-numbers.
+fixed sequence of conversations, the same for every preference. Here 0, 5 or 10 whole conversations are drawn for each
+preference, so that no single one decides. Distances are therefore longer than those that the paper reports under the
+same numbers.
 """
 
 from __future__ import annotations
@@ -45,16 +45,15 @@ ASK = "Answer with the option that fits my preferences best."
 
 
 def items(kind: Kind, path: Path, seed: int = 0) -> list[Item]:
-    """An item for every preference and distance, those of one preference together.
+    """Return an item for every preference and distance, those of one preference together.
 
     A preference is one user, "topic/number". The seed draws the order of the options and the conversations; a shorter
-    distance has the first of those that a longer one has. As in the data set's own code, the question, the options and
-    the explicit preference are those of mcq_options, and the position in the file joins them to the implicit ones. Left
-    out are preferences whose history holds the question or an option already, as some of "choice" do.
+    distance has the first conversations of a longer one. As in the data set's own code, the question, the options and
+    the explicit preference are those of mcq_options, and the position in the file links them to the implicit ones.
+    Preferences whose history already contains the question or an option are left out, as some of "choice" do. evidence:
+    the exchange that states the preference; empty for "persona", where the data don't say which one does.
 
-    evidence: the exchange that tells the preference; empty for "persona", where the data don't say which one does.
-
-    Raises `InputError` for a folder that isn't PrefEval, a damaged file, or options that aren't four different texts.
+    Raises `InputError` for a folder that isn't PrefEval, a damaged file, and options that aren't four different texts.
     """
     distractors = _distractors(path / DISTRACTORS)
     return [
@@ -103,7 +102,7 @@ class _Question:
 
 
 class _Told:
-    """The exchanges that tell a preference, and which of them are evidence."""
+    """The exchanges that state a preference, and which of them are evidence."""
 
     def __init__(self, exchanges: Sequence[tuple[str, str | None]], evidence: Sequence[int]) -> None:
         self.records = [
@@ -160,7 +159,7 @@ def _topics(path: Path) -> list[str]:
 
 
 def _distractors(file: Path) -> list[list[Record]]:
-    """The exchanges of every conversation."""
+    """Return the exchanges of every conversation."""
     if not file.is_file():
         raise InputError(f"{file.parent} is no PrefEval folder: expected {MCQ}/*.json and {DISTRACTORS} in it")
     conversations = []
@@ -176,7 +175,7 @@ def _distractors(file: Path) -> list[list[Record]]:
 
 
 def _exchanges(turns: Sequence[Any], name: str, where: str) -> list[Record]:
-    """A record for every turn of the user, with the assistant's answer to it."""
+    """Return a record for every turn of the user, with the assistant's answer."""
     said: list[tuple[str, str | None]] = []
     for turn in turns:
         if not isinstance(turn, dict) or turn.get("role") not in ("user", "assistant"):

@@ -1,4 +1,4 @@
-"""Tasks by name. All of them are entry points in the group `penchant.tasks`, the lab's own among them."""
+"""Tasks by name. All are entry points in the group `penchant.tasks`, the lab's own included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ TASKS: Registry[Task] = Registry("task", "penchant.tasks", {}, expects="penchant
 
 
 def find_task(name: str, bench: Bench) -> Task:
-    """The task `name`. Raises `InputError` for an unknown one, or one of another bench, listing those of this one."""
+    """Return the task `name`. Raises `InputError` for an unknown one, and for one of another bench (it lists those of
+    this bench).
+    """
     there = [one.name for one in TASKS.values() if bench in one.benches]
     if name not in there:
         raise InputError(f"no task {name!r} for bench {bench}: expected one of {', '.join(there)}")

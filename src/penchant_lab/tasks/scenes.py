@@ -1,4 +1,4 @@
-"""What the made-up users of `styles` are written, and what they have to say to it: words, without any style."""
+"""The messages that the made-up users of `styles` receive, and what they have to say in reply, without any style."""
 
 from __future__ import annotations
 

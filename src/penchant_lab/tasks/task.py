@@ -1,4 +1,4 @@
-"""What a task is: a data set in its official layout, and how answers to it are judged."""
+"""A task: a data set in its official layout, and how answers to it are judged."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Task:
 
     read: (path, seed) -> every item of the data set, all users, in a fixed order; the seed decides what the task draws
     (distractors, the order of options). seeded: whether it draws at all; if not, one seed is enough.
-    metrics: names in `evaluation.scores.METRICS`, the headline first; the loss in nats is always measured.
+    metrics: names in `measures.scores.METRICS`, the headline first; the loss in nats is always measured.
     max_new_tokens: longest answer that is generated; 0 where choices are scored instead.
     unit: what is marked. budget: default of `--budgets`. split: users of a part, when the data set has its own split.
     scoring: how the likelihood of a choice counts, summed over its tokens or their mean.
@@ -52,13 +52,12 @@ class Task:
     dialogues: bool = False
 
     def items(self, path: Path, part: Part = "test", seed: int = 0) -> list[Item]:
-        """The items of a part."""
+        """Return the items of a part."""
         return self.split(self.read(path, seed), part)
 
     def labelled(self, path: Path, part: Part = "all") -> list[LabelledHistory]:
-        """The histories of a part that have a question with evidence, in the order of the data set.
-
-        Raises `InputError` as `read`, and where no item has evidence.
+        """Return the histories of a part that have a question with evidence, in the order of the data set. Raises
+        `InputError` as `read` does, and if no item has evidence.
         """
         grouped: dict[int, list[Item]] = {}
         for item in self.items(path, part):

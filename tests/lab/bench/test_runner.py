@@ -16,8 +16,9 @@ from penchant.models.tokenization import continuation_ids, prompt_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.items import Item
 from penchant_lab.bench.journal import Journal
+from penchant_lab.bench.plan import Plan
 from penchant_lab.bench.rows import Row
-from penchant_lab.bench.runner import Bench, Plan
+from penchant_lab.bench.runner import Bench
 from penchant_lab.methods.method import Method, Notes, Reply, Session
 from penchant_lab.methods.registry import make_method
 from tests.lab.cases import TASK, context, items

@@ -42,7 +42,7 @@ def test_features_are_those_of_the_whole_prompt_read_alone(judge: Judge) -> None
 
 
 @pytest.mark.model
-def test_places_of_the_answers_and_the_leaning(judge: Judge) -> None:
+def test_positions_of_the_answers_and_the_bias(judge: Judge) -> None:
     prefix, yes, no = judge._prefix
     tokenizer = judge.loaded.tokenizer
     assert [tokenizer.decode([prefix[at]]) for at in yes] == [" Yes"] * 4

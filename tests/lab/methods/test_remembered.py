@@ -17,8 +17,9 @@ from penchant_lab.bench.answering import Answerer, Prompt
 from penchant_lab.bench.dialogues import history_of, turns_of, whole
 from penchant_lab.bench.items import Item
 from penchant_lab.bench.journal import Journal, digest_of
+from penchant_lab.bench.plan import Plan
 from penchant_lab.bench.rows import Row
-from penchant_lab.bench.runner import Bench, Plan, continuations
+from penchant_lab.bench.runner import Bench, continuations
 from penchant_lab.measures.adherence import Check
 from penchant_lab.methods import remembered
 from penchant_lab.methods.method import Notes, Reply

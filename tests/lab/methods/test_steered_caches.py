@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,24 +20,13 @@ from tests.lab.methods.steered_cases import (
     TUNE,
     ask,
     method,
-    quicken,
     read,
     same,
     shared,
     traced,
-    trusting,
 )
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quicken(monkeypatch)
-
-
-@pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with trusting(monkeypatch):
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture
@@ -86,7 +75,7 @@ def test_a_second_run_makes_nothing_anew(
     assert any(one is not None for one in first)
 
 
-def test_settings_are_of_what_they_were_fitted_on(tmp_path: Path, counted: dict[str, int]) -> None:
+def test_a_config_depends_on_what_it_was_fitted_on(tmp_path: Path, counted: dict[str, int]) -> None:
     shared(tmp_path).config("ascent")
 
     def changed(path: Path, seed: int) -> list[Item]:

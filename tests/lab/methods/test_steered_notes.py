@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -19,22 +18,11 @@ from tests.lab.methods.steered_cases import (
     ask,
     len_read,
     method,
-    quicken,
     same,
     shared,
-    trusting,
 )
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quicken(monkeypatch)
-
-
-@pytest.fixture
-def trusted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with trusting(monkeypatch):
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.mark.usefixtures("trusted")

@@ -20,14 +20,10 @@ from tests.lab.methods.steered_cases import (
     TASK,
     TEST,
     TUNE,
-    quicken,
     shared,
 )
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    quicken(monkeypatch)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def test_tuning_users_hold_nothing_that_is_asked_and_are_asked_nothing(tmp_path: Path) -> None:
@@ -57,7 +53,7 @@ def test_at_most_so_many_tuning_users(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("name", ["ascent", "caa"])
-def test_settings_are_fitted_on_tuning_users_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_config_is_fitted_on_tuning_users_alone(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = dict[str, list[str]]()
 
     def fit(loaded: object, which: object, samples: dict[str, list[steered.Sample]], template: object) -> object:

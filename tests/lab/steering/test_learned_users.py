@@ -38,7 +38,7 @@ def _asked(loaded: LoadedModel, items: Iterable[Item]) -> TrainingData:
 
 @pytest.mark.model
 def test_lofit_works_when_few_heads_learn_a_user_and_no_other(smollm2: LoadedModel) -> None:
-    terse, polite = opposite("terse", "polite", records=24, questions=4)
+    terse, polite = opposite("terse", "polite", records=16, questions=4)
     data = TrainingData(smollm2, _own(smollm2, terse[0].history), scope=SCOPE)
     mine, other = _asked(smollm2, terse), _asked(smollm2, polite[:2])
     before, others = mine.mean({}), other.mean({})

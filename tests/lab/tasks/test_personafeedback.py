@@ -111,7 +111,7 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
         items(tmp_path / "easy.json")
 
 
-def test_a_truncated_file_is_named_with_the_place(tmp_path: Path) -> None:
+def test_a_truncated_file_is_named_with_the_position(tmp_path: Path) -> None:
     for name, place in (("easy.json", "line 1 column"), ("easy.jsonl", r"line 2: invalid JSON")):
         _write(tmp_path, name, [_case(0), _case(1)])
         (tmp_path / name).write_text((tmp_path / name).read_text(encoding="utf-8")[:-9], encoding="utf-8")

@@ -135,7 +135,7 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["user_instructions.json", "user_history.json"])
-def test_a_truncated_file_is_named_with_the_place(folder: Path, name: str) -> None:
+def test_a_truncated_file_is_named_with_the_position(folder: Path, name: str) -> None:
     (folder / name).write_text((folder / name).read_text(encoding="utf-8")[:-50], encoding="utf-8")
     with pytest.raises(InputError, match=rf"{name}.*line 1 column"):
         functions(folder)
@@ -161,6 +161,6 @@ def _changed(**changes: Any) -> dict[str, Any]:
         (INSTRUCTIONS, HISTORY | {"U2": "nothing"}, "user U2: no list"),
     ],
 )
-def test_damaged_data_is_named_with_the_place(tmp_path: Path, instructions: Any, history: Any, message: str) -> None:
+def test_damaged_data_is_named_with_the_position(tmp_path: Path, instructions: Any, history: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         functions(_write(tmp_path, instructions, history))

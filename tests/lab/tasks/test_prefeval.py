@@ -146,7 +146,7 @@ def _cut(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [MCQ_FILE, CHOICE_FILE, "filtered_inter_turns.json"])
-def test_a_truncated_file_is_named_with_the_place(folder: Path, name: str) -> None:
+def test_a_truncated_file_is_named_with_the_position(folder: Path, name: str) -> None:
     _cut(folder, name)
     with pytest.raises(InputError, match=rf"{Path(name).name}.*line 1 column"):
         items("choice", folder)
@@ -175,7 +175,7 @@ def _options(*options: Any) -> list[dict[str, Any]]:
         ("filtered_inter_turns.json", [{"conversation": [{"role": "user"}]}], "item 1: no text in 'content'"),
     ],
 )  # fmt: skip
-def test_damaged_data_is_named_with_the_place(folder: Path, name: str, rows: Any, message: str) -> None:
+def test_damaged_data_is_named_with_the_position(folder: Path, name: str, rows: Any, message: str) -> None:
     _write(folder, name, rows)
     with pytest.raises(InputError, match=message):
         items("choice", folder)

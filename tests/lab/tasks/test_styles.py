@@ -11,7 +11,8 @@ from penchant_lab.bench.items import Item, part_of
 from penchant_lab.measures.leaks import leaks, normalised
 from penchant_lab.tasks import styles
 from penchant_lab.tasks.registry import find_task
-from penchant_lab.tasks.styles import FEWEST_RECORDS, ITEMS, MOST_RECORDS, STYLES, USERS_A_HALF, opposite
+from penchant_lab.tasks.style_voices import STYLES
+from penchant_lab.tasks.styles import FEWEST_RECORDS, ITEMS, MOST_RECORDS, USERS_A_HALF, opposite
 
 ALL = styles.items(None, 0)
 IN_STYLE: dict[str, Callable[[str], bool]] = {

@@ -219,6 +219,6 @@ def test_bad_input_is_refused() -> None:
         {"own_share": math.inf},
     ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict) -> None:
+def test_options_out_of_range_are_refused(wrong: dict) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         Aggregation(**wrong)

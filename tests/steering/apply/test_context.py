@@ -15,7 +15,8 @@ from penchant.steering.apply.context import (
     FittedSteering,
     Steering,
     ValidationResult,
-    attention_bias_context,
+    attention_bias_for,
+    batch_context,
     steer_request,
     steering_context,
     wrapped_stream,
@@ -97,7 +98,7 @@ def test_emphasis_is_on_what_was_marked() -> None:
     loaded = lens_of().loaded
     prompt = "<|user|>Notes: I like long walks. My bicycle is green.\nWhich colour is it?<|turn_end|><|assistant|>"
     pieces = [("r7", "My bicycle is green. ", 0.8)]
-    step, steering = attention_bias_context(loaded, calibration, prompt, pieces, Request("Which colour is it?"))
+    bias, steering = attention_bias_for(loaded, calibration, prompt, pieces, Request("Which colour is it?"))
     assert (steering.level, steering.terms, steering.strength) == ("emphasis", (Term("r7", 0.8),), 1.0)
     assert set(steering.sites) == {f"{layer}.{head}" for layer, head in calibration.heads}
     ids = torch.tensor([loaded.tokenizer(prompt)["input_ids"]])
@@ -107,8 +108,8 @@ def test_emphasis_is_on_what_was_marked() -> None:
             return loaded.model(ids).logits[0, -1]
 
     free = last()
-    with step():
+    with batch_context(loaded, [prompt], [None], [bias], calibration):
         assert not torch.equal(last(), free)
     assert torch.equal(last(), free)
-    _, nothing = attention_bias_context(loaded, calibration, prompt, [("r1", "not there", 1.0)], Request("?"))
-    assert (nothing.level, nothing.reason) == ("none", "no marked text is in the prompt")
+    absent, nothing = attention_bias_for(loaded, calibration, prompt, [("r1", "not there", 1.0)], Request("?"))
+    assert absent is None and (nothing.level, nothing.reason) == ("none", "no marked text is in the prompt")

@@ -28,7 +28,7 @@ SOFT = Aggregation(top=None, temperature=0.3)
 
 @pytest.fixture(scope="module")
 def read() -> tuple[SteeringConfig, Bank, torch.Tensor]:
-    """A setting, a user's bank and its mean vector."""
+    """A config, a user's bank and its mean vector."""
     config = setting_of(LOADED, strength=2.0)
     bank = extract_bank(LOADED, config, "ada", SAMPLES, WORDS)
     return config, bank, bank.vectors[SITE].mean(0)
@@ -133,7 +133,7 @@ def test_a_check_that_says_none_holds_with_a_population(read: tuple[SteeringConf
     )
 
 
-def test_a_bank_of_another_setting_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+def test_a_bank_of_another_config_is_refused(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
     with pytest.raises(InputError, match="wasn't read for this configuration"):
         steer_request(LOADED, FittedSteering(replace(config, base={SITE: mean}), bank), "the sea")

@@ -9,6 +9,7 @@ import pytest
 
 from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
+from penchant.inference.generation import Generated
 from penchant.models.chat import render_chat
 from penchant.steering.data import contrast_generation
 from penchant.steering.data.contrast import Contrast
@@ -56,11 +57,12 @@ class Script:
         self.batches.append(len(starts))
         texts = []
         for start in starts:
-            assert bool(start.temperature) == (start.seed is not None)
+            assert bool(start.sampling.temperature) == (start.sampling.seed is not None)
             written = str(loaded.tokenizer.decode(start.ids))
             self.prompts.append(written)
             number = int(written.split("text bob ")[1][0])
-            texts.append(self.answer(number, 1 if start.seed is None else int(start.seed[-1])))
+            seed = start.sampling.seed
+            texts.append(Generated(self.answer(number, 1 if seed is None else int(seed[-1])), "stop"))
         return texts
 
 

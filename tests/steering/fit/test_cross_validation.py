@@ -38,7 +38,7 @@ def _add(intervention: Intervention, site: Site = SITE) -> torch.Tensor:
 
 
 @given(counts=some.lists(some.integers(2, 40), min_size=1, max_size=4), per_user=some.integers(1, 12))
-def test_places_are_valid_and_spread(counts: list[int], per_user: int) -> None:
+def test_held_out_numbers_are_valid_and_spread(counts: list[int], per_user: int) -> None:
     samples = {f"u{n}": pairs("zq", count) for n, count in enumerate(counts)}
     held_out = CrossValidation(LOADED, STEPS, WORDS, samples, per_user=per_user).held_out()
     assert len(set(held_out)) == len(held_out)
@@ -92,7 +92,7 @@ def test_a_population_is_of_the_others_alone() -> None:
     changed = {**banks, "a": noise_bank(config, "a", 3, 99)}
     again = _add(leave_one_out(changed, held_out, config, alone=True))
     assert torch.equal(again[0], found[0]) and not torch.equal(again[1], found[1])
-    assert _add(leave_one_out(banks, held_out, config)) == pytest.approx(torch.full((2, 64), 0.9))  # the setting's own
+    assert _add(leave_one_out(banks, held_out, config)) == pytest.approx(torch.full((2, 64), 0.9))  # the config's own
 
 
 def test_inputs_are_compared_from_where_the_others_are() -> None:
@@ -104,7 +104,7 @@ def test_inputs_are_compared_from_where_the_others_are() -> None:
     assert _add(found)[0] == pytest.approx(0.5 * (scores / 0.3).softmax(0) @ bank.vectors[SITE][1:], abs=1e-4)
 
 
-def test_bases_can_be_given_for_each_place() -> None:
+def test_bases_can_be_given_for_each_answer() -> None:
     config = setting_of(LOADED, base={SITE: torch.full((64,), 0.7)}, strength=0.25)
     banks = {user: noise_bank(config, user, 3, seed) for seed, user in enumerate("ab")}
     held_out, bases = [("a", 0), ("b", 1)], [{SITE: torch.full((64,), n)} for n in (0.1, 0.2)]

@@ -56,7 +56,7 @@ def test_what_is_chosen_with_words_and_ages_says_so(method: VectorMethod, monkey
 
 
 @pytest.mark.parametrize("method", [STEPS, DIFFERENCES])
-def test_a_setting_brings_a_basis_for_everyone(method: VectorMethod) -> None:
+def test_a_config_brings_a_basis_for_everyone(method: VectorMethod) -> None:
     given = USERS if method is STEPS else {user: contrasts(f"zq {user}", 3) for user in ("ada", "bo")}
     config = fit_config(LOADED, method, given, WORDS)
     assert config.basis is not None
@@ -108,7 +108,7 @@ def test_a_fit_finds_what_users_have_in_common_and_what_not() -> None:
         assert counts[-1][0] == counts[-1][1] == 12
 
 
-def test_the_same_users_give_the_same_setting_in_any_order() -> None:
+def test_the_same_users_give_the_same_config_in_any_order() -> None:
     first = fit_config(LOADED, STEPS, USERS, WORDS)
     second = fit_config(LOADED, STEPS, dict(reversed(USERS.items())), WORDS)
     assert (first.effects, first.strength, first.sites, first.caps) == (

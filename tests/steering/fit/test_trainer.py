@@ -60,7 +60,7 @@ def same_kept(one: Store, other: Store, user: str = "ann", method: str = "ascent
     return same(mine.bank, theirs.bank) and mine.validation == theirs.validation
 
 
-def test_a_setting_of_others_a_bank_and_a_check(store: Store) -> None:
+def test_a_config_of_others_a_bank_and_a_validation(store: Store) -> None:
     seen: list[tuple[str, int, int | None]] = []
     report = fit(store, progress=lambda *step: seen.append(step))
     config = report.config
@@ -154,7 +154,7 @@ def test_without_two_others_the_user_has_to_do(tmp_path: Path, users: list[str])
         assert any(name.startswith("steering-ascent-") for name in files(store))
         assert fit(store).fitted is False
         assert load_fitted(paths_in_store(store, "ann"), LOADED, "ascent").shared is False
-        store.forget_record("ann", "ann0")  # the setting was chosen on it
+        store.forget_record("ann", "ann0")  # the config was chosen on it
         assert not any(name.startswith("steering-") for name in files(store))
         with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
             steer_request(LOADED, load_fitted(paths_in_store(store, "ann"), LOADED, "ascent"), "When?")
@@ -169,10 +169,10 @@ def test_without_two_others_the_user_has_to_do(tmp_path: Path, users: list[str])
         assert not any(name.startswith("steering-") for name in files(store))
 
 
-def test_a_new_setting_leaves_no_bank_of_the_old_one(store: Store) -> None:
+def test_a_new_config_leaves_no_bank_of_the_old_one(store: Store) -> None:
     first = fit(store)
     assert fit(store, "bob").fitted is False
-    store.forget_record("cat", "cat0")  # the setting was chosen on it
+    store.forget_record("cat", "cat0")  # the config was chosen on it
     assert shared(store) == []
     second = fit(store)
     assert second.fitted and second.config.origin != first.config.origin
@@ -187,7 +187,7 @@ def test_forgetting_a_user_leaves_nothing(store: Store) -> None:
     for user in ("ann", "bob"):
         fit(store, user)
     ContrastFile(paths_in_store(store, "ann").contrasts, "ann").append([_thumbs()])
-    receipt = store.forget("bob")  # whom the setting was chosen on
+    receipt = store.forget("bob")  # whom the config was chosen on
     assert receipt.derived >= 1
     assert (shared(store), files(store, "bob")) == ([], [])
     store.forget("ann")

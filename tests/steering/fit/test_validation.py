@@ -30,7 +30,7 @@ SOFT = Aggregation(top=None, temperature=0.3)
 
 @pytest.fixture(scope="module")
 def read() -> tuple[SteeringConfig, Bank, torch.Tensor]:
-    """A setting, a user's bank and its mean vector."""
+    """A config, a user's bank and its mean vector."""
     config = setting_of(LOADED, strength=2.0)
     bank = extract_bank(LOADED, config, "ada", SAMPLES, WORDS)
     return config, bank, bank.vectors[SITE].mean(0)
@@ -40,7 +40,7 @@ def _turned(bank: Bank, by: float) -> Bank:
     return replace(bank, vectors={site: table * by for site, table in bank.vectors.items()})
 
 
-def test_a_bank_is_read_for_its_setting(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
+def test_a_bank_is_read_for_its_config(read: tuple[SteeringConfig, Bank, torch.Tensor]) -> None:
     config, bank, mean = read
     assert (bank.model, bank.sites, bank.key, len(bank)) == (config.origin, config.sites, config.key, 6)
     told: list[int] = []

@@ -100,9 +100,10 @@ def test_a_file_of_repeng(tmp_path: Path) -> None:
     assert torch.equal(logits(model, intervention), hooked(model, vectors, written))
 
 
-def test_layers_counted_from_the_last(tmp_path: Path) -> None:
+def test_layers_counted_from_the_last(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = repeng_file(tmp_path / "x.gguf", {-1: np.ones(64, np.float32), -3: np.zeros(64, np.float32)})
     assert set(read_gguf(path, tiny()).edits) == {Site(3, "block"), Site(1, "block")}
+    assert "direction.-1 is added behind layer 3, counted from the last" in caplog.text
     with pytest.raises(InputError, match=r"from the last \(-3\): pass model="):
         read_gguf(path)
     path = repeng_file(tmp_path / "y.gguf", {-1: np.ones(64, np.float32), 3: np.ones(64, np.float32)})
@@ -114,6 +115,16 @@ def test_numbers_in_half_precision(tmp_path: Path) -> None:
     path = repeng_file(tmp_path / "x.gguf", {1: np.arange(64).astype(np.float16)})
     add = read_gguf(path, tiny()).edits[Site(1, "block")].add
     assert add.dtype == torch.float32 and add.tolist() == [list(range(64))]
+
+
+def test_numbers_in_double_precision(tmp_path: Path) -> None:
+    """What repeng writes for a direction that was multiplied by a NumPy float."""
+    path = repeng_file(tmp_path / "x.gguf", {1: np.arange(64) * np.float64(0.5)})
+    assert "F64" in {tensor.tensor_type.name for tensor in gguf.GGUFReader(path).tensors}
+    add = read_gguf(path, tiny()).edits[Site(1, "block")].add
+    assert add.dtype == torch.float32 and add.tolist() == [[i / 2 for i in range(64)]]
+    with pytest.raises(InputError, match=r"direction.1 in the format I32: expected floating-point"):
+        read_gguf(repeng_file(tmp_path / "y.gguf", {1: np.arange(64, dtype=np.int32)}))
 
 
 def test_layer_0(tmp_path: Path) -> None:
@@ -158,11 +169,20 @@ def test_other_models(tmp_path: Path) -> None:
         read_gguf(repeng_file(path, {1: np.ones(63, np.float32)}), model)
 
 
+def renamed(path: Path, old: str, new: str) -> Path:
+    content = path.read_bytes()
+    assert len(old) == len(new) and old.encode() in content
+    path.write_bytes(content.replace(old.encode(), new.encode()))
+    return path
+
+
 def test_files_that_are_no_control_vectors(tmp_path: Path) -> None:
     path = tmp_path / "x.gguf"
     write_tiny_gguf(path)
     with pytest.raises(InputError, match="GGUF file of llama: expected a control vector"):
         read_gguf(path)
+    with pytest.raises(InputError, match=r"has a tensor weighting.1: a control vector has direction.N alone"):
+        read_gguf(renamed(repeng_file(path, {1: np.ones(64, np.float32)}), "direction.1", "weighting.1"))
     with pytest.raises(InputError, match=r"no tensor direction.N"):
         read_gguf(repeng_file(path, {}))
     with pytest.raises(InputError, match=r"direction.1 with shape \[2, 32\]"):

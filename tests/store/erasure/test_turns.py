@@ -1,11 +1,5 @@
 """Erasing turns and conversations: no byte of them is left, and what is left is what was there without them."""
 
-import random
-import shutil
-import sqlite3
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-
 import pytest
 import torch
 
@@ -14,62 +8,13 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 from penchant.store import Store, UserEntry
 from penchant.store import engine as database
-from penchant.store.erasure import users as erasure
 from penchant.store.erasure.lineage import append_lines, derived_line, read_rows, save_rows, source_of
-
-VOCABULARY = [f"{a}{b}" for a in ("mar", "tok", "süß", "quen", "lid") for b in ("o", "ith", "ava", "éne", "u", "orn")]
-START = datetime(2025, 3, 1, 9, tzinfo=UTC)
-
-
-def words(seed, count=20):
-    return " ".join(random.Random(seed).choices(VOCABULARY, k=count))
-
-
-def turn(user, name, number):
-    text = words(f"{user} {name} {number}", 1_500 if number == 5 else 20)
-    return Turn(number, ("user", "assistant")[number % 2], text, START + timedelta(minutes=number))
-
-
-def instruction(user, name, number, scope="conversation"):
-    """What the whole turn says."""
-    kept = turn(user, name, number)
-    return Instruction(f"{name}-{number}", kept.text, name, number, scope, added=kept.when)
-
-
-def record(user, name, number):
-    meta = {"conversation": name, "turn": number}
-    return Record(turn(user, name, number).text[:60], id=f"{name}-{number}", meta=meta)
-
-
-def fill(store, user, name, *, numbers=range(12), given=(0, 4, 6), facts=(2, 4)):
-    store.conversations.open(user, name, system=words(f"{user} {name} system"), when=START)
-    for number in numbers:
-        store.conversations.add(user, name, turn(user, name, number))
-    system = Instruction(f"{name}-s", words(f"{user} {name} system"), name)
-    store.conversations.put(user, system, *(instruction(user, name, number) for number in given))
-    store.add(user, [record(user, name, number) for number in facts])
-
-
-def holding(folder, text):
-    """Independent of the code under test: the files that hold any run of 8 words."""
-    parts = text.split()
-    wanted = [" ".join(parts[i : i + 8]).encode() for i in range(max(1, len(parts) - 7))]
-    files = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    return sorted({file.name for file, data in files.items() if any(gram in data for gram in wanted)})
-
-
-def kept(store, user):
-    talks = store.conversations
-    return (list(talks.export(user)), talks.list(user), list(store.export(user)))
+from tests.store.erasure.turn_cases import START, fill, filled, holding, instruction, kept, record, turn, words
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store(tmp_path / "store") as opened:
-        for user in ("ann", "bob"):
-            for name in ("a", "b"):
-                fill(opened, user, name)
-        opened.add("bob", [Record("from a file", id="file"), Record("other", id="x", meta={"conversation": "a"})])
+    with filled(tmp_path / "store") as opened:
         yield opened
 
 
@@ -163,51 +108,6 @@ def test_the_index_of_the_records_stays_when_its_rows_are_dropped_by_the_caller(
     assert not store.index_dir("bob").exists()
 
 
-def chain(*links, ended=None, by=None):
-    """Instructions a-0, a-2, ... where each takes the place of the one before; the last ended by something else."""
-    made = []
-    for number, after in zip(links, [*links[1:], None], strict=True):
-        one = instruction("bob", "a", number)
-        when, what = (ended, by) if after is None else (turn("bob", "a", after).when, f"a-{after}")
-        made.append(replace(one, ended=when, ended_by=what))
-    return made
-
-
-def at(number):
-    return turn("bob", "a", number).when
-
-
-@pytest.mark.parametrize(
-    ("made", "erased", "left"),
-    [
-        (chain(0, 4, 6), [6], {0: (at(4), "a-4"), 4: (None, None)}),
-        (chain(0, 4, 6), [4], {0: (at(6), "a-6"), 6: (None, None)}),
-        (chain(0, 4, 6), [4, 6], {0: (None, None)}),
-        (chain(0, 4, ended=at(8), by="user"), [8], {0: (at(4), "a-4"), 4: (None, None)}),
-        (chain(0, 4, ended=at(8), by="user"), [4], {0: (at(8), "user")}),
-        (chain(0, 4, ended=at(8), by="user"), [4, 8], {0: (None, None)}),
-        (chain(0, 4, ended=at(8), by="until"), [4], {0: (None, None)}),
-        (chain(0, ended=at(8), by="until"), [8], {0: (None, None)}),
-        (chain(0, ended=at(8), by="until"), [7], {0: (at(8), "until")}),
-    ],
-)
-def test_what_an_erased_instruction_had_ended_stands_as_without_it(store, made, erased, left):
-    store.conversations.put("bob", *made)
-    for number in {0, 4, 6} - {one.turn for one in made}:
-        store.conversations.put("bob", replace(instruction("bob", "a", number), ended=START, ended_by="user"))
-    store.conversations.forget_turns("bob", "a", erased)
-    found = {one.turn: one for one in store.conversations.instructions("bob", "a") if one.turn is not None}
-    assert {number: (found[number].ended, found[number].ended_by) for number in left} == left
-    assert not set(erased) & set(found)
-
-
-def test_a_ring_of_instructions_doesnt_hang(store):
-    ring = [replace(instruction("bob", "a", n), ended=START, ended_by=f"a-{m}") for n, m in ((0, 4), (4, 6), (6, 4))]
-    store.conversations.put("bob", *ring)
-    store.conversations.forget_turns("bob", "a", [4, 6])
-    assert [one.ended_by for one in store.conversations.instructions("bob", "a")] == [None, None]
-
-
 def test_what_was_derived_from_the_records_goes_everywhere(store):
     lines = store.user_dir("contrasts", "ann") / "contrasts.jsonl"
     append_lines(lines, [derived_line({"n": n}, [source_of("bob", f"a-{n}")]) for n in (2, 4)])
@@ -293,61 +193,3 @@ def test_a_copy_of_what_was_said_is_found_and_what_others_said_too_explains_it(s
     stray.write_bytes(text.encode())
     with pytest.raises(StoreError, match=r"erased texts are still found in .*stray\.bin"):
         store.forget("ann")
-
-
-def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monkeypatch):
-    cache = store.conversation_dir("bob", "a")
-    monkeypatch.setattr(erasure, "compact", lambda engine: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        store.conversations.forget_turns("bob", "a", [4, 5])
-    monkeypatch.undo()
-    rows = store.user_dir("contrasts", "ann") / "contrasts.jsonl"
-    append_lines(rows, [derived_line({"n": n}, [source_of("bob", n)]) for n in ("a-4", "a-2")])
-    for folder in (cache, store.conversation_dir("bob", "b")):
-        folder.mkdir(parents=True)
-    with Store(store.directory) as again:
-        assert holding(store.directory, turn("bob", "a", 5).text) == []
-        assert (cache.exists(), store.conversation_dir("bob", "b").exists()) == (False, True)
-        assert rows.read_text().count("\n") == 1
-        assert len(again.conversations.turns("bob", "a")) == 10
-    assert not list(store.directory.glob("erasing-*"))
-
-
-def test_an_erasure_that_took_the_user_is_finished_on_opening(store, monkeypatch):
-    store.conversations.open("kim", "c", when=START)
-    store.conversations.open("../eve", "c", when=START)
-    areas = [store.user_dir(area, "kim") for area in ("memories", "episodes")]
-    monkeypatch.setattr(erasure, "remove_folder", lambda folder: (_ for _ in ()).throw(KeyboardInterrupt))
-    for folder in areas:
-        folder.mkdir(parents=True)
-    with pytest.raises(KeyboardInterrupt):
-        store.conversations.forget("kim", "c")
-    monkeypatch.undo()
-    with Store(store.directory) as again:
-        assert [folder.exists() for folder in areas] == [False, False]
-        assert [entry.user for entry in again.users()] == ["../eve", "ann", "bob"]
-
-
-def test_an_erasure_cut_off_before_its_commit_erases_nothing(store, monkeypatch):
-    before = kept(store, "bob")
-    monkeypatch.setattr(erasure, "write_marker", lambda *given: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(StoreError, match="No space left"):
-        store.conversations.forget_turns("bob", "a", [4, 5])
-    assert kept(store, "bob") == before
-
-
-def test_a_folder_that_cant_go_is_named_and_goes_on_opening(store, monkeypatch):
-    store.conversation_dir("bob", "a").mkdir(parents=True)
-
-    def refuse(path):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(shutil, "rmtree", refuse)
-    with pytest.raises(StoreError, match=r"files of 'bob' can't be removed .*Permission denied"):
-        store.conversations.forget("bob", "a")
-    monkeypatch.undo()
-    with Store(store.directory):
-        assert not store.conversation_dir("bob", "a").exists()
-    with sqlite3.connect(store.directory / "penchant.db") as raw:
-        assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert holding(store.directory, turn("bob", "a", 5).text) == []

@@ -91,6 +91,14 @@ def statements(
     return tuple(found)
 
 
+def claim_in(sentence: str, language: Language) -> Claim | None:
+    """Return what a sentence or clause claims, whether or not it is a lasting statement; None if it has no words to
+    compare.
+    """
+    plain = sentence.translate(_PLAIN)
+    return claim_of(plain, language, _about(plain, language)[3])
+
+
 def _sentences(text: str, language: str | None) -> Iterator[tuple[int, int]]:
     """Yield the trimmed sentences, with "Dr." and the following name kept together."""
     if not text.strip():

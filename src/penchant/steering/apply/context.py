@@ -5,14 +5,14 @@ generated.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from penchant.history.records import Request
-from penchant.inference.intervention import Intervention
-from penchant.inference.runtime import Runtime
+from penchant.inference.intervention import Intervention, stack
+from penchant.inference.runtime import Runtime, steered
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
@@ -156,30 +156,45 @@ def steering_context(loaded: LoadedModel, intervention: Intervention | None, pro
         yield lambda: runtime.steering(intervention, [length])
 
 
-def attention_bias_context(
+def attention_bias_for(
     loaded: LoadedModel,
     calibration: Calibration,
     prompt: str,
     pieces: Sequence[tuple[str, str, float]],
     request: Request,
-) -> tuple[StepContext, Steering]:
-    """Return the context for pieces of an answer with more attention, from the request on, to marked pieces of its
-    prompt (record id, text, mark).
+) -> tuple[AttentionBias | None, Steering]:
+    """Return a bias for more attention, from the request on, to marked pieces of a prompt (record id, text, mark), and
+    its description; None if no marked text is in the prompt.
     """
     # A special token in the request is broken up in the prompt, so the original text can't be found there.
     shown = [text.strip() for text in (request.task, request.query) if text and text.strip() in prompt]
-    asked = shown[0] if shown else None
-    bias = attention_bias_on(loaded, prompt, [text.strip() for _, text, _ in pieces], asked=asked)
+    bias = attention_bias_on(loaded, prompt, [text.strip() for _, text, _ in pieces], asked=shown[0] if shown else None)
     if bias is None:
-        return nullcontext, Steering(EMPHASIS, "none", reason="no marked text is in the prompt")
+        return None, Steering(EMPHASIS, "none", reason="no marked text is in the prompt")
     heads = retrieval_heads(calibration)
     sites = tuple(f"{layer}.{head}" for layer in sorted(heads) for head in heads[layer])
     terms = tuple(Term(record, mark) for record, _, mark in pieces)
+    return bias, Steering(EMPHASIS, EMPHASIS, sites, "request", BONUS, terms=terms)
 
-    def step(bias: AttentionBias = bias) -> AbstractContextManager[None]:
-        return biased_attention(loaded.model, [bias], heads)
 
-    return step, Steering(EMPHASIS, EMPHASIS, sites, "request", BONUS, terms=terms)
+@contextmanager
+def batch_context(
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    interventions: Sequence[Intervention | None],
+    biases: Sequence[AttentionBias | None],
+    calibration: Calibration | None,
+) -> Iterator[None]:
+    """Steer each row of a batch of prompts by its own intervention and its own attention bias. calibration: names the
+    heads of the biases; None without any. Raises `InputError` for interventions of different scopes or models.
+    """
+    with ExitStack() as stacked:
+        if (intervention := stack(interventions)) is not None:
+            lengths = [len(prompt_ids(loaded, prompt)) for prompt in prompts]
+            stacked.enter_context(steered(loaded.model, intervention, lengths))
+        if calibration is not None and any(bias is not None for bias in biases):
+            stacked.enter_context(biased_attention(loaded.model, biases, retrieval_heads(calibration)))
+        yield
 
 
 def wrapped_stream(pieces: Iterator[str], step: StepContext) -> Iterator[str]:

@@ -16,6 +16,7 @@ change them by 2 to 3.4; without a vector, the two programs differ as much (llam
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,8 @@ from penchant.steering.formats.exported import (
     needs_path,
     write_whole,
 )
+
+log = logging.getLogger(__name__)
 
 ARCHITECTURE = "controlvector"
 
@@ -122,6 +125,7 @@ def read_gguf(
                     f"{path} counts layers from the last ({number}): pass model=... to say how many it has"
                 )
             layer += model.num_layers
+            log.warning("%s: direction.%d is added behind layer %d, counted from the last", path, number, layer)
         if layer < 0 or Site(layer, "block") in edits:
             raise InputError(
                 f"{path} has direction.{number}, a layer that doesn't exist or occurs twice: repair the file"
@@ -149,13 +153,25 @@ def _content(path: Path) -> tuple[dict[str, str], dict[int, Vector]]:
         raise InputError(f"{path} is a GGUF file of {architecture}: expected a control vector ({ARCHITECTURE})")
     directions = {}
     for tensor in reader.tensors:
-        if match := re.fullmatch(r"direction\.(-?\d+)", tensor.name):
-            directions[int(match[1])] = _vector(path, tensor)
+        match = re.fullmatch(r"direction\.(-?\d+)", tensor.name)
+        if match is None:
+            raise InputError(f"{path} has a tensor {tensor.name}: a control vector has direction.N alone")
+        directions[int(match[1])] = _vector(path, tensor)
     return fields, directions
 
 
 def _vector(path: Path, tensor: Any) -> Vector:
-    values = np.array(gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)  # copied from the file
+    if tensor.data.dtype == np.float64:  # repeng writes it for a direction that was scaled by a NumPy number
+        values = tensor.data.astype(np.float32)
+    else:
+        try:
+            values = np.array(
+                gguf.dequantize(tensor.data, tensor.tensor_type), dtype=np.float32
+            )  # copied from the file
+        except NotImplementedError as error:
+            raise InputError(
+                f"{path} has {tensor.name} in the format {tensor.tensor_type.name}: expected floating-point numbers"
+            ) from error
     if values.size != tensor.n_elements or values.size != max(values.shape, default=0):
         raise InputError(f"{path} has {tensor.name} with shape {list(values.shape)}: expected one row of numbers")
     if not np.isfinite(values).all():

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,31 @@ class Collected(NamedTuple):
     instructions: int
     bytes: int
     needles: Needles
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a store's files were searched for. searched: runs of 8 words, or short whole texts; shared: those that live
+    rows contain too; too_short: different texts under 8 bytes, which aren't searched for; files, bytes: of the files
+    searched. Nothing else was found, or there would be a `StoreError`.
+    """
+
+    searched: int
+    shared: int
+    too_short: int
+    files: int
+    bytes: int
+
+
+def search(engine: sa.Engine, directory: Path, texts: Iterable[str], erased: Erased) -> Search:
+    """Search every file under a store's folder for erased texts. Raises `StoreError` for one that no live row
+    contains.
+    """
+    from penchant.store.erasure.residue import Needles  # numpy: only erasing waits for it
+
+    needles = Needles(texts)
+    shared, files, size = verify(engine, directory, needles, erased)
+    return Search(len(needles), shared, needles.skipped, files, size)
 
 
 def collect(engine: sa.Engine, key: int) -> Collected:

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, modeling_utils
 from transformers.models.auto import auto_factory
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from penchant.errors import ModelError
 from penchant.extras import require
@@ -39,6 +40,19 @@ def check_adapter(path: Path) -> Path:
         raise ModelError(f"no adapter in {path}: expected a directory with {CONFIG}, as PEFT writes it")
     require("peft", extra="adapters", why="An adapter")
     return path
+
+
+def check_hub_adapter(name: str, revision: str | None, offline: bool) -> None:
+    """Raise `ModelError` if a hub id has an adapter, beside weights or alone."""
+    try:
+        found = find_adapter_config_file(name, revision=revision, local_files_only=offline)
+    except OSError:  # no such id, or no network: said when the model is loaded
+        return
+    if found is not None:
+        raise ModelError(
+            f"{name} has an adapter ({CONFIG}): download it, and pass its base model with adapter=DIRECTORY "
+            "(in a command: --model BASE --adapter DIR)"
+        )
 
 
 def apply_adapter(model: PreTrainedModel, path: Path) -> None:

@@ -1,0 +1,1 @@
+"""How well wishes about what is kept are understood."""
