@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from penchant.compression.budget import count_tokens
 from penchant.compression.profile import Profile
+from penchant.conversation.attribution.others import others_words
 from penchant.conversation.context import How, Inclusion, Spans, Why
 from penchant.history.dialogue import Exchange, Instruction
 from penchant.marking.lru import LRU, digest
@@ -106,13 +107,20 @@ def turn_layout(
     if notes is not None:
         about = f"{ABOUT_HEADING}\n{sanitize(notes.text)}"
         system = f"{system.strip() or ASSISTANT} {USE_NOTES}"
-        if _OWN.search(question):
+        if _of_themselves(question):
             parts.insert(0, about)
         else:
             system = f"{system}\n\n{about}"
     if lines := [text for one in instructions if (text := sanitize(one.text).strip()) not in question]:
         parts.append("\n".join(lines))
     return system_message(system, (), summary, None), TURN_SEPARATOR.join(parts)
+
+
+def _of_themselves(question: str) -> bool:
+    """Whether users speak of themselves, not somebody else in a text that they quote or paste."""
+    ends = [0, *(one.end for one in others_words(question))]
+    starts = [*(one.start for one in others_words(question)), len(question)]
+    return any(_OWN.search(question[start:end]) for start, end in zip(ends, starts, strict=True))
 
 
 def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:
