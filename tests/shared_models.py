@@ -34,6 +34,7 @@ def install() -> None:
         key = (
             str(spec),
             *map(str, chosen.items()),
+            str(getattr(spec, "adapter", None)),
             os.environ.get("PENCHANT_DEVICE"),
             os.environ.get("PENCHANT_DTYPE"),
         )

@@ -128,7 +128,8 @@ def test_a_record_of_a_hundred_thousand_characters(penchant: Invoke, tmp_path: P
 
 
 @pytest.mark.parametrize("user", ["nobody", "", "a\nb", "x" * 1_001])
-def test_unknown_users(penchant: Invoke, user: str) -> None:
+def test_unknown_users(penchant: Invoke, home: Home, user: str) -> None:
+    Store(home.store).close()
     for command in COMMANDS:
         reason = penchant(command, "--user", user, *ASKED).reason()
         assert "no user 'nobody' in the store" in reason or "can't be used" in reason

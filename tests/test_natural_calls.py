@@ -216,8 +216,8 @@ def test_an_unknown_argument(personalizer: Personalizer) -> None:
         personalizer.compress("ann", "What?", foo=1)  # type: ignore[call-arg]
     with pytest.raises(InputError, match="missing a required argument: 'request'"):
         personalizer.compress("ann")  # type: ignore[call-arg]
-    with pytest.raises(InputError, match="Personalizer has no option 'dates': its options are store"):
-        Personalizer("smollm2", dates=False)  # type: ignore[call-arg]
+    with pytest.raises(InputError, match="Personalizer has no option 'day': its options are store"):
+        Personalizer("smollm2", day=False)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize(

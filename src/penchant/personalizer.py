@@ -131,7 +131,7 @@ class Personalizer:
         return marks if marks.history_tokens else replace(marks, history_tokens=self._histories.tokens(history))
 
     def compress(self, who: Who, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
-        """Mark and compress: a profile of at most `budget` tokens (a number, or "2%" of the history).
+        """Mark and compress: a profile of at most `budget` tokens (see `resolve_budget`).
 
         `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
         `InputError` for a budget below one token.

@@ -15,7 +15,7 @@ from penchant.store import Store
 from penchant.text.unicode import sanitize
 from tests.commands import Home, Invoke, finished, process, write_history
 
-TINY = ("chat", "--model", "{model}", "--max-new-tokens", "4", "--budget", "400")
+TINY = ("chat", "--model", "{model}", "--max-tokens", "4", "--budget", "400")
 ANN = (*TINY, "--user", "ann")
 INSTRUCTION = "From now on, answer in one sentence."
 TURN = {
@@ -224,7 +224,7 @@ def test_the_history_is_in_the_prompt_and_not_without_room_for_it(penchant: Invo
         (("--notes", "1"), "notes"),
         (("--temperature", "nan"), "temperature"),
         (("--temperature", "-1"), "temperature"),
-        (("--max-new-tokens", "0"), "max-new-tokens"),
+        (("--max-tokens", "0"), "max-tokens"),
         (("--system", "a", "--system-file", "b"), "choose one"),
         (("--system-file", "nowhere.txt"), "nowhere.txt"),
         (("--name", ""), "conversation"),

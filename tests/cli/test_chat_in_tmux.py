@@ -37,7 +37,7 @@ and killed in its middle."""
 
 @contextmanager
 def chat(home: Home, folder: Path, *options: str, after: int = 0, width: int = 80) -> Iterator[Terminal]:
-    said = ["chat", "--user", "ann", "--model", str(home.model), "--max-new-tokens", "24", "--budget", "400", *options]
+    said = ["chat", "--user", "ann", "--model", str(home.model), "--max-tokens", "24", "--budget", "400", *options]
     command = [sys.executable, "-c", SLOW, str(folder / "held"), str(after), *said]
     with terminal(command, home.environment, folder, width=width) as shown:
         shown.wait("›")
@@ -110,7 +110,7 @@ def test_a_conversation(home: Home, tmp_path: Path) -> None:
 
 
 def test_a_text_of_several_lines_is_one_turn(home: Home, tmp_path: Path) -> None:
-    with chat(home, tmp_path, "--max-new-tokens", "2") as shown:
+    with chat(home, tmp_path, "--max-tokens", "2") as shown:
         shown.enter('"""')
         shown.wait("…")
         shown.enter("/quit is not said here,")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
+from penchant.cli.add import add
 from penchant.cli.importing import import_command
 from penchant.cli.output import run
 from penchant.cli.users import users_app
@@ -38,6 +39,7 @@ def penchant(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PENCHANT_STORE", str(tmp_path / "store"))
     app = typer.Typer()
     app.command("import")(import_command)
+    app.command("add")(add)
     app.add_typer(users_app, name="users")
 
     def invoke(*arguments, stdin=""):
@@ -101,7 +103,8 @@ def test_forget_asks_first(penchant, history):
         assert "nothing was erased" in err
     code, out, _ = penchant("users", "forget", "ann", stdin="y\n")
     assert code == 0
-    assert "records        3" in out
+    assert "erased ann: 3 records, " in out
+    assert " passages of the user's texts, of 8 words each: none is left\n" in out
     assert penchant("users", "forget", "ann", "--yes")[0] == 2
 
 
@@ -142,7 +145,7 @@ def test_conversations_are_shown_exported_and_counted(penchant, tmp_path):
     assert as_json["lines"] == list(map(json.loads, lines))
     code, out, err = penchant("users", "forget", "ann", stdin="y\n")
     assert (code, "Erase user 'ann' with 0 records and 2 conversations" in err) == (0, True)
-    assert "records        0\nconversations  2\nturns          2\ninstructions   3\n" in out
+    assert "erased ann: 0 records, 2 conversations with 2 turns, 3 instructions and " in out
     assert penchant("users", "export", "ann", "--conversations")[0] == 2
 
 
@@ -190,7 +193,8 @@ def test_csv_options(penchant, tmp_path):
         (["users", "erase", "x"], "No such command 'erase'"),
     ],
 )
-def test_bad_usage_is_one_line_and_exit_code_2(penchant, history, arguments, message):
+def test_bad_usage_is_one_line_and_exit_code_2(penchant, history, tmp_path, arguments, message):
+    Store(tmp_path / "store").close()
     code, out, err = penchant(*[argument.format(history=history) for argument in arguments])
     assert (code, out) == (2, "")
     assert err.startswith("penchant: ")
@@ -272,3 +276,28 @@ def test_output_is_utf_8_whatever_the_locale_and_a_closed_pipe_is_no_crash(tmp_p
     process.stdout.close()
     assert process.stderr.read() == b""
     assert process.wait(timeout=60) == 1
+
+
+def test_one_record_is_added(penchant, tmp_path):
+    code, out, _ = penchant("add", "The tuner is Ms Lind.", "--user", "kim")
+    assert (code, "added; kim has 1 record in" in out) == (0, True)
+    more = ("--when", "2026-05-01", "--label", "4.5", "--kind", "note", "--reply", "She is.", "--json")
+    made = json.loads(penchant("add", "Is Ms Lind the tuner?", "--user", "kim", *more)[1])
+    assert (made["user"], made["records"]) == ("kim", 2)
+    with Store(tmp_path / "store") as store:
+        by_id = {record.id: record for record in store.history("kim")}
+    given = by_id[made["record"]]
+    assert (given.text, given.reply, given.label, given.kind) == ("Is Ms Lind the tuner?", "She is.", 4.5, "note")
+    assert given.when == datetime(2026, 5, 1, tzinfo=UTC)
+    (other,) = [record for record in by_id.values() if record is not given]
+    assert other.when is not None and abs(other.when - datetime.now(UTC)).total_seconds() < 600
+    for wrong, message in ((("  ",), "no text"), (("x", "--when", "May"), "ISO 8601")):
+        code, out, err = penchant("add", *wrong, "--user", "kim")
+        assert (code, out, message in err) == (2, "", True)
+
+
+@pytest.mark.parametrize("command", [(), ("show", "ann"), ("forget", "ann", "--yes"), ("export", "ann")])
+def test_a_store_that_is_only_read_is_not_made(penchant, tmp_path, command):
+    code, out, err = penchant("users", *command, "--store", tmp_path / "typo")
+    assert (code, out, "there is no store in" in err) == (2, "", True)
+    assert not (tmp_path / "typo").exists()

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from penchant.compression.budget import count_tokens
+from penchant.compression.registry import BUDGET_FLOOR
 from penchant.models.loading import load_model
 from penchant.store import Store
 from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
@@ -69,7 +70,7 @@ def test_compress(penchant: Invoke, whose: tuple[str, str], home: Home) -> None:
     for segment in document["segments"]:
         assert segment["text"].strip()[:8] in document["profile"]
     text = penchant("compress", *whose, *TINY, "--budget", "40")
-    assert text.out == document["profile"] + "\n"
+    assert text.out == document["profile"]  # the file has as many tokens as are printed
     assert "of 40 tokens" in text.err
 
 
@@ -144,6 +145,29 @@ def test_a_second_request_feeds_its_own_tokens_and_a_new_record(penchant: Invoke
     grown = penchant(*asked).document
     new = grown["history_tokens"] - cold["history_tokens"]
     assert grown["tokens_fed"] == warm["tokens_fed"] + new > warm["tokens_fed"]
+
+
+def test_dates_of_the_request_move_the_marks_and_are_named(penchant: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "dated.jsonl"
+    rows = [{"text": f"Tea with friend {day}.", "when": f"2026-03-{day:02}"} for day in range(1, 29)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    asked = ("mark", "--history", path, "--model", "{model}", "--marker", "recency")
+    asked += ("--request", "Who did I have tea with on 5 March 2026?")
+    found = penchant(*asked, "--json").document
+    day = {
+        "text": "5 March 2026",
+        "from": "2026-03-05T00:00:00+00:00",
+        "to": "2026-03-06T00:00:00+00:00",
+        "order": None,
+    }
+    assert found["dates"] == [day]
+    best = max(found["segments"], key=lambda one: one["score"])
+    assert best["text"] == "Tea with friend 5."
+    assert "moved by “5 March 2026” (2026-03-05)" in penchant(*asked).err
+    plain = penchant(*asked, "--no-dates", "--json").document
+    assert (
+        plain["dates"] == [] and max(plain["segments"], key=lambda one: one["score"])["text"] == "Tea with friend 28."
+    )
 
 
 def test_units(penchant: Invoke, tmp_path: Path) -> None:
@@ -222,7 +246,33 @@ def test_a_profile_in_a_file_is_verbatim(penchant: Invoke, tmp_path: Path, monke
     monkeypatch.setenv("COLUMNS", "40")
     path = write_history(tmp_path / "history.jsonl", [" ".join(f"[word{i}]" for i in range(60))])
     arguments = ("compress", "--history", path, *TINY, "--marker", "bm25", "--budget", "200")
-    assert penchant(*arguments).out == penchant(*arguments, "--json").document["profile"] + "\n"
+    assert penchant(*arguments).out == penchant(*arguments, "--json").document["profile"]
+    shown = penchant("mark", *arguments[1:-2]).out.splitlines()
+    assert len(shown) == 2 and "[word0] [word1]" in shown[1] and "[word59]" in shown[1]  # a heading and a record
+
+
+def test_a_request_may_be_an_argument(penchant: Invoke, tmp_path: Path) -> None:
+    path = write_history(tmp_path / "history.jsonl")
+    own = ("--history", path, "--model", "{model}", "--marker", "bm25")
+    as_option = penchant("mark", *own, "--request", REQUEST, "--json").document
+    assert penchant("mark", REQUEST, *own, "--json").document["segments"] == as_option["segments"]
+    for command in ("mark", "compress", "ask"):
+        for given in ((), (REQUEST, "--request", REQUEST)):
+            assert "expected one request" in penchant(command, *given, *own).reason()
+
+
+def test_a_model_runs_where_it_is_told(penchant: Invoke, tmp_path: Path) -> None:
+    path = write_history(tmp_path / "history.jsonl")
+    asked = ("--history", path, *TINY, "--marker", "bm25", "--budget", "20")
+    assert penchant("compress", *asked, "--device", "cpu", "--dtype", "bfloat16").code == 0
+    assert "tpu9" in penchant("compress", *asked, "--device", "tpu9").reason()
+
+
+def test_what_is_short_already_is_said_to_be(penchant: Invoke, tmp_path: Path) -> None:
+    path = write_history(tmp_path / "history.jsonl", ["A walk.", "A film."])
+    ran = penchant("compress", "Which film?", "--history", path, "--model", "{model}", "--marker", "bm25")
+    assert "A walk." in ran.out and "A film." in ran.out
+    assert f"of {BUDGET_FLOOR} tokens" in ran.err and "not shorter: the budget is " in ran.err
 
 
 def test_an_endpoint_is_for_the_remote_compressor(penchant: Invoke, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penchant.compression.budget import count_each, count_tokens, fill, history_counter, resolve_budget
+from penchant.compression.registry import BUDGET_FLOOR
 from penchant.errors import InputError
 from penchant.history.records import History, Record
 from tests.compression.cases import TOKENIZERS, history_of, tokenizer_of
@@ -21,6 +22,8 @@ from tests.compression.cases import TOKENIZERS, history_of, tokenizer_of
         ("1.5%", 1000, 15),
         ("2%", 10, 1),
         ("200%", 5, 10),
+        ("auto", 10_000, BUDGET_FLOOR),
+        ("auto", 100 * BUDGET_FLOOR, 2 * BUDGET_FLOOR),
     ],
 )
 def test_budget_is_resolved(budget: int | str, history_tokens: int, expected: int) -> None:
@@ -35,7 +38,7 @@ def test_budget_below_one_names_the_least(budget: int | str) -> None:
 
 @pytest.mark.parametrize("budget", ["", "many", "2.5", "%", "nan%", "inf%", True])
 def test_budget_that_is_no_number(budget: str) -> None:
-    with pytest.raises(InputError, match="expected 200 or '2%'"):
+    with pytest.raises(InputError, match="expected 200, '2%'"):
         resolve_budget(budget, 1000)
 
 

@@ -2,10 +2,10 @@ import threading
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma2Config, GptOssConfig
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from penchant.errors import ModelError
-from penchant.inference.attention_hooks import ATTENTION, Call, editing, install, observing
+from penchant.inference.attention_hooks import ATTENTION, EAGER, Call, editing, install, observing
 from penchant.lens.lens import Lens, Wanted
 from tests.families import FAMILIES, tiny, tiny_network
 from tests.lens.cases import ALL, lens_of, tokens
@@ -61,22 +61,47 @@ def test_installing_twice_changes_nothing() -> None:
     assert loaded.model.config._attn_implementation == ATTENTION
 
 
+@pytest.mark.parametrize("family", ["gemma2", "gpt_oss"])
+def test_soft_caps_and_sinks_are_computed_by_the_family_itself(family: str) -> None:
+    network, ids = tiny_network(family), tokens(30)
+    with torch.no_grad():
+        before = network(ids).logits
+        install(network)
+        assert network.config._attn_implementation == EAGER
+        assert network(ids).logits == pytest.approx(before, abs=1e-5)
+
+
+@pytest.mark.parametrize("family", ["bamba", "qwen3_next", "qwen3_5_text", "falcon_h1", "olmo_hybrid", "stablelm"])
+def test_the_flags_of_transformers_are_not_asked(family: str) -> None:
+    network = tiny_network(family)
+    assert not network._supports_attention_backend
+    install(network)
+    assert network.config._attn_implementation == ATTENTION
+
+
 @pytest.mark.parametrize(
-    "config",
-    [
-        Gemma2Config(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-                     num_key_value_heads=1, head_dim=8),
-        GptOssConfig(vocab_size=64, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
-                     num_key_value_heads=1, head_dim=8, num_local_experts=2, num_experts_per_tok=1),
-    ],
-    ids=["soft caps", "sinks"],
-)  # fmt: skip
-def test_attention_that_sdpa_would_compute_otherwise_is_refused(config) -> None:  # type: ignore[no-untyped-def]
-    model = AutoModelForCausalLM.from_config(config)
-    before = model.config._attn_implementation
-    with pytest.raises(ModelError, match=f"the attention of {type(model).__name__} isn't plain SDPA"):
-        install(model)
-    assert model.config._attn_implementation == before
+    ("family", "reason"), [("bloom", "has no attention that goes through"), ("mamba", "has no attention that goes")]
+)
+def test_what_cannot_be_read_is_refused_and_stays_as_it_was(family: str, reason: str) -> None:
+    network = tiny_network(family)
+    before = network.config._attn_implementation
+    with pytest.raises(ModelError, match=f"{type(network).__name__} can't be marked by attention: it {reason}"):
+        install(network)
+    assert network.config._attn_implementation == before
+
+
+def test_attention_that_the_hooks_would_change_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = tiny_network("llama")
+    for name in (ATTENTION, EAGER):
+        real = ALL_ATTENTION_FUNCTIONS[name]
+        monkeypatch.setitem(
+            ALL_ATTENTION_FUNCTIONS._global_mapping,
+            name,
+            lambda *given, real=real, **options: (0.9 * real(*given, **options)[0], None),
+        )
+    with pytest.raises(ModelError, match="with Penchant's hooks in its attention it computes something else"):
+        install(network)
+    assert network.config._attn_implementation == "sdpa"
 
 
 def test_two_threads_probing_one_model_see_only_their_own() -> None:

@@ -1,9 +1,11 @@
 """Models with recurrent layers: cached is uncached, batched is unbatched; what a family can't do is refused."""
 
+from functools import wraps
 from typing import Any
 
 import pytest
 import torch
+from transformers.models.llama.modeling_llama import LlamaModel
 
 from penchant.errors import ModelError
 from penchant.inference import generation
@@ -127,8 +129,46 @@ def test_what_families_can_do_is_measured() -> None:
     for family in ("bamba", "lfm2", "qwen3_next", "granitemoehybrid", "falcon_h1"):
         assert recurrence(tiny(family)) == Recurrence(step=True, chunk=True, padding=True)
     assert recurrence(tiny("jamba")) == Recurrence(step=True, chunk=False, padding=True)
-    assert recurrence(tiny("recurrent_gemma")) == Recurrence(step=True, chunk=False, padding=False)
     assert recurrence(tiny("zamba2")) == Recurrence(step=False, chunk=True, padding=True)
+    # Its state is in the model, where the next conversation finds it.
+    assert recurrence(tiny("recurrent_gemma")) == Recurrence(step=False, chunk=False, padding=False)
+    assert recurrence(tiny("minimax")) == Recurrence(step=False, chunk=False, padding=True, cache=False)
+    assert recurrence(tiny("mamba")) == Recurrence(step=True, chunk=False, padding=True)
+    assert recurrence(tiny("mamba2")) == Recurrence(step=True, chunk=True, padding=True)
+
+
+def test_a_family_without_recurrence_is_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded, real = tiny("llama"), LlamaModel.forward
+
+    @wraps(real)
+    def forgetful(self: LlamaModel, *given: Any, **options: Any) -> Any:
+        if options.get("past_key_values") is not None and options["past_key_values"].get_seq_length():
+            options["position_ids"] = options["position_ids"] * 0
+        return real(self, *given, **options)
+
+    monkeypatch.setattr(LlamaModel, "forward", forgetful)
+    assert recurrence(loaded) == Recurrence(step=False, chunk=False, padding=True)
+    made = CachedRows.empty(loaded, 1)
+    with torch.no_grad():
+        made.read(pad_left([LONG]), last=0)
+        found = made.read(pad_left([SHORT]))[:, -1]
+        wanted = loaded.model(torch.tensor([[*LONG, *SHORT]]), use_cache=False).logits[:, -1]
+        assert found == pytest.approx(wanted, abs=1e-4)
+
+
+@pytest.mark.parametrize("family", ["recurrent_gemma", "mamba", "minimax", "lfm2"])
+def test_two_conversations_at_a_time_do_not_mix(family: str) -> None:
+    loaded = tiny(family)
+    both = [CachedRows.empty(loaded, 1, rewind=False) for _ in range(2)]
+    texts = [list(LONG), list(SHORT)]
+    with torch.no_grad():
+        for rows, ids in zip(both, texts, strict=True):
+            rows.prefill(pad_left([ids]))
+        for token in (5, 9, 77):
+            for rows, ids in zip(both, texts, strict=True):
+                ids.append(token)
+                wanted = loaded.model(torch.tensor([ids]), use_cache=False).logits[:, -1]
+                assert rows.feed([token]) == pytest.approx(wanted, abs=2e-3)
 
 
 def test_what_would_be_wrong_is_refused() -> None:

@@ -84,7 +84,7 @@ def test_sites_that_are_not_there() -> None:
     attention = decoder_layers(model)[1].self_attn
     attention.o_proj = nn.Linear(63, 64)
     attention.q_proj = attention.k_proj = attention.v_proj = nn.Identity()
-    with pytest.raises(ModelError, match="LlamaAttention has no output projection of 64 to 64"):
+    with pytest.raises(ModelError, match="LlamaAttention has no output projection of 4 heads to 64"):
         site_module(model, Site(1, "heads"))
 
 

@@ -7,6 +7,7 @@ import torch
 
 from penchant.errors import ModelError
 from penchant.inference import attention_hooks
+from penchant.inference.attention_hooks import install
 from penchant.inference.forward import logits
 from penchant.lens import self_check
 from penchant.lens.lens import Lens, Wanted
@@ -51,7 +52,7 @@ def test_a_model_is_looked_at_once_and_left_as_it_was(monkeypatch: pytest.Monkey
         self_check, "logits", lambda *given, **options: calls.append(given) or logits(*given, **options)
     )
     first, second = Lens(loaded), Lens(loaded)
-    assert first.scaling is second.scaling and len(calls) == 3
+    assert first.layers is second.layers and len(calls) == 3
     assert torch.equal(logits(loaded, ids), before)
 
 
@@ -68,14 +69,16 @@ def test_attention_with_something_added_is_refused(monkeypatch: pytest.MonkeyPat
         output, weights = real(*given, **options)
         return 0.9 * output, weights  # a sink takes a tenth
 
+    loaded = tiny("llama")
+    install(loaded.model)  # which compares logits, and would take the family's own function instead
     changed(monkeypatch, sunk)
-    with pytest.raises(ModelError, match=r"at layer 0 isn't softmax\(query \. key\) x value"):
-        Lens(tiny("llama"))
+    with pytest.raises(ModelError, match=r"at layer 0 isn't softmax\(query \. key\) x value.*mark with bm25 or dense"):
+        Lens(loaded)
 
 
 def test_rows_that_do_not_sum_to_one_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     real = self_check.attention_rows
-    monkeypatch.setattr(self_check, "attention_rows", lambda *given: 0.8 * real(*given))
+    monkeypatch.setattr(self_check, "attention_rows", lambda *given, **options: 0.8 * real(*given, **options))
     with pytest.raises(ModelError, match=r"attention rows at layer 0 sum to 0\.800: expected 1"):
         Lens(tiny("llama"))
 
@@ -88,10 +91,18 @@ def test_attention_that_goes_nowhere_is_refused() -> None:
         Lens(loaded)
 
 
-def test_a_config_that_says_otherwise_is_refused() -> None:
+def test_the_width_of_heads_is_that_of_the_keys() -> None:
     loaded = tiny("qwen3")
-    loaded.model.config.head_dim = 16
-    with pytest.raises(ModelError, match=r"\(4, 2, 32\) at layer 0: its configuration says \(4, 2, 16\)"):
+    loaded.model.config.head_dim = 16  # the model is made
+    assert {heads.width for heads in Lens(loaded).layers.values()} == {32}
+    assert {heads.width for heads in Lens(tiny("deepseek_v3")).layers.values()} == {24}
+    assert [Lens(tiny("gemma4")).layers[layer].width for layer in range(4)] == [16, 32, 16, 32]
+
+
+def test_a_config_with_another_number_of_heads_is_refused() -> None:
+    loaded = tiny("qwen3")
+    loaded.model.config.num_attention_heads = 8
+    with pytest.raises(ModelError, match=r"has 4 heads and 2 key heads at layer 0: its configuration says 8 heads"):
         Lens(loaded)
 
 

@@ -165,7 +165,7 @@ def test_facts_profile_and_top_marks_are_shown() -> None:
     )
     page = Page(html)
     facts = page.texts["dd"]
-    for fact in ("attention", "tiny", "40 records, 99 tokens", "7 of 10 tokens, 14× shorter", "2 heads, 4 layers"):
+    for fact in ("attention", "tiny", "40 records, 99 tokens", "7 of 10 tokens, 14x shorter", "2 heads, 4 layers"):
         assert fact in facts
     assert page.texts["pre"] == "the profile"
     assert [a["href"] for a in page.all("a")[1:]] == [f"#s{i}" for i in range(39, 27, -1)]

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
-from penchant.cli.options import DatesOption, ModelOption, SeedOption, TemperatureOption, check_temperature
+from penchant.cli.options import (
+    DatesOption,
+    DeviceOption,
+    DtypeOption,
+    MaxTokensOption,
+    ModelOption,
+    SeedOption,
+    TemperatureOption,
+    check_temperature,
+    chosen_model,
+)
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
 from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
@@ -65,17 +75,13 @@ def chat(
         float,
         typer.Option("--priority", metavar="NATS", min=0, help="Extra attention to instructions, in nats."),
     ] = 0.0,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", min=1, metavar="N", help="Longest answer, in tokens.")
-    ] = MAX_NEW_TOKENS,
+    max_tokens: MaxTokensOption = MAX_NEW_TOKENS,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
     dates: DatesOption = True,
     model: ModelOption = "smollm2",
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the fastest there is.", show_default=False)
-    ] = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -87,14 +93,13 @@ def chat(
     from penchant.cli.chat_session import Session
     from penchant.cli.chat_terminal import Waiting
     from penchant.cli.chat_turns import at_terminal, scripted
-    from penchant.models.loading import load_model
     from penchant.personalizer import Personalizer
     from penchant.store.keys import checked
 
     checked(user)
     check_temperature(temperature)
     system_prompt = _system(system, system_file)
-    with open_store(store) as opened:
+    with open_store(store, create=not listed) as opened:
         if listed:
             _list(opened, user, as_json)
             return 0
@@ -108,7 +113,7 @@ def chat(
             "priority": priority,
         }
         with waiting(f"loading {escape(model)}"):
-            loaded: Any = load_model(model, device=device, dtype=dtype) if device or dtype else model
+            loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             marker = DEFAULT_MARKER if notes else "recency"
             personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
@@ -122,7 +127,7 @@ def chat(
             name=chosen,
             system=system_prompt,
             options=options,
-            sampling={"max_tokens": max_new_tokens, "temperature": temperature, "seed": seed},
+            sampling={"max_tokens": max_tokens, "temperature": temperature, "seed": seed},
         )
         if isinstance(said := stdin(), io.TextIOWrapper):
             said.reconfigure(encoding="utf-8", errors="replace")

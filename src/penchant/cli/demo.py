@@ -13,9 +13,9 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 
-from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
+from penchant.cli.options import BudgetOption, DeviceOption, DtypeOption, MarkerOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, write_text
-from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
 from penchant.marking.registry import DEFAULT_MARKER
 
@@ -28,8 +28,10 @@ _TOP = 3
 def demo(
     *,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
-    budget: BudgetOption = DEFAULT_BUDGET,
+    budget: BudgetOption = BUDGET_SHARE,
     requests: Annotated[
         int | None,
         typer.Option("--requests", min=1, help="How many requests of each user to answer.", show_default=False),
@@ -54,7 +56,7 @@ def demo(
         def encoded(step: str, done: int, total: int | None) -> None:
             progress.update(task, description="Encoding a history", completed=done, total=total)
 
-        personalizer = Personalizer(model, marker=marker, progress=encoded)
+        personalizer = Personalizer(chosen_model(model, device, dtype), marker=marker, progress=encoded)
         shown = None
         for history, outcome in run_demo(personalizer, budget=budget, requests=requests):
             shown = history
@@ -77,7 +79,7 @@ def _show(console: Console, outcome: Outcome) -> None:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column()
     grid.add_row("history", f"{profile.history_tokens:,} tokens")
-    grid.add_row("profile", f"{profile.tokens} tokens, {profile.ratio:.0f}x shorter")
+    grid.add_row("profile", f"{profile.tokens} tokens, {profile.shortening}")
     for score, segment in best:
         grid.add_row(
             "mark" if (score, segment) == best[0] else "", f"[dim]{score:5.2f}[/]  {escape(_line(segment.text))}"
@@ -86,7 +88,8 @@ def _show(console: Console, outcome: Outcome) -> None:
     grid.add_row("with", f"[{_colour(outcome)}]{escape(_line(outcome.answer))}[/]")
     cold = f"{outcome.cold:.2f} s cold, " if outcome.cold is not None else ""
     grid.add_row("seconds", f"{cold}{outcome.warm:.2f} s warm, to the profile")
-    console.print(Panel(grid, title=f"{outcome.user}: {escape(outcome.request.query)}", title_align="left"))
+    title = f"{outcome.user}: {escape(outcome.request.query)}"
+    console.print(Panel(grid, title=title, title_align="left", expand=console.is_terminal))
 
 
 def _colour(outcome: Outcome) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DeviceOption, DtypeOption, ModelOption, chosen_model
 from penchant.cli.output import JsonOption, StoreOption, emit, stderr, stdout_console
 from penchant.errors import PenchantError
 
@@ -29,7 +29,14 @@ class Check:
     seconds: float
 
 
-def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    *,
+    model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Say what is installed, and check in a minute that everything works on this machine."""
     import torch
 
@@ -42,7 +49,7 @@ def doctor(*, model: ModelOption = "smollm2", store: StoreOption = None, as_json
         "threads": torch.get_num_threads(),
     }
     with stderr.status("Checking ..."):
-        for name, look in all_checks(model, store, facts):
+        for name, look in all_checks(lambda: chosen_model(model, device, dtype), store, facts):
             began = time.perf_counter()
             try:
                 passed, seen = look()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from penchant.cli.output import open_store
+from penchant.cli.output import NoStoreError, open_store
 from penchant.compression.budget import count_tokens
 from penchant.history.records import History, Record, Request
 from penchant.index.attention import AttentionIndex
@@ -18,7 +19,7 @@ from penchant.lens.prefix import PrefixCache
 from penchant.marking.registry import make_marker
 from penchant.models.tokenization import opening_ids
 from penchant.personalizer import Personalizer
-from penchant.store import Store
+from penchant.store import Store, default_store
 
 #: Largest allowed difference between attention rows read in two ways, in probability.
 TOLERANCE = {torch.float32: 1e-4, torch.bfloat16: 0.05, torch.float16: 0.01}
@@ -32,14 +33,14 @@ _RECORDS = [
 
 
 def checks(
-    model: str, store: str | None, facts: dict[str, object]
+    model: Callable[[], Any], store: str | None, facts: dict[str, object]
 ) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:
     built: list[Personalizer] = []
     history = History([Record(text) for text in _RECORDS])
     request = "What am I allergic to?"
 
     def load() -> tuple[bool, str]:
-        personalizer = Personalizer(model)
+        personalizer = Personalizer(model())
         built.append(personalizer)
         loaded = personalizer.loaded
         facts["model"] = {"name": loaded.name, "device": str(loaded.device), "dtype": str(loaded.dtype)}
@@ -49,7 +50,7 @@ def checks(
     def rows() -> tuple[bool, str]:
         lens = built[0].resources.lens
         ids = opening_ids(lens.loaded, " ".join(_RECORDS))
-        layer = lens.loaded.num_layers // 2
+        layer = sorted(lens.layers)[len(lens.layers) // 2]
         wanted = Wanted(row_layers=frozenset({layer}), rows=(-1,))
         whole = lens.read(torch.tensor([ids]), wanted).rows[layer]
         cache = PrefixCache(lens, layer, block=16)
@@ -91,8 +92,11 @@ def checks(
             return trial.count("b") == 1, f"{receipt.records} records gone, the other user's kept"
 
     def opened() -> tuple[bool, str]:
-        with open_store(store) as found:
-            return True, f"{found.count():,} records in {found.directory}"
+        try:
+            with open_store(store, create=False) as found:
+                return True, f"{found.count():,} records in {found.directory}"
+        except NoStoreError:
+            return True, f"none yet in {store or default_store()}"
 
     yield "the model loads, and its heads are calibrated", load
     if not built:

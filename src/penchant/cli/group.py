@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from penchant.cli.model_options import with_model_options
 from penchant.cli.streams import guarded
 from penchant.errors import ExtensionError
 from penchant.extensions import Registry
@@ -70,14 +71,17 @@ class _Commands(Mapping[str, Any]):
 
 
 def _guarded(command: Any) -> Any:
-    """Let a command of Penchant's, and those below it, run with streams of its own. A command of another package may
-    print as it likes; it can use `guarded` itself.
+    """Let a command of Penchant's, and those below it, run with streams of its own, and load its model as its options
+    say. A command of another package may print as it likes; it can use `guarded` itself.
     """
     below = getattr(command, "commands", {})
     for one in () if isinstance(below, _Commands) else below.values():  # those of `group_of` are guarded when imported
         _guarded(one)
-    run = command.callback
-    if run is not None and run.__module__.partition(".")[0] in _OURS:
+    package = getattr(command.callback, "__module__", "").partition(".")[0]
+    if package == "penchant":  # the lab hands names of models to other processes
+        with_model_options(command)
+    if package in ("penchant", "penchant_lab"):
+        run = command.callback
 
         @functools.wraps(run)
         def callback(*args: Any, **options: Any) -> Any:
@@ -86,9 +90,6 @@ def _guarded(command: Any) -> Any:
 
         command.callback = callback
     return command
-
-
-_OURS = ("penchant", "penchant_lab")
 
 
 def _is_one_command(app: typer.Typer) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from penchant.cli.options import ModelOption
+from penchant.cli.options import DeviceOption, DtypeOption, ModelOption
 from penchant.cli.output import JsonOption, emit, stderr, stdout_console, step_bar
 from penchant.errors import InputError
 from penchant.lens.labelled import TASKS, LabelledHistory
@@ -18,6 +18,9 @@ from penchant.lens.labelled import TASKS, LabelledHistory
 if TYPE_CHECKING:
     from penchant.lens.calibration import Calibration
     from penchant.models.loading import LoadedModel
+
+NO_BETTER = 0.6
+"""AUC on held-out histories below which heads are no use; shipped calibrations reach 0.9 and more."""
 
 heads_app = typer.Typer(no_args_is_help=True, help="Find the retrieval heads of a model.")
 
@@ -31,6 +34,8 @@ def heads() -> None:
 def discover_command(
     *,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -80,7 +85,7 @@ def discover_command(
     )
     if plot is not None:
         check_plot(plot)
-    loaded = load_model(model)
+    loaded = load_model(model, device=device, dtype=dtype)
     path = out or _default_path(loaded)
     _check_folder(path)  # fail now, not after minutes of work
     with step_bar() as progress:
@@ -115,6 +120,13 @@ def discover_command(
         stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)
+    reached = calibration.scores["auc_left_out"]
+    if reached is not None and reached < NO_BETTER:
+        stderr.print(
+            f"[yellow]these heads find evidence hardly better than chance (AUC {reached:.2f}; chance is 0.5): mark "
+            "with --marker bm25, or discover on data of your own with --data[/]",
+            soft_wrap=True,
+        )
 
 
 def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[LabelledHistory]:

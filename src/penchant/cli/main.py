@@ -21,6 +21,7 @@ COMMANDS: Registry[Command] = Registry(
         "demo": "penchant.cli.demo:demo",
         "import": "penchant.cli.importing:import_app",
         "users": "penchant.cli.users:users_app",
+        "add": "penchant.cli.add:add",
         "mark": "penchant.cli.request:mark",
         "compress": "penchant.cli.request:compress",
         "ask": "penchant.cli.request:ask",
@@ -35,6 +36,7 @@ ABOUT = {
     "demo": "Run every step for three sample users: six requests each, answered without and with a profile.",
     "import": "Import records into the store; importing the same file again adds nothing.",
     "users": "List, show, erase and export the users of the store.",
+    "add": "Add one record to a user's history; a new user is made.",
     "mark": "Score what matters in a history for a request; --html writes a page to look at.",
     "compress": "Write a profile of at most --budget tokens for a request.",
     "ask": "Answer a request personally, and say what the answer is based on.",
@@ -45,8 +47,17 @@ ABOUT = {
 }
 """The first line of each command's own help: importing all commands for a list takes seconds."""
 
+ENVIRONMENT = {
+    "PENCHANT_STORE": "the folder of the store, or the URL of a database",
+    "PENCHANT_CACHE": "the folder for unpacked models, calibrations and indexes of files",
+    "PENCHANT_DEVICE": "where models run: cpu, cuda, cuda:1, mps",
+    "PENCHANT_DTYPE": "their number format: float32, bfloat16, float16",
+    "OPENAI_API_KEY": "the key for an endpoint",
+}
+
 app = typer.Typer(
     name="penchant",
+    epilog="\b\nEnvironment variables:\n" + "\n".join(f"  {name:<15}  {about}" for name, about in ENVIRONMENT.items()),
     cls=group_of(COMMANDS, ABOUT),
     help="Personal answers from any open-weight language model, at the price of a short prompt.",
     no_args_is_help=True,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from penchant.compression.registry import COMPRESSORS
+from penchant.compression.registry import BUDGET_FLOOR, BUDGET_SHARE, COMPRESSORS
 from penchant.errors import InputError
 from penchant.history.segmentation import Unit
 from penchant.marking.registry import MARKERS
@@ -20,8 +20,11 @@ HistoryOption = Annotated[
     Path | None,
     typer.Option("--history", metavar="FILE", help="A history as JSON Lines, instead of --user.", show_default=False),
 ]
+RequestArgument = Annotated[
+    str | None, typer.Argument(metavar="REQUEST", help="The question or task.", show_default=False)
+]
 RequestOption = Annotated[
-    str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
+    str | None, typer.Option("--request", metavar="TEXT", help="The same, as an option.", show_default=False)
 ]
 TaskOption = Annotated[
     str | None, typer.Option("--task", metavar="TEXT", help="The kind of answer that is wanted.", show_default=False)
@@ -29,6 +32,25 @@ TaskOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
 ]
+DeviceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        metavar="D",
+        help="Where the model runs: cpu, cuda, cuda:1, mps. Default: $PENCHANT_DEVICE, else the fastest there is.",
+        show_default=False,
+    ),
+]
+DtypeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        metavar="D",
+        help="Its number format: float32, bfloat16, float16. Default: $PENCHANT_DTYPE, else the device's.",
+        show_default=False,
+    ),
+]
+MaxTokensOption = Annotated[int, typer.Option("--max-tokens", min=1, metavar="N", help="Longest answer, in tokens.")]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
 DatesOption = Annotated[
     bool,
@@ -45,7 +67,10 @@ UnitOption = Annotated[
 BudgetOption = Annotated[
     str,
     typer.Option(
-        "--budget", metavar="N", help="Most tokens in the profile: a number, or a share of the history such as 2%."
+        "--budget",
+        metavar="N",
+        help=f"Most tokens in the profile: a number, a share of the history such as 2%, or auto: "
+        f"{BUDGET_SHARE}, but at least {BUDGET_FLOOR} tokens.",
     ),
 ]
 EndpointOption = Annotated[
@@ -75,3 +100,12 @@ def check_temperature(temperature: float | None) -> None:
     """Raise `InputError` for infinity and NaN, which pass for numbers from 0."""
     if temperature is not None and not math.isfinite(temperature):
         raise InputError(f"--temperature {temperature}: expected a number from 0")
+
+
+def chosen_model(model: str, device: str | None, dtype: str | None) -> Any:
+    """Return the model for a `Personalizer`: loaded if a device or a number format was asked for."""
+    if device is None and dtype is None:
+        return model
+    from penchant.models.loading import load_model
+
+    return load_model(model, device=device, dtype=dtype)

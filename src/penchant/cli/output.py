@@ -34,9 +34,9 @@ stderr = Console(stderr=True)
 
 
 def stdout_console() -> Console:
-    """A console that prints to stdout, for people."""
+    """A console that prints to stdout, for people. What goes into a file or a pipe is not wrapped to any width."""
     out = stdout()
-    return Console(file=out, width=columns() if out.isatty() else None)
+    return Console(file=out, width=columns() if out.isatty() else _UNWRAPPED)
 
 
 StoreOption = Annotated[
@@ -56,13 +56,27 @@ _UsageError = cast(
     type[typer.BadParameter], next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 )
 _INTERRUPTED = 130
+_UNWRAPPED = 1_000_000  # characters
 
 
-def open_store(named: str | None) -> Store:
-    """Open the store that `--store` names, or the default one."""
+class NoStoreError(InputError):
+    """A command that only reads was given a place without a store."""
+
+
+def open_store(named: str | None, *, create: bool = True) -> Store:
+    """Open the store that `--store` names, or the default one. create: make one that isn't there; otherwise
+    `NoStoreError` is raised, so that a command that only reads can't make a store of a misspelt name.
+    """
     from penchant.store import Store, default_store
+    from penchant.store.location import DATABASE
 
-    return Store(named or default_store())
+    place = named or default_store()
+    if not (create or "://" in place or place.startswith("sqlite") or (Path(place) / DATABASE).is_file()):
+        raise NoStoreError(
+            f"there is no store in {place}: expected a folder that `penchant import` or `penchant add` wrote to; check "
+            "--store and $PENCHANT_STORE"
+        )
+    return Store(place)
 
 
 def check_file(path: Path | None) -> None:
@@ -77,6 +91,13 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"can't write {path} ({error.strerror}): expected a file in a folder that exists") from error
+
+
+def write_verbatim(text: str) -> None:
+    """Write a text to stdout: for people with a line end, into a file or a pipe exactly as it is."""
+    out = stdout()
+    out.write(text + "\n" if out.isatty() else text)
+    out.flush()
 
 
 @contextmanager

@@ -16,11 +16,15 @@ from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
+    DeviceOption,
+    DtypeOption,
     EndpointModelOption,
     EndpointOption,
     HistoryOption,
     MarkerOption,
+    MaxTokensOption,
     ModelOption,
+    RequestArgument,
     RequestOption,
     SeedOption,
     TaskOption,
@@ -28,6 +32,7 @@ from penchant.cli.options import (
     UnitOption,
     UserOption,
     check_temperature,
+    chosen_model,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -37,8 +42,8 @@ from penchant.cli.output import (
     encoding_bar,
     open_store,
     stderr,
-    stdout_console,
     write_text,
+    write_verbatim,
 )
 from penchant.cli.request_views import (
     date_document,
@@ -46,8 +51,8 @@ from penchant.cli.request_views import (
     segment_document,
     show_marks,
     show_sources,
-    shown,
     summary,
+    warn_of_fallback,
 )
 from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
@@ -65,12 +70,15 @@ if TYPE_CHECKING:
 
 
 def mark(
+    asked: RequestArgument = None,
     *,
-    request: RequestOption,
+    request: RequestOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     unit: UnitOption = "auto",
@@ -82,15 +90,16 @@ def mark(
     as_json: JsonOption = False,
 ) -> None:
     """Score what matters in a history for a request; --html writes a page to look at."""
-    asked = Request(request, task)
+    wanted = _request(asked, request, task)
     check_file(html)
-    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit) as (personalizer, who):
-        marks = personalizer.mark(who, asked)
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs) as (personalizer, who):
+        marks = personalizer.mark(who, wanted)
         if html is not None:
-            profile = personalizer.compress(who, asked, budget)
+            profile = personalizer.compress(who, wanted, budget)
             from penchant.marking.heatmap import heatmap_html
 
-            write_text(html, heatmap_html(personalizer.history(who), asked, marks, profile))
+            write_text(html, heatmap_html(personalizer.history(who), wanted, marks, profile))
     document = {
         "segments": [
             segment_document(segment, score)
@@ -110,13 +119,16 @@ def mark(
 
 
 def compress(
+    asked: RequestArgument = None,
     *,
-    request: RequestOption,
+    request: RequestOption = None,
     budget: BudgetOption = DEFAULT_BUDGET,
     user: UserOption = None,
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -133,38 +145,38 @@ def compress(
     as_json: JsonOption = False,
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
-    asked = Request(request, task)
-    options = _endpoint(compressor, endpoint, endpoint_model)
-    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
-        personalizer,
-        who,
-    ):
-        profile = personalizer.compress(who, asked, budget)
+    wanted = _request(asked, request, task)
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+        personalizer, who = opened
+        profile = personalizer.compress(who, wanted, budget)
         document = profile_document(profile)
         if faithful:
             from penchant.compression.faithfulness import faithfulness
 
-            report = faithfulness(personalizer.loaded, personalizer.history(who), asked, profile, answer_tokens=8)
+            report = faithfulness(personalizer.loaded, personalizer.history(who), wanted, profile, answer_tokens=8)
             document["faithfulness"] = {**asdict(report), "share_kept": report.share_kept}
 
     def show() -> None:
-        stdout_console().print(profile.text, markup=False, highlight=False, soft_wrap=True)  # verbatim in a file, too
+        write_verbatim(profile.text)
         stderr.print(f"[dim]{summary(profile)}[/]")
-        if profile.fallback:
-            stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]")
         if faithful:
             stderr.print(escape(str(report)), highlight=False)
 
     emit(document, as_json, show)
+    warn_of_fallback(profile)
 
 
 def ask(
+    asked: RequestArgument = None,
     *,
-    request: RequestOption,
+    request: RequestOption = None,
     user: UserOption = None,
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -187,7 +199,7 @@ def ask(
         Path | None,
         typer.Option("--steer-file", metavar="FILE", help="Steer with the vectors in a file.", show_default=False),
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")] = 128,
+    max_tokens: MaxTokensOption = 128,
     temperature: TemperatureOption = None,
     seed: SeedOption = None,
     endpoint: EndpointOption = None,
@@ -202,12 +214,10 @@ def ask(
         raise InputError("--steer and --steer-file exclude each other: choose one")
     check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
-    options = _endpoint(compressor, endpoint, endpoint_model)
-    asked = Request(request, task)
-    with prepared(user, history, store, model=model, marker=marker, dates=dates, unit=unit, **options) as (
-        personalizer,
-        who,
-    ):
+    wanted = _request(asked, request, task)
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+        personalizer, who = opened
         written: str | Intervention | None = steer
         if steer_file is not None:
             from penchant.steering.formats import read
@@ -215,7 +225,7 @@ def ask(
             written = read(steer_file, model=personalizer.loaded)
         stream = personalizer.stream(
             who,
-            asked,
+            wanted,
             knowledge=knowledge,
             steer=written,
             budget=budget,
@@ -239,6 +249,15 @@ def ask(
         },
     }
     emit(document, as_json, lambda: show_sources(answer))
+    if answer.profile is not None:
+        warn_of_fallback(answer.profile)
+
+
+def _request(argument: str | None, option: str | None, task: str | None) -> Request:
+    """Return the request, given either way. Raises `InputError` for none, for both, and for an empty one."""
+    if (argument is None) == (option is None):
+        raise InputError('expected one request, as an argument or as --request: "Who is my dentist?"')
+    return Request(argument if argument is not None else str(option), task)
 
 
 @contextmanager
@@ -260,18 +279,20 @@ def prepared(
         with _personalizer(**folders, **options) as personalizer:
             yield personalizer, who
         return
-    with open_store(store) as opened:
+    with open_store(store, create=False) as opened:
         opened.revision(str(user))  # raises for an unknown user
         with _personalizer(store=opened, **options) as personalizer:
             yield personalizer, personalizer.history(str(user))
 
 
 @contextmanager
-def _personalizer(**options: Any) -> Iterator[Personalizer]:
+def _personalizer(
+    *, model: str, device: str | None = None, dtype: str | None = None, **options: Any
+) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        yield Personalizer(progress=encoded, **options)
+        yield Personalizer(chosen_model(model, device, dtype), progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:

@@ -60,9 +60,15 @@ def profile_document(profile: Profile) -> dict[str, Any]:
 def summary(profile: Profile) -> str:
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
     return (
-        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.ratio:.0f}x shorter), "
+        f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.shortening}), "
         f"{len(profile.segments)} segments, marker {profile.marker}; {seconds}"
     )
+
+
+def warn_of_fallback(profile: Profile) -> None:
+    """Say on stderr, whatever stdout gets, that a profile is not what was asked for."""
+    if profile.fallback:
+        stderr.print(f"[yellow]extracted instead of rewritten: {shown(profile.reason or '')}[/]", soft_wrap=True)
 
 
 def shown(text: str) -> str:
@@ -84,7 +90,7 @@ def show_marks(marks: Marks, html: Path | None) -> None:
     if marks.dates:
         stderr.print(f"[dim]moved by {shown(', '.join(map(str, marks.dates)))}[/]")
     if html is not None:
-        stderr.print(f"[dim]heat map: {escape(str(html))}[/]")
+        stderr.print(f"[dim]heat map: {escape(str(html))}[/]", soft_wrap=True)
 
 
 def show_sources(answer: Answer) -> None:

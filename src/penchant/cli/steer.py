@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.options import HistoryOption, ModelOption, RequestOption, TaskOption, UserOption
+from penchant.cli.options import DeviceOption, DtypeOption, HistoryOption, ModelOption, TaskOption, UserOption
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console, step_bar
 from penchant.cli.request import prepared
 from penchant.errors import InputError
@@ -89,6 +89,8 @@ def fit_command(
         ),
     ] = None,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -99,7 +101,10 @@ def fit_command(
     vector_method(method)
     if plot is not None:
         check_plot(plot)
-    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who), step_bar() as progress:
+    with (
+        prepared(user, history, store, model=model, device=device, dtype=dtype, marker=_MARKER) as (personalizer, who),
+        step_bar() as progress,
+    ):
         report = personalizer.fit_steering(
             who,
             method,
@@ -120,7 +125,7 @@ def fit_command(
 @steer_app.command("show")
 def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show the steering stored for a user, and which vectors are applied."""
-    with open_store(store) as opened:
+    with open_store(store, create=False) as opened:
         opened.count(user)  # there is such a user
         found = summaries(paths_in_store(opened, user))
         feedback = len(_contrasts(opened, user).contrasts(["feedback"]))
@@ -154,7 +159,7 @@ def feedback_command(
     as_json: JsonOption = False,
 ) -> None:
     """Add a user's thumbs up and down; `steer fit` then uses them together with the user's own answers."""
-    with open_store(store) as opened:
+    with open_store(store, create=False) as opened:
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
     document = {"user": user, "added": added, "unchanged": known}
@@ -166,7 +171,9 @@ def export_command(
     *,
     user: UserOption = None,
     history: HistoryOption = None,
-    request: RequestOption,
+    request: Annotated[
+        str, typer.Option("--request", metavar="TEXT", help="The question or task.", show_default=False)
+    ],
     format: Annotated[
         str,
         typer.Option(
@@ -182,12 +189,15 @@ def export_command(
         bool, typer.Option("--approximate", help="Approximate what the format can't express exactly.")
     ] = False,
     model: ModelOption = "smollm2",
+    device: DeviceOption = None,
+    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the vectors of one request for another engine, or for `penchant ask --steer-file`."""
     asked = Request(request)
-    with prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who):
+    runs = {"model": model, "device": device, "dtype": dtype, "marker": _MARKER}
+    with prepared(user, history, store, **runs) as (personalizer, who):
         found = personalizer.steered(who, asked, method)
         if found.intervention is None:
             raise InputError(f"nothing is written for this request ({found.reason}): there is nothing to export")
@@ -220,7 +230,8 @@ def _show_report(report: FitReport) -> None:
     config, validation = report.config, report.validation
     layers = " ".join(dict.fromkeys(str(site.layer) for site in config.sites))
     kinds = ", ".join(dict.fromkeys(site.kind for site in config.sites))
-    whom = f"{config.users} other users" if report.shared else "the user's own answers"
+    others = "1 other user" if config.users == 1 else f"{config.users} other users"
+    whom = others if report.shared else "the user's own answers"
     written = {"own": "the user's own vectors", "population": "what helps everyone", "none": "nothing"}
     chosen = report.chosen
     rows = [

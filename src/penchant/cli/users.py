@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr, stdout_console
+from penchant.cli.output import JsonOption, StoreOption, check_file, emit, open_store, say, stderr, stdout_console
 from penchant.cli.streams import stdin, stdout
 from penchant.errors import InputError
 
@@ -36,7 +37,7 @@ def list_users(
     """List the users, a page at a time, or show, forget or export one."""
     if context.invoked_subcommand:
         return
-    with open_store(store) as opened:
+    with _opened(context, store) as opened:
         entries = list(opened.users(limit, after))
         total = opened.count()
     more = bool(entries) and len(entries) == limit
@@ -114,7 +115,26 @@ def forget_user(
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
         with stderr.status("Erasing, and checking that nothing is left"):
             receipt = opened.forget(user).as_dict()
-    emit({"receipt": receipt}, _json(context, as_json), lambda: _say_all(receipt))
+    emit({"receipt": receipt}, _json(context, as_json), lambda: _say_receipt(receipt))
+
+
+def _say_receipt(receipt: Mapping[str, Any]) -> None:
+    """Say what was erased, and what was then looked for, in sentences."""
+    said = [
+        f"erased {receipt['user']}: {receipt['records']:,} records, {receipt['conversations']:,} conversations with "
+        f"{receipt['turns']:,} turns, {receipt['instructions']:,} instructions and {receipt['files']:,} files "
+        f"({receipt['bytes']:,} bytes)",
+        f"then searched all {receipt['scanned_files']:,} files of the store ({receipt['scanned_bytes']:,} bytes) for "
+        f"{receipt['searched']:,} passages of the user's texts, of 8 words each: none is left",
+    ]
+    if receipt["derived"]:
+        said.append(f"{receipt['derived']:,} results made from the user's data together with others' were erased too")
+    if receipt["shared"]:
+        said.append(f"{receipt['shared']:,} of the passages are also in records of other users, and stay there")
+    if receipt["too_short"]:
+        said.append(f"{receipt['too_short']:,} texts of fewer than 8 bytes were too short to search for")
+    for line in said:
+        say(line)
 
 
 @users_app.command("export")
@@ -135,6 +155,7 @@ def export_user(
     """Export a user's records as JSON Lines that `penchant import jsonl` reads, or the user's conversations."""
     from penchant.history.jsonl import write_lines
 
+    check_file(out)
     with _opened(context, store) as opened:
         lines = opened.conversations.export(user) if conversations else opened.export(user)
         what = "lines" if conversations else "records"
@@ -152,7 +173,7 @@ def export_user(
 
 def _opened(context: typer.Context, store: str | None) -> Store:
     """Open the store named after the subcommand, or else before it (`penchant users --store X show ID`)."""
-    return open_store(store or (context.parent.params.get("store") if context.parent else None))
+    return open_store(store or (context.parent.params.get("store") if context.parent else None), create=False)
 
 
 def _json(context: typer.Context, as_json: bool) -> bool:

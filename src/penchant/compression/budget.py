@@ -1,4 +1,4 @@
-"""Budgets in tokens: counting, reading "2%", and choosing the segments that fill one (`fill`)."""
+"""Budgets in tokens: counting, reading "2%" or "auto", and choosing the segments that fill one (`fill`)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from penchant.compression.registry import BUDGET_FLOOR, BUDGET_SHARE
 from penchant.errors import InputError
 from penchant.history.records import History
 from penchant.marking.lru import LRU, digest
@@ -61,11 +62,14 @@ def history_counter(tokenizer: Tokenizer, *, remember: int = 64) -> Callable[[Hi
 
 
 def resolve_budget(budget: int | str, history_tokens: int) -> int:
-    """Return a budget in tokens from 200, "200" or "2%" (of the history, rounded down, at least 1).
+    """Return a budget in tokens from 200, "200", "2%" (of the history, rounded down, at least 1) or "auto"
+    (`BUDGET_SHARE`, but at least `BUDGET_FLOOR`).
 
     Raises `InputError` for anything else and for zero or less.
     """
     text = str(budget).strip()
+    if text == "auto":
+        return max(BUDGET_FLOOR, resolve_budget(BUDGET_SHARE, history_tokens))
     try:
         if isinstance(budget, bool):
             raise ValueError
@@ -78,7 +82,7 @@ def resolve_budget(budget: int | str, history_tokens: int) -> int:
             tokens = int(text)
     except ValueError:
         raise InputError(
-            f"budget {budget!r} is not a number of tokens: expected 200 or '2%' (of the history)"
+            f"budget {budget!r} is not a number of tokens: expected 200, '2%' (of the history), or 'auto'"
         ) from None
     if tokens < 1:
         raise InputError(f"budget {budget!r} is too small: expected at least 1 token, or a share above 0%")

@@ -14,9 +14,10 @@ from pydantic import SkipValidation
 
 from penchant.compression.budget import Tokenizer, count_each, count_tokens, fill, history_counter
 from penchant.compression.factory import CompressorFactory
-from penchant.compression.layout import check_segments, lay_out
+from penchant.compression.layout import check_segments, lay_out, superseded_in
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.truncation import longest_fit, word_boundary
+from penchant.compression.updates import updates, updates_first, without_outdated
 from penchant.errors import InputError
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
@@ -35,12 +36,17 @@ LONGEST_TOKEN = 32  # characters; limits how much of a huge segment is read when
 
 
 def extractive(
-    tokenizer: Tokenizer, *, dates: bool = True, history_tokens: Callable[[History], int] | None = None
+    tokenizer: Tokenizer,
+    *,
+    dates: bool = True,
+    updated: bool = True,
+    history_tokens: Callable[[History], int] | None = None,
 ) -> Compressor:
     """Make a compressor whose profiles are verbatim text of the history, in time order, grouped by record (`lay_out`).
 
     tokenizer: of the model that will read the profile; `Profile.tokens` is counted on the final text with it, without
-    special tokens, and never exceeds the budget. dates: show days. history_tokens: counts the tokens of a history
+    special tokens, and never exceeds the budget. dates: show days. updated: take no segment without the
+    later one that may say that it is no longer so (`updates`). history_tokens: counts the tokens of a history
     (default: `history_counter` with this tokenizer).
 
     Segments are chosen by `fill`. If a segment with a much better mark than the chosen ones doesn't fit, or no segment
@@ -59,7 +65,7 @@ def extractive(
         # joins make this an estimate; trying costs one count of little more than the budget
         fits = total <= budget + budget // 8 + len(history)
         draft = (_whole(tokenizer, history, marks, budget, dates) if fits else None) or _draft(
-            tokenizer, history, marks, budget, dates
+            tokenizer, history, marks, budget, dates, updated=updated
         )
         return Profile(
             text=draft.text,
@@ -115,18 +121,31 @@ def _whole(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     return None
 
 
-def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft:
+def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool, *, updated: bool) -> _Draft:
     if not marks.segments:
         return _Draft("", 0, (), ())
     candidates, costs = _candidates(tokenizer, marks, budget)
+    check_segments(history, [marks.segments[i] for i in candidates])
+    newer = np.full(len(candidates), -1, dtype=np.intp)
+    if updated:
+        newer = updates([marks.segments[i] for i in candidates], superseded_in(history))
+    order = updates_first(newer)
+    rank = order.argsort()
+    newer = np.where(newer[order] < 0, -1, rank[newer[order]])
+    candidates, costs = candidates[order], costs[order]
     chosen = [marks.segments[i] for i in candidates]
-    check_segments(history, chosen)
-    scores = marks.scores[candidates].astype(np.float64)
+    # An update is worth at least as much as what it updates, which it now precedes.
+    scores = np.maximum.accumulate(marks.scores[candidates[::-1]].astype(np.float64))[::-1]
     scale = float(marks.scores.std())
 
     def draft(picked: Sequence[int], *, days: bool = dates, cut: Segment | None = None) -> _Draft:
-        """`picked`: positions among the candidates; `cut`, if any, stands for the first of them."""
-        taken = sorted((int(candidates[p]), chosen[p] if cut is None or n else cut) for n, p in enumerate(picked))
+        """Without segments whose update isn't picked. `picked`: positions among the candidates; `cut`, if any, stands
+        for the first of them.
+        """
+        current = without_outdated(picked, newer)
+        taken = sorted(
+            (int(candidates[p]), chosen[p] if cut is None or n else cut) for n, p in enumerate(picked) if p in current
+        )
         text = lay_out(history, [s for _, s in taken], dates=days)
         return _Draft(text, count_tokens(tokenizer, text), tuple(i for i, _ in taken), tuple(s for _, s in taken))
 
@@ -189,7 +208,7 @@ def _filled(
         if not picked:
             break
         made = draft(picked)
-        if made.tokens <= budget and (best is None or made.tokens > best.tokens):
+        if made.positions and made.tokens <= budget and (best is None or made.tokens > best.tokens):
             best, best_picked = made, picked
         if 0 <= budget - made.tokens <= _enough(budget):
             break
@@ -197,12 +216,12 @@ def _filled(
     while best is None and picked:
         # Drop the lowest-marked until it fits; positions among the candidates are ranks.
         picked = picked[: len(picked) - max(1, len(picked) // 8)]
-        if picked and (made := draft(picked)).tokens <= budget:
+        if picked and (made := draft(picked)).positions and made.tokens <= budget:
             best, best_picked = made, picked
     if best is None:
         small = np.flatnonzero(costs <= budget + 1)[:TRIES]
         made_alone = ((draft([int(p)]), int(p)) for p in small)
-        best, best_picked = next(((d, [p]) for d, p in made_alone if d.tokens <= budget), (None, []))
+        best, best_picked = next(((d, [p]) for d, p in made_alone if d.positions and d.tokens <= budget), (None, []))
     return _topped_up(draft, best, set(best_picked), costs, budget) if best else None
 
 

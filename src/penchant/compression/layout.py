@@ -16,6 +16,7 @@ _MONTHS = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
+_superseded: WeakKeyDictionary[History, Mapping[str, str]] = WeakKeyDictionary()
 _validity_notes: WeakKeyDictionary[History, dict[bool, Mapping[str, str]]] = WeakKeyDictionary()
 
 
@@ -79,8 +80,15 @@ def validity_notes(history: History, *, dates: bool = True) -> Mapping[str, str]
     return known[dates]
 
 
+def superseded_in(history: History) -> Mapping[str, str]:
+    """Return `superseded` of a history, computed once."""
+    if history not in _superseded:
+        _superseded[history] = superseded(history)
+    return _superseded[history]
+
+
 def _compute_validity_notes(history: History, dates: bool) -> dict[str, str]:
-    replaced = superseded(history)
+    replaced = superseded_in(history)
     when = {record.id: record.when for record in history if record.kind == STATEMENT} if replaced else {}
     shown = dict.fromkeys((new for new in replaced.values() if new not in replaced), "(current) ")
     for old, new in replaced.items():

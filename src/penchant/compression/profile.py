@@ -36,6 +36,15 @@ class Profile:
         """How many times shorter the profile is than the history."""
         return self.history_tokens / self.tokens if self.tokens else float("inf")
 
+    @property
+    def shortening(self) -> str:
+        """The ratio in words: "50x shorter", "1.3x shorter", or that the budget was too large to shorten anything."""
+        if not self.tokens:
+            return "empty"
+        if self.tokens >= self.history_tokens:
+            return f"not shorter: the budget is {self.budget / max(1, self.history_tokens):.0%} of the history"
+        return f"{self.ratio:.0f}x shorter" if self.ratio >= 2 else f"{self.ratio:.1f}x shorter"
+
 
 Compressor = Callable[[History, Request, Marks, int], Profile]
 """(history, request, marks, budget in tokens) -> Profile."""

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from penchant.marking.resources import Resources
 
 DEFAULT_COMPRESSOR = "extractive"
-DEFAULT_BUDGET = "2%"
+DEFAULT_BUDGET = "auto"
+BUDGET_SHARE = "2%"
+"""The default budget of a large history."""
+BUDGET_FLOOR = 300
+"""The default budget of a small history, in tokens (why: benchmarks/results/small.md)."""
 
 COMPRESSORS: Registry[CompressorFactory] = Registry(
     "compressor",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penchant.compression.profile import Profile
+from penchant.compression.registry import BUDGET_SHARE
 from penchant.demo.samples import SampleRequest, sample_users
 from penchant.history.records import History
 from penchant.personalizer import Personalizer
@@ -40,7 +41,11 @@ class Outcome:
 
 
 def run_demo(
-    personalizer: Personalizer, *, budget: int | str = "2%", max_new_tokens: int = 48, requests: int | None = None
+    personalizer: Personalizer,
+    *,
+    budget: int | str = BUDGET_SHARE,
+    max_new_tokens: int = 48,
+    requests: int | None = None,
 ) -> Iterator[tuple[History, Outcome]]:
     """Answer the sample requests, without and with a profile; `requests` limits their number per user.
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import BatchEncoding
 
 from penchant.errors import InputError, ModelError
@@ -57,9 +57,13 @@ class Encoder:
         return [self.pairs.index(pair) for pair in self._pairs_of_heads()]
 
     def _pairs_of_heads(self) -> list[tuple[int, int]]:
-        loaded = self.lens.loaded
-        group = loaded.num_heads // loaded.num_kv_heads
-        return [(layer, head // group) for layer, head in self.calibration.heads]
+        layers = self.lens.layers
+        return [(layer, head * layers[layer].kv_heads // layers[layer].heads) for layer, head in self.calibration.heads]
+
+    @cached_property
+    def width(self) -> int:
+        """The width of stored keys: the largest of the calibrated layers; zeros fill up narrower ones."""
+        return max(self.lens.layers[layer].width for layer, _ in self.pairs)
 
     def records(self, bodies: Sequence[str]) -> Iterator[tuple[int, EncodedRecord]]:
         """Yield (position in `bodies`, encoded record), batch by batch in order of length.
@@ -84,7 +88,7 @@ class Encoder:
                     yield record, EncodedRecord(torch.cat([done[at] for at in sorted(done)], dim=1), spans[record])
         for record in range(len(ids)):
             if not ids[record]:
-                empty = torch.zeros(len(self.pairs), 0, self.lens.loaded.head_dim, dtype=self.lens.loaded.dtype)
+                empty = torch.zeros(len(self.pairs), 0, self.width, dtype=self.lens.loaded.dtype)
                 yield record, EncodedRecord(empty, spans[record])
 
     def requests(self, texts: Sequence[str]) -> list[Float[Tensor, "heads rows dim"]]:
@@ -110,7 +114,7 @@ class Encoder:
         out: dict[int, Tensor] = {}
         for batch in self._batches([len(tokens) for tokens in ids]):
             reading = self._read([ids[i] for i in batch], wanted)
-            stacked = torch.stack([reading.queries[layer][:, head] for layer, head in heads], dim=1)
+            stacked = self._stacked([self._scaled(layer, reading.queries[layer][:, head]) for layer, head in heads])
             for row, i in enumerate(batch):
                 out[i] = stacked[row, :, prefix : prefix + len(ids[i])].cpu()
         return [out[i] for i in range(len(texts))]
@@ -141,13 +145,24 @@ class Encoder:
 
     @cached_property
     def scaling(self) -> float:
-        """Return the factor by which the model multiplies query . key."""
+        """Return the factor that multiplies query . key, with queries as `requests` gives them: the model's at its last
+        calibrated layer.
+        """
         return self.lens.scaling[self.calibration.last_layer]
+
+    def _scaled(self, layer: int, query: Tensor) -> Tensor:
+        """Make `scaling` right for a layer that has another factor (Gemma 4 has two)."""
+        factor = self.lens.scaling[layer] / self.scaling
+        return query if factor == 1 else query * factor
+
+    def _stacked(self, heads: Sequence[Float[Tensor, "batch tokens _"]]) -> Float[Tensor, "batch heads tokens dim"]:
+        filled = [nn.functional.pad(one, (0, self.width - one.shape[-1])) for one in heads]
+        return torch.stack(filled if any(one.shape[-1] < self.width for one in heads) else list(heads), dim=1)
 
     def _forward(self, batch: list[list[int]], wanted: Wanted) -> Iterator[Tensor]:
         prefix = len(self._prefix())
         reading = self._read(batch, wanted)
-        stacked = torch.stack([reading.keys[layer][:, head] for layer, head in self.pairs], dim=1)
+        stacked = self._stacked([reading.keys[layer][:, head] for layer, head in self.pairs])
         for row, tokens in enumerate(batch):
             yield stacked[row, :, prefix : prefix + len(tokens)].cpu().clone()
 

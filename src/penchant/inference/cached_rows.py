@@ -55,10 +55,11 @@ class CachedRows:
             if able is not None and before.ids.numel() and not (able.step if end - start == 1 else able.chunk):
                 # A model that can't continue reads everything again from the beginning, in one pass.
                 ids, self.cache = self.read_so_far.ids, growing_cache(self.loaded.model)
+            cache = self.cache if able is None or able.cache else None
             if wanted:
-                parts.append(logits(self.loaded, ids, seen=self.seen, cache=self.cache, last=wanted))
+                parts.append(logits(self.loaded, ids, seen=self.seen, cache=cache, last=wanted))
             else:
-                hidden_states(self.loaded, ids, seen=self.seen, cache=self.cache)
+                hidden_states(self.loaded, ids, seen=self.seen, cache=cache)
         if len(parts) == 1:  # the logits of many tokens are large: not copied for nothing
             return parts[0]
         return torch.cat(parts, 1) if parts else torch.zeros(len(new.ids), 0, 0)

@@ -4,17 +4,17 @@ cache.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import Cache
 
-from penchant.inference.positions import positions_of
+from penchant.inference.kv_cache import cache_argument, cached_tokens, mask_for
+from penchant.inference.positions import positions_of, whole_mask
 from penchant.inference.recurrence import check_readable
+from penchant.models.anatomy import takes
 from penchant.models.loading import LoadedModel
 
 PREFILL = 1024
@@ -36,7 +36,9 @@ def hidden_states(
     a wrong result (`check_readable`).
     """
     check_readable(loaded, ids.shape[1], seen, cache)
-    out: Tensor = loaded.base(**_given(loaded.base, ids, loaded.device, seen=seen, cache=cache, positions=positions))[0]
+    given = _given(loaded.base, ids, loaded.device, seen=seen, cache=cache, positions=positions)
+    with whole_mask(seen):
+        out: Tensor = loaded.base(**given)[0]
     return out
 
 
@@ -53,9 +55,10 @@ def logits(
     """
     check_readable(loaded, ids.shape[1], seen, cache)
     given = _given(loaded.model, ids, loaded.device, seen=seen, cache=cache)
-    if last is not None and _takes(loaded.model, "logits_to_keep"):
+    if last is not None and takes(loaded.model, "logits_to_keep"):
         given["logits_to_keep"] = last
-    out: Tensor = loaded.model(**given).logits
+    with whole_mask(seen):
+        out: Tensor = loaded.model(**given).logits
     return out if last is None else out[:, -last:]
 
 
@@ -70,7 +73,7 @@ def _given(
 ) -> dict[str, Any]:
     new = ids.shape[1]
     if seen is None:
-        past = cache.get_seq_length() if cache is not None else 0
+        past = cached_tokens(cache)
         if positions is None:
             positions = torch.arange(past, past + new)[None]
         else:  # without a mask, transformers takes jumps in the positions for several texts packed into one row
@@ -79,20 +82,10 @@ def _given(
         positions = positions_of(seen)
     given: dict[str, Any] = {
         "input_ids": ids.to(device),
-        "attention_mask": None if seen is None else seen.to(device),
-        "past_key_values": cache,
+        "attention_mask": None if seen is None else mask_for(cache, seen, new).to(device),
+        cache_argument(module): cache,
         "use_cache": cache is not None,
     }
-    if _takes(module, "position_ids"):  # the other families have no positions, or count distances by the mask
+    if takes(module, "position_ids"):  # the other families have no positions, or count distances by the mask
         given["position_ids"] = positions[:, -new:].to(device)
     return given
-
-
-_parameters: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
-
-
-def _takes(module: nn.Module, name: str) -> bool:
-    forward = getattr(module.forward, "__func__", module.forward)
-    if forward not in _parameters:  # reading a signature costs hundreds of calls, and every new token asks
-        _parameters[forward] = frozenset(inspect.signature(forward).parameters)
-    return name in _parameters[forward]

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from jaxtyping import Bool
+from torch import Tensor, nn
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import (
     DummyLayer,
@@ -18,6 +19,7 @@ from transformers.cache_utils import (
 )
 
 from penchant.errors import ModelError
+from penchant.models.anatomy import takes
 
 ROOM = 512
 """Free tokens that a layer allocates behind those that it holds."""
@@ -36,6 +38,33 @@ def growing_cache(model: PreTrainedModel, *, whole: bool = True, room: int = ROO
 def recurrent_layers(cache: Cache) -> Iterator[LinearAttentionCacheLayerMixin]:
     """Return the layers with a recurrent state, in addition to keys and values or instead of them."""
     return (layer for layer in cache.layers if isinstance(layer, LinearAttentionCacheLayerMixin))
+
+
+def mask_for(cache: Cache | None, seen: Bool[Tensor, "rows context"], new: int) -> Bool[Tensor, "rows _"]:
+    """Return the part of a mask over cached and new tokens that a model takes: a state space model has nothing cached
+    to which a mask could apply.
+    """
+    return seen[:, -new:] if cache is not None and _only_states(cache) else seen
+
+
+def cached_tokens(cache: Cache | None) -> int:
+    """Return how many tokens a cache holds keys of; 0 for a state space model."""
+    return 0 if cache is None or _only_states(cache) else int(cache.get_seq_length())
+
+
+def is_filled(cache: Cache | None) -> bool:
+    """Whether anything has been read into a cache."""
+    states = () if cache is None else recurrent_layers(cache)
+    return cached_tokens(cache) > 0 or any(any(layer.has_previous_state.values()) for layer in states)
+
+
+def cache_argument(module: nn.Module) -> str:
+    """Return the name under which the forward pass of a model or decoder takes its cache."""
+    return "cache_params" if takes(module, "cache_params") else "past_key_values"
+
+
+def _only_states(cache: Cache) -> bool:
+    return bool(cache.layers) and all(type(layer) is LinearAttentionLayer for layer in cache.layers)
 
 
 class Checkpoint:

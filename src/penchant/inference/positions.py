@@ -4,7 +4,9 @@ without synchronising with the device.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +20,21 @@ from penchant.errors import InputError
 def positions_of(there: Bool[Tensor, "rows tokens"]) -> Int[Tensor, "rows tokens"]:
     """Return the position of each token in its row, not counting padding; padding at the front has position 0."""
     return _counted(there).clamp(min=0)
+
+
+_whole: ContextVar[Tensor | None] = ContextVar("penchant_whole_mask", default=None)
+
+
+@contextmanager
+def whole_mask(seen: Tensor | None) -> Iterator[None]:
+    """Tell `TokenPositions` the mask over cached and new tokens of the pass in this context: a state space model is
+    passed only the part for the new ones, and its cache counts nothing.
+    """
+    token = _whole.set(seen)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +57,14 @@ class TokenPositions:
         if tokens is None:
             tokens = given["inputs_embeds"]
         past = 0 if cache is None else cache.get_seq_length()
+        attention, whole = given.get("attention_mask"), _whole.get()
+        if given.get("cache_params") is not None and whole is not None:
+            attention, past = whole.to(tokens.device), whole.shape[1] - tokens.shape[1]
         positions = given.get("position_ids")
         if positions is not None and positions.dim() != 2:  # position ids in three dimensions are for images
             positions = None
         batch, new = tokens.shape[:2]
-        return cls(batch, new, past, tokens.device, given.get("attention_mask"), positions)
+        return cls(batch, new, past, tokens.device, attention, positions)
 
     @property
     def flat(self) -> Tensor | None:

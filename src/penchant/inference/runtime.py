@@ -38,6 +38,7 @@ from penchant.inference.intervention import Edit, Intervention, prompt_tail
 from penchant.inference.positions import TokenPositions
 from penchant.inference.sites import Site, site_module, site_width
 from penchant.inference.writing import check_rows, slot_of, spread
+from penchant.models.anatomy import decoder_of
 
 Trace = Callable[[Site, Tensor], None]
 """Called with a site and the tokens that were edited there: bool [batch, tokens]. For tests and inspection."""
@@ -78,7 +79,7 @@ class Runtime:
 
     def __init__(self, model: PreTrainedModel, sites: Sequence[Site]) -> None:
         self.model, self.sites = model, tuple(sorted(set(sites)))
-        decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+        decoder = decoder_of(model)
         self._slot = slot_of(decoder, "activations")
         self._names = tuple(inspect.signature(decoder.forward).parameters)
         self._modules = {site: site_module(model, site) for site in self.sites}  # all, before any hook is placed
@@ -150,7 +151,7 @@ class Runtime:
 
     def _prepare(self, state: _State, site: Site, edit: Edit) -> None:
         dtype = state.dtype or self.model.dtype
-        width = site_width(self.model, site.kind)
+        width = site_width(self.model, site.kind, site.layer)
         device = next((p.device for p in self._modules[site].parameters() if p.device.type != "meta"), None)
         for name, tensor, tables in (("add", edit.add, state.add), ("scale", edit.scale, state.scale)):
             if tensor is None:
@@ -213,7 +214,7 @@ def steered(
 ) -> Iterator[None]:
     """`Runtime` and `steering` in one, for a single use; None: no intervention. See `Runtime.steering`."""
     if intervention is None or not intervention.rows:
-        with slot_of(model.get_decoder(), "activations").set(None):  # type: ignore[no-untyped-call]
+        with slot_of(decoder_of(model), "activations").set(None):
             yield
         return
     with (
@@ -252,11 +253,16 @@ def _edited(state: _State, site: Site, value: Tensor) -> Tensor:
         return value
     if _thread() not in state.masks:
         raise ModelError(f"{site} ran outside of the decoder's forward pass: expected whole passes while steering")
-    mask = state.masks[_thread()]
+    mask, shape = state.masks[_thread()], value.shape
+    if mask is not None:
+        if value.dim() == 2 and shape[0] % mask.shape[1] == 0:  # experts of some families see one row of all tokens
+            value = value.reshape(-1, mask.shape[1], shape[1])
+        # Layers that share the keys of others run for the tokens only whose logits are asked for (Gemma 4).
+        mask = mask[:, -value.shape[1] :] if value.dim() == 3 else mask
     if state.trace is not None:
         state.trace(site, _written(state, mask, value, [table for table in (add, scale) if table is not None]))
     if mask is None:
-        return value
+        return value.reshape(shape)
     if value.dim() != 3 or value.shape[1] != mask.shape[1]:
         raise ModelError(
             f"{site} gives {list(value.shape)} in a pass of {mask.shape[1]} tokens: expected [batch, tokens, width]"
@@ -267,7 +273,7 @@ def _edited(state: _State, site: Site, value: Tensor) -> Tensor:
         value = value * _chosen(state, scale, mask, value)
     if add is not None:
         value = value + _chosen(state, add, mask, value)
-    return value.to(dtype)
+    return value.to(dtype).reshape(shape)
 
 
 def _chosen(state: _State, table: _Table, mask: Tensor, value: Tensor) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 from penchant.errors import ModelError
 from penchant.files import write_text
 from penchant.folders import cache_folder
+from penchant.lens.lens import Lens
+from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
 
 SHIPPED = Path(__file__).parent / "calibrations"
@@ -94,12 +96,14 @@ class Calibration:
         return hashlib.sha256(json.dumps(stored).encode()).hexdigest()
 
     def check(self, loaded: LoadedModel) -> None:
-        """Raise `ModelError` unless every head exists in the model."""
+        """Raise `ModelError` unless every head exists in the model, at a layer that attends."""
+        attending = attending_layers(loaded.model)
         for layer, head in self.heads:
-            if not (0 <= layer < loaded.num_layers and 0 <= head < loaded.num_heads):
+            if layer not in attending or not 0 <= head < loaded.num_heads:
+                which = "" if len(attending) == loaded.num_layers else f", which attends at {attending}"
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
-                    f"layers of {loaded.num_heads} heads; run `penchant heads discover --model {loaded.name}`"
+                    f"layers of {loaded.num_heads} heads{which}; run `penchant heads discover {loaded.option}`"
                 )
 
 
@@ -147,7 +151,7 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     ones.
 
     Matched by fingerprint; a model with adapters in use takes that of the model without them, unless it has its own.
-    Raises `ModelError` if there is none.
+    Raises `ModelError` if there is none, or can't be one.
     """
     found = {}
     for folder in (SHIPPED, directory):
@@ -158,7 +162,8 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
         if fingerprint in found:
             found[fingerprint].check(loaded)
             return found[fingerprint]
+    Lens(loaded)  # a model that can't be read says so: discovering its heads would fail
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
-        f"`penchant heads discover --model {loaded.name}` once (minutes), or use the bm25 marker"
+        f"`penchant heads discover {loaded.option}` once (minutes), or mark with --marker bm25 or dense"
     )

@@ -5,6 +5,7 @@ A read allocates no tensor of size (tokens x tokens): only the requested rows ar
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +17,7 @@ from penchant.errors import ModelError
 from penchant.inference.attention_hooks import install, observing
 from penchant.inference.forward import hidden_states
 from penchant.lens.rows import attention_rows
-from penchant.lens.self_check import checked_scalings
+from penchant.lens.self_check import INSTEAD, LayerHeads, checked_layers
 from penchant.models.loading import LoadedModel
 
 
@@ -56,8 +57,9 @@ class _ReachedError(Exception):
 
 
 class _Reader:
-    def __init__(self, wanted: Wanted, new_tokens: int, cached: bool) -> None:
-        self.wanted, self.new_tokens, self.cached, self.reading = wanted, new_tokens, cached, Reading()
+    def __init__(self, wanted: Wanted, layers: Mapping[int, LayerHeads], new_tokens: int, cached: bool) -> None:
+        self.wanted, self.layers, self.new_tokens, self.cached = wanted, layers, new_tokens, cached
+        self.reading = Reading()
 
     def see(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None:
         wanted = self.wanted
@@ -67,7 +69,10 @@ class _Reader:
             new = key[:, :, -self.new_tokens :]
             self.reading.keys[layer] = new.clone() if self.cached else new  # the cache will overwrite its buffer
         if layer in wanted.row_layers:
-            self.reading.rows[layer] = attention_rows(query, key, mask, scaling, wanted.rows)
+            heads = self.layers[layer]
+            self.reading.rows[layer] = attention_rows(
+                query, key, mask, scaling, wanted.rows, cap=heads.cap, sinks=heads.sinks
+            )
         if layer == wanted.last_layer:
             raise _ReachedError
 
@@ -79,9 +84,14 @@ class Lens:
         """Check the model. Raises `ModelError` for a model that can't be read, or doesn't compute what the lens
         assumes.
         """
-        install(loaded.model)
+        try:
+            install(loaded.model)
+        except ModelError as error:
+            raise ModelError(f"{error}; {INSTEAD}") from error
         self.loaded = loaded
-        self.scaling = checked_scalings(loaded)
+        self.layers: Mapping[int, LayerHeads] = checked_layers(loaded)
+        """The heads of every layer that attends; in a hybrid, other layers have none."""
+        self.scaling = {layer: heads.scaling for layer, heads in self.layers.items()}
         """The factor that multiplies query . key, by layer."""
 
     @torch.no_grad()
@@ -102,12 +112,13 @@ class Lens:
 
         Raises `ModelError` if a wanted layer doesn't exist, or the model's attention doesn't go through the registry.
         """
-        if wanted.last_layer >= self.loaded.num_layers:
+        absent = sorted((wanted.queries | wanted.keys | wanted.row_layers) - self.layers.keys())
+        if absent:
             raise ModelError(
-                f"layer {wanted.last_layer} was asked of {self.loaded.name}, which has {self.loaded.num_layers} layers "
-                "(counted from 0); use a calibration made for this model"
+                f"layer {absent[-1]} was asked of {self.loaded.name}, which attends at {_spans(self.layers)} (of "
+                f"{self.loaded.num_layers} layers, counted from 0); use a calibration made for this model"
             )
-        reader = _Reader(wanted, input_ids.shape[1], cache is not None)
+        reader = _Reader(wanted, self.layers, input_ids.shape[1], cache is not None)
         with observing(reader):
             try:
                 hidden_states(self.loaded, input_ids, seen=seen, positions=positions, cache=cache)
@@ -116,3 +127,11 @@ class Lens:
         raise ModelError(
             f"{self.loaded.name}: the forward pass never reached layer {wanted.last_layer} in the attention registry"
         )
+
+
+def _spans(layers: Iterable[int]) -> str:
+    """Write layers as "layers 0 to 29", or one by one if they aren't all."""
+    numbers = sorted(layers)
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"layers {numbers[0]} to {numbers[-1]}"
+    return f"layers {', '.join(map(str, numbers))}"

@@ -54,7 +54,7 @@ def plot_maps(maps: Sequence[HeadMap], framed: Iterable[tuple[int, int]], path: 
     from matplotlib.patches import Rectangle
 
     heads = list(framed)
-    tried = max(int(np.isfinite(one.values).any(axis=1).sum()) for one in maps)
+    tried = 1 + max(int(np.flatnonzero(np.isfinite(one.values).any(axis=1)).max()) for one in maps)
     tall = maps[0].values.shape[1]
     figure = Figure(figsize=(1.5 + 0.32 * tried, (1.2 + 0.32 * tall) * len(maps)), layout="constrained")
     for axes, one in zip(figure.subplots(len(maps), squeeze=False)[:, 0], maps, strict=True):

@@ -1,14 +1,15 @@
 """A check of each model before it is used: does the lens see what the model computes with?
 
-Families differ in ways that names don't show: a soft cap or a sink in the attention, a head count other than the
-config's, a layer whose attention is ignored. So two things are measured: at every layer the attention rows sum to 1
-and, multiplied by the values, give the output of the attention; and a changed row changes the logits.
+Families differ in ways that names don't show: something added in the attention, heads other than the config's, a layer
+whose attention is ignored. So two things are measured: at every layer the attention rows sum to 1 (with what a sink
+takes) and, multiplied by the values, give the output of the attention; and a changed row changes the logits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import Context
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,12 +18,14 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from penchant.errors import ModelError
-from penchant.inference.attention_hooks import Call, editing
+from penchant.inference.attention_hooks import Call, editing, layer_of
 from penchant.inference.forward import logits
 from penchant.lens.rows import attention_rows
 from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
 
+INSTEAD = "mark with bm25 or dense, or use another model"
+"""What to do about a model that can't be marked by attention."""
 _TOKENS = 6
 _TOLERANCE = {torch.float32: 1e-3}
 _COARSE = 0.05
@@ -30,69 +33,83 @@ _COARSE = 0.05
 bfloat16.
 """
 
-_scalings: WeakKeyDictionary[PreTrainedModel, Mapping[int, float]] = WeakKeyDictionary()
+
+@dataclass(frozen=True, eq=False)
+class LayerHeads:
+    """The heads of one layer as they are, whatever the config says. width: of queries and keys. scaling: the factor
+    that multiplies query . key. cap, sinks: see `Call`.
+    """
+
+    heads: int
+    kv_heads: int
+    width: int
+    scaling: float
+    cap: float | None = None
+    sinks: Float[Tensor, " heads"] | None = None
 
 
-def checked_scalings(loaded: LoadedModel) -> Mapping[int, float]:
-    """Check the model, and return the factor that multiplies query . key at each layer that attends.
+_checked: WeakKeyDictionary[PreTrainedModel, Mapping[int, LayerHeads]] = WeakKeyDictionary()
+
+
+def checked_layers(loaded: LoadedModel) -> Mapping[int, LayerHeads]:
+    """Check the model, and return the heads of each layer that attends.
 
     Costs three forward passes of six tokens, once per model. Raises `ModelError` with what was found and expected.
     """
-    if loaded.model not in _scalings:
+    if loaded.model not in _checked:
         # In a separate context: interventions and reads around this call don't affect it.
-        _scalings[loaded.model] = Context().run(_check, loaded)
-    return _scalings[loaded.model]
+        _checked[loaded.model] = Context().run(_check, loaded)
+    return _checked[loaded.model]
 
 
 @torch.no_grad()
-def _check(loaded: LoadedModel) -> Mapping[int, float]:
+def _check(loaded: LoadedModel) -> Mapping[int, LayerHeads]:
     vocabulary = int(loaded.model.config.get_text_config().vocab_size)
     ids = (torch.arange(_TOKENS)[None] * 7919 + 13) % vocabulary
     look, layers = _Look(loaded), attending_layers(loaded.model)
     with editing(look):
         plain = logits(loaded, ids, last=1)
-    if sorted(look.scalings) != layers:
+    if sorted(look.layers) != layers:
         raise ModelError(
-            f"{loaded.name} attends at layers {sorted(look.scalings)} and has attention at {layers}: expected the same "
-            "layers; use another model"
+            f"{loaded.name} attends at layers {sorted(look.layers)} and has attention at {layers}: expected the same "
+            f"layers; {INSTEAD}"
         )
     for layer in {layers[0], layers[-1]}:
         with editing(_Change(layer)):
             if torch.equal(logits(loaded, ids, last=1), plain):
                 raise ModelError(
                     f"{loaded.name}: a changed attention row at layer {layer} doesn't change the logits: "
-                    "expected it to; use another model"
+                    f"expected it to; {INSTEAD}"
                 )
-    return look.scalings
+    return look.layers
 
 
 class _Look:
     """Compares every attention call with the lens's own computation of it."""
 
     def __init__(self, loaded: LoadedModel) -> None:
-        self.loaded, self.scalings = loaded, dict[int, float]()
+        self.loaded, self.layers = loaded, dict[int, LayerHeads]()
 
     def edit(self, module: nn.Module, call: Call) -> Tensor:
-        layer, name = int(module.layer_idx), self.loaded.name  # type: ignore[arg-type]
-        shape = (call.query.shape[1], call.key.shape[1], call.query.shape[3])
-        expected = (self.loaded.num_heads, self.loaded.num_kv_heads, self.loaded.head_dim)
-        if shape != expected:
+        layer, name = layer_of(module), self.loaded.name
+        heads, kv_heads, width = call.query.shape[1], call.key.shape[1], call.query.shape[3]
+        if heads != self.loaded.num_heads or heads % kv_heads:
             raise ModelError(
-                f"{name} has (heads, key heads, size) {shape} at layer {layer}: its configuration says {expected}; "
-                "use another model"
+                f"{name} has {heads} heads and {kv_heads} key heads at layer {layer}: its configuration says "
+                f"{self.loaded.num_heads} heads; {INSTEAD}"
             )
-        rows = attention_rows(call.query, call.key, call.mask, call.scaling, None)
+        rows = attention_rows(call.query, call.key, call.mask, call.scaling, None, cap=call.cap, sinks=call.sinks)
         total = rows.sum(-1)
-        if not torch.allclose(total, torch.ones_like(total), atol=1e-3):
+        if call.sinks is None and not torch.allclose(total, torch.ones_like(total), atol=1e-3):
             raise ModelError(f"{name}: attention rows at layer {layer} sum to {float(total.mean()):.3f}: expected 1")
         made, output = _output(rows, call.value), call.output.float()
         limit = _TOLERANCE.get(self.loaded.dtype, _COARSE) * float(output.abs().max())
         if not float((made - output).abs().max()) <= limit:
             raise ModelError(
                 f"{name}: the attention at layer {layer} isn't softmax(query . key) x value (off by "
-                f"{float((made - output).abs().max()):.3g}): expected that and nothing else; use another model"
+                f"{float((made - output).abs().max()):.3g}): expected that and nothing else; {INSTEAD}"
             )
-        self.scalings[layer] = call.scaling
+        self.layers[layer] = LayerHeads(heads, kv_heads, width, call.scaling, call.cap, call.sinks)
         return call.output
 
 
@@ -103,7 +120,7 @@ class _Change:
         self.layer = layer
 
     def edit(self, module: nn.Module, call: Call) -> Tensor:
-        if int(module.layer_idx) != self.layer:  # type: ignore[arg-type]
+        if layer_of(module) != self.layer:
             return call.output
         rows = call.query.new_zeros(*call.query.shape[:2], 1, call.key.shape[2])
         rows[..., 0] = 1.0

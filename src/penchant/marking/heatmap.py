@@ -53,7 +53,7 @@ class ProfileLike(Protocol):
     @property
     def mass_kept(self) -> float: ...
     @property
-    def ratio(self) -> float: ...
+    def shortening(self) -> str: ...
 
 
 def heatmap_html(
@@ -129,8 +129,7 @@ def _facts(history: History, marks: Marks, profile: ProfileLike | None) -> str:
     if marks.dates:
         rows.append(("Dates", "; ".join(map(str, marks.dates))))
     if profile:
-        ratio = f", {profile.ratio:.0f}× shorter" if profile.tokens else ""
-        rows.append(("Profile", f"{profile.tokens:,} of {profile.budget:,} tokens{ratio}"))
+        rows.append(("Profile", f"{profile.tokens:,} of {profile.budget:,} tokens, {profile.shortening}"))
     read = [f"{len(marks.heads)} heads"] if marks.heads else []
     read += [f"{marks.layers_run} layers"] if marks.layers_run else []
     read += [f"{marks.tokens_fed:,} tokens fed"] if marks.tokens_fed else []

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from penchant.errors import InputError
 from penchant.history.records import Request, Segment
+from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import opening_ids, text_ids
 
@@ -89,12 +90,13 @@ def asked(request: Request) -> str:
 
 
 def seeing_layers(loaded: LoadedModel) -> list[int]:
-    """Return the layers without a sliding window, ascending; all layers if every one has one.
+    """Return the layers that attend without a sliding window, ascending; all that attend if every one has a window.
 
     Through a sliding window the last token sees almost nothing of a history.
     """
+    attending = attending_layers(loaded.model)
     kinds = getattr(loaded.model.config.get_text_config(), "layer_types", None) or []
-    return [i for i, kind in enumerate(kinds) if kind == "full_attention"] or list(range(loaded.num_layers))
+    return [i for i in attending if i < len(kinds) and kinds[i] == "full_attention"] or attending
 
 
 def clean(text: str) -> str:

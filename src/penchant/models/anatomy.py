@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import inspect
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import nn
 from transformers import PreTrainedModel
 
 from penchant.errors import ModelError
 
+_MIXING = frozenset({"attention_mask", "past_key_values", "cache_params", "position_ids", "cache_position"})
+"""What the forward pass of a module takes if it mixes tokens."""
+
+
+def decoder_of(model: PreTrainedModel) -> nn.Module:
+    """Return the decoder without the LM head: input ids in, last hidden states out.
+
+    That is `get_decoder`, except for families where it gives the whole language model, whose output are logits (Llama
+    4).
+    """
+    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+    head = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    while head is not None and any(module is head for module in decoder.modules()):
+        inner = [child for child in decoder.children() if isinstance(child, PreTrainedModel)]
+        if not inner:
+            break
+        decoder = inner[0]
+    return decoder
+
 
 def decoder_layers(model: PreTrainedModel) -> list[nn.Module]:
     """Return the decoder layers of a causal LM or its base, in order.
 
-    In a hybrid, some layers attend and others are recurrent. Raises `ModelError` if the model has no list of
-    `num_hidden_layers` layers with attention in at least one.
+    In a hybrid, some layers attend and others are recurrent; a state space model has recurrent layers only. Raises
+    `ModelError` if the model has no list of `num_hidden_layers` layers that mix tokens.
     """
     count = model.config.get_text_config().num_hidden_layers
-    decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
-    for module in decoder.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count and any(map(_attentions, module)):
+    for module in decoder_of(model).modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count and any(map(_mixes_inside, module)):
             return list(module)
-    raise ModelError(
-        f"{type(model).__name__} has no list of {count} decoder layers with attention: expected a decoder-only "
-        "transformer that transformers' attention registry serves"
-    )
+    raise ModelError(f"{type(model).__name__} has no list of {count} decoder layers: expected a decoder-only model")
 
 
 def attending_layers(model: PreTrainedModel) -> list[int]:
-    """Return the numbers of the layers that attend; in a hybrid, the others are recurrent. Raises as
-    `decoder_layers`.
+    """Return the numbers of the layers that attend through transformers' attention registry: of all layers, or of some
+    in a hybrid; none if there is no such attention. Raises as `decoder_layers`.
     """
     return [i for i, layer in enumerate(decoder_layers(model)) if _attentions(layer)]
 
@@ -51,13 +68,27 @@ def mlp_module(layer: nn.Module) -> nn.Module:
 
     Raises `ModelError` if the layer has none (some families keep its matrices in the layer itself).
     """
-    # Modules that mix tokens (attention, recurrent layers) have a layer number, since they use a layer of the cache.
-    others = [child for child in layer.children() if not any(hasattr(one, "layer_idx") for one in child.modules())]
+    others = [child for child in layer.children() if not _mixes_inside(child)]
     # A norm or a lone projection isn't a feed-forward block: at least two weight matrices, or experts (3-D).
     blocks = [child for child in others if _matrices(child) >= 2]
     if not blocks:
         raise ModelError(f"{type(layer).__name__} has no feed-forward module of its own")
     return max(blocks, key=lambda child: sum(parameter.numel() for parameter in child.parameters()))
+
+
+def takes(module: nn.Module, name: str) -> bool:
+    """Whether the forward pass of a module has a parameter of this name."""
+    forward = getattr(module.forward, "__func__", module.forward)
+    if forward not in _signatures:  # reading a signature costs hundreds of calls, and every new token asks
+        _signatures[forward] = frozenset(inspect.signature(forward).parameters)
+    return name in _signatures[forward]
+
+
+_signatures: WeakKeyDictionary[Any, frozenset[str]] = WeakKeyDictionary()
+
+
+def _mixes_inside(module: nn.Module) -> bool:
+    return any(takes(one, name) for one in module.modules() for name in _MIXING)
 
 
 def _attentions(layer: nn.Module) -> list[nn.Module]:

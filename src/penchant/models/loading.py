@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,13 +21,16 @@ from transformers.utils.hub import cached_file
 from penchant import arguments
 from penchant.errors import ModelError
 from penchant.models.adapter_directory import apply_adapter, check_adapter, check_hub_adapter, without_adapters
+from penchant.models.anatomy import decoder_of
 from penchant.models.checkpoint import check_directory, check_settings
 from penchant.models.device import choose_device, choose_dtype
 from penchant.models.embedded import EMBEDDED, embedded_source
 from penchant.models.fingerprint import ModelIdentity
 from penchant.models.gguf import GgufSource, first_line, open_gguf
+from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
-from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.settings import setting
+from penchant.models.unused import check_complete, check_unread, unread
 from penchant.models.vocabulary import check_vocabulary
 
 log = logging.getLogger(__name__)
@@ -34,7 +38,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model, ready to use: in eval mode, without gradients of parameters."""
+    """A causal language model, ready to use: in eval mode, without gradients of parameters. spec: what `load_model` was
+    given; empty for a model that was made in memory.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -42,6 +48,12 @@ class LoadedModel:
     identity: ModelIdentity
     device: torch.device
     dtype: torch.dtype
+    spec: str = ""
+
+    @property
+    def option(self) -> str:
+        """The option of the command line that names this model, for hints that can be run as they are."""
+        return f"--model {shlex.quote(self.spec or self.name)}"
 
     @property
     def fingerprint(self) -> str:
@@ -53,13 +65,12 @@ class LoadedModel:
     @property
     def base(self) -> nn.Module:
         """The decoder without the LM head: input ids in, last hidden state out."""
-        decoder: nn.Module = self.model.get_decoder()  # type: ignore[no-untyped-call]
-        return decoder
+        return decoder_of(self.model)
 
     @property
     def window(self) -> int:
         """The model's context window, in tokens."""
-        return int(getattr(self._text, "max_position_embeddings", None) or self.tokenizer.model_max_length)
+        return int(setting(self._text, "max_position_embeddings") or self.tokenizer.model_max_length)
 
     @property
     def num_layers(self) -> int:
@@ -67,15 +78,19 @@ class LoadedModel:
 
     @property
     def num_heads(self) -> int:
-        return int(self._text.num_attention_heads)
+        """Attention heads of a layer; 0 for a state space model."""
+        return int(setting(self._text, "num_attention_heads") or 0)
 
     @property
     def num_kv_heads(self) -> int:
-        return int(getattr(self._text, "num_key_value_heads", None) or self.num_heads)
+        count = setting(self._text, "num_key_value_heads")
+        return int((max(count) if isinstance(count, list) else count) or self.num_heads)
 
     @property
     def head_dim(self) -> int:
-        return int(getattr(self._text, "head_dim", None) or self._text.hidden_size // self.num_heads)
+        """The width of a head by the config. Layers may differ, and keys too: see `Lens.layers`."""
+        width = setting(self._text, "head_dim")
+        return int((max(width) if isinstance(width, list) else width) or self._text.hidden_size // self.num_heads)
 
     @property
     def hidden_size(self) -> int:
@@ -107,6 +122,8 @@ def load_model(
     Raises `ModelError` if the model can't be found or read, lacks weights, or has tensors that can change its answers
     and find no place in it.
     """
+    if isinstance(spec, ModelName):
+        adapter, trust_remote_code = adapter or spec.adapter, trust_remote_code or spec.trust_remote_code
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()
@@ -133,7 +150,7 @@ def load_model(
         log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
     if beside is not None:
         apply_adapter(model, beside)
-    return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
+    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=text)  # type: ignore[arg-type]
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
@@ -181,12 +198,12 @@ def _from_pretrained(
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, config=config, dtype=dtype, output_loading_info=True, **where
+                source, config=config, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **where
             )
             model, info = loaded
     except Exception as error:  # on a damaged file the parsers below may raise anything
         raise ModelError(_reason(source, local, error)) from error
-    check_missing(source, info["missing_keys"])
+    check_complete(source, info)
     names = unexpected.of(model)
     check_unread(source, names, model.config, names - info["unexpected_keys"])
     if hub is not None:

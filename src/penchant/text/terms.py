@@ -101,6 +101,11 @@ def check_language(language: str) -> None:
         )
 
 
+def stop_words(language: str | None) -> frozenset[str]:
+    """Return the stop words of a language as `split_words` gives them; none for one without a list."""
+    return _stops(language) if language in STOP_WORDS else frozenset()
+
+
 _STOP_SETS: dict[str, frozenset[str]] = {}
 
 

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, emit, stderr, stdout_console
+from penchant.cli.output import JsonOption, emit, stderr, stdout_console, write_verbatim
 from penchant.errors import InputError, PenchantError
 from penchant.index.table import Storage
 from penchant.lens.calibration import calibration_for, read_calibration, user_calibrations
@@ -160,7 +160,7 @@ def _command(kind: Bench) -> Callable[..., None]:
 
         document = make_document(plan, journal, loaded, about, versus or (MAIN[kind] if MAIN[kind] in names else None))
         write_document(document, out)
-        emit(document, as_json, lambda: stdout_console().print(Markdown(markdown(document))))
+        emit(document, as_json, lambda: _show(markdown(document)))
         failed = sum(row.error is not None for row in journal.rows.values())
         if failed:
             stderr.print(f"[red]{failed} rows failed; each says why in {journal.path}. Run again to try them again.[/]")
@@ -177,6 +177,15 @@ rating = _command("rating")
 preference = _command("preference")
 memory = _command("memory")
 steer = _command("steer")
+
+
+def _show(report: str) -> None:
+    """Print a report in Markdown: laid out on a terminal, as it is into a file."""
+    console = stdout_console()
+    if console.is_terminal:
+        console.print(Markdown(report))
+    else:
+        write_verbatim(report)
 
 
 def _measure(plan: Plan, loaded: LoadedModel, journal: Journal, command: str) -> None:

@@ -83,6 +83,16 @@ def _project(root: Path) -> dict[str, Any]:
     return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
 
 
+# The families of models
+
+
+def families(root: Path) -> str:
+    """What works with each family of models, tried on tiny random ones."""
+    from penchant_lab.families.support import families_table
+
+    return families_table()
+
+
 # The command line
 
 
@@ -160,6 +170,7 @@ BLOCKS: dict[str, Block] = {
     "formats": registry_tables.formats,
     "tasks": registry_tables.tasks,
     "models": registry_tables.embedded_models,
+    "families": families,
 }
 #: Filled when the site is built, and empty in the repository: copies of other files.
 AT_BUILD: dict[str, Block] = {"measured": measured, "reports": reports, "contributing": contributing}

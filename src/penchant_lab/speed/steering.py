@@ -106,7 +106,7 @@ def _vectors(loaded: LoadedModel, sites: Sequence[Site], rows: int, generator: t
     """Small ones: what they are made of takes no time, but a model that is thrown off may be faster or slower."""
     return Intervention(
         {
-            site: Edit(0.01 * torch.randn(rows, site_width(loaded.model, site.kind), generator=generator))
+            site: Edit(0.01 * torch.randn(rows, site_width(loaded.model, site.kind, site.layer), generator=generator))
             for site in sites
         }
     )

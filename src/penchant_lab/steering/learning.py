@@ -17,6 +17,7 @@ from penchant.inference.intervention import AFTER_PROMPT, Edit, Intervention, pr
 from penchant.inference.likelihood import Exchange, Prefilled, batches
 from penchant.inference.runtime import steered
 from penchant.inference.sites import Site
+from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
 
 ROWS = 4
@@ -188,7 +189,8 @@ def at_heads(loaded: LoadedModel, heads: Sequence[Head], values: Tensor, neutral
 
 def all_heads(loaded: LoadedModel, layers: Sequence[int] | None = None) -> list[Head]:
     """Every head of the model, or of some layers."""
-    chosen = range(loaded.num_layers) if layers is None else layers
+    attending = attending_layers(loaded.model)
+    chosen = attending if layers is None else [layer for layer in layers if layer in attending]
     return [Head(layer, head) for layer in chosen for head in range(loaded.num_heads)]
 
 

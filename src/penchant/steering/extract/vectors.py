@@ -98,7 +98,7 @@ def likelihood_gradients(
         raise InputError(f"scope {scope}: gradients need one that leaves the prompt alone, such as {AFTER_PROMPT}")
     if base is not None and (base.scope != scope or base.rows != 1):
         raise InputError(f"a base of {base.rows} rows with scope {base.scope}: expected one row with scope {scope}")
-    found = {site: torch.zeros(len(exchanges), site_width(loaded.model, site.kind)) for site in sites}
+    found = {site: torch.zeros(len(exchanges), site_width(loaded.model, site.kind, site.layer)) for site in sites}
     done = 0
     for indices in batches(exchanges, ROWS, NEW_TOKENS):
         read = Prefilled(loaded, [exchanges[index] for index in indices], tail)
@@ -229,7 +229,9 @@ def _padded(spans: Sequence[_Span]) -> tuple[Tensor, Tensor]:
 def _of_batch(read: Prefilled, sites: Sequence[Site], scope: str, base: Intervention | None) -> dict[Site, Tensor]:
     loaded, count = read.loaded, len(read.lengths)
     offsets = {
-        site: torch.zeros(count, site_width(loaded.model, site.kind), device=loaded.device, requires_grad=True)
+        site: torch.zeros(
+            count, site_width(loaded.model, site.kind, site.layer), device=loaded.device, requires_grad=True
+        )
         for site in sorted(set(sites))
     }
     edits = {} if base is None else {site: _repeated(edit, count, loaded.device) for site, edit in base.edits.items()}

@@ -17,7 +17,7 @@ from torch import Tensor
 from penchant.errors import InputError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.likelihood import losses
-from penchant.inference.sites import Site
+from penchant.inference.sites import Site, nearest_layers
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
@@ -128,7 +128,8 @@ def fit_config(
         aged = tuple(replace(one, half_life=half_life) for one in method.aggregations)
         method = replace(method, aggregations=aged)
     group = CrossValidation(loaded, method, template, usable, scope, per_user, progress, Scorer(similarity).similarity)
-    layers = sorted({round(share * (loaded.num_layers - 1)) for share in method.layers})
+    deep = [round(share * (loaded.num_layers - 1)) for share in method.layers]
+    layers = nearest_layers(loaded.model, method.kinds, deep)
     norms = residual_norms(group, layers)
     if not method.population:
         return _differences(group, layers, norms)

@@ -76,7 +76,7 @@ def check_model(intervention: Intervention, model: LoadedModel, where: str) -> N
                 f"{where} writes at {site}, but {model.name} has layers 0 to {model.num_layers - 1}: "
                 "use it with the model that it was made for"
             )
-        width = site_width(model.model, site.kind)
+        width = site_width(model.model, site.kind, site.layer)
         for tensor in (edit.add, edit.scale):
             if tensor is not None and tensor.shape[1] != width:
                 raise InputError(

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import isfinite
 from threading import Lock
@@ -35,7 +35,7 @@ from penchant.inference.attention_hooks import Call, editing, install
 from penchant.inference.positions import TokenPositions
 from penchant.inference.writing import check_rows, slot_of, spread
 from penchant.lens.calibration import Calibration
-from penchant.models.anatomy import attention_module, decoder_layers
+from penchant.models.anatomy import attention_module, decoder_layers, decoder_of
 from penchant.models.loading import LoadedModel
 from penchant.steering.methods.spans import find_pieces, token_spans
 
@@ -158,7 +158,7 @@ class _TokenBias:
 
 class _Editor:
     def __init__(self, model: PreTrainedModel, emphases: Sequence[AttentionBias | None], heads: Heads) -> None:
-        self.decoder: nn.Module = model.get_decoder()  # type: ignore[no-untyped-call]
+        self.decoder = decoder_of(model)
         layers, count = decoder_layers(model), model.config.get_text_config().num_attention_heads
         device = next(model.parameters()).device
         self._heads: dict[nn.Module, tuple[int, Tensor]] = {}
@@ -226,10 +226,17 @@ class _Editor:
         step = max(1, MASK // (bonus.shape[1] * batch * groups * context))
         for start, end in pairwise([*range(now.first, new, step), new]):
             mask = _masked(bonus, call, kept, start, end)
-            made = nn.functional.scaled_dot_product_attention(
-                query[:, :, :, start:end].flatten(2, 3), key, value, mask.flatten(2, 3), scale=call.scaling
-            )
-            made = made.reshape(*bonus.shape[:3], end - start, -1).permute(0, 3, 1, 2, 4)
+            part = query[:, :, :, start:end]
+            if call.cap is None and call.sinks is None:
+                flat = part.flatten(2, 3), key, value, mask.flatten(2, 3)
+                made = nn.functional.scaled_dot_product_attention(*flat, scale=call.scaling)
+                made = made.reshape(*bonus.shape[:3], end - start, -1)
+            else:
+                own = replace(call, query=part, key=key, value=value, mask=mask)
+                if call.sinks is not None:
+                    own = replace(own, sinks=call.sinks.reshape(kv_heads, groups)[kept])
+                made = _own_attention(own)
+            made = made.permute(0, 3, 1, 2, 4)
             where = now.sees[:, start:end, None, None, None].to(made.device) & selected[:, :, None]
             grouped[:, start:end, kept] = torch.where(where, made, grouped[:, start:end, kept])
         return output
@@ -246,6 +253,21 @@ class _Editor:
             kept = slice(None) if bool(read.all()) else read.nonzero()[:, 0].to(device)
             self._selected[module] = kept, by_key[read].to(device)
         return self._selected[module]
+
+
+def _own_attention(call: Call) -> Tensor:
+    """SDPA with a soft cap or sinks. query [batch, key heads, groups, new, dim], mask [..., new, context], sinks [key
+    heads, groups].
+    """
+    logits = torch.einsum("bkgnd,bktd->bkgnt", call.query.float(), call.key.float()) * call.scaling
+    if call.cap is not None:
+        logits = (logits / call.cap).tanh() * call.cap
+    if call.mask is not None:
+        logits = logits + call.mask.float()
+    if call.sinks is not None:
+        logits = torch.cat([logits, call.sinks.float()[..., None, None].expand(*logits.shape[:-1], 1)], -1)
+    rows = logits.softmax(-1)[..., : call.key.shape[2]]
+    return torch.einsum("bkgnt,bktd->bkgnd", rows, call.value.float()).to(call.value.dtype)
 
 
 def _masked(bonus: Tensor, call: Call, kept: Tensor | slice, start: int, end: int) -> Tensor:
