@@ -18,7 +18,7 @@ from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
-from penchant.conversation.past import marked, readable
+from penchant.conversation.past import marked, readable, without_told
 from penchant.conversation.retention import Wish, wish_in
 from penchant.conversation.retention.forgetting import Forgotten, forget, forget_in_memory
 from penchant.conversation.retention.replies import reply_to
@@ -238,7 +238,8 @@ class Conversation:
         with _timed(seconds, "notes"):
             notes = self._notes(text) if self._notes is not None else None
         with _timed(seconds, "context"):
-            dialogue = Dialogue(past, self.instructions, self.system, notes, key)
+            past = without_told(past, self.name, notes, self.instructions)
+            dialogue = Dialogue(past, self.instructions, self.system, notes, key, "turn")
             return self.memory.context(dialogue, text, self.budget)
 
     def forget(self, numbers: Sequence[int]) -> ErasedTurns:
