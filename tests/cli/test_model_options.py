@@ -48,7 +48,7 @@ def test_own_code_neither_asks_nor_answers(
     penchant: Invoke, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(tmp_path / "modules"))
-    chat = ("chat", "--user", "ann", "--notes", "0", "--max-new-tokens", "3", "--json")
+    chat = ("chat", "--user", "ann", "--notes", "0", "--max-tokens", "3", "--json")
     unknown, known = with_code(home, tmp_path / "one", "abacus"), with_code(home, tmp_path / "two", "llama")
     refused = penchant(*chat, "--model", unknown, stdin="y\nHello\n")
     assert "brings its own code, which is not run" in refused.reason()

@@ -103,7 +103,7 @@ class Calibration:
                 which = "" if len(attending) == loaded.num_layers else f", which attends at {attending}"
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
-                    f"layers of {loaded.num_heads} heads{which}; run `penchant heads discover --model {loaded.name}`"
+                    f"layers of {loaded.num_heads} heads{which}; run `penchant heads discover {loaded.option}`"
                 )
 
 
@@ -165,5 +165,5 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     Lens(loaded)  # a model that can't be read says so: discovering its heads would fail
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
-        f"`penchant heads discover --model {loaded.name}` once (minutes), or mark with bm25 or dense"
+        f"`penchant heads discover {loaded.option}` once (minutes), or mark with --marker bm25 or dense"
     )

@@ -79,7 +79,7 @@ def fused(resources: Resources) -> Marker:
     if absent:
         raise ModelError(
             f"calibration {calibration.name} has no fusion weight for {absent[0]}: expected one for each of "
-            f"{', '.join(made)}; run `penchant heads discover --model {resources.loaded.name}` again"
+            f"{', '.join(made)}; run `penchant heads discover {resources.loaded.option}` again"
         )
     return fusion(
         [(marker, fitted[name]) for name, marker in made.items()],

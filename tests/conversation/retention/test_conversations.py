@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from penchant import Personalizer, Record, Store
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.history.dialogue import Turn
 from penchant.personalizer import Personalizer as Made
 from tests.index.cases import calibration_of, lens_of

@@ -1,9 +1,11 @@
+from inspect import signature
 from pathlib import Path
 
 import pytest
 
 from penchant.errors import InputError
 from penchant.steering.formats import Export, export, formats, read
+from penchant.steering.formats.registry import FORMATS, ReadOptions, WriteOptions
 from tests.families import tiny
 from tests.steering.interchange.cases import adding, same
 
@@ -29,6 +31,16 @@ def test_files_are_known_by_their_suffix(tmp_path: Path) -> None:
         read(tmp_path / "x.bin")
     with pytest.raises(InputError, match="only half of a vllm-hook request"):
         read(tmp_path / "x.pt")
+
+
+def test_typed_options_are_those_of_the_formats() -> None:
+    calls = ((WriteOptions, "approximate", [one.write for one in FORMATS.values()]),)
+    calls += ((ReadOptions, "other_model", [one.read for one in FORMATS.values() if one.read is not None]),)
+    for options, shared, functions in calls:
+        found = set[str]()
+        for function in functions:
+            found |= {one.name for one in signature(function).parameters.values() if one.kind is one.KEYWORD_ONLY}
+        assert found - {shared} == set(options.__annotations__)
 
 
 def test_options_reach_their_format(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 from penchant.errors import InputError
 from penchant.inference.intervention import Intervention
@@ -38,6 +38,23 @@ FORMATS: dict[str, Format] = {
 }
 
 
+class WriteOptions(TypedDict, total=False):
+    """What some formats take when they are written: `model_hint` and `layer_0` (gguf), `source` (easysteer),
+    `server_path` (vllm-hook).
+    """
+
+    model_hint: str | None
+    layer_0: bool
+    source: str | None
+    server_path: str | None
+
+
+class ReadOptions(TypedDict, total=False):
+    """What some formats take when they are read: `scope` (gguf)."""
+
+    scope: str
+
+
 def formats() -> dict[str, str]:
     """Return name -> description."""
     return {name: found.about for name, found in FORMATS.items()}
@@ -50,7 +67,7 @@ def export(
     *,
     model: LoadedModel | None = None,
     approximate: bool = False,
-    **options: Any,
+    **options: Unpack[WriteOptions],
 ) -> Export:
     """Write an intervention of one row in a format of `formats()`; interventions that it can't express are refused.
 
@@ -70,7 +87,7 @@ def read(
     *,
     model: LoadedModel | None = None,
     other_model: bool = False,
-    **options: Any,
+    **options: Unpack[ReadOptions],
 ) -> Intervention:
     """Read the intervention in a file. format: default by suffix. model: the model to use it with; the file is checked
     against it.
