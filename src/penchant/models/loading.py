@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +45,8 @@ class LoadedModel:
     identity: ModelIdentity
     device: torch.device
     dtype: torch.dtype
+    spec: str = ""
+    """What it was loaded by, as `--model` takes it; "" for a model that was made in memory."""
 
     @property
     def fingerprint(self) -> str:
@@ -141,7 +143,7 @@ def load_model(
         log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
     if beside is not None:
         apply_adapter(model, beside)
-    return wrap_model(model.to(chosen_device), tokenizer, name)  # type: ignore[arg-type]
+    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=text)  # type: ignore[arg-type]
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:
