@@ -36,8 +36,8 @@ TOKENS = 24
 _OWN = re.compile(
     r"\b(?:I(?:'m| am)(?! (?:so |an AI|here|glad|happy|sorry|sure|just|not|afraid|unable|a (?:text|language|helpful)))"
     r"|I (?:live|work|have|was|play|teach|study|drive|keep|run|speak|grow|love|drink|wear|moved|can't (?:eat|drink))"
-    r"|my (?:name|dog|cat|wife|sisters?|favou?rite|dentist|son|hobby|partner|granddaughter|car|shop|twin|job|boss|garden"
-    r"|daughter|knee|children|home|brother|best friend))\b",
+    r"|my (?:name|dog|cat|wife|sisters?|favou?rite|dentist|son|hobby|partner|granddaughter|car|shop|twin|job|boss"
+    r"|garden|daughter|knee|children|home|brother|best friend))\b",
     re.IGNORECASE,
 )
 Framing = Callable[[Sequence[str], tuple[Instruction, ...], str], list[dict[str, str]]]
