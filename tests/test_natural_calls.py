@@ -1,8 +1,8 @@
 """Calls as people write them: they work, or an `InputError` says in one line what was expected."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -90,7 +90,9 @@ def test_numbers_of_numpy_are_numbers() -> None:
 
 
 ROW = {"text": "A walk.", "when": "2024-01-01", "label": 4, "id": 7, "stars": np.int64(5), "seen": date(2024, 1, 2)}
-READ = Record("A walk.", "7", label=4, when=TIME, meta={"stars": 5, "seen": "2024-01-02"})
+ROW |= {"vector": np.array([1, 2]), "took": timedelta(1), "tags": ["a"]}
+MORE = {"stars": 5, "seen": "2024-01-02", "vector": [1, 2], "took": "1 day, 0:00:00", "tags": ["a"]}
+READ = Record("A walk.", "7", label=4, when=TIME, meta=MORE)
 EMPTY = {"text": "A walk.", "when": float("nan"), "reply": None, "label": np.nan}
 
 
@@ -187,6 +189,9 @@ GOOD: Mapping[str, Any] = {
     "revision": 1,
     "tokenizer": "t",
     "tokens": 5,
+    "text": "Hello.",
+    "numbers": [],
+    "query": "a",
 }
 
 
@@ -194,10 +199,11 @@ def test_wrong_types_never_leak_pythons_errors(personalizer: Personalizer) -> No
     """Every argument of every public call, with everything that it doesn't take."""
     assert personalizer.store is not None
     tried = 0
-    for thing in (personalizer, personalizer.store):
+    for thing in (personalizer, personalizer.store, personalizer.conversation("ann", "one")):
         for name, call, parameters in _calls(thing):
             needed = [one for one in parameters if one in GOOD and one != "name"]
-            extra = {"max_tokens": 2, "budget": 10} if name in ("ask", "stream") else {}
+            extra = {"max_tokens": 2} if "max_tokens" in parameters else {}
+            extra |= {"budget": 10} if "budget" in parameters else {}
             for parameter in [one for one in parameters if one not in ("options", "names")]:
                 for wrong in WRONG:
                     given = {one: GOOD[one] for one in needed} | extra | {parameter: wrong}
@@ -235,6 +241,10 @@ def test_an_unknown_argument(personalizer: Personalizer) -> None:
         (["full"], Knowledge, False),
         (len, Callable[..., Any], True),
         (5, Callable[..., Any], False),
+        (["a"], Sequence[str], True),
+        (["a", None], Sequence[str], False),
+        (b"ab", Sequence[int], True),
+        ({1, 2}, Sequence[int], False),
         (object(), Any, True),
     ],
 )

@@ -5,7 +5,7 @@ line.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, wraps
 from numbers import Integral, Real
 from types import FunctionType, UnionType
@@ -14,15 +14,17 @@ from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get
 from penchant.errors import InputError
 
 T = TypeVar("T", bound=Callable[..., Any])
+PLAIN = ((str,), (int,), (float,))
+"""What containers may hold whose items are checked, too."""
 
 
 def checked(made: T) -> T:
     """Check the arguments of each call of a function, or of a class's constructor and public methods, against their
     annotations.
 
-    Containers and callables are checked as such, not what they hold. NumPy's numbers become Python's, and an integer
-    becomes a float where one is expected. The calls raise `InputError` for an argument that isn't there (listing those
-    that are), a missing one, and one of another type.
+    Containers and callables are checked as such; what a container holds, if that is texts or numbers. NumPy's numbers
+    become Python's, and an integer becomes a float where one is expected. The calls raise `InputError` for an argument
+    that isn't there (listing those that are), a missing one, and one of another type.
     """
     if not isinstance(made, type):
         return cast(T, _checked(made))
@@ -103,6 +105,8 @@ def fits(value: object, kind: Any) -> bool:
         return any(type(value) is type(one) and value == one for one in get_args(kind))
     if kind in (int, float):
         return isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+    if get_args(kind) in PLAIN and isinstance(value, Collection) and not isinstance(value, str):
+        return isinstance(value, origin) and all(fits(one, get_args(kind)[0]) for one in value)
     return isinstance(value, origin or kind)
 
 
@@ -124,4 +128,6 @@ def _readable(kind: Any) -> str:
         return f"one of {', '.join(map(str, get_args(kind)))}"
     if (get_origin(kind) or kind) is Callable:
         return "a function"
+    if get_args(kind) in PLAIN:
+        return f"{_readable(get_origin(kind))} of {get_args(kind)[0].__name__}"
     return getattr(kind, "__name__", str(kind))

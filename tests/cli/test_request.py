@@ -147,6 +147,29 @@ def test_a_second_request_feeds_its_own_tokens_and_a_new_record(penchant: Invoke
     assert grown["tokens_fed"] == warm["tokens_fed"] + new > warm["tokens_fed"]
 
 
+def test_dates_of_the_request_move_the_marks_and_are_named(penchant: Invoke, tmp_path: Path) -> None:
+    path = tmp_path / "dated.jsonl"
+    rows = [{"text": f"Tea with friend {day}.", "when": f"2026-03-{day:02}"} for day in range(1, 29)]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    asked = ("mark", "--history", path, "--model", "{model}", "--marker", "recency")
+    asked += ("--request", "Who did I have tea with on 5 March 2026?")
+    found = penchant(*asked, "--json").document
+    day = {
+        "text": "5 March 2026",
+        "from": "2026-03-05T00:00:00+00:00",
+        "to": "2026-03-06T00:00:00+00:00",
+        "order": None,
+    }
+    assert found["dates"] == [day]
+    best = max(found["segments"], key=lambda one: one["score"])
+    assert best["text"] == "Tea with friend 5."
+    assert "moved by “5 March 2026” (2026-03-05)" in penchant(*asked).err
+    plain = penchant(*asked, "--no-dates", "--json").document
+    assert (
+        plain["dates"] == [] and max(plain["segments"], key=lambda one: one["score"])["text"] == "Tea with friend 28."
+    )
+
+
 def test_units(penchant: Invoke, tmp_path: Path) -> None:
     path = write_history(tmp_path / "history.jsonl")
     options = ("--marker", "bm25", "--json")

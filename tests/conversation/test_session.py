@@ -10,7 +10,8 @@ import pytest
 
 from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Turn
 from tests.index.cases import calibration_of, lens_of
@@ -133,11 +134,12 @@ def test_what_is_said_becomes_history_and_the_next_conversation_knows_it(store: 
     assert (record.text, record.kind) == ("I live in Bergen.", "said")
     assert record.meta["conversation"] == "first"
     assert said.records == (record.id,)
-    assert said.context.notes is None  # of this conversation itself: it stands there as a turn
+    assert said.context.notes is not None
+    assert said.context.notes.text == "The user lives in Bergen."
     other = say(opened(store, name="second"), "Where do I live?")
     assert other.context.notes is not None
-    assert "I live in Bergen." in other.context.notes.text
-    assert "I live in Bergen." in other.context.messages[0]["content"]
+    assert other.context.notes.text == "The user lives in Bergen."
+    assert other.context.messages[-1]["content"].endswith("The user lives in Bergen.\n\nWhere do I live?")
 
 
 def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newest(store: Store) -> None:
@@ -151,7 +153,7 @@ def test_of_two_statements_that_contradict_the_next_conversation_hears_the_newes
     opened(store, name="second").forget([0])
     again = opened(store, name="fourth").context("Where do I live?")
     assert again.notes is not None
-    assert "I live in Bergen." in again.notes.text  # true again, as if the other had never been said
+    assert again.notes.text == "The user lives in Bergen."  # true again, as if the other had never been said
 
 
 def test_an_instruction_is_no_fact(store: Store) -> None:
@@ -321,9 +323,9 @@ def test_search_finds_turns_of_all_conversations(store: Store) -> None:
 def test_the_system_prompt_stays_first(store: Store) -> None:
     say(opened(store, system="You are a pirate."), ORDER)
     said = say(opened(store), "Hello.")
-    system = said.context.messages[0]
-    assert system["role"] == "system"
-    assert system["content"].index("You are a pirate.") < system["content"].index(ORDER)
+    system, *_, last = said.context.messages
+    assert system == {"role": "system", "content": "You are a pirate."}
+    assert last["content"] == f"Hello.\n\n{ORDER}"
 
 
 def _files(store: Store) -> list[Path]:

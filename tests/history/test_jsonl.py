@@ -27,7 +27,7 @@ def test_what_is_written_reads_back_equal(tmp_path_factory, records):
     [
         ('{"text": "a"', r"invalid JSON \(Expecting ',' delimiter, column 13\)"),
         ('["a"]', r"invalid record \(a JSON list\)"),
-        ('{"reply": "a"}', r"text: Field required"),
+        ('{"label": 3}', r"a record has no text"),
         ('{"text": " "}', r"a record has no text"),
         ('{"text": 5}', r"text: Input should be a valid string"),
         ('{"text": "a", "txet": 1, "stars": 2}', r"unknown keys 'txet', 'stars', known are text, reply, label"),
@@ -116,3 +116,10 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
         write_records(path, [Record("a"), Record("b", label=float("inf"))])
     assert path.read_text(encoding="utf-8") == GOOD
     assert [entry.name for entry in tmp_path.iterdir()] == ["h.jsonl"]
+
+
+def test_a_reply_alone_is_a_record(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text('{"reply": "See you at ten."}\n', encoding="utf-8")
+    (record,) = read_records(path)
+    assert (record.text, record.reply, record.body) == ("", "See you at ten.", "See you at ten.")

@@ -109,3 +109,43 @@ def test_a_panicking_splitter_falls_back_to_lines(monkeypatch):
     monkeypatch.setattr("penchant.history.segmentation.sentencex.get_sentence_boundaries", interrupted)
     with pytest.raises(KeyboardInterrupt):
         segment_record(Record("one. two\nthree"), 0, "sentence")
+
+
+SMALL = {
+    "de": "hab heute z. b. mit dr. lee gesprochen. er meint, am 3. mai wäre gut. hast du da zeit? ich kann nur "
+    "vormittags! die katze war wieder beim nachbarn. 4 leute haben sie gesehen. naja, sie kommt schon "
+    "zurück... morgen fahr ich nach kiel. meine schwester holt mich ab. danach essen wir pizza. "
+    "hoffentlich regnet es nicht.",
+    "da": "jeg var hos tandlægen i dag. det gik fint. han sagde, at jeg skal komme igen til maj. har du tid i "
+    "morgen? min søster kommer på besøg fra odense. vi skal spise pizza og se en film. katten er hos "
+    "naboen igen! nøglen er der.",
+    "fi": "kävin tänään hammaslääkärissä. kaikki meni hyvin. pitää tulla uudestaan toukokuussa. onko sinulla "
+    "aikaa huomenna? siskoni tulee kylään turusta. syömme pizzaa ja katsomme elokuvan. kissa on taas "
+    "naapurissa! avain on siellä.",
+    "cs": "dnes jsem byl u zubaře. všechno dobře dopadlo. mám přijít zase v květnu. máš zítra čas? sestra "
+    "přijede na návštěvu z brna. dáme si pizzu a podíváme se na film. kočka je zase u souseda! klíč je "
+    "pod květináčem vedle dveří.",
+    "sk": "dnes som bol u zubára. všetko dobre dopadlo. mám prísť znova v máji. máš zajtra čas? sestra príde na "
+    "návštevu z košíc. dáme si pizzu a pozrieme si film. mačka je zase u suseda! kľúč je pod kvetináčom "
+    "vedľa dverí.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", SMALL)
+def test_a_chat_in_small_letters_is_cut_into_sentences(language):
+    body = SMALL[language]
+    pieces = [piece.text for piece in segment_record(Record(body, meta={"lang": language}), 0, "sentence")]
+    assert len(pieces) >= 7
+    assert max(map(len, pieces)) <= 100
+    assert " ".join(pieces) == body
+    if language == "de":
+        assert pieces[:2] == ["hab heute z. b. mit dr. lee gesprochen.", "er meint, am 3. mai wäre gut."]
+        assert "4 leute haben sie gesehen." in pieces
+
+
+def test_a_long_sentence_with_abbreviations_stays_whole():
+    body = (
+        "Wir waren gestern bei Dr. Brandt, der z. B. gesagt hat, dass es ca. drei Wochen dauert, usw., und danach wird "
+        "er, d. h. ab Juli, wieder in der Praxis sein und alle anrufen, die noch warten und nichts gehört haben."
+    )
+    assert [piece.text for piece in segment_record(Record(body, meta={"lang": "de"}), 0, "sentence")] == [body]

@@ -169,6 +169,12 @@ def test_time_range_filters_by_date(page: Any) -> None:
     assert page.find_element("id", "from").get_attribute("aria-valuetext") == "2 Jun 2023"
 
 
+def test_the_page_opens_at_the_best_mark(page: Any) -> None:
+    box = "(r => r.top > 0 && r.bottom < innerHeight)(document.getElementById('s3').getBoundingClientRect())"
+    assert wait(page, box)
+    assert card(page) == ""
+
+
 def test_the_strip_and_the_top_marks_lead_to_their_place(page: Any) -> None:
     from selenium.webdriver import ActionChains
 

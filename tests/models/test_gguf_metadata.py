@@ -42,6 +42,7 @@ def expected(**rope: object) -> torch.Tensor:
     ("parts", "message"),
     [
         ({"drop": "blk.1.attn_q.weight"}, r"lacks 1 weights, first model\.layers\.1\.self_attn\.q_proj\.weight"),
+        ({"more": {"blk.0.ffn_up.weight": np.ones((90, 64), np.float32)}}, r"1 weights of another shape .*\[90, 64\]"),
         ({"drop": "output_norm.weight"}, r"lacks 1 weights, first model\.norm\.weight"),
         (
             {"more": {"blk.0.attn_q.bias": np.ones(64, np.float32)}},

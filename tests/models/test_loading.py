@@ -70,9 +70,13 @@ def unknown_family(path: Path) -> None:
     (path / "config.json").write_text(json.dumps({**config, "model_type": "abacus", "architectures": ["Abacus"]}))
 
 
-def other_shape(path: Path) -> None:
+def settings(path: Path, **values: object) -> None:
     config = json.loads((path / "config.json").read_text())
-    (path / "config.json").write_text(json.dumps({**config, "intermediate_size": 100}))
+    (path / "config.json").write_text(json.dumps({**config, **values}))
+
+
+def other_shape(path: Path) -> None:
+    settings(path, intermediate_size=100)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +88,9 @@ def other_shape(path: Path) -> None:
         (drop("tokenizer*"), "has no tokenizer"),
         (drop_a_tensor, r"lacks 1 weights, first model\.layers\.1\.self_attn\.q_proj\.weight"),
         (unknown_family, "can't read the model in"),
-        (other_shape, "can't read the model in"),
+        (other_shape, r"has 12 weights of another shape .*mlp\.down_proj\.weight: \[64, 96\] instead of \[64, 100\]"),
+        (lambda path: settings(path, hidden_act="abacus"), "nothing is known as 'abacus'"),
+        (lambda path: settings(path, max_position_embeddings=None), "field 'max_position_embeddings': "),
         (lambda path: (path / "config.json").write_text("{"), "can't read the model in"),
         (lambda path: (path / "model.safetensors").write_bytes(b"\x00" * 100), "can't read the model in"),
         (lambda path: (path / "tokenizer.json").write_text("{}"), "can't read the model in"),

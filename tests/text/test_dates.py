@@ -27,7 +27,7 @@ def found(text: str, now: datetime = NOW) -> list[str]:
         ("What did I do last week?", ["2026-05-11..2026-05-18"]),
         ("What did I do in spring 2024?", ["2024-03-01..2024-06-01"]),
         ("What did I do last summer?", ["2025-06-01..2025-09-01"]),
-        ("Where was I in the winter of 2024?", ["2023-12-01..2025-03-01"]),
+        ("Where was I in the winter of 2024?", ["2023-12-01..2024-03-01", "2024-12-01..2025-03-01"]),
         ("What did I cook between March and May 2025?", ["2025-03-01..2025-06-01"]),
         ("What did I cook from November to February 2025?", ["2024-11-01..2025-03-01"]),
         ("What have I bought since 2024?", ["2024-01-01.."]),

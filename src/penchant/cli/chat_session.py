@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.personalizer import Personalizer
@@ -137,7 +139,9 @@ class Session:
 def check_known(store: Store, user: str, name: str) -> None:
     """Raise `InputError` for a conversation that the user doesn't have."""
     if not _known(store, user, name):
-        raise InputError(f"no conversation {name!r} of user {user!r}: `penchant chat --user ID --list` lists them")
+        raise InputError(
+            f"no conversation {name!r} of user {user!r}: `penchant chat --user {shlex.quote(user)} --list` lists them"
+        )
 
 
 def _known(store: Store, user: str, name: str) -> bool:

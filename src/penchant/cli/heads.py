@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from penchant.lens.calibration import Calibration
     from penchant.models.loading import LoadedModel
 
+NO_BETTER = 0.6
+"""AUC on held-out histories below which heads are no use; shipped calibrations reach 0.9 and more."""
+
 heads_app = typer.Typer(no_args_is_help=True, help="Find the retrieval heads of a model.")
 
 
@@ -117,6 +120,13 @@ def discover_command(
         stderr.print(f"[dim]AUC together, on held-out histories: {calibration.scores['auc_left_out']}; {path}[/]")
 
     emit(document, as_json, show)
+    reached = calibration.scores["auc_left_out"]
+    if reached is not None and reached < NO_BETTER:
+        stderr.print(
+            f"[yellow]these heads find evidence hardly better than chance (AUC {reached:.2f}; chance is 0.5): mark "
+            "with --marker bm25, or discover on data of your own with --data[/]",
+            soft_wrap=True,
+        )
 
 
 def _picked(labelled: Sequence[LabelledHistory], positions: str) -> list[LabelledHistory]:

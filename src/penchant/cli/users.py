@@ -12,7 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr, stdout_console
+from penchant.cli.output import JsonOption, StoreOption, check_file, emit, open_store, say, stderr, stdout_console
 from penchant.cli.streams import stdin, stdout
 from penchant.errors import InputError
 
@@ -155,6 +155,7 @@ def export_user(
     """Export a user's records as JSON Lines that `penchant import jsonl` reads, or the user's conversations."""
     from penchant.history.jsonl import write_lines
 
+    check_file(out)
     with _opened(context, store) as opened:
         lines = opened.conversations.export(user) if conversations else opened.export(user)
         what = "lines" if conversations else "records"

@@ -36,12 +36,17 @@ LONGEST_TOKEN = 32  # characters; limits how much of a huge segment is read when
 
 
 def extractive(
-    tokenizer: Tokenizer, *, dates: bool = True, history_tokens: Callable[[History], int] | None = None
+    tokenizer: Tokenizer,
+    *,
+    dates: bool = True,
+    updated: bool = True,
+    history_tokens: Callable[[History], int] | None = None,
 ) -> Compressor:
     """Make a compressor whose profiles are verbatim text of the history, in time order, grouped by record (`lay_out`).
 
     tokenizer: of the model that will read the profile; `Profile.tokens` is counted on the final text with it, without
-    special tokens, and never exceeds the budget. dates: show days. history_tokens: counts the tokens of a history
+    special tokens, and never exceeds the budget. dates: show days. updated: take no segment without the
+    later one that may say that it is no longer so (`updates`). history_tokens: counts the tokens of a history
     (default: `history_counter` with this tokenizer).
 
     Segments are chosen by `fill`. If a segment with a much better mark than the chosen ones doesn't fit, or no segment
@@ -60,7 +65,7 @@ def extractive(
         # joins make this an estimate; trying costs one count of little more than the budget
         fits = total <= budget + budget // 8 + len(history)
         draft = (_whole(tokenizer, history, marks, budget, dates) if fits else None) or _draft(
-            tokenizer, history, marks, budget, dates
+            tokenizer, history, marks, budget, dates, updated=updated
         )
         return Profile(
             text=draft.text,
@@ -116,12 +121,14 @@ def _whole(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     return None
 
 
-def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool) -> _Draft:
+def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, dates: bool, *, updated: bool) -> _Draft:
     if not marks.segments:
         return _Draft("", 0, (), ())
     candidates, costs = _candidates(tokenizer, marks, budget)
     check_segments(history, [marks.segments[i] for i in candidates])
-    newer = updates([marks.segments[i] for i in candidates], superseded_in(history))
+    newer = np.full(len(candidates), -1, dtype=np.intp)
+    if updated:
+        newer = updates([marks.segments[i] for i in candidates], superseded_in(history))
     order = updates_first(newer)
     rank = order.argsort()
     newer = np.where(newer[order] < 0, -1, rank[newer[order]])

@@ -16,6 +16,7 @@ from penchant.steering.methods.attention_bias import (
     biased_attention,
     retrieval_heads,
 )
+from penchant.text.unicode import sanitize
 
 DEFAULT_NATS = 1.0
 
@@ -50,7 +51,9 @@ def instruction_emphasis(
     loaded: LoadedModel, prompt: str, context: Context, nats: float = DEFAULT_NATS
 ) -> AttentionBias | None:
     """Return the attention bias on the instructions; None if there is nothing to do."""
-    lines = [line.strip() for line in instruction_lines(context.instructions)]
     question = context.messages[-1]["content"].strip() if context.messages else ""
+    lines = [line.strip() for line in instruction_lines(context.instructions)]
+    if not all(line in prompt for line in lines):  # they stand in the last message, without numbers
+        lines = [sanitize(one.text).strip() for one in context.instructions]
     # Special tokens in a question are broken up in the prompt; the bias then begins after the instructions.
     return attention_bias_on(loaded, prompt, lines, nats, asked=question if question in prompt else None)

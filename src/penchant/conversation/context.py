@@ -18,10 +18,18 @@ method: the method includes or drops it whatever the question is."""
 Spans = tuple[tuple[int, int], ...]
 
 
+Layout = Literal["system", "turn"]
+"""Where notes and instructions stand in the prompt. system: in the system message. turn: in the last user message, the
+notes before the question and the instructions after it, where small models follow them best
+(benchmarks/results/first_hour.md).
+"""
+
+
 @dataclass(frozen=True)
 class Dialogue:
     """Everything that a memory may use. past: the exchanges before the question, in time order. instructions: those in
     force, in the order they were given. system: the system prompt ("": none). notes: a profile of the user's history.
+    layout: see `Layout`.
     """
 
     past: tuple[Exchange, ...] = ()
@@ -30,6 +38,7 @@ class Dialogue:
     notes: Profile | None = None
     key: str = ""
     """The conversation's name: what a memory computes for its turns is kept under it ("": only for one call)."""
+    layout: Layout = "system"
 
 
 @dataclass(frozen=True)

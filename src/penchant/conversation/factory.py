@@ -10,7 +10,9 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypedDict
 
+from penchant.compression.budget import count_tokens
 from penchant.compression.profile import Compressor, Profile
+from penchant.conversation.about_user import about_user
 from penchant.conversation.context import Detector, Memory
 from penchant.conversation.defaults import BUDGET, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, make_detector
@@ -92,22 +94,25 @@ class ConversationFactory:
             name=named,
             store=store,
             system=system,
-            notes=partial(self._notes, user, named, room) if store is not None and room else None,
+            notes=partial(self._notes, user, room) if store is not None and room else None,
             priority=priority,
             calibration=self.resources.calibration if priority else None,
             # A conversation that is opened again in this process is still off the record.
             unkept=self._unkept.setdefault((user, named), Unkept()) if store is not None else None,
         )
 
-    def _notes(self, user: str, conversation: str, budget: int, text: str) -> Profile | None:
+    def _notes(self, user: str, budget: int, text: str) -> Profile | None:
         """Return a profile of the user's history for a turn."""
         try:
             history = self.history(user)
         except InputError:  # nothing is known about the user yet
             return None
         request = Request(text)
-        marks = current_marks(self.mark(history, request), history, conversation)
-        return self.compress(history, request, marks, budget) if marks.segments else None
+        marks = current_marks(self.mark(history, request), history)
+        if not marks.segments:
+            return None
+        profile = self.compress(history, request, marks, budget)
+        return about_user(history, profile, partial(count_tokens, self.resources.loaded.tokenizer))
 
     def _memory(self, name: str, options: Mapping[str, object]) -> Memory:
         key = (name, *sorted(options.items()))
@@ -131,15 +136,12 @@ class ConversationFactory:
         return self.store.conversation_dir(user, name) if self.store is not None and name else None
 
 
-def current_marks(marks: Marks, history: History, conversation: str) -> Marks:
-    """Drop the marks of records that this conversation created (its turns are in the prompt anyway), and of superseded
-    ones: given two addresses, a small model uses either, even if one is labelled as outdated (docs/methods/facts.md).
+def current_marks(marks: Marks, history: History) -> Marks:
+    """Drop the marks of superseded records: given two addresses, a small model uses either, even if one is labelled as
+    outdated (docs/methods/facts.md).
     """
     outdated = superseded(history)
-    left_out = {one.id for one in history if one.id in outdated or one.meta.get("conversation") == conversation}
-    if not left_out:
-        return marks
-    kept = [at for at, one in enumerate(marks.segments) if one.record_id not in left_out]
+    kept = [at for at, one in enumerate(marks.segments) if one.record_id not in outdated]
     return replace(marks, segments=tuple(marks.segments[at] for at in kept), scores=marks.scores[kept])
 
 

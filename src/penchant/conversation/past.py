@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from penchant.history.dialogue import Exchange, Turn, exchanges
+from penchant.compression.profile import Profile
+from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.text.reasoning import split_reasoning
 from penchant.text.repetition import repeats
+from penchant.text.terms import split_words
+
+_GREETING = 2
+"""Words that may stand beside a statement without being a question: "Hi!", "btw"."""
 
 
 def marked(turn: Turn) -> Turn:
@@ -19,10 +24,40 @@ def marked(turn: Turn) -> Turn:
 
 
 def readable(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
-    """Return the exchanges of a conversation for later prompts: without answers that were cut off or repeated
-    themselves, which a model would imitate, and without reasoning.
+    """Return the exchanges of a conversation for later prompts: without answers that were cut off, repeated themselves
+    or an earlier answer, which a model would imitate, and without reasoning.
     """
-    return tuple(replace(one, assistant=_readable(one.assistant)) for one in exchanges(turns))
+    found, given = [], set[str]()
+    for one in exchanges(turns):
+        answer = _readable(one.assistant)
+        if answer is not None:
+            words = " ".join(answer.text.lower().split())
+            answer = None if words in given else answer
+            given.add(words)
+        found.append(replace(one, assistant=answer))
+    return tuple(found)
+
+
+def without_told(
+    past: Iterable[Exchange], conversation: str, notes: Profile | None, instructions: Sequence[Instruction]
+) -> tuple[Exchange, ...]:
+    """Return the exchanges without those in which the user only said what the notes and the instructions of the prompt
+    say again: there it stands about the user, and a small model doesn't take it for its own.
+    """
+    said: dict[str, list[str]] = {}
+    for segment in () if notes is None else notes.segments:
+        said.setdefault(segment.record_id.rpartition(":")[0], []).append(segment.text)
+    for one in instructions:
+        if one.turn is not None:
+            said.setdefault(f"said:{one.conversation}:{one.turn}", []).append(one.text)
+    return tuple(one for one in past if not _told(one.user.text, said.get(f"said:{conversation}:{one.user.number}")))
+
+
+def _told(text: str, said: Sequence[str] | None) -> bool:
+    rest = text
+    for one in said or ():
+        rest = rest.replace(one, " ")
+    return said is not None and len(split_words(rest)) <= _GREETING
 
 
 def _readable(turn: Turn | None) -> Turn | None:

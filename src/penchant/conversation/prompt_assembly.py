@@ -18,6 +18,7 @@ from penchant.conversation.prompt_rendering import (
     dropped,
     included_text,
     system_message,
+    turn_layout,
 )
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
@@ -65,8 +66,12 @@ class _Draft:
     undo: list[Callable[[], None]] = field(default_factory=list)
 
     def messages(self) -> list[dict[str, str]]:
-        system = system_message(self.dialogue.system, self.instructions, self.summary, self.notes)
-        return build_messages(system, self.dialogue.past, self.included, self.question)
+        dialogue, question = self.dialogue, sanitize(self.question)
+        if dialogue.layout == "turn":
+            system, question = turn_layout(dialogue.system, self.instructions, self.summary, self.notes, question)
+        else:
+            system = system_message(dialogue.system, self.instructions, self.summary, self.notes)
+        return build_messages(system, dialogue.past, self.included, question)
 
     def tokens(self) -> int:
         return self.counter.prompt(self.messages())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from penchant.compression.budget import count_tokens
 from penchant.compression.profile import Profile
+from penchant.conversation.attribution.others import others_words
 from penchant.conversation.context import How, Inclusion, Spans, Why
 from penchant.history.dialogue import Exchange, Instruction
 from penchant.marking.lru import LRU, digest
@@ -19,7 +21,16 @@ _SAMPLE = "a"
 
 INSTRUCTIONS_HEADING = "Follow these instructions in every answer:"
 NOTES_HEADING = "Notes about me:"
+ABOUT_HEADING = "Notes about the user:"
+ASSISTANT = "You are a helpful assistant."
+USE_NOTES = "Use the notes about the user. Be brief and specific."
 SUMMARY_HEADING = "Summary of the conversation so far:"
+_OWN = re.compile(
+    r"\b(?:i|im|my|mine|myself|we|our|ich|mein\w*|wir|unser\w*|je|mon|ma|mes|nous|notre|nos|yo|mis?|nuestr\w*|io|mi[oae]|miei|"
+    r"nostr\w*)\b|\bj['’]",
+    re.IGNORECASE,
+)
+"""Words with which users speak of themselves, in the languages whose statements are found."""
 TURN_SEPARATOR = "\n\n"
 """Between two user turns if the first one has no answer."""
 
@@ -67,7 +78,7 @@ def build_messages(
             out.append({"role": "user", "content": TURN_SEPARATOR.join(waiting)})
             out.append({"role": "assistant", "content": assistant})
             waiting = []
-    out.append({"role": "user", "content": TURN_SEPARATOR.join([*waiting, sanitize(question)])})
+    out.append({"role": "user", "content": TURN_SEPARATOR.join([*waiting, question])})
     return out
 
 
@@ -81,6 +92,35 @@ def system_message(system: str, instructions: Sequence[Instruction], summary: st
     if notes is not None:
         parts.append(f"{NOTES_HEADING}\n{sanitize(notes.text)}")
     return "\n\n".join(parts)
+
+
+def turn_layout(
+    system: str, instructions: Sequence[Instruction], summary: str, notes: Profile | None, question: str
+) -> tuple[str, str]:
+    """Return the system message and the last user message of the layout "turn".
+
+    Instructions follow the question, in the words in which they were given. Notes stand before a question in which the
+    user speaks of themselves, and otherwise in the system message: right before "Tell me a joke", a small model repeats
+    them instead of answering.
+    """
+    parts = [question]
+    if notes is not None:
+        about = f"{ABOUT_HEADING}\n{sanitize(notes.text)}"
+        system = f"{system.strip() or ASSISTANT} {USE_NOTES}"
+        if _of_themselves(question):
+            parts.insert(0, about)
+        else:
+            system = f"{system}\n\n{about}"
+    if lines := [text for one in instructions if (text := sanitize(one.text).strip()) not in question]:
+        parts.append("\n".join(lines))
+    return system_message(system, (), summary, None), TURN_SEPARATOR.join(parts)
+
+
+def _of_themselves(question: str) -> bool:
+    """Whether users speak of themselves, not somebody else in a text that they quote or paste."""
+    ends = [0, *(one.end for one in others_words(question))]
+    starts = [*(one.start for one in others_words(question)), len(question)]
+    return any(_OWN.search(question[start:end]) for start, end in zip(ends, starts, strict=True))
 
 
 def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:

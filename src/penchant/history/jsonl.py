@@ -28,7 +28,7 @@ class RecordLine(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: StrictStr
+    text: StrictStr = ""
     reply: StrictStr | None = None
     label: StrictInt | StrictFloat | StrictStr | None = None
     when: datetime | None = None
@@ -121,7 +121,7 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
                 count += 1
     except OSError as error:
         why = error.strerror or error
-        raise StoreError(f"{path.name} can't be written: {why}; free space or choose another folder") from error
+        raise StoreError(f"{path} can't be written: {why}; free space or choose another folder") from error
     return count
 
 

@@ -225,5 +225,9 @@ def _number(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a cell as something that JSON can hold."""
-    return value.isoformat() if isinstance(value, date) else _number(value)
+    """Return a cell as something that JSON can hold: text, if it is nothing else."""
+    if isinstance(value, date):
+        return value.isoformat()
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays
+        return value.tolist()
+    return value if isinstance(value, str | int | float | list | dict) else str(value)

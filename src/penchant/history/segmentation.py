@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Literal
@@ -17,11 +18,17 @@ Unit = Literal["auto", "sentence", "record"]
 
 WHOLE = 400  # characters: up to here a record is one segment under "auto"
 LONGEST = 1000  # characters: a longer sentence is cut further
+RUN_ON = 200  # characters: a longer sentence is looked at again, in case it is several in small letters
 
 # The splitter's rules know only one-byte white space and panic on some of the rest; each character is replaced by
 # exactly one other, so offsets stay true. Lone surrogates can't be handed to it at all.
 _PLAIN = {c: " " for c in range(0x80, 0x3001) if chr(c).isspace()} | {0x85: "\n", 0x2028: "\n", 0x2029: "\n"}
 _PLAIN |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")
+
+
+# What begins behind the end of a sentence, in small letters or with a digit. In German, Danish, Finnish, Czech and
+# Slovak the splitter ends no sentence there.
+_SMALL_START = re.compile(r"(?:(?<=[^\W\d][.!?…])|(?<=[.!?…]{2}))(\s+)(\d|[^\W\d_])")
 
 
 def segment(history: History, unit: Unit = "auto") -> tuple[Segment, ...]:
@@ -55,9 +62,24 @@ def _sentences(record: Record) -> Iterator[tuple[int, int]]:
     starts = {0, seam}
     for offset, part in ((0, body[:seam]), (seam, body[seam:])):
         starts.update(offset + start for start in _starts(part, language))
-    cuts = [*sorted(starts), len(body)]
-    for start, end in itertools.pairwise(cuts):
-        yield from _trimmed(body, start, end)
+    for start, end in itertools.pairwise([*sorted(starts), len(body)]):
+        inner = _starts_in_small_letters(body[start:end], language) if end - start > RUN_ON else []
+        for first, last in itertools.pairwise([start, *(start + at for at in inner), end]):
+            yield from _trimmed(body, first, last)
+
+
+def _starts_in_small_letters(sentence: str, language: str) -> list[int]:
+    """Return where further sentences begin inside one that may be a run of several in small letters; each such letter
+    is taken for a capital.
+    """
+    capitals = _SMALL_START.sub(_capital, sentence)
+    return [] if capitals == sentence else [start for start in _starts(capitals, language) if start > 0]
+
+
+def _capital(found: re.Match[str]) -> str:
+    space, character = found.groups()
+    capital = "A" if character.isdecimal() else character.upper()
+    return space + (capital if len(capital) == 1 else character)  # offsets stay true: ß has no capital of one character
 
 
 def _starts(text: str, language: str) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -104,13 +103,8 @@ class Calibration:
                 which = "" if len(attending) == loaded.num_layers else f", which attends at {attending}"
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
-                    f"layers of {loaded.num_heads} heads{which}; run `{discovery_command(loaded)}`"
+                    f"layers of {loaded.num_heads} heads{which}; run `penchant heads discover {loaded.option}`"
                 )
-
-
-def discovery_command(loaded: LoadedModel) -> str:
-    """Return the command that makes a model's calibration, ready to be run."""
-    return shlex.join(["penchant", "heads", "discover", "--model", loaded.spec or loaded.name])
 
 
 def user_calibrations() -> Path:
@@ -171,5 +165,5 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     Lens(loaded)  # a model that can't be read says so: discovering its heads would fail
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
-        f"`{discovery_command(loaded)}` once (minutes), or mark with bm25 or dense"
+        f"`penchant heads discover {loaded.option}` once (minutes), or mark with --marker bm25 or dense"
     )

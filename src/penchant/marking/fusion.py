@@ -11,7 +11,6 @@ import numpy as np
 from penchant.errors import InputError, ModelError
 from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise
-from penchant.lens.calibration import discovery_command
 from penchant.lens.conditional_logit import with_neighbours
 from penchant.marking.attention import attention
 from penchant.marking.bm25 import make as bm25
@@ -80,7 +79,7 @@ def fused(resources: Resources) -> Marker:
     if absent:
         raise ModelError(
             f"calibration {calibration.name} has no fusion weight for {absent[0]}: expected one for each of "
-            f"{', '.join(made)}; run `{discovery_command(resources.loaded)}` again"
+            f"{', '.join(made)}; run `penchant heads discover {resources.loaded.option}` again"
         )
     return fusion(
         [(marker, fitted[name]) for name, marker in made.items()],

@@ -309,6 +309,7 @@
   if (phone.matches) $("topmarks").open = false;
   apply();
   if (location.hash.startsWith("#s")) visit(document.getElementById(location.hash.slice(1)));
+  else if (marks.length && !byRank[0].classList.contains("h0")) bring(byRank[0]);
   addEventListener("hashchange", () => { if (location.hash.startsWith("#s")) visit(document.getElementById(location.hash.slice(1))); });
   root.dataset.ready = "1";
 })();

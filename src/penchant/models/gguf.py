@@ -39,7 +39,7 @@ from penchant.models.gguf_metadata import (
 )
 from penchant.models.progress import bar, gguf_bar_into, no_bars
 from penchant.models.replaced import replaced
-from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.unused import check_complete, check_unread, unread
 from penchant.models.vocabulary import drop_tokens_from
 
 log = logging.getLogger(__name__)
@@ -137,14 +137,19 @@ def _dequantise(source: GgufSource) -> Pair:
             tokenizer = AutoTokenizer.from_pretrained(**where)
             with unread() as unexpected, _read_by_name() as read:
                 made: Any = AutoModelForCausalLM.from_pretrained(
-                    **where, config=config, dtype=torch.float32, quantization_config=unpack, output_loading_info=True
+                    **where,
+                    config=config,
+                    dtype=torch.float32,
+                    quantization_config=unpack,
+                    output_loading_info=True,
+                    ignore_mismatched_sizes=True,  # they are refused below, by name
                 )
                 loaded, info = made
         except ModelError:
             raise
         except Exception as error:  # on a damaged file the parsers may raise anything
             raise ModelError(f"can't read {name}: {first_line(error)}") from error
-        check_missing(name, info["missing_keys"])
+        check_complete(name, info)
         left = {tensor.name for tensor in reader.tensors} - read if read else unexpected.of(loaded)
         check_unread(name, left - set(ROPE_TENSORS), loaded.config, unexpected.of(loaded) - info["unexpected_keys"])
         name_the_rest(name, metadata)
@@ -244,8 +249,12 @@ def _reader(file: Path) -> gguf.GGUFReader:
 
 def first_line(error: Exception) -> str:
     """Return the message of a library's exception, cut to one line."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    if isinstance(error, KeyError):  # its message is the key alone
+        return f"nothing is known as {error}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])[:300]
 
 
 def split_digits_like_smollm(tokenizer: PreTrainedTokenizerBase, pre: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import shlex
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from penchant.models.gguf import GgufSource, first_line, open_gguf
 from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
 from penchant.models.settings import setting
-from penchant.models.unused import check_missing, check_unread, unread
+from penchant.models.unused import check_complete, check_unread, unread
 from penchant.models.vocabulary import check_vocabulary
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A causal language model, ready to use: in eval mode, without gradients of parameters."""
+    """A causal language model, ready to use: in eval mode, without gradients of parameters. spec: what `load_model` was
+    given; empty for a model that was made in memory.
+    """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -46,7 +49,11 @@ class LoadedModel:
     device: torch.device
     dtype: torch.dtype
     spec: str = ""
-    """What it was loaded by, as `--model` takes it; "" for a model that was made in memory."""
+
+    @property
+    def option(self) -> str:
+        """The option of the command line that names this model, for hints that can be run as they are."""
+        return f"--model {shlex.quote(self.spec or self.name)}"
 
     @property
     def fingerprint(self) -> str:
@@ -191,12 +198,12 @@ def _from_pretrained(
             tokenizer = AutoTokenizer.from_pretrained(source, **where)
             # attn_implementation is left out: transformers then takes sdpa wherever the family supports it.
             loaded: Any = AutoModelForCausalLM.from_pretrained(
-                source, config=config, dtype=dtype, output_loading_info=True, **where
+                source, config=config, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True, **where
             )
             model, info = loaded
     except Exception as error:  # on a damaged file the parsers below may raise anything
         raise ModelError(_reason(source, local, error)) from error
-    check_missing(source, info["missing_keys"])
+    check_complete(source, info)
     names = unexpected.of(model)
     check_unread(source, names, model.config, names - info["unexpected_keys"])
     if hub is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,7 @@ EXTRA_LAYERS = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_la
 
 @dataclass
 class Unread:
-    """The tensors of a checkpoint that found no place, and those of them that the family says to ignore."""
+    """The tensors of checkpoints that found no place in the models loaded from them."""
 
     _of_model: dict[int, set[str]] = field(default_factory=dict)
 
@@ -53,11 +53,19 @@ def unread() -> Iterator[Unread]:
         yield seen
 
 
-def check_missing(source: str, missing: Iterable[str]) -> None:
-    """Raise `ModelError` if a model lacks weights: transformers fills them with random numbers."""
-    names = sorted(missing)
-    if names:
-        raise ModelError(f"{source} lacks {len(names)} weights, first {names[0]}: expected a complete checkpoint")
+def check_complete(source: str, info: Mapping[str, Any]) -> None:
+    """Raise `ModelError` if a model lacks weights, or has some of another shape than its configuration says:
+    transformers fills both with random numbers. info: its report of the loading.
+    """
+    missing, other = sorted(info["missing_keys"]), sorted(info["mismatched_keys"])
+    if other:
+        name, found, expected = other[0]
+        raise ModelError(
+            f"{source} has {len(other)} weights of another shape than its configuration says, first {name}: "
+            f"{list(found)} instead of {list(expected)}"
+        )
+    if missing:
+        raise ModelError(f"{source} lacks {len(missing)} weights, first {missing[0]}: expected a complete checkpoint")
 
 
 def check_unread(source: str, names: Iterable[str], config: PretrainedConfig, ignored: Iterable[str] = ()) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Iterable
 
 import sqlalchemy as sa
@@ -74,7 +75,7 @@ def conversation_key(connection: sa.Connection, user: str, conversation: str) ->
     if key is None:
         raise InputError(
             f"user {user!r} has no conversation {conversation!r}: expected one that was opened; "
-            "`penchant users show` lists them"
+            f"`penchant users show {shlex.quote(user)}` lists them"
         )
     return key
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -46,12 +47,12 @@ def on_prefeval(path: Path) -> dict[str, Any]:
     return {"requests": len(found), "moved": moves(found)}
 
 
-def measure(data: Path, model: str) -> dict[str, Any]:
-    moved = Moved(MARKERS, Resources(model))
+def measure(data: Path, model: str, markers: Sequence[str]) -> dict[str, Any]:
+    moved = Moved(markers, Resources(model))
     questions = [Question(one.language, one.history, one.request, one.evidence) for one in planted()]
     kinds = [Question(one.kind, one.history, one.request, one.evidence) for one in planted()]
     return {
-        "command": "python -m penchant_lab.dates --data DATA",
+        "command": f"python -m penchant_lab.dates --data DATA --markers {' '.join(markers)}",
         "model": model,
         **provenance(Path(__file__).parent),
         "found": finding.measure(finding.read()),
@@ -113,6 +114,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.dates", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with locomo and prefeval in it")
     parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--markers", nargs="+", default=MARKERS, metavar="NAME")
     parser.add_argument("--errors", action="store_true", help="print the errors in the tuning half, and stop")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
@@ -122,7 +124,7 @@ def main() -> None:
     if options.data is None:
         parser.error("expected --data FOLDER, or --errors")
     make_folder(options.out)
-    result = measure(options.data, options.model)
+    result = measure(options.data, options.model, options.markers)
     (options.out / "dates.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (options.out / "dates.md").write_text(table(result), encoding="utf-8")
     print(table(result))

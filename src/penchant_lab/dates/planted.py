@@ -169,8 +169,7 @@ def _inside(kind: str, told: datetime) -> Callable[[datetime], bool]:
         "month": lambda when: (when.year, when.month) == (told.year, told.month),
         # The winter of a year is the one that it begins with, or ends with.
         "season": lambda when: season(when) == season(told)
-        or (told.month in (12, 1, 2) and when.month in (12, 1, 2) and abs((when - told).days) < 370
-            and told.year in (season(when)[0], season(when)[0] - 1)),
+        or (told.month in (12, 1, 2) and season(when) in ((told.year, 0), (told.year + 1, 0))),
         "last week": lambda when: monday - timedelta(days=7) <= when.date() < monday,
         "two weeks ago": lambda when: monday - timedelta(days=14) <= when.date() < monday - timedelta(days=7),
         "last": lambda when: True,

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pytest
 
 from penchant.compression.extractive import extractive
 from penchant.errors import InputError
-from penchant.history.records import History, Request, Segment
+from penchant.history.records import History, Record, Request, Segment
 from penchant.history.segmentation import segment
 from penchant.marking.marks import Marks
 from penchant.marking.registry import make_marker
@@ -102,7 +103,19 @@ def test_a_sum_of_markers_is_what_it_says() -> None:
     assert np.allclose(summed, total, atol=1e-4) or np.allclose(standard(summed), standard(total), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["bm26", "bm25+nonsense", "", "bm25*x"])
+def test_dates_move_any_marker_as_if_the_history_ended_now() -> None:
+    made = context()
+    history = History([Record(f"Tea {n}.", id=str(n), when=datetime(2020, 5, n + 1)) for n in range(28)])
+    segments = segment(history, "record")
+    plain, moved = (
+        parse_marker(f"recency{dates}", made.resources())(history, Request("What did I drink last week?"), segments)
+        for dates in ("", "@dates")
+    )
+    assert plain.dates == () and [one.text for one in moved.dates] == ["last week"]
+    assert [history[int(at)].id for at in moved.ranked()[:7]] == [str(n) for n in range(23, 16, -1)]  # 18 to 24 May
+
+
+@pytest.mark.parametrize("name", ["bm26", "bm26@dates", "bm25+nonsense", "", "bm25*x"])
 def test_an_unknown_name_is_refused_with_the_names_there_are(name: str) -> None:
     with pytest.raises(InputError, match="expected"):
         make_method(name, context())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,7 +92,9 @@ class SteeringPaths:
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
     """The paths of a stored user."""
-    return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {user}")
+    return SteeringPaths(
+        user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {shlex.quote(user)}"
+    )
 
 
 def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
@@ -120,7 +123,8 @@ def load_fitted(
     found = find_config(paths, method, loaded)
     if found is None:
         raise InputError(
-            f"{method} has no configuration for {loaded.name}: run `penchant steer fit {paths.named} --method {method}`"
+            f"{method} has no configuration for {loaded.name}: run "
+            f"`penchant steer fit {paths.named} --method {method} {loaded.option}`"
         )
     config, shared = found
     try:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import shlex
 import shutil
 import time
 import uuid
@@ -144,7 +145,8 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
                 raise InputError(
-                    f"user {user!r} has no record {name!r}: expected an id that `penchant users export` shows"
+                    f"user {user!r} has no record {name!r}: expected an id that "
+                    f"`penchant users export {shlex.quote(user)}` shows"
                 )
         records_changed(connection, [key])
         last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None

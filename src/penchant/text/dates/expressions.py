@@ -28,6 +28,7 @@ _LENGTHS = {
     "year": relativedelta(years=1),
 }
 _DAY = timedelta(days=1)
+_Period = tuple[datetime, datetime]
 _FIRST_MONTH = {"spring": 3, "summer": 6, "autumn": 9, "winter": 12}
 
 
@@ -137,8 +138,8 @@ def _dates(text: str, language: Language, now: datetime) -> Iterator[_Found]:
         if at < to:
             continue
         seasonal = "season" in match.re.groupindex
-        period = _season(match, language, now) if seasonal else _read(text[at:end], language, now)
-        if period:
+        periods = _seasons(match, language, now) if seasonal else _read(text[at:end], language, now)
+        for period in periods:
             yield _Found(at, end, TimeExpression(text[at:end], *period))
             to = end
 
@@ -147,23 +148,23 @@ def _span(match: re.Match[str]) -> tuple[int, int]:
     return match.span("date") if match.groupdict().get("date") else match.span()
 
 
-def _season(match: re.Match[str], language: Language, now: datetime) -> tuple[datetime, datetime] | None:
-    """A season of the year that is named, or the last one that has begun; that is over, if it is called "last"."""
+def _seasons(match: re.Match[str], language: Language, now: datetime) -> list[_Period]:
+    """A season of the year that is named, which for winter are two, or the last one that has begun; that is over, if it
+    is called "last".
+    """
     key = language.key("season", match["season"])
     if key is None:
-        return None
+        return []
     year = int(match["year"]) if match["year"] else now.year
-    start = datetime(year, _FIRST_MONTH[key], 1)
-    if match["year"] and key == "winter":  # the winter of a year is either of two
-        return start - relativedelta(years=1), start + relativedelta(months=3)
-    length = relativedelta(months=3)
+    start, length = datetime(year, _FIRST_MONTH[key], 1), relativedelta(months=3)
     over = any(one.search(match.group()) for one in language.phrases("previous"))
     if not match["year"] and (start + length if over else start) > now:
         start -= relativedelta(years=1)
-    return start, start + relativedelta(months=3)
+    before = start - relativedelta(years=1)
+    return [(one, one + length) for one in ((before, start) if match["year"] and key == "winter" else (start,))]
 
 
-def _read(words: str, language: Language, now: datetime) -> tuple[datetime, datetime] | None:
+def _read(words: str, language: Language, now: datetime) -> list[_Period]:
     """The period that dateparser reads from the words of a date."""
     period = None
     for says, meaning, named in language.means:
@@ -172,10 +173,10 @@ def _read(words: str, language: Language, now: datetime) -> tuple[datetime, date
             break
     found = _parser(language.code, now).get_date_data(language.in_digits(words))
     if found.date_obj is None:
-        return None
+        return []
     period = period or (found.period if found.period in _LENGTHS else "day")
     start = _beginning(found.date_obj.replace(tzinfo=None), period)
-    return start, start + _LENGTHS[period]
+    return [(start, start + _LENGTHS[period])]
 
 
 def _beginning(when: datetime, period: str) -> datetime:

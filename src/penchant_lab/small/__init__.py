@@ -1,0 +1,1 @@
+"""What small histories need: records that contradict each other, and what a rule against that costs elsewhere."""
