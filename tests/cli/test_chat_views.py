@@ -10,8 +10,8 @@ from rich.console import RenderableType
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import LastAnswer
 from penchant.compression.profile import Profile
+from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.context import Context, How, Inclusion, Why
-from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.history.records import History, Record, Segment
 from penchant.history.supersession import STATEMENT

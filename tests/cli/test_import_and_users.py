@@ -186,7 +186,10 @@ def test_csv_options(penchant, tmp_path):
         (["import", "jsonl", "{history}", "--user", "u", "-o", "a=b"], "jsonl has no option 'a'"),
         (["import", "csv", "{history}", "-o", "skip_empty=perhaps"], "expected true or false"),
         (["import", "csv", "{history}", "-o", "nonsense"], "expected KEY=VALUE"),
-        (["import", "csv", "{history}", "--user", "u"], "history.jsonl has no column 'text' (text): the columns are"),
+        (
+            ["import", "csv", "{history}", "--user", "u"],
+            "has no column 'text' for the text: its columns are",
+        ),
         (["import", "jsonl"], "Missing argument 'PATH'. See --help."),
         (["users", "show", "nobody"], "no user 'nobody' in the store"),
         (["users", "--limit", "0"], "a page of 0 users"),

@@ -8,7 +8,8 @@ import pytest
 
 from penchant import Personalizer, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.history.dialogue import Finish, Turn
 from penchant.inference.generation import AnswerStream

@@ -10,7 +10,8 @@ import pytest
 
 from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Turn
 from tests.index.cases import calibration_of, lens_of

@@ -11,7 +11,7 @@ from rich.text import Text
 from penchant.cli import chat_views as views
 from penchant.cli.chat_session import Session
 from penchant.cli.output import CUT, stderr
-from penchant.conversation.session import ChatAnswer, ErasedTurns
+from penchant.conversation.answers import ChatAnswer, ErasedTurns
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction
 from penchant.text.unicode import sanitize

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from penchant.cli.chat_session import Session
+from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.context import Context
-from penchant.conversation.session import ChatAnswer
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction
 

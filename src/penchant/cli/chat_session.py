@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
-from penchant.conversation.session import ChatAnswer, Conversation
+from penchant.conversation.answers import ChatAnswer
+from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange
 from penchant.personalizer import Personalizer

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from penchant.cli.chat_session import LastAnswer
 from penchant.cli.output import CUT, stdout_console
+from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.context import Context, Inclusion
-from penchant.conversation.session import ChatAnswer
 from penchant.history.dialogue import Exchange, Instruction, Turn
 from penchant.history.records import History
 from penchant.history.supersession import STATEMENT, superseded

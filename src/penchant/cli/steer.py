@@ -232,7 +232,8 @@ def _show_report(report: FitReport) -> None:
     kinds = ", ".join(dict.fromkeys(site.kind for site in config.sites))
     others = "1 other user" if config.users == 1 else f"{config.users} other users"
     whom = others if report.shared else "the user's own answers"
-    written = {"own": "the user's own vectors", "population": "what helps everyone", "none": "nothing"}
+    common = "what helps everyone" if report.shared else "the mean of the user's own answers"
+    written = {"own": "the user's own vectors", "population": common, "none": "nothing"}
     chosen = report.chosen
     rows = [
         ("method", config.method),
@@ -243,7 +244,7 @@ def _show_report(report: FitReport) -> None:
     if validation.answers:
         rows += [
             (f"gain on {validation.answers} held-out answers of the user", _nats(validation.own)),
-            ("gain there by what helps everyone", _nats(validation.common)),
+            (f"gain there by {common}", _nats(validation.common)),
         ]
     rows += [
         ("samples", f"{report.samples} ({report.read} read now)"),

@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from penchant import arguments
 from penchant.compression.profile import Profile
+from penchant.conversation.answers import ChatAnswer, ErasedTurns, Learned
 from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
@@ -23,7 +24,7 @@ from penchant.conversation.retention.forgetting import Forgotten, forget, forget
 from penchant.conversation.retention.replies import reply_to
 from penchant.conversation.retention.unkept import Unkept
 from penchant.errors import InputError
-from penchant.history.dialogue import Exchange, Finish, Instruction, Turn, exchanges
+from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.inference.generation import generate_stream
 from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
@@ -37,53 +38,6 @@ from penchant.text.reasoning import opened_reasoning, split_reasoning
 
 Notes = Callable[[str], Profile | None]
 """Makes a profile of the user's history for a question; None if there is nothing to say."""
-
-
-class Learned(NamedTuple):
-    """What a user's turn changed: instructions that it gave, instructions that it ended, ids of records made
-    from it.
-    """
-
-    given: tuple[Instruction, ...] = ()
-    ended: tuple[Instruction, ...] = ()
-    records: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ChatAnswer:
-    """The model's answer to a user's turn.
-
-    text: what the model said to the user; reasoning: what it wrote before ("": nothing). finish: why the answer ended.
-    number: of the answer's turn (None: the model said nothing, so nothing is stored). context: the prompt, and reasons.
-    given, ended, records: what the user's turn changed, see `Learned`. seconds: wall time of "detect", "notes",
-    "context" and "answer".
-
-    notice: what Penchant tells the user about a wish ("off the record", "forget that ..."); it is the whole text if the
-    turn says nothing else, and no model runs. off_record: neither the turn nor the answer is kept. forgotten: what was
-    erased on the user's request.
-    """
-
-    text: str
-    number: int | None
-    context: Context
-    given: tuple[Instruction, ...] = ()
-    ended: tuple[Instruction, ...] = ()
-    records: tuple[str, ...] = ()
-    seconds: dict[str, float] = field(default_factory=dict)
-    finish: Finish = "stop"
-    reasoning: str = ""
-    notice: str = ""
-    off_record: bool = False
-    forgotten: Forgotten | None = None
-
-
-@dataclass(frozen=True)
-class ErasedTurns:
-    """What was erased: turns, the instructions given in them, and ids of the records made from them."""
-
-    turns: tuple[Turn, ...]
-    instructions: tuple[Instruction, ...] = ()
-    records: tuple[str, ...] = ()
 
 
 @arguments.checked

@@ -38,9 +38,14 @@ def test_csv_takes_columns_of_the_fields_own_names(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ("a,b\n1,2\n", {}, r"no column 'text' \(text\): the columns are 'a', 'b'; name them with text_column"),
-        ("text,b\n1,2\n", {"when_column": "d", "id_column": "e"}, r"'d' \(when\) and no column 'e' \(id\): the"),
-        ("", {}, "the columns are none"),
+        ("a,b\n1,2\n", {}, r"no column 'text' for the text: its columns are 'a', 'b'; name the right one: text_column"),
+        ("text;when\nx;y\n", {}, r"is the delimiter ';'\? Set delimiter=';'"),
+        (
+            "text,b\n1,2\n",
+            {"when_column": "d", "id_column": "e"},
+            r"'d' for the when and no column 'e' for the id",
+        ),
+        ("", {}, "its columns are none"),
         ("text,b\nx,2\ny\n", {}, "line 3: 1 cells under 2 columns"),
         ("text,b\n ,2\n", {}, "line 2: a record has no text"),
         ("text,when\nx,someday\n", {}, "line 2: 'someday' is no time"),

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import regex
 
-from penchant.conversation.attribution import mostly_others, others_words
+from penchant.conversation.attribution import OthersWords, mostly_others, others_words
 from penchant.conversation.context import Detector, Found
 from penchant.conversation.instructions.classification import Classification, classify
 from penchant.conversation.instructions.ending import ended_by
 from penchant.conversation.instructions.languages import Table, tables
+from penchant.conversation.instructions.ngrams import classifier, is_foreign
 from penchant.conversation.instructions.scope import scope_of
 from penchant.conversation.instructions.sentences import Sentence, sentences
 from penchant.conversation.instructions.slots import slot_of
@@ -32,17 +33,17 @@ def patterns() -> Detector:
 def detector(
     judge: Judge | None, asked: Callable[[Sentence, Classification], bool] | None = None, possible: Judge | None = None
 ) -> Detector:
-    """Make a detector by patterns. judge: classifies the sentences for which `asked` is true (default: the doubtful
-    ones). possible: can reject those that the patterns are sure of.
+    """Make a detector by patterns, and by n-grams in languages without a cue file. judge: classifies the sentences for
+    which `asked` is true (default: the doubtful ones). possible: can reject those that the patterns are sure of.
     """
     wanted = asked or (lambda sentence, found: found.confidence == "doubt")
 
     def detect(text: str, known: Sequence[Instruction]) -> Found:
         ended: list[str] = []
         left: list[tuple[Sentence, Classification]] = []
-        others = [one for one in others_words(text) if one.kind != "imagined"]  # "Pretend you're a pirate" instructs
+        others = others_words(text)
         for sentence in sentences(text):
-            if mostly_others(others, sentence.start, sentence.end):
+            if _of_others(others, sentence):
                 continue
             over = ended_by(sentence, [one for one in known if one.id not in ended])
             ended.extend(over.ids)
@@ -54,7 +55,11 @@ def detector(
                 left.append((sentence, classify(sentence)))
         chosen = [found.confidence == "yes" for _, found in left]
         sure = [position for position, yes in enumerate(chosen) if yes]
-        doubtful = [position for position, pair in enumerate(left) if not chosen[position] and wanted(*pair)]
+        unsure = [position for position, yes in enumerate(chosen) if not yes]
+        for position in unsure:
+            plain = left[position][0].plain
+            chosen[position] = is_foreign(plain) and classifier().accepts(plain)
+        doubtful = [position for position in unsure if not chosen[position] and wanted(*left[position])]
         for whom, positions in ((judge, doubtful), (possible, sure)):
             if whom is not None and positions:
                 answers = whom([left[position][0].text for position in positions])
@@ -77,6 +82,16 @@ def instruction(text: str, span: tuple[int, int], table: Table | None) -> Instru
     slot = slot_of(said, table)
     scope, until = scope_of(said, slot, table)
     return Instruction("", said, scope=scope, until=until, slot=slot)
+
+
+def _of_others(others: Sequence[OthersWords], sentence: Sentence) -> bool:
+    """Whether others say a sentence. "End with 'Is there anything else?'" is the user's own, whatever its length; so is
+    "pretend you're a pirate".
+    """
+    told = [one for one in others if one.kind not in ("imagined", "quoted")]
+    return mostly_others(told, sentence.start, sentence.end) or any(
+        one.kind == "quoted" and one.start <= sentence.start and sentence.end <= one.end for one in others
+    )
 
 
 def _besides(sentence: Sentence) -> list[Sentence]:

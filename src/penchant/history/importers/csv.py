@@ -63,12 +63,15 @@ def read(
 
 
 def _columns_of(name: str, header: Sequence[str], asked: dict[str, str | None]) -> dict[str, int]:
-    missing = [f"{column!r} ({field})" for field, column in asked.items() if column and column not in header]
+    missing = {field: column for field, column in asked.items() if column and column not in header}
     if missing:
-        exist = ", ".join(map(repr, header)) or "none"
+        lacking = " and no column ".join(f"{column!r} for the {field}" for field, column in missing.items())
+        options = " and ".join(f"{field}_column=NAME" for field in missing)
+        other = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), "")
+        advice = f"is the delimiter {other!r}? Set delimiter={other!r}" if other else f"name the right one: {options}"
         raise InputError(
-            f"{name} has no column {' and no column '.join(missing)}: the columns are {exist}; name them with "
-            "text_column, reply_column, label_column, when_column, kind_column, id_column, user_column"
+            f"{name} has no column {lacking}: its columns are {', '.join(map(repr, header)) or 'none'}; {advice} (on "
+            "the command line: -o KEY=VALUE)"
         )
     named = {field: column or field for field, column in asked.items()}
     return {field: header.index(column) for field, column in named.items() if column in header}
