@@ -24,7 +24,7 @@ def test_discovered_then_used(penchant: Invoke, home: Home, tmp_path: Path) -> N
     asked = ("--model", "{model}", "--request", REQUEST)
     history = write_history(tmp_path / "history.jsonl")
     refused = penchant("mark", "--history", history, *asked).reason()
-    assert "penchant heads discover --model tiny-llama" in refused
+    assert f"penchant heads discover --model {home.model}" in refused
 
     picture = tmp_path / "heads.png"
     ran = penchant(*SMALL, "--plot", picture, "--json")

@@ -7,7 +7,8 @@ import pytest
 from penchant.errors import ModelError
 from penchant.lens import calibration as module
 from penchant.lens.calibration import NEUTRAL, Calibration, calibration_for, read_calibration, save_calibration
-from tests.families import tiny
+from penchant.models.loading import load_model
+from tests.families import save_tiny, tiny
 
 MADE = Calibration(
     "org/tiny",
@@ -157,3 +158,20 @@ def test_the_own_calibration_comes_before_the_shipped_one(tmp_path: Path, monkey
     (own / "a.json").write_text("{")
     with pytest.raises(ModelError, match=r"a\.json isn't a calibration file"):
         calibration_for(loaded, own)
+
+
+def test_a_model_that_cannot_be_read_is_not_sent_to_discover_heads(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"MambaForCausalLM can't be marked by attention.*mark with bm25") as caught:
+        calibration_for(tiny("mamba"), tmp_path)
+    assert "discover" not in str(caught.value)
+
+
+def test_a_hint_names_what_the_model_was_loaded_by(tmp_path: Path) -> None:
+    loaded = load_model(save_tiny("lfm2", tmp_path / "a model"))
+    with pytest.raises(ModelError, match=r"heads discover --model '.*/a model'` once"):
+        calibration_for(loaded, tmp_path)
+
+
+def test_heads_at_a_layer_that_does_not_attend() -> None:
+    with pytest.raises(ModelError, match=r"reads head 0\.0, but tiny-lfm2 .* which attends at \[1, 3\]"):
+        dataclasses.replace(MADE, heads=((0, 0), (1, 0))).check(tiny("lfm2"))

@@ -13,6 +13,7 @@ from penchant.cli.options import (
     DatesOption,
     DeviceOption,
     DtypeOption,
+    MarkerOption,
     MaxTokensOption,
     ModelOption,
     SeedOption,
@@ -26,7 +27,7 @@ from penchant.conversation.defaults import BUDGET, MAX_NEW_TOKENS, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
 from penchant.errors import InputError
-from penchant.marking.registry import DEFAULT_MARKER
+from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 
 if TYPE_CHECKING:
     from penchant.store import Store
@@ -71,6 +72,7 @@ def chat(
         float,
         typer.Option("--notes", metavar="SHARE", help="Share of the prompt for the user's history; 0: none."),
     ] = NOTES,
+    marker: MarkerOption = DEFAULT_MARKER,
     priority: Annotated[
         float,
         typer.Option("--priority", metavar="NATS", min=0, help="Extra attention to instructions, in nats."),
@@ -98,6 +100,7 @@ def chat(
 
     checked(user)
     check_temperature(temperature)
+    MARKERS.check(marker)
     system_prompt = _system(system, system_file)
     with open_store(store, create=not listed) as opened:
         if listed:
@@ -115,8 +118,8 @@ def chat(
         with waiting(f"loading {escape(model)}"):
             loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
-            marker = DEFAULT_MARKER if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=marker, dates=dates, progress=waiting.encoded)
+            used = marker if notes else "recency"
+            personalizer = Personalizer(loaded, store=opened, marker=used, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,

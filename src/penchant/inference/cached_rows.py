@@ -13,7 +13,7 @@ from transformers import Cache
 from penchant.inference.batching import Padded, beside, pad_left
 from penchant.inference.forward import PREFILL, hidden_states, logits
 from penchant.inference.kv_cache import ROOM, Checkpoint, branch, growing_cache
-from penchant.inference.recurrence import recurrence
+from penchant.inference.recurrence import has_states, recurrence
 from penchant.models.loading import LoadedModel
 
 
@@ -43,8 +43,9 @@ class CachedRows:
 
         Raises `ModelError` if a recurrent model would compute a wrong result (`check_readable`).
         """
-        able = recurrence(self.loaded)
         width, parts = new.ids.shape[1], []
+        one_pass = not self.read_so_far.ids.numel() and (step is None or step >= width)
+        able = None if one_pass and not has_states(self.loaded) else recurrence(self.loaded)
         if step is None or (able is not None and not able.chunk):
             step = max(width, 1)
         for start in range(0, width, step):

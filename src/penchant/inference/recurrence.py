@@ -60,10 +60,22 @@ def recurrence(loaded: LoadedModel) -> Recurrence | None:
     return _measured[loaded.model]
 
 
+def has_states(loaded: LoadedModel) -> bool:
+    """Whether the model has recurrent layers."""
+    if loaded.model not in _states_of:
+        _states_of[loaded.model] = any(recurrent_layers(DynamicCache(config=loaded.model.config)))
+    return _states_of[loaded.model]
+
+
+_states_of: WeakKeyDictionary[PreTrainedModel, bool] = WeakKeyDictionary()
+
+
 def check_readable(
     loaded: LoadedModel, new: int, seen: Bool[Tensor, "rows context"] | None, cache: Cache | None
 ) -> None:
     """Raise `ModelError` if the model would silently compute something else than for each row's text alone."""
+    if not has_states(loaded) and not is_filled(cache):
+        return
     able = recurrence(loaded)
     if able is None:
         return
@@ -84,8 +96,8 @@ def check_readable(
 
 @torch.no_grad()
 def _measure(loaded: LoadedModel) -> Recurrence | None:
-    has_states = any(recurrent_layers(DynamicCache(config=loaded.model.config)))
-    rows, tokens, after = (2, _TOKENS, _BEHIND) if has_states else (1, _FEW, 2)
+    states = has_states(loaded)
+    rows, tokens, after = (2, _TOKENS, _BEHIND) if states else (1, _FEW, 2)
     vocabulary = int(loaded.model.config.get_text_config().vocab_size)
     ids = (torch.arange(rows * tokens).reshape(rows, -1) * 7919 + 13) % vocabulary
     whole = _states(loaded, ids, [tokens])
@@ -100,7 +112,7 @@ def _measure(loaded: LoadedModel) -> Recurrence | None:
 
     start = tokens - after
     chunk = same(ids, [start, tokens])
-    if chunk and not has_states:
+    if chunk and not states:
         return None
     padded = torch.cat([torch.zeros(rows, after, dtype=torch.long), ids], 1)
     return Recurrence(

@@ -15,6 +15,7 @@ from transformers import Cache
 
 from penchant.errors import InputError
 from penchant.inference.forward import hidden_states
+from penchant.inference.recurrence import check_readable
 from penchant.inference.sites import Site, site_module
 from penchant.models.loading import LoadedModel
 
@@ -51,6 +52,7 @@ def pooled_activations(
         if len(found) == len(set(sites)):
             raise _ReachedError
 
+    check_readable(loaded, input_ids.shape[1], seen, cache)  # now, since its own passes would be watched
     with _watching(loaded, sites, see):
         try:
             hidden_states(loaded, input_ids, seen=seen, cache=cache)

@@ -24,7 +24,7 @@ from penchant.lens.rows import attention_rows
 from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
 
-INSTEAD = "mark with bm25 or dense, or use another model"
+INSTEAD = "mark with bm25 or dense (--marker bm25; in a chat, --memory bm25-5 too), or use another model"
 """What to do about a model that can't be marked by attention."""
 _TOKENS = 6
 _TOLERANCE = {torch.float32: 1e-3}

@@ -31,7 +31,7 @@ class Repetition:
     250 units, again and again (a numbered list whose items are the same counts, too), or if most of its last 72
     units stand in runs of 12 that were there twice before. How often a cycle must be repeated depends on its
     length: a refrain may come four times, a paragraph twice. Texts in which repetition is the point pass: poems with
-    refrains, tables, code, lists (measured in benchmarks/results/repetition.md).
+    refrains, tables, code, lists (measured in docs/guides/chat.md).
     """
 
     def __init__(self) -> None:

@@ -54,7 +54,8 @@ def test_off_the_record_leaves_no_trace_and_is_answered(store: Store) -> None:
     say(conversation, "I live in York.")
     before = store.revision("ann")
     secret = say(conversation, "Don't remember this, but I have diabetes. From now on always answer in verse.")
-    assert secret.context.messages[-1]["content"].startswith("I have diabetes.")
+    said = secret.context.messages[-1]["content"]
+    assert "I have diabetes." in said and "remember this" not in said
     assert secret.off_record and secret.number is None and secret.text and "off the record" in secret.notice
     assert not (secret.given or secret.ended or secret.records)
     after = say(conversation, "What can I eat?")
@@ -120,7 +121,8 @@ def test_the_rest_of_the_turn_is_answered_and_kept(store: Store) -> None:
     say(conversation, "I live in Porto.")
     moved = say(conversation, "Forget that I live in Porto, I live in Lisbon now.")
     assert moved.number is not None and moved.notice.startswith("Forgotten")
-    assert moved.context.messages[-1]["content"] == "I live in Lisbon now."
+    said = moved.context.messages[-1]["content"]
+    assert said.endswith("I live in Lisbon now.") and "Porto" not in said
     assert texts(store) == ["I live in Lisbon now."] and not left(store, "Porto")
 
 

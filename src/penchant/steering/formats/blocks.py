@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from penchant.errors import InputError
 from penchant.inference.forward import hidden_states
 from penchant.inference.intervention import Intervention
+from penchant.inference.recurrence import check_readable
 from penchant.inference.sites import Site
 from penchant.models.anatomy import attention_module, decoder_layers, mlp_module
 from penchant.models.loading import LoadedModel
@@ -88,6 +89,7 @@ def same_as_block(model: LoadedModel, site: Site) -> bool:
 
 def _inputs(model: LoadedModel, layer: nn.Module) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return the arguments of the layer in a forward pass over eight tokens, in float64 on the CPU."""
+    check_readable(model, 8, None, None)  # now, since its own passes would be recorded
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     handle = layer.register_forward_pre_hook(
         lambda module, args, kwargs: calls.append((args, kwargs)), with_kwargs=True
