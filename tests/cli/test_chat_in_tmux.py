@@ -140,8 +140,8 @@ def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> 
         shown.wait("stopped; what was said is kept")
         shown.enter("/history")
         shown.wait("(stopped)")
-        ((_, _), (part, stopped)) = answers(home)
-        assert stopped
+        ((_, _), (part, finish)) = answers(home)
+        assert finish == "interrupted"
         assert part
         shown.enter("/why")
         shown.wait("there is none yet")
@@ -159,7 +159,7 @@ def test_ctrl_c_stops_an_answer_and_nothing_else(home: Home, tmp_path: Path) -> 
         assert shown.left() == 0
         assert "Traceback" not in shown.screen()
     turns = answers(home)
-    assert [stopped for _, stopped in turns] == [False, True, False, False, False]
+    assert [finish == "interrupted" for _, finish in turns] == [False, True, False, False, False]
     assert turns[2][0].startswith(part)
     assert turns[3][0] == "And now?"
 

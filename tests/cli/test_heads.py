@@ -29,7 +29,7 @@ def test_discovered_then_used(penchant: Invoke, home: Home, tmp_path: Path) -> N
     picture = tmp_path / "heads.png"
     ran = penchant(*SMALL, "--plot", picture, "--json")
     document = ran.document
-    assert ran.err == ""
+    assert "hardly better than chance" in ran.err  # a random model has no retrieval heads
     assert document.keys() == {"calibration", "heads", "weights", "fusion", "scores", "plot"}
     assert Path(document["calibration"]).parent == home.cache / "calibrations"
     assert document["plot"] == str(picture)

@@ -98,3 +98,8 @@ def test_any_profile_has_the_updates_of_what_it_has(made: list[Record], budget: 
     newer = updates([segments[at] for at in order])
     wanted = {order[at]: order[by] for at, by in enumerate(newer) if by >= 0}
     assert {wanted[at] for at in taken if at in wanted} <= taken
+
+
+def test_updates_in_a_circle_are_ordered_once() -> None:
+    assert sorted(updates_first(np.array([1, 2, 0, -1]))) == [0, 1, 2, 3]
+    assert without_outdated([0, 1], np.array([1, 0])) == {0, 1}

@@ -19,6 +19,8 @@ WITHIN = 3
 Both were chosen on the tuning half of `penchant_lab.small`'s contradictions and on one conversation of LoCoMo, where
 similarity alone would cost 3 to 15 points of evidence (benchmarks/results/small.md).
 """
+COMMON = 5
+"""A segment that is about as alike to so many others shares a form with them ("bought at the market"), no subject."""
 BEGINNING = 5  # characters: "meets", "meeting", "dentist's"; no memory of words as with stems
 FEW = 64  # segments: rarity among fewer is that among so many, or what two records share would hardly count
 
@@ -53,10 +55,11 @@ def updates(
         shared = np.zeros(len(segments))
         for word in known & arrays.keys():
             shared[arrays[word]] += weight[word]
+        cosine = np.where(record == record[position], 0.0, shared / (norm * norm[position]))
         near = np.arange(len(segments)) <= position + within
-        alikeness = np.where(near & (record > record[position]), shared / (norm * norm[position]), 0.0)
+        alikeness = np.where(near & (record > record[position]), cosine, 0.0)
         best = float(alikeness.max(initial=0.0))
-        if best >= alike:
+        if best >= alike and np.count_nonzero(cosine > best / 2) < COMMON:
             same = np.flatnonzero(alikeness >= best - 1e-9)
             found[position] = same[record[same].argmax()]
     if superseded:
@@ -74,9 +77,11 @@ def updates_first(newer: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """
     order: dict[int, None] = {}
     for first in range(len(newer)):
-        chain, at = [], first
-        while at >= 0 and at not in order:
-            chain.append(at)
+        chain: dict[int, None] = {}
+        at = first
+        # Known updates (`superseded`) and found ones may lead in a circle.
+        while at >= 0 and at not in order and at not in chain:
+            chain[at] = None
             at = int(newer[at])
         order.update(dict.fromkeys(reversed(chain)))
     return np.array(list(order), dtype=np.intp)

@@ -16,9 +16,9 @@ _LEAST_WITHOUT_WORDS = 400
 _LONGEST = 250
 """Units of the longest cycle that is looked for."""
 _GRAM = 12
-_OFTEN = 2
+_OFTEN = 3
 """A run of `_GRAM` units that stood this often before is stale."""
-_WINDOW, _STALE = 72, 58
+_WINDOW, _STALE = 120, 94
 """So many of the last units may be the end of stale runs."""
 _WORDS = 4
 """One of so many units must be a word; otherwise it is a table or a matrix that is repeated."""
@@ -28,8 +28,8 @@ class Repetition:
     """Reads a text piece by piece, and knows whether it repeats itself.
 
     A unit is a word, a number, a sign or a line break. A text repeats itself if its end is a cycle: a stretch of up to
-    250 units, again and again (a numbered list whose items are the same counts, too), or if most of its last 72
-    units stand in runs of 12 that were there twice before. How often a cycle must be repeated depends on its
+    250 units, again and again (a numbered list whose items are the same counts, too), or if most of its last
+    120 units stand in runs of 12 that were there three times before. How often a cycle must be repeated depends on its
     length: a refrain may come four times, a paragraph twice. Texts in which repetition is the point pass: poems with
     refrains, tables, code, lists (measured in docs/guides/chat.md).
     """

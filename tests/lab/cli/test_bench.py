@@ -40,7 +40,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def compress(data: Path, out: Path, *more: object) -> tuple[object, ...]:
-    given = ("--methods", "none,full,gold,random,bm25,attention", "--budgets", "20%")
+    given = ("--methods", "none,full,gold,random,bm25,attention", "--budgets", "40%")
     return "bench", "compress", "--data", data, "--out", out, "--model", "{model}", *given, *more
 
 
