@@ -222,7 +222,7 @@ def test_what_can_not_be_written() -> None:
         model(input_ids=ids)
         with pytest.raises(ModelError, match="outside of the decoder's forward pass"):
             layer(torch.ones(2, 6, 64))
-        handle = model.model.layers[1].mlp.register_forward_pre_hook(lambda m, args: (args[0].flatten(0, 1),))
-        with pytest.raises(ModelError, match=r"1.mlp gives \[12, 64\] in a pass of 6 tokens"):
+        handle = model.model.layers[1].mlp.register_forward_pre_hook(lambda m, args: (args[0].repeat(1, 2, 1),))
+        with pytest.raises(ModelError, match=r"1.mlp gives \[2, 12, 64\] in a pass of 6 tokens"):
             model(input_ids=ids)
         handle.remove()

@@ -3,6 +3,7 @@ import torch
 
 from penchant.errors import InputError
 from penchant.inference.attention_hooks import observing
+from penchant.inference.recurrence import recurrence
 from penchant.lens.lens import Lens, Reading, Wanted
 from penchant.lens.prefix import PrefixCache
 from penchant.models.anatomy import decoder_layers
@@ -82,6 +83,7 @@ def test_appended_equals_encoded_at_once(family: str) -> None:
 
 def test_layers_behind_the_last_one_never_run_and_keep_nothing() -> None:
     lens = lens_of("llama")
+    recurrence(lens.loaded)  # measured once, by passes of its own
     layers = decoder_layers(lens.loaded.model)
     with counted(*layers) as counts:
         cache = cached(lens, TEXT, 20, last_layer=1)

@@ -5,6 +5,7 @@ import torch
 from penchant.errors import InputError, ModelError
 from penchant.history.records import History, Record, Request, Segment
 from penchant.history.segmentation import segment
+from penchant.inference.recurrence import recurrence
 from penchant.marking.attn_gs import DEPTH, INSTRUCTION, attn_gs
 from tests.families import FAMILIES, WINDOW, tiny_tokenizer
 from tests.index.cases import model_calls
@@ -65,6 +66,7 @@ def test_a_history_longer_than_the_window_is_read_in_passes_that_each_equal_eage
     history = history_of([f"Record {i} about the sea and a film." for i in range(80)])
     segments = whole_records(history)
     start, end = ids_of(INSTRUCTION), ids_of("\nWhat?")
+    recurrence(lens.loaded)  # measured once, by passes of its own
     with model_calls(lens) as calls:
         marks = attn_gs(lens)(history, Request("What?"), segments)
     assert marks.history_tokens > 2 * WINDOW

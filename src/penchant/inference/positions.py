@@ -57,7 +57,9 @@ class TokenPositions:
         if tokens is None:
             tokens = given["inputs_embeds"]
         past = 0 if cache is None else cache.get_seq_length()
-        attention, whole = given.get("attention_mask"), _whole.get()
+        attention = given.get("attention_mask")
+        # A compiled graph has no context variables; models with `cache_params` are not compiled.
+        whole = None if torch.compiler.is_compiling() else _whole.get()
         if given.get("cache_params") is not None and whole is not None:
             attention, past = whole.to(tokens.device), whole.shape[1] - tokens.shape[1]
         positions = given.get("position_ids")

@@ -76,7 +76,7 @@ def mem0(
     the facts down are those of the session's first item. Raises `ModelError` without the encoder.
     """
     embed = embedder(encoder)
-    compress = extractive(tokenizer or loaded.tokenizer)
+    compress = extractive(tokenizer or loaded.tokenizer, updated=False)  # of the peer's own making
 
     @contextmanager
     def opened(history: History, segments: Sequence[Segment], seed: int) -> Iterator[Session]:

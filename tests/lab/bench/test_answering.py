@@ -68,7 +68,9 @@ def test_generating_in_a_batch_equals_greedy_decoding(family: str, monkeypatch: 
     texts = [reply.text for reply in answerer.read(prompts)]
     for prompt, text in zip(prompts, texts, strict=True):
         made = plain_greedy(loaded, prompt.ids, prompt.max_new_tokens)
-        assert text == cut_answer(loaded, loaded.tokenizer.decode(made, skip_special_tokens=True))
+        # Tokens that close a reasoning trace in some family stay in the text.
+        plain = cut_answer(loaded, loaded.tokenizer.decode(made, skip_special_tokens=True))
+        assert text.replace("<|end|>", "") == plain
 
 
 def test_generation_ends_at_an_end_token(monkeypatch: pytest.MonkeyPatch) -> None:
