@@ -34,7 +34,8 @@ OPEN = ("Tell me something nice.", "Can you recommend a book?")
 DATED = "6 May 2026:\n"
 TOKENS = 24
 _OWN = re.compile(
-    r"\b(?:I(?:'m| am)(?! (?:so |an AI|fine|here|glad|happy|sorry|sure|just|not|afraid|unable|a (?:text|language|helpful)))"
+    r"\b(?:I(?:'m| am)"
+    r"(?! (?:so |an AI|fine|here|glad|happy|sorry|sure|just|not|afraid|unable|a (?:text|language|helpful)))"
     r"|I (?:live|work|have|was|play|teach|study|drive|keep|run|speak|grow|love|drink|wear|moved|can't (?:eat|drink))"
     r"|my (?:name|dog|cat|wife|sisters?|favou?rite|dentist|son|hobby|partner|granddaughter|car|shop|twin|job|boss"
     r"|garden|daughter|knee|children|home|brother|best friend))\b",
