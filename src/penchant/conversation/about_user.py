@@ -50,6 +50,6 @@ def notes_text(history: History, segments: Sequence[Segment]) -> str:
 
 def _line(history: History, segment: Segment) -> str:
     when = history[segment.record].when
-    # A date on every line costs a small model answers (benchmarks/results/first_hour.md); "last week" needs one.
+    # A date on every line costs a small model answers (penchant_lab.first_hour); "last week" needs one.
     dated = f" (said on {format_day(when.date())})" if when is not None and _TIMED.search(segment.text) else ""
     return f"{third_person(segment.text)}{dated}"

@@ -21,7 +21,7 @@ Spans = tuple[tuple[int, int], ...]
 Layout = Literal["system", "turn"]
 """Where notes and instructions stand in the prompt. system: in the system message. turn: in the last user message, the
 notes before the question and the instructions after it, where small models follow them best
-(benchmarks/results/first_hour.md).
+(penchant_lab.first_hour).
 """
 
 
