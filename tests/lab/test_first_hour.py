@@ -45,7 +45,7 @@ def test_the_first_hour_on_the_embedded_model() -> None:
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)
     # Behind the pasted letter, this model mixes its writer with the user: docs/guides/chat.md.
-    assert len([one for one in turns if one["as_the_user"]]) <= 3
+    assert len([one for one in turns if one["as_the_user"]]) <= 4
     assert not [one for one in turns[:10] if one["as_the_user"]]
     half = dict.fromkeys(("facts", "right", "answers", "as_the_user", "instructed", "kept"), 0)
     page = table({"model": "smollm2", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns})
