@@ -43,7 +43,7 @@ def stdin() -> TextIO:
 def columns() -> int:
     """The width of the terminal that `stdout` writes to, in characters; 80 if it isn't one."""
     if not os.environ.get("COLUMNS"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # no terminal, or closed
             return os.get_terminal_size(stdout().fileno()).columns or 80
     return shutil.get_terminal_size().columns
 

@@ -18,11 +18,12 @@ from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
-from penchant.conversation.past import marked, readable, without_told
+from penchant.conversation.past import readable, without_told
 from penchant.conversation.retention import Wish, wish_in
-from penchant.conversation.retention.forgetting import Forgotten, forget, forget_in_memory
+from penchant.conversation.retention.forgetting import Forgotten
 from penchant.conversation.retention.replies import reply_to
 from penchant.conversation.retention.unkept import Unkept
+from penchant.conversation.turn_log import TurnLog
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.inference.generation import generate_stream
@@ -86,16 +87,11 @@ class Conversation:
         self.priority, self.calibration, self._notes = priority, calibration, notes
         self.unkept = unkept if unkept is not None else Unkept()
         self._lock = threading.Lock()  # one thread may ask for an answer's first piece and another for the next
-        self._turns: list[Turn] = []
-        self._next = 0
-        self.system = system or ""
-        if store is not None:
-            opened = store.conversations.open(user, name, system=system, when=_now())
-            self.system, self._next = opened.system or "", opened.next
-            self._turns = [marked(turn) for turn in store.conversations.turns(user, name)]
+        self._log = TurnLog(user, name, store)
+        self.system = self._log.open(system, _now())
         self.instruction_store = InstructionStore(name, store, user)
-        if self._turns and self._turns[-1].role == "user":
-            self._learn(self._turns[-1])  # a crash may have come between keeping the turn and learning from it
+        if self._log.turns and self._log.turns[-1].role == "user":
+            self._learn(self._log.turns[-1])  # a crash may have come between keeping the turn and learning from it
 
     @property
     def key(self) -> str:
@@ -104,23 +100,23 @@ class Conversation:
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        return tuple(self._turns)
+        return tuple(self._log.turns)
 
     @property
     def exchanges(self) -> tuple[Exchange, ...]:
-        return exchanges(self._turns)
+        return exchanges(self._log.turns)
 
     @property
     def past(self) -> tuple[Exchange, ...]:
         """Return the exchanges as later prompts may hold them, see `readable`."""
-        return readable(self._turns)
+        return readable(self._log.turns)
 
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """Return the instructions in force, in the order they were given, including lasting ones of the user's other
         conversations.
         """
-        self.instruction_store.expire(self._turns, _now())
+        self.instruction_store.expire(self._log.turns, _now())
         return self.instruction_store.in_force
 
     def say(
@@ -154,7 +150,7 @@ class Conversation:
         (`Turn.cut`) is kept, but isn't part of later prompts.
         """
         with self._lock:
-            turn, seconds = Turn(self._next, "user", text, _now()), dict[str, float]()
+            turn, seconds = Turn(self._log.next, "user", text, _now()), dict[str, float]()
             self._check_room(text, max_tokens)
             with _timed(seconds, "detect"):
                 wish, forgotten = self._fulfilled(text)
@@ -170,7 +166,7 @@ class Conversation:
             past, learned = self.unkept.among(self.past) if off_record else self.past, Learned()
             if not off_record:
                 with _timed(seconds, "detect"):
-                    self._keep(turn)
+                    self._log.keep(turn)
                     learned = self._learn(turn)
             sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
             answering = self._answer(
@@ -221,12 +217,12 @@ class Conversation:
             finally:
                 said = "".join(pieces).strip()
                 # An empty answer counts as missing.
-                number = self._next if said and not off_record else None
+                number = self._log.next if said and not off_record else None
                 finish = stream.finish or "interrupted"
                 if off_record:
                     self.unkept.add(len(self.past), turn.text, split_reasoning(said).answer, finish)
                 elif said:
-                    self._keep(Turn(self._next, "assistant", said, _now(), finish))
+                    self._log.keep(Turn(self._log.next, "assistant", said, _now(), finish))
         answer, reasoning = split_reasoning(said)
         yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning)
 
@@ -248,18 +244,9 @@ class Conversation:
         erased.
         """
         with self._lock:
-            there = {turn.number for turn in self._turns}
-            for number in numbers:
-                if number not in there:
-                    raise InputError(f"no turn {number} in this conversation: expected the number of an existing turn")
-            gone = _with_answers(self._turns, set(numbers))
-            names = [turn.number for turn in gone]
-            records: tuple[str, ...] = ()
-            if self.store is not None:
-                records = self.store.conversations.forget_turns(self.user, self.name, names)
-            self._turns = [turn for turn in self._turns if turn not in gone]
+            gone, records = self._log.erase(numbers)
             before = self.instruction_store.all
-            self.instruction_store.forget(names)
+            self.instruction_store.forget([turn.number for turn in gone])
             left = {one.id for one in self.instruction_store.all}
             self.memory.forget(self.key)
             return ErasedTurns(gone, tuple(one for one in before if one.id not in left), records)
@@ -283,11 +270,7 @@ class Conversation:
         if self.unkept.newest:  # what was said last was never kept
             requests = tuple(one for one in requests if one.kind != "last")
         self.unkept.forget(wish.forget, code)
-        if self.store is None:
-            self._turns, forgotten = forget_in_memory(self._turns, requests, code, self.name)
-        else:
-            forgotten = forget(self.store, self.user, self.name, requests, code)
-            self._turns = [marked(turn) for turn in self.store.conversations.turns(self.user, self.name)]
+        forgotten = self._log.forget(requests, code)
         changed = {*forgotten.turns, *forgotten.redacted}
         self.instruction_store.forget([number for name, number in forgotten.turns if name == self.name])
         for name in {name for name, _ in changed}:
@@ -314,7 +297,7 @@ class Conversation:
 
     def _learn(self, turn: Turn) -> Learned:
         """Learn instructions and statements from a user's turn. Learning from the same turn again changes nothing."""
-        given, ended = self.instruction_store.update(self._turns, self.detector)
+        given, ended = self.instruction_store.update(self._log.turns, self.detector)
         if self.store is None:
             return Learned(given, ended)
         spans = [(at, at + len(one.text)) for one in given if (at := turn.text.find(one.text)) >= 0]
@@ -323,30 +306,10 @@ class Conversation:
             self.store.add(self.user, records)
         return Learned(given, ended, tuple(record.id for record in records))
 
-    def _keep(self, turn: Turn) -> None:
-        if self.store is not None:
-            self.store.conversations.add(self.user, self.name, turn)
-        self._turns.append(turn)
-        self._next = turn.number + 1
-
 
 def conversation_key(user: str, name: str) -> str:
     """See `Dialogue.key`. A user id has no line breaks, so the parts can be separated again."""
     return f"{user}\n{name}"
-
-
-def _with_answers(turns: Sequence[Turn], numbers: set[int]) -> tuple[Turn, ...]:
-    """Return these turns and the answers to the user's turns among them: otherwise the answers would count as answers
-    to the turn before.
-    """
-    found: list[Turn] = []
-    answers_erased = False
-    for turn in turns:
-        if turn.role == "user":
-            answers_erased = turn.number in numbers
-        if answers_erased or turn.number in numbers:
-            found.append(turn)
-    return tuple(found)
 
 
 @contextmanager

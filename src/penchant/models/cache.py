@@ -95,6 +95,6 @@ def _facts(path: Path) -> dict[str, int | str]:
 def _sweep(directory: Path) -> None:
     """Remove what a killed process left here a day ago or earlier."""
     for path in directory.glob(".*-*"):
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # another process removes it at the same time
             if time.time() - path.stat().st_mtime > STALE_SECONDS:
                 shutil.rmtree(path)

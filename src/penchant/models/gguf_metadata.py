@@ -231,7 +231,7 @@ def name_the_rest(name: str, metadata: Mapping[str, Any]) -> None:
     if metadata.get("tokenizer.ggml.model") != "gpt2" or rule in PRE_TOKENIZERS or rule is None:
         return
     known: Any = ()
-    with contextlib.suppress(ImportError, AttributeError):
+    with contextlib.suppress(ImportError, AttributeError):  # another transformers may keep its rules elsewhere
         known = import_module("transformers.integrations.gguf.gguf_tokenizer_mapping").GGUF_PRE_TOKENIZER_SPLITS
     if rule not in known:
         log.warning("%s cuts text by the rule %r, unknown to transformers: it is cut as for GPT-2", name, rule)

@@ -4,19 +4,15 @@ none.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from penchant.text.dates import TimeExpression, time_expressions
 from penchant_lab.dates.planted import NOW
-
-HALVES = ("tune", "test")
+from penchant_lab.measures.labelled import HALVES, half_of, proportion
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ def read(path: Path = Path(__file__).parent / "requests.jsonl") -> list[Labelled
     return [
         Labelled(
             row["language"],
-            HALVES[hashlib.sha256(row["text"].encode()).digest()[0] % 2 == 0],
+            half_of(row["text"]),
             row["text"],
             tuple(row["dates"]),
         )
@@ -81,13 +77,6 @@ def _figures(rows: Sequence[Labelled]) -> dict[str, Any]:
     return {
         "requests": len(rows),
         "dates": wanted,
-        "precision": _share(right, got),
-        "recall": _share(right, wanted),
+        "precision": proportion(right, got),
+        "recall": proportion(right, wanted),
     }
-
-
-def _share(right: int, of: int) -> list[float] | None:
-    if not of:
-        return None
-    interval = binomtest(right, of).proportion_ci(method="wilson")
-    return [round(float(figure), 3) for figure in (right / of, interval.low, interval.high)]

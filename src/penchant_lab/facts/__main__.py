@@ -10,7 +10,6 @@ MT-Eval's tasks, which say hardly anything about their user. What statements end
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 import re
@@ -26,6 +25,7 @@ from penchant.lens.labelled import LabelledHistory
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.facts import changes, labels
+from penchant_lab.measures.labelled import half_of
 from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
@@ -48,7 +48,7 @@ def read(path: Path, before: str = "") -> list[Labelled]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
             language, _, marked = line.partition(": ")
-            half = before + ("tune" if hashlib.sha256(line.encode()).digest()[0] % 2 else "test")
+            half = before + half_of(line)
             text, said, at = "", [], 0
             for match in _SAID.finditer(marked):
                 text += marked[at : match.start()]

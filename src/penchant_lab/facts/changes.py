@@ -6,7 +6,6 @@ half of the rows, drawn by a hash of the turns, is for tuning, the other half is
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,15 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import binomtest
-
 from penchant.conversation.facts import records_of, superseded
 from penchant.history.dialogue import Turn
 from penchant.history.records import History
+from penchant_lab.measures.labelled import HALVES, half_of, proportion
 
 HERE = Path(__file__).parent
 START = datetime(2026, 1, 10, 9, tzinfo=UTC)
-HALVES = ("tune", "test")
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ def read(path: Path = HERE / "changes.jsonl") -> list[Change]:
     found = []
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        half = HALVES[hashlib.sha256("\n".join(row["turns"]).encode()).digest()[0] % 2 == 0]
+        half = half_of("\n".join(row["turns"]))
         said, over = frozenset(row["records"]), frozenset(row["retired"])
         found.append(Change(row["language"], row["kind"], half, tuple(row["turns"]), said, over))
     return found
@@ -81,8 +78,8 @@ def _figures(rows: Sequence[Change]) -> dict[str, Any]:
         made[name] = {
             "found": found,
             "wanted": wanted,
-            "precision": _share(right, found),
-            "recall": _share(right, wanted),
+            "precision": proportion(right, found),
+            "recall": proportion(right, wanted),
         }
     return made
 
@@ -123,13 +120,6 @@ def _same(one: str, other: str) -> bool:
     """Half of both is shared: the same sentence, but perhaps cut differently."""
     short, long = sorted((one, other), key=len)
     return short in long and 2 * len(short) >= len(long)
-
-
-def _share(right: int, of: int) -> list[float] | None:
-    if not of:
-        return None
-    interval = binomtest(right, of).proportion_ci(method="wilson")
-    return [round(float(figure), 3) for figure in (right / of, interval.low, interval.high)]
 
 
 def _say(figure: list[float] | None) -> str:

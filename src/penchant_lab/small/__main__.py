@@ -9,7 +9,6 @@ conversations that were not used to choose it.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import random
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from penchant.marking.marks import Marks
 from penchant.personalizer import Personalizer
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
+from penchant_lab.measures.labelled import half_of
 from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
@@ -61,7 +61,7 @@ def pairs(path: Path = HERE / "contradictions.txt") -> list[Pair]:
     for line in path.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             _, earlier, later, question, *_ = (part.strip() for part in line.split("|"))
-            half = "tune" if hashlib.sha256(earlier.encode()).digest()[0] % 2 else "test"
+            half = half_of(earlier)
             found.append(Pair(half, earlier, later, question))
     return found
 
