@@ -60,7 +60,10 @@ class Decision:
 
 def read(path: Path = HERE / "turns.jsonl") -> list[Row]:
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-    return [Row(**{key: tuple(x) if isinstance(x, list) else x for key, x in row.items()}) for row in rows]
+    return [
+        Row(row["language"], row["kind"], row["text"], *(tuple(row.get(key, ())) for key in ("known", "gone", "own")))
+        for row in rows
+    ]
 
 
 def decisions(row: Row) -> Iterator[Decision]:
@@ -78,7 +81,7 @@ def decisions(row: Row) -> Iterator[Decision]:
         own = (row.text,) if row.kind in STATED else row.own
         right = bool(said) and all(any(one in whole or whole in one for whole in own) for one in said)
         yield Decision("becomes a record", bool(own), bool(said), right)
-    if row.kind != "forget-not" and row.kind != "off-not":
+    if row.kind not in {"forget-not", "off-not"}:
         yield Decision("becomes an instruction", 0, len(told), 0)
 
 
@@ -134,7 +137,7 @@ def figures(rows: Sequence[Row]) -> dict[str, Any]:
 
 def measure(rows: Sequence[Row]) -> dict[str, Any]:
     """By half: figures of all turns, and how many turns of each kind and language are wholly right."""
-    made = {}
+    made: dict[str, Any] = {}
     for half in HALVES:
         some = [row for row in rows if half_of(row.text) == half]
         groups = {key: [row for row in some if key in (row.kind, row.language)] for row in some for key in _keys(row)}
