@@ -71,6 +71,8 @@ def resumed(session: Session) -> None:
     stderr.print(views.dim(f"{session.name}: {views.counted(len(turns), 'turn')}; /history shows them"))
     if turns:
         views.show(*views.history(turns, RESUMED))
+    if session.conversation.unkept.lasting:
+        stderr.print("[yellow]off the record: nothing is kept until you say that it may be[/]")
     past = session.conversation.exchanges
     if past and past[-1].assistant is None:
         stderr.print(f"[yellow]the answer to turn {past[-1].user.number} is missing; /retry answers it now[/]")

@@ -89,6 +89,8 @@ class Conversation:
         self._lock = threading.Lock()  # one thread may ask for an answer's first piece and another for the next
         self._log = TurnLog(user, name, store)
         self.system = self._log.open(system, _now())
+        if (lasting := self._log.off_record(None)) is not None:
+            self.unkept.lasting = lasting
         self.instruction_store = InstructionStore(name, store, user)
         if self._log.turns and self._log.turns[-1].role == "user":
             self._learn(self._log.turns[-1])  # a crash may have come between keeping the turn and learning from it
@@ -155,7 +157,8 @@ class Conversation:
             with _timed(seconds, "detect"):
                 wish, forgotten = self._fulfilled(text)
                 notice = "" if wish is None else reply_to(wish, forgotten)
-            off_record = self.unkept.begin(wish)
+            lasting = self._log.off_record(wish.lasting if wish is not None else None)
+            off_record = self.unkept.begin(wish, lasting)
             told: dict[str, Any] = {"notice": notice, "off_record": off_record, "forgotten": forgotten}
             if wish is not None and not wish.rest:
                 told["off_record"] = True

@@ -32,6 +32,16 @@ class TurnLog:
         self._read(self.store)
         return opened.system or ""
 
+    def off_record(self, lasting: bool | None) -> bool | None:
+        """Store a wish about all turns from now on, so that it outlives this process; lasting None: there is none.
+        Returns what holds, which another process may have changed; None without a store.
+        """
+        if self.store is None:
+            return lasting
+        if lasting is not None:
+            self.store.conversations.set_off_record(self.user, self.name, lasting)
+        return self.store.conversations.off_record(self.user, self.name)
+
     def keep(self, turn: Turn) -> None:
         """Add a turn; when this returns, it is stored."""
         if self.store is not None:

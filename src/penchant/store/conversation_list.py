@@ -17,7 +17,8 @@ _OPENING = 80  # characters
 class ConversationEntry:
     """One conversation in the list. turns: how many are stored. begun, last: UTC; last is the time of the newest turn
     (None: no turn has a time). opening: the beginning of the first user turn, on one line. system: the system prompt.
-    next: the number of the next turn; numbers of erased turns aren't used again.
+    next: the number of the next turn; numbers of erased turns aren't used again. off_record: whether nothing that is said
+    from now on is kept.
     """
 
     id: str
@@ -27,6 +28,7 @@ class ConversationEntry:
     opening: str = ""
     system: str | None = None
     next: int = 0
+    off_record: bool = False
 
 
 def entries(connection: sa.Connection, owner: int, conversation: str | None = None) -> list[ConversationEntry]:
@@ -62,6 +64,7 @@ def entries(connection: sa.Connection, owner: int, conversation: str | None = No
             opening=_opening(openings.get(row["key"], "")),
             system=row["system"],
             next=row["next"],
+            off_record=row["off_record"],
         )
         for row in reversed(ordered)
     ]

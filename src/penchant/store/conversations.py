@@ -97,6 +97,13 @@ class Conversations:
                 )
             connection.execute(sa.insert(turns).values(conversation=key, **row))
 
+    def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
+        """Store whether a conversation is off the record from now on: whoever continues it keeps nothing."""
+        with database.writing(self._engine) as connection:
+            key = conversation_key(connection, user, conversation)
+            changed = sa.update(conversations).where(conversations.c.key == key).values(off_record=off_record)
+            connection.execute(changed)
+
     def put(self, user: str, *given: Instruction) -> None:
         """Store instructions, all or none: new ones, and changes to known ones. The user is created if missing.
 
@@ -132,6 +139,13 @@ class Conversations:
                     )
 
     # Reading
+
+    def off_record(self, user: str, conversation: str) -> bool:
+        """Return whether a conversation is off the record."""
+        with database.reading(self._engine) as connection:
+            key = conversation_key(connection, user, conversation)
+            found = connection.execute(sa.select(conversations.c.off_record).where(conversations.c.key == key))
+            return bool(found.scalar_one())
 
     def list(self, user: str) -> _Entries:
         """Return a user's conversations, the most recently used first; none for an unknown user."""
@@ -181,7 +195,7 @@ class Conversations:
 
     def export(self, user: str) -> Iterator[str]:
         """Yield all turns, then all instructions, as lines of JSON. A system prompt is a line with the role "system"
-        and no number. Raises `UnknownUserError` at the call.
+        and no number; a conversation that is off the record has a line that says so. Raises `UnknownUserError` at the call.
         """
         with database.reading(self._engine) as connection:
             user_key(connection, user)
@@ -242,6 +256,8 @@ class Conversations:
         for entry in sorted(self.list(user), key=lambda entry: (entry.begun, entry.id)):
             if entry.system:
                 yield _line(conversation=entry.id, number=None, role="system", text=entry.system, when=entry.begun)
+            if entry.off_record:
+                yield _line(conversation=entry.id, off_record=True)
             for turn in self.turns(user, entry.id):
                 fields = {"number": turn.number, "role": turn.role, "text": turn.text, "when": turn.when}
                 stopped = {"stopped": True} if turn.finish == "interrupted" else {}

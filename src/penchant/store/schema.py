@@ -9,6 +9,7 @@ from typing import Any, overload
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     ForeignKey,
     Index,
@@ -20,13 +21,14 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -94,6 +96,7 @@ conversations = Table(
     Column("system", Text),
     Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
     Column("next", Integer, nullable=False),  # number of the next turn; erasing turns doesn't lower it
+    Column("off_record", Boolean, nullable=False, server_default=false()),  # nothing that is said from now on is kept
     UniqueConstraint("user", "id", name="one_conversation_a_user"),
 )
 

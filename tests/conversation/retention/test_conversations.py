@@ -81,6 +81,39 @@ def test_a_whole_conversation_off_the_record(store: Store) -> None:
     assert not left(store, "Bertram") and texts(store) == ["I live in York."]
 
 
+@pytest.mark.parametrize(
+    ("wish", "end"),
+    [
+        ("From now on, off the record.", "We're back on the record."),
+        ("Ab jetzt nichts mehr speichern.", "Du kannst wieder alles speichern."),
+    ],
+)
+def test_off_the_record_holds_in_the_next_process_until_it_ends(tmp_path: Path, wish: str, end: str) -> None:
+    def in_new_process(text: str, name: str = "first") -> ChatAnswer:
+        with Store(tmp_path / "store") as store:
+            return say(opened(store, name), text)
+
+    in_new_process("I live in York.")
+    assert in_new_process(wish).notice
+    assert in_new_process("I owe Bertram money.").off_record
+    assert not in_new_process("I have a cat.", "other").off_record
+    in_new_process(end)
+    assert not in_new_process("I play the oboe.").off_record
+    with Store(tmp_path / "store") as store:
+        assert sorted(texts(store)) == ["I have a cat.", "I live in York.", "I play the oboe."]
+        assert not left(store, "Bertram")
+        say(opened(store), wish)
+        assert '{"conversation": "first", "off_record": true}' in list(store.conversations.export("ann"))
+        store.conversations.forget("ann", "first")
+        assert not say(opened(store), "I live in Hull.").off_record
+
+
+def test_another_process_goes_off_the_record(store: Store) -> None:
+    here = opened(store)
+    say(opened(store), "Don't save anything in this chat.")
+    assert say(here, "I owe Bertram money.").off_record and not left(store, "Bertram")
+
+
 def test_an_interrupted_answer_off_the_record_is_not_kept(store: Store) -> None:
     conversation = opened(store)
     stream = conversation.stream("Off the record: I have diabetes.", max_tokens=6)

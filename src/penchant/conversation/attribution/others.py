@@ -47,8 +47,11 @@ def others_words(text: str) -> tuple[OthersWords, ...]:
         for match in known[field].finditer(plain):
             if not overlaps(found, match.start(), match.end()):
                 found += _introduced(plain, match.end(), known)
-    for match in known["dreamt"].finditer(plain):
-        found.append(OthersWords(match.end(), _end_of_paragraph(plain, match.end(), known), "imagined"))
+    for match in _headings(plain, known):
+        found.append(OthersWords(match.end(), _end_of_text(plain, match.end(), known, block=True), "imagined"))
+    for field in ("dreamt", "roles"):
+        for match in known[field].finditer(plain):
+            found.append(OthersWords(match.end(), _end_of_paragraph(plain, match.end(), known), "imagined"))
     for match in known["supposed"].finditer(plain):
         found.append(OthersWords(match.end(), _sentences(plain, match.end(), len(plain))[0][1], "imagined"))
     return tuple(_disjoint(found))
@@ -64,6 +67,15 @@ def mostly_others(found: Iterable[OthersWords], start: int, end: int) -> bool:
     no.
     """
     return 2 * sum(max(0, min(end, one.end) - max(start, one.start)) for one in found) > end - start
+
+
+def _headings(plain: str, known: Cues) -> Iterator[re.Match[str]]:
+    """Yield the headings of a book ("Chapter one. ...", "# Prologue"): where a sentence or a line begins, and followed
+    by a title at most, or a stop. "Chapter one is finished" is none.
+    """
+    title = r"(?:[ \t]*[:–—-][^\n.!?]{0,60})?[.:!\n]"
+    heading = rf"(?:^|(?<=[.!?:\n]))[ \t#*_]*(?i:{known['heading'].pattern})\b[*_]*{title}"
+    yield from re.compile(heading, re.M).finditer(plain)
 
 
 def _introduced(plain: str, start: int, known: Cues) -> Iterator[OthersWords]:

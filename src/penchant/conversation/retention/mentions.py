@@ -103,14 +103,16 @@ def _claimed(sentence: str, code: str) -> Sequence[tuple[bool, frozenset[str]]]:
 
 
 def _names(clause: str, wanted: str, language: Language) -> bool:
-    """Whether a clause has "my" and the words of a topic, and not "my brother's" before them."""
+    """Whether a clause has "my" or "I have a" and the words of a topic, and not "my brother's" before them."""
     topic = [language.stem(word) for word in split_words(wanted)]
     while topic and (len(topic) > 1) and (_mine(topic[0], language.code) or topic[0] in language.articles):
         topic = topic[1:]
     words = [match.group().lower() for match in _WORD.finditer(clause)]
     stems = [language.stem(word.removesuffix("'s")) for word in words]
+    owned = languages()[language.code].find("have", clause)
+    has = len(_WORD.findall(clause[: owned.end()])) - 1 if owned else -1
     for at, word in enumerate(words):
-        if _mine(word, language.code):
+        if at == has or _mine(word, language.code):
             for begun in range(at + 1, at + 2 + BETWEEN):
                 if any(one.endswith("'s") for one in words[at + 1 : begun]):
                     break

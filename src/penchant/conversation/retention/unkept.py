@@ -22,10 +22,12 @@ class Unkept:
     exchanges: list[tuple[int, Exchange]] = field(default_factory=list)
     """Each with how many kept exchanges there were before it."""
 
-    def begin(self, wish: Wish | None) -> bool:
-        """Begin a turn, with what it says about being kept. Returns whether it is off the record."""
-        if wish is not None and wish.lasting is not None:
-            self.lasting = wish.lasting
+    def begin(self, wish: Wish | None, lasting: bool | None) -> bool:
+        """Begin a turn, with what it says about being kept. lasting: whether all turns are off the record; None: as
+        before. Returns whether this one is.
+        """
+        if lasting is not None:
+            self.lasting = lasting
         self.newest = self.lasting or (wish is not None and wish.off_record)
         return self.newest
 

@@ -86,7 +86,8 @@ def _in_sentence(sentence: Sentence) -> Iterator[tuple[Wishes, str, re.Match[str
     for language in wishes_for(sentence.plain):
         for field in ("last", "forget_about", "forget_that", "lasting", "resume", "off_record"):
             if match := language.find(field, sentence.plain):
-                yield language, field, match, sentence
+                lasts = field == "off_record" and language.find("from_here", sentence.plain)
+                yield language, "lasting" if lasts else field, match, sentence
                 return
 
 

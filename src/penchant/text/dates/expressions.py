@@ -101,6 +101,8 @@ def _in_language(text: str, language: Language, now: datetime) -> Iterator[_Foun
                 one.to,
                 replace(one.time, text=_trim(text, operator, one), start=None, end=one.time.start),
             )
+        elif operator := language.ends("by").search(before):  # a state then: whatever had happened by its end
+            one = _Found(operator.start(), one.to, replace(one.time, text=_trim(text, operator, one), start=None))
         elif operator := language.ends("after").search(before):
             one = _Found(operator.start(), one.to, replace(one.time, text=_trim(text, operator, one), end=None))
         at += 1

@@ -14,7 +14,19 @@ from typing import Any
 from penchant.text.phrases import compile_phrases, read_languages
 
 FOLDER = Path(__file__).parent
-PHRASES = ("material", "dreamt", "supposed", "back", "closing", "salutation", "wrote", "header", "own_label")
+PHRASES = (
+    "material",
+    "dreamt",
+    "supposed",
+    "heading",
+    "roles",
+    "back",
+    "closing",
+    "salutation",
+    "wrote",
+    "header",
+    "own_label",
+)
 FIELDS = (*PHRASES, "words", "examples")
 """docs/methods/attribution.md says what each is for."""
 

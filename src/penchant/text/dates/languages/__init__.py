@@ -13,7 +13,7 @@ from penchant.text.phrases import compile_phrases, read_languages
 
 FOLDER = Path(__file__).parent
 PHRASES = ("dates", "bare", "seasons", "past", "previous", "first", "last")
-PREFIXES = ("between", "before", "after", "shift")
+PREFIXES = ("between", "before", "by", "after", "shift")
 FIELDS = (*PHRASES, *PREFIXES, "and", "months", "weekdays", "means", "numbers", "season", "units", "words")
 """docs/methods/markers.md says what each is for."""
 OWN = {
