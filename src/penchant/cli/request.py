@@ -16,8 +16,6 @@ from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     EndpointModelOption,
     EndpointOption,
     HistoryOption,
@@ -32,7 +30,6 @@ from penchant.cli.options import (
     UnitOption,
     UserOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -77,8 +74,6 @@ def mark(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     unit: UnitOption = "auto",
@@ -92,7 +87,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     wanted = _request(asked, request, task)
     check_file(html)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs) as (personalizer, who):
         marks = personalizer.mark(who, wanted)
         if html is not None:
@@ -127,8 +122,6 @@ def compress(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -146,7 +139,7 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
         personalizer, who = opened
         profile = personalizer.compress(who, wanted, budget)
@@ -175,8 +168,6 @@ def ask(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -215,7 +206,7 @@ def ask(
     check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
         personalizer, who = opened
         written: str | Intervention | None = steer
@@ -286,13 +277,11 @@ def prepared(
 
 
 @contextmanager
-def _personalizer(
-    *, model: str, device: str | None = None, dtype: str | None = None, **options: Any
-) -> Iterator[Personalizer]:
+def _personalizer(*, model: str, **options: Any) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        yield Personalizer(chosen_model(model, device, dtype), progress=encoded, **options)
+        yield Personalizer(model, progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:

@@ -124,6 +124,7 @@ def load_model(
     """
     if isinstance(spec, ModelName):
         adapter, trust_remote_code = adapter or spec.adapter, trust_remote_code or spec.trust_remote_code
+        device, dtype = device or spec.device, dtype or spec.dtype
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()

@@ -23,7 +23,7 @@ from penchant.errors import InputError, StoreError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
-from penchant.steering.apply.similarity import Similarity
+from penchant.steering.choices import Similarity
 from penchant.steering.storage.bank import Bank, Basis, KeySite, Reading
 from penchant.store.erasure.lineage import KEY, Source
 

@@ -163,6 +163,7 @@ def test_a_failed_item_ends_with_exit_code_one_and_a_report(
         (("--model", "nowhere/at/all"), "nowhere"),
         (("--device", "cuda"), "cuda"),
         (("--peers", "nowhere"), "no folder"),
+        (("--adapter", "nowhere"), "no adapter in nowhere"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(
@@ -197,3 +198,12 @@ def test_another_setting_in_the_folder_is_refused(penchant: Invoke, data: Path, 
     assert penchant(*given).code == 0
     assert "another data, part" in penchant(*given, "--part", "tune").reason()
     assert penchant(*given, "--part", "tune", "--fresh").code == 0
+
+
+def test_answers_are_as_long_as_asked(penchant: Invoke, data: Path, tmp_path: Path) -> None:
+    given = ("bench", "compress", "--data", data, "--out", tmp_path / "o", "--model", "{model}", "--methods", "none")
+    document = penchant(*given, "--max-tokens", "2", "--json").document
+    assert "--max-tokens 2" in document["command"]
+    assert "max_tokens" in penchant(*given, "--max-tokens", "3").reason()
+    other = ("bench", "mark", "--data", data, "--out", tmp_path / "m", "--model", "{model}", "--max-tokens", "3")
+    assert "leave out --max-tokens" in penchant(*other).reason()
