@@ -160,7 +160,7 @@ class AttentionIndex:
         return head_scores(log_mass, neutral.shape[1], self.encoder.calibration.baseline), encoded
 
     def _neutral_query(self) -> Float[Tensor, "heads 1 dim"]:
-        """Return `Encoder.neutral_query`, which is kept beside the keys so that no other process runs the model for it."""
+        """Return `Encoder.neutral_query`, kept beside the keys so that no other process runs the model for it."""
         if not self._neutral.chunks:
             query = self.encoder.neutral_query
             self._neutral.append(Chunk(query, None, np.zeros((1, 2), np.int32), ((("neutral", ""), 1),)))
