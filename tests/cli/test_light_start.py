@@ -77,6 +77,7 @@ def test_help_needs_no_model_and_no_store(home: Home, arguments: tuple[str, ...]
     assert imported(home, *arguments) == set()
 
 
+@pytest.mark.slow
 def test_the_store_is_filled_and_read_without_a_model(home: Home, penchant: Invoke, tmp_path: Path) -> None:
     history = write_history(tmp_path / "history.jsonl")
     for user in ("ann", "ben"):  # the first makes the store

@@ -53,6 +53,7 @@ def test_each_request_is_answered_with_and_without(small: None) -> None:
     assert len(list(run.run_demo(personalizer, requests=1, max_tokens=1))) == 2
 
 
+@pytest.mark.slow
 def test_the_table_and_its_totals(
     small: None, penchant: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

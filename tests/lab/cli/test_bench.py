@@ -44,6 +44,7 @@ def compress(data: Path, out: Path, *more: object) -> tuple[object, ...]:
     return "bench", "compress", "--data", data, "--out", out, "--model", "{model}", *given, *more
 
 
+@pytest.mark.slow
 def test_the_whole_way(penchant: Invoke, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = penchant(*compress(data, out, "--seeds", "0,1", "--versus", "attention", "--json")).document
@@ -65,6 +66,7 @@ def test_the_whole_way(penchant: Invoke, data: Path, tmp_path: Path) -> None:
         assert "harp" not in written
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_more_methods_can_be_added(
     penchant: Invoke, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

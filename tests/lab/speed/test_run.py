@@ -62,6 +62,7 @@ def test_ingestion(model: Path, tmp_path: Path) -> None:
     assert said[0] == "part C"
 
 
+@pytest.mark.slow
 def test_a_conversation_that_grows(model: Path, tmp_path: Path) -> None:
     document = run_speed(_options(model, tmp_path, parts=["G"]))
     result = document["parts"]["G"]["result"]
