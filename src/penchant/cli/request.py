@@ -55,6 +55,7 @@ from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
+from penchant.hints import command, history_file
 from penchant.history.records import History, Request
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
@@ -182,7 +183,7 @@ def ask(
         typer.Option(
             "--steer",
             metavar="METHOD",
-            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need `penchant steer fit`.",
+            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need {command('steer fit')}.",
             show_default=False,
         ),
     ] = None,
@@ -267,7 +268,7 @@ def prepared(
         # The index of a file is kept in the cache, under the file's name: a second request is warm.
         who = load_history(history, user=_file_user(history))
         folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-        with _personalizer(**folders, **options) as personalizer:
+        with history_file(history), _personalizer(**folders, **options) as personalizer:
             yield personalizer, who
         return
     with open_store(store, create=False) as opened:

@@ -37,6 +37,13 @@ class ModelName(str):
         """The name itself, or a plain one with the defaults."""
         return name if isinstance(name, ModelName) else cls(name)
 
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of the command line that name this model, by name."""
+        how = {"device": self.device, "dtype": self.dtype, "adapter": self.adapter}
+        given = {name: value for name, value in how.items() if value is not None}
+        return {"model": str(self), **given, **({"trust_remote_code": True} if self.trust_remote_code else {})}
+
     def payload(self) -> dict[str, Any]:
         """The name and its options as JSON has them, for another process: `ModelName(**payload)`."""
         adapter = None if self.adapter is None else str(self.adapter.absolute())

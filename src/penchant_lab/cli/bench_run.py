@@ -86,7 +86,7 @@ def run_bench(kind: Bench, options: BenchOptions, *, as_json: bool) -> None:
     context = BenchContext(
         loaded,
         max_new_tokens=chosen.max_new_tokens,
-        calibration=read_calibration(options.calibration) if options.calibration else None,
+        calibration=read_calibration(options.calibration, loaded) if options.calibration else None,
         storage=_one_of(options.storage, Storage, "--storage"),
         task=chosen,
         data=data,

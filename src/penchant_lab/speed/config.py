@@ -48,7 +48,7 @@ class SpeedConfig:
 
 def resources(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Resources:
     """Return resources without an index."""
-    read: Calibration | None = None if calibration is None else read_calibration(Path(calibration))
+    read: Calibration | None = None if calibration is None else read_calibration(Path(calibration), loaded)
     return Resources(loaded, calibration=read, storage=storage)
 
 

@@ -15,6 +15,7 @@ import torch
 
 from penchant.errors import InputError
 from penchant.extras import require
+from penchant.hints import command
 from penchant.models.model_name import ModelName
 from penchant_lab.bench.provenance import machine, memory_bytes, own_revision, versions
 from penchant_lab.bench.results import make_folder
@@ -148,7 +149,8 @@ def _check(options: SpeedOptions) -> None:
     if not sys.platform.startswith("linux"):
         raise InputError("the speed benchmark reads memory from /proc: expected Linux; run it there")
     if options.calibration is not None and not options.calibration.is_file():
-        raise InputError(f"no calibration {options.calibration}: expected a file that `penchant heads discover` wrote")
+        made = command("heads discover", **name.options, out=options.calibration)
+        raise InputError(f"no calibration {options.calibration}: expected a file that {made} writes")
     if "A" in options.parts:
         find_peers(options.peers)
     if "G" in options.parts:
