@@ -11,15 +11,12 @@ from rich.markup import escape
 
 from penchant.cli.options import (
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     MarkerOption,
     MaxTokensOption,
     ModelOption,
     SeedOption,
     TemperatureOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
@@ -82,8 +79,6 @@ def chat(
     seed: SeedOption = None,
     dates: DatesOption = True,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -116,10 +111,9 @@ def chat(
             "priority": priority,
         }
         with waiting(f"loading {escape(model)}"):
-            loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             used = marker if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=used, dates=dates, progress=waiting.encoded)
+            personalizer = Personalizer(model, store=opened, marker=used, dates=dates, progress=waiting.encoded)
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         session = Session(
             user,

@@ -16,8 +16,6 @@ from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     EndpointModelOption,
     EndpointOption,
     HistoryOption,
@@ -32,7 +30,6 @@ from penchant.cli.options import (
     UnitOption,
     UserOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -58,6 +55,7 @@ from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
+from penchant.hints import command, history_file
 from penchant.history.records import History, Request
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
@@ -77,8 +75,6 @@ def mark(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     unit: UnitOption = "auto",
@@ -92,7 +88,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     wanted = _request(asked, request, task)
     check_file(html)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs) as (personalizer, who):
         marks = personalizer.mark(who, wanted)
         if html is not None:
@@ -127,8 +123,6 @@ def compress(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -146,7 +140,7 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
         personalizer, who = opened
         profile = personalizer.compress(who, wanted, budget)
@@ -175,8 +169,6 @@ def ask(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -191,7 +183,7 @@ def ask(
         typer.Option(
             "--steer",
             metavar="METHOD",
-            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need `penchant steer fit`.",
+            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need {command('steer fit')}.",
             show_default=False,
         ),
     ] = None,
@@ -215,7 +207,7 @@ def ask(
     check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
         personalizer, who = opened
         written: str | Intervention | None = steer
@@ -276,7 +268,7 @@ def prepared(
         # The index of a file is kept in the cache, under the file's name: a second request is warm.
         who = load_history(history, user=_file_user(history))
         folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-        with _personalizer(**folders, **options) as personalizer:
+        with history_file(history), _personalizer(**folders, **options) as personalizer:
             yield personalizer, who
         return
     with open_store(store, create=False) as opened:
@@ -286,13 +278,11 @@ def prepared(
 
 
 @contextmanager
-def _personalizer(
-    *, model: str, device: str | None = None, dtype: str | None = None, **options: Any
-) -> Iterator[Personalizer]:
+def _personalizer(*, model: str, **options: Any) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        yield Personalizer(chosen_model(model, device, dtype), progress=encoded, **options)
+        yield Personalizer(model, progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:
