@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from penchant import Personalizer, Store
-from penchant.conversation import session as module
+from penchant.conversation import speaking as module
 from penchant.conversation.past import marked, readable
 from penchant.conversation.session import Conversation
 from penchant.history.dialogue import Finish, Turn
