@@ -35,6 +35,7 @@ def test_other_names_are_not() -> None:
         from penchant import Persona  # noqa: F401
 
 
+@pytest.mark.slow
 def test_a_record_does_not_wait_for_torch_and_nothing_is_printed() -> None:
     program = (
         "import sys; from penchant import Record, Request, History, Store, PenchantError\n"

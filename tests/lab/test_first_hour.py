@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from penchant import load_model
 from penchant.history.dialogue import Instruction
+from penchant.models.loading import LoadedModel
 from penchant_lab.first_hour.__main__ import FRAMINGS, HERE, first_hour, kept, measure, table
 from tests.families import tiny
 
@@ -39,8 +39,8 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.model
-def test_the_first_hour_on_the_embedded_model() -> None:
-    turns = first_hour(load_model("smollm2"))
+def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
+    turns = first_hour(smollm2)
     asked = [one for one in turns if one["right"] is not None]
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)

@@ -20,15 +20,12 @@ from penchant.cli.endpoint import (
 )
 from penchant.cli.options import (
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     MarkerOption,
     MaxTokensOption,
     ModelOption,
     SeedOption,
     TemperatureOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
@@ -91,8 +88,6 @@ def chat(
     seed: SeedOption = None,
     dates: DatesOption = True,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
     endpoint_key_env: EndpointKeyOption = None,
@@ -131,11 +126,10 @@ def chat(
             "priority": priority,
         }
         with waiting(f"loading {escape(model)}"):
-            loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             used = marker if notes else "recency"
             personalizer = Personalizer(
-                loaded, store=opened, marker=used, dates=dates, progress=waiting.encoded, endpoint=answering
+                model, store=opened, marker=used, dates=dates, progress=waiting.encoded, endpoint=answering
             )
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
         tell_what_leaves(answering, what="what you say, and what is known about you,")

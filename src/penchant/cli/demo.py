@@ -21,7 +21,7 @@ from penchant.cli.endpoint import (
     chosen_endpoint,
     tell_what_leaves,
 )
-from penchant.cli.options import BudgetOption, DeviceOption, DtypeOption, MarkerOption, ModelOption, chosen_model
+from penchant.cli.options import BudgetOption, MarkerOption, MaxTokensOption, ModelOption
 from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, write_text
 from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
@@ -36,14 +36,13 @@ _TOP = 3
 def demo(
     *,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     budget: BudgetOption = BUDGET_SHARE,
     requests: Annotated[
         int | None,
         typer.Option("--requests", min=1, help="How many requests of each user to answer.", show_default=False),
     ] = None,
+    max_tokens: MaxTokensOption = 48,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the heat map of the last request.", show_default=False),
@@ -70,11 +69,9 @@ def demo(
         def encoded(step: str, done: int, total: int | None) -> None:
             progress.update(task, description="Encoding a history", completed=done, total=total)
 
-        personalizer = Personalizer(
-            chosen_model(model, device, dtype), marker=marker, progress=encoded, endpoint=answering
-        )
+        personalizer = Personalizer(model, marker=marker, progress=encoded, endpoint=answering)
         shown = None
-        for history, outcome in run_demo(personalizer, budget=budget, requests=requests):
+        for history, outcome in run_demo(personalizer, budget=budget, max_tokens=max_tokens, requests=requests):
             shown = history
             outcomes.append(outcome)
             if not as_json:

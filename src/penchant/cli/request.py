@@ -29,8 +29,6 @@ from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     HistoryOption,
     MarkerOption,
     MaxTokensOption,
@@ -43,7 +41,6 @@ from penchant.cli.options import (
     UnitOption,
     UserOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -69,6 +66,7 @@ from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
+from penchant.hints import command, history_file
 from penchant.history.records import History, Request
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
@@ -88,8 +86,6 @@ def mark(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     unit: UnitOption = "auto",
@@ -103,7 +99,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     wanted = _request(asked, request, task)
     check_file(html)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs) as (personalizer, who):
         marks = personalizer.mark(who, wanted)
         if html is not None:
@@ -138,8 +134,6 @@ def compress(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -159,7 +153,7 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     if compressor != REMOTE and (endpoint or endpoint_model):
         raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
     used = None
@@ -194,8 +188,6 @@ def ask(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -210,7 +202,7 @@ def ask(
         typer.Option(
             "--steer",
             metavar="METHOD",
-            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need `penchant steer fit`.",
+            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need {command('steer fit')}.",
             show_default=False,
         ),
     ] = None,
@@ -238,8 +230,6 @@ def ask(
     wanted = _request(asked, request, task)
     runs: dict[str, Any] = {
         "model": model,
-        "device": device,
-        "dtype": dtype,
         "marker": marker,
         "dates": dates,
         "unit": unit,
@@ -311,7 +301,7 @@ def prepared(
         # The index of a file is kept in the cache, under the file's name: a second request is warm.
         who = load_history(history, user=_file_user(history))
         folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-        with _personalizer(**folders, **options) as personalizer:
+        with history_file(history), _personalizer(**folders, **options) as personalizer:
             yield personalizer, who
         return
     with open_store(store, create=False) as opened:
@@ -321,13 +311,11 @@ def prepared(
 
 
 @contextmanager
-def _personalizer(
-    *, model: str, device: str | None = None, dtype: str | None = None, **options: Any
-) -> Iterator[Personalizer]:
+def _personalizer(*, model: str, **options: Any) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        yield Personalizer(chosen_model(model, device, dtype), progress=encoded, **options)
+        yield Personalizer(model, progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:

@@ -28,6 +28,7 @@ from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
+from penchant_lab.model_options import add_model_options, parsed
 
 HERE = Path(__file__).parent
 OPEN = ("Tell me something nice.", "Can you recommend a book?")
@@ -164,9 +165,9 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.first_hour", description=__doc__)
-    parser.add_argument("--model", default="smollm2")
+    add_model_options(parser)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = parsed(parser)
     make_folder(options.out)
     loaded = load_model(options.model)
     dialogues = [json.loads(line) for line in (HERE / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()]
