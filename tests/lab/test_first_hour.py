@@ -44,9 +44,8 @@ def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
     asked = [one for one in turns if one["right"] is not None]
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)
-    # Behind the pasted letter, this model mixes its writer with the user: docs/guides/chat.md.
-    assert len([one for one in turns if one["as_the_user"]]) <= 4
-    assert not [one for one in turns[:10] if one["as_the_user"]]
-    half = dict.fromkeys(("facts", "right", "answers", "as_the_user", "instructed", "kept"), 0)
+    # The answer to the pasted mail itself repeats its writer's words: docs/guides/chat.md.
+    assert all("mail" in one["user"] for one in turns if one["as_the_user"])
+    half = dict.fromkeys(("facts", "right", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
     page = table({"model": "smollm2", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns})
     assert all(one["user"].split()[0] in page for one in turns)
