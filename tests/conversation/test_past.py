@@ -7,7 +7,7 @@ import pytest
 
 from penchant import Personalizer, Store
 from penchant.compression.profile import Profile
-from penchant.conversation import session as module
+from penchant.conversation import speaking as module
 from penchant.conversation.past import marked, readable, without_others
 from penchant.conversation.session import Conversation
 from penchant.history.dialogue import Exchange, Finish, Turn

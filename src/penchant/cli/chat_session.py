@@ -58,6 +58,12 @@ class Session:
         return self._opened
 
     @property
+    def answering(self) -> str:
+        """Return what answers, and what marks, for people."""
+        local, endpoint = self.personalizer.loaded.name, self.personalizer.endpoint
+        return local if endpoint is None else f"{endpoint.model} at {endpoint.base_url} · marks by {local}"
+
+    @property
     def old(self) -> bool:
         """Whether the conversation is in the store already."""
         return bool(self.name) and _known(self.store, self.user, self.name)

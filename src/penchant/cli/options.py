@@ -55,16 +55,6 @@ BudgetOption = Annotated[
         f"{BUDGET_SHARE}, but at least {BUDGET_FLOOR} tokens.",
     ),
 ]
-EndpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint", metavar="URL", help="OpenAI-compatible base URL (compressor remote).", show_default=False
-    ),
-]
-EndpointModelOption = Annotated[
-    str | None,
-    typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
-]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(

@@ -27,6 +27,8 @@ CUT = {
     "interrupted": "stopped",
     "length": "cut off at the limit of tokens",
     "repetition": "stopped because it repeats itself",
+    "broken": "cut off: the endpoint's stream broke off",
+    "filtered": "stopped by the endpoint's filter",
 }
 """Says of an answer that isn't complete why it ended, by `Finish`."""
 

@@ -12,12 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from penchant.cli.endpoint import (
+    REMOTE,
+    EndpointKeyOption,
+    EndpointModelOption,
+    EndpointOption,
+    EndpointTimeoutOption,
+    RewritingEndpointOption,
+    chosen_endpoint,
+    compressing,
+    only_local,
+    served_document,
+    tell_what_leaves,
+)
 from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
-    EndpointModelOption,
-    EndpointOption,
     HistoryOption,
     MarkerOption,
     MaxTokensOption,
@@ -127,8 +138,10 @@ def compress(
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
-    endpoint: EndpointOption = None,
+    endpoint: RewritingEndpointOption = None,
     endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     faithful: Annotated[
         bool,
         typer.Option(
@@ -141,7 +154,13 @@ def compress(
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
     runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
-    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+    if compressor != REMOTE and (endpoint or endpoint_model):
+        raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
+    used = None
+    if compressor == REMOTE:
+        used = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    with prepared(user, history, store, **runs, **compressing(compressor, used)) as opened:
+        tell_what_leaves(used, what="the request and the marked history")
         personalizer, who = opened
         profile = personalizer.compress(who, wanted, budget)
         document = profile_document(profile)
@@ -196,6 +215,8 @@ def ask(
     seed: SeedOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -207,8 +228,17 @@ def ask(
     check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     wanted = _request(asked, request, task)
-    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
-    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+    runs: dict[str, Any] = {
+        "model": model,
+        "marker": marker,
+        "dates": dates,
+        "unit": unit,
+    }
+    answering = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    only_local(answering, steer=steer, steer_file=steer_file)
+    runs |= {"endpoint": answering, **compressing(compressor, answering)}
+    with prepared(user, history, store, **runs) as opened:
+        tell_what_leaves(answering)
         personalizer, who = opened
         written: str | Intervention | None = steer
         if steer_file is not None:
@@ -226,8 +256,11 @@ def ask(
             seed=seed,
         )
         answer = spoken(stream, aloud=not as_json)
+        marked_by = personalizer.loaded.name
     document = {
         "answer": answer.text,
+        **served_document(answer.served, marked_by),
+        "marking_model": marked_by,
         "finish": answer.finish,
         "reasoning": answer.reasoning or None,
         "profile": None if answer.profile is None else profile_document(answer.profile),
@@ -292,15 +325,6 @@ def _file_user(path: Path) -> str:
 
 def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
-
-
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
-    if compressor == "remote" and not (url and name):
-        raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
-    if compressor != "remote" and (url or name):
-        raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
-    given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:
