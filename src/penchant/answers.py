@@ -11,7 +11,8 @@ from penchant.compression.profile import Profile
 from penchant.errors import InputError
 from penchant.history.dialogue import Finish
 from penchant.history.records import Request
-from penchant.inference.generation import PromptTokens, batches, generate, prompt_tokens
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import batches, generate, prompt_tokens
 from penchant.inference.recurrence import recurrence
 from penchant.inference.sampling import Sampling
 from penchant.lens.calibration import Calibration
