@@ -68,6 +68,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
+        if isinstance(first.get("input"), bytes):  # FastAPI reads no JSON of another type: a browser's form may send it
+            message = "the body has another type: send it with Content-Type: application/json"
+            return JSONResponse(error_body(415, message, code="content_type"), 415)
         place = ".".join(str(part) for part in first["loc"][1:])
         message = f"{place}: {first['msg']}" if place else str(first["msg"])
         return JSONResponse(error_body(400, message, place or None, "invalid_request"), 400)
