@@ -105,9 +105,7 @@ def test_only_the_same_owner_goes_on_from_a_cached_prompt(engine: Engine) -> Non
 
 
 def test_a_steered_answer_is_read_from_no_cache_and_leaves_none(engine: Engine) -> None:
-    intervention = Intervention(
-        {Site(1, "block"): Edit(torch.full((1, LOADED.model.config.hidden_size), 3.0))}, "all"
-    )
+    intervention = Intervention({Site(1, "block"): Edit(torch.full((1, LOADED.model.config.hidden_size), 3.0))}, "all")
     whole(ask(engine, prompt(30, 40, owner="anna", intervention=intervention)))
     assert whole(ask(engine, prompt(30, 45, owner="anna")))[1].cached == 0
     assert whole(ask(engine, prompt(30, 50, owner="anna", intervention=intervention)))[1].cached == 0

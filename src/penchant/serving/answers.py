@@ -109,7 +109,11 @@ def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None)
     }
     if personal is not None and personal.profile is not None:
         tokens, history = personal.profile.tokens, personal.profile.history_tokens
-        used["penchant"] = {"profile_tokens": tokens, "history_tokens": history, "saved_tokens": max(0, history - tokens)}
+        used["penchant"] = {
+            "profile_tokens": tokens,
+            "history_tokens": history,
+            "saved_tokens": max(0, history - tokens),
+        }
     return used
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penchant.serving.errors import ApiError, response
@@ -37,30 +36,24 @@ class Edge:
         if length.isdecimal() and int(length) > self._limit:
             await _refuse(_too_large(self._limit), scope, receive, send)
             return
-        read, began = 0, False
+        read, refused = 0, False
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._limit:
-                raise _TooLargeError
-            return message
+            # To what reads the body, the client has gone away.
+            return message if read <= self._limit else {"type": "http.disconnect"}
 
         async def sent(message: Message) -> None:
-            nonlocal began
-            began = True
-            await send(message)
-
-        try:
-            await self._app(scope, counted, sent)
-        except _TooLargeError:
-            if not began:
+            nonlocal refused
+            if read > self._limit and not refused and message["type"] == "http.response.start":
+                refused = True
                 await _refuse(_too_large(self._limit), scope, receive, send)
+            if not refused:
+                await send(message)
 
-
-class _TooLargeError(ClientDisconnect):
-    """A body is over the limit. To what reads the body, the client has gone away."""
+        await self._app(scope, counted, sent)
 
 
 def _too_large(limit: int) -> ApiError:
