@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -18,6 +19,7 @@ from penchant.serving.errors import ApiError
 from penchant.serving.generation import chat_prompt, tokens_of
 from penchant.serving.schemas import ChatRequest
 from penchant.serving.service import PersonalPrompt, Service, headers_of, owner_of
+from penchant.serving.structured import grammar_of
 
 
 def router(service: Service) -> APIRouter:
@@ -72,10 +74,14 @@ def _prompts(service: Service, body: ChatRequest, personal: PersonalPrompt) -> l
     rendered = chat_prompt(service.loaded, personal.messages)
     most = body.max_completion_tokens or body.max_tokens or service.settings.max_tokens
     likeliest = (body.top_logprobs or 0) if body.logprobs else None
+    grammar = grammar_of(service.loaded, body.response_format)
     intervention = personal.steering.intervention if personal.steering else None
     return [
         Prompt(
-            tokens_of(service.loaded, rendered, body, max_tokens=most, likeliest=likeliest, row=row),
+            replace(
+                tokens_of(service.loaded, rendered, body, max_tokens=most, likeliest=likeliest, row=row),
+                grammar=grammar,
+            ),
             owner_of(personal.identity),
             intervention,
         )
