@@ -73,7 +73,7 @@ def _figures(rows: Sequence[Change]) -> dict[str, Any]:
         right = found = wanted = 0
         for row in rows:
             got, true = outcome(row)[at], (row.records, row.retired)[at]
-            hits = sum(any(_same(one, other) for other in got) for one in true)
+            hits = sum(any(same(one, other) for other in got) for one in true)
             right, found, wanted = right + hits, found + len(got), wanted + len(true)
         made[name] = {
             "found": found,
@@ -89,10 +89,10 @@ def errors(rows: Sequence[Change]) -> None:
     for row in rows:
         for name, got, true in zip(("record", "end"), outcome(row), (row.records, row.retired), strict=True):
             for one in sorted(true):
-                if not any(_same(one, other) for other in got):
+                if not any(same(one, other) for other in got):
                     print(f"{row.language} {row.kind}: no {name}: {one!r} in {row.turns}")
             for one in sorted(got):
-                if not any(_same(one, other) for other in true):
+                if not any(same(one, other) for other in true):
                     print(f"{row.language} {row.kind}: wrong {name}: {one!r} in {row.turns}")
 
 
@@ -116,7 +116,7 @@ def table(result: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _same(one: str, other: str) -> bool:
+def same(one: str, other: str) -> bool:
     """Half of both is shared: the same sentence, but perhaps cut differently."""
     short, long = sorted((one, other), key=len)
     return short in long and 2 * len(short) >= len(long)
