@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from penchant.serving.service import Service
-from tests.serving.conftest import ANNA, BEN
+from tests.serving.server import ANNA, BEN, client, service  # noqa: F401 (fixtures)
 
 ASKED = [{"role": "user", "content": "Who is the dentist?"}]
 

@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.serving.server import client, service  # noqa: F401 (fixtures)
+
 SCHEMA = {
     "type": "object",
     "properties": {

@@ -5,6 +5,7 @@ import json
 import httpx
 
 from penchant.serving.service import Service
+from tests.serving.server import client, service  # noqa: F401 (fixtures)
 
 
 def test_records_come_in_once(client: httpx.Client) -> None:

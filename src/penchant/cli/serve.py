@@ -6,14 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penchant.cli.options import (
-    BudgetOption,
-    DeviceOption,
-    DtypeOption,
-    MarkerOption,
-    ModelOption,
-    chosen_model,
-)
+from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
 from penchant.cli.output import StoreOption, encoding_bar, open_store, say
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.extras import require
@@ -40,8 +33,6 @@ def serve(
     marker: MarkerOption = DEFAULT_MARKER,
     budget: BudgetOption = DEFAULT_BUDGET,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     store: StoreOption = None,
 ) -> None:
     """Serve personal answers behind the API of OpenAI: clients change their base URL, and say who is asking.
@@ -56,7 +47,7 @@ def serve(
         from penchant.personalizer import Personalizer
         from penchant.serving.service import ServerSettings, Service
 
-        personalizer = Personalizer(chosen_model(model, device, dtype), store=opened, marker=marker, progress=progress)
+        personalizer = Personalizer(model, store=opened, marker=marker, progress=progress)
         settings = ServerSettings(
             model=name, budget=budget, rows=rows, deadline=None if deadline is None else deadline / 1000
         )
