@@ -201,7 +201,7 @@ def test_chat_says_what_broke(penchant: Invoke) -> None:
 def test_a_fact_of_the_history_reaches_the_endpoint() -> None:
     from penchant.demo.samples import sample_users
 
-    history = next(iter(sample_users()))[0]
+    history = next(one for one, _ in sample_users() if one.user == "ruth")
     with serving(stream("Mr Adeyemi.")) as served:
         endpoint = Endpoint(served.base_url, "m")
         answer = Personalizer(endpoint=endpoint).ask(history, "What is the name of my dentist now?")

@@ -124,6 +124,7 @@ def test_gradients_reach_vectors_behind_a_recurrent_cache(family: str) -> None:
         assert (nll(-step) - nll(step)) / 2e-2 == pytest.approx(float(found.norm()), rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_families_can_do_is_measured() -> None:
     for family in FAMILIES:
         assert recurrence(tiny(family)) is None
