@@ -11,9 +11,10 @@ from penchant.compression.profile import Profile
 from penchant.errors import InputError
 from penchant.history.dialogue import Finish
 from penchant.history.records import Request
+from penchant.inference.answer_row import PromptTokens
 from penchant.inference.chat_completions import Messages
 from penchant.inference.endpoint import Endpoint, Served
-from penchant.inference.generation import PromptTokens, batches, generate, prompt_tokens
+from penchant.inference.generation import batches, generate, prompt_tokens
 from penchant.inference.recurrence import recurrence
 from penchant.inference.sampling import Sampling
 from penchant.lens.calibration import Calibration

@@ -22,7 +22,8 @@ from penchant.compression.profile import Profile
 from penchant.conversation.facts.third_person import third_person
 from penchant.conversation.prompt_rendering import build_messages, system_message, turn_layout
 from penchant.history.dialogue import Instruction
-from penchant.inference.generation import PromptTokens, batches, generate
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import batches, generate
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
