@@ -1,4 +1,4 @@
-"""Options of measurements that run a model (`python -m penchant_lab.NAME`): those of the commands of Penchant."""
+"""Options of measurements that run a model (the modules of the lab that are commands): those of Penchant's commands."""
 
 from __future__ import annotations
 
