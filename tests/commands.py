@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
@@ -140,6 +141,22 @@ def write_history(path: Path, texts: Iterable[str] = TEXTS) -> Path:
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
+
+
+def all_commands() -> dict[tuple[str, ...], Any]:
+    """Every command of the command line by its words, groups included, as click has them."""
+    from penchant.cli.main import app
+
+    found: dict[tuple[str, ...], Any] = {}
+
+    def walk(command: Any, words: tuple[str, ...]) -> None:
+        found[words] = command
+        below = getattr(command, "commands", {})
+        for name in below:
+            walk(below[name], (*words, name))
+
+    walk(typer.main.get_command(app), ())
+    return found
 
 
 def moved(home: Home, **changes: Path) -> Home:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from penchant_lab.families.configs import SLIDING, WINDOW
+from penchant_lab.families.sizes import SLIDING, WINDOW
 from penchant_lab.families.tiny import (
     END,
     PAD,

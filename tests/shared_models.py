@@ -34,7 +34,7 @@ def install() -> None:
         key = (
             str(spec),
             *map(str, chosen.items()),
-            str(getattr(spec, "adapter", None)),
+            *(str(getattr(spec, name, None)) for name in ("adapter", "device", "dtype")),
             os.environ.get("PENCHANT_DEVICE"),
             os.environ.get("PENCHANT_DTYPE"),
         )

@@ -106,7 +106,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("penchant.marking.resources.Embeddings", _embed_once)
     monkeypatch.setattr(Encoder, "records", _encode_once)
     monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", _QUICK)
-    for module in ("penchant.personalizer", "penchant.conversation.session"):
+    for module in ("penchant.personalizer", "penchant.conversation.speaking"):
         monkeypatch.setattr(f"{module}.generate_stream", _short)
     return place
 
@@ -213,5 +213,5 @@ def test_no_page_names_this_machine() -> None:
 def test_every_environment_variable_is_in_the_settings() -> None:
     page = (ROOT / "docs" / "reference" / "settings.md").read_text(encoding="utf-8")
     source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py"))
-    names = set(re.findall(r'"(PENCHANT_[A-Z]+|[A-Z]+_API_KEY)"', source))
+    names = set(re.findall(r'"(PENCHANT_[A-Z_]+|[A-Z]+_API_KEY)"', source))
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == names

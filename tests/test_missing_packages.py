@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from penchant.cli.output import run_and_exit
+from penchant.errors import InputError
+from penchant.extras import imported
 from tests.commands import REQUEST, Invoke, write_history
 
 NONE = ("--model", "/no/such/model")
@@ -81,3 +83,23 @@ def test_results_that_can_not_be_written(
     assert program(name, monkeypatch, "--out", str(tmp_path / "file")) == 2
     said = capsys.readouterr().err
     assert "expected a folder; see --out" in said and said.count("\n") == 1
+
+
+ADAPTERS = (("langchain", "langchain_core", "langchain"), ("llama_index", "llama_index", "llama-index"))
+
+
+@pytest.mark.parametrize(("adapter", "module", "extra"), [*ADAPTERS, ("llm", "llm", "llm")])
+def test_an_adapter_without_its_package(monkeypatch: pytest.MonkeyPatch, adapter: str, module: str, extra: str) -> None:
+    for name in [one for one in sys.modules if one.split(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, f"penchant.integrations.{adapter}", raising=False)
+    with pytest.raises(InputError) as caught:
+        import_module(f"penchant.integrations.{adapter}")
+    expected = f"penchant.integrations.{adapter} needs {module}, not installed here: pip install 'penchant[{extra}]'"
+    assert str(caught.value) == expected
+
+
+def test_an_error_inside_a_package_is_its_own() -> None:
+    with pytest.raises(ModuleNotFoundError), imported("llm", extra="llm", why="a test"):
+        import_module("no_such_part_of_it")

@@ -62,7 +62,7 @@ def strong(store: Store, personalizer: Personalizer, user: str) -> SteeringConfi
 
 def test_a_method_is_told_with_the_answer(store: Store) -> None:
     personalizer = personalizer_of(store)
-    with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
+    with pytest.raises(InputError, match="penchant steer fit --user ann --store "):
         personalizer.ask("ann", ASKED, steer="ascent", budget=30)
     free = personalizer.ask("ann", ASKED, budget=30, max_tokens=8)
     assert (free.steering, "steer" in free.seconds) == (None, False)

@@ -9,8 +9,8 @@ import pytest
 import penchant
 
 PUBLIC = {
-    "Answer", "AsyncPersonalizer", "Conversation", "History", "LoadedModel", "Marks", "PenchantError", "Personalizer",
-    "Profile", "Record", "Request", "Segment", "Store", "load_history", "load_model",
+    "Answer", "AsyncPersonalizer", "Conversation", "Endpoint", "History", "LoadedModel", "Marks", "PenchantError",
+    "Personalizer", "Profile", "Record", "Request", "Segment", "Store", "load_history", "load_model",
 }  # fmt: skip
 
 
@@ -35,6 +35,7 @@ def test_other_names_are_not() -> None:
         from penchant import Persona  # noqa: F401
 
 
+@pytest.mark.slow
 def test_a_record_does_not_wait_for_torch_and_nothing_is_printed() -> None:
     program = (
         "import sys; from penchant import Record, Request, History, Store, PenchantError\n"

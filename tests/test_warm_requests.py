@@ -17,7 +17,7 @@ from penchant.errors import StoreError, UnknownUserError
 from penchant.inference.sentence_encoder import Embedded, Encoder
 from penchant.marking import resources as module
 from penchant.marking.dense import Embeddings
-from tests.index.cases import calibration_of, lens_of, model_calls, texts
+from tests.index.cases import calibration_of, encoder_of, lens_of, model_calls, texts
 from tests.marking.tiny_encoder import tiny_encoder
 
 REQUEST = "a walk by the sea"
@@ -145,9 +145,18 @@ def test_a_second_process_runs_the_request_alone(store: Store) -> None:
     of_many, of_few = (run(user, personalizer_of(store)) for user in ("ann", "bob"))
     assert of_many == of_few  # no matter how long the history is
     assert of_many[2] == 5 + 2  # the request's words, and the special tokens around them
+    assert of_many[1] == run_alone()  # and nothing that is the same for every request
     warm = personalizer_of(store)
     warm.mark("ann", "another question")
     assert run("ann", warm)[0] == of_many[0]
+
+
+def run_alone() -> int:
+    """How many tokens the model reads of the request: its own, behind the calibration's prefix."""
+    encoder = encoder_of()
+    with model_calls(encoder.lens) as fed:
+        encoder.requests([REQUEST])
+    return sum(fed)
 
 
 def test_of_a_history_that_has_grown_only_what_is_new_is_run(store: Store) -> None:
@@ -198,7 +207,7 @@ def test_vectors_are_erased_with_their_record_and_their_user(store: Store) -> No
     assert not where.exists()
     personalizer_of(store).mark("ann", REQUEST)
     files = [file for file in where.rglob("*") if file.is_file()]
-    assert len({file.parent for file in files}) == 2  # keys, and vectors beside them
+    assert len({file.parent for file in files}) == 3  # keys, the neutral query and vectors beside them
     receipt = store.forget("ann")
     assert receipt.files == len(files)
     assert not where.exists()

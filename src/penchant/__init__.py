@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from penchant.errors import PenchantError
     from penchant.history.jsonl import load_history
     from penchant.history.records import History, Record, Request, Segment
+    from penchant.inference.endpoint import Endpoint
     from penchant.marking.marks import Marks
     from penchant.models import LoadedModel, load_model
     from penchant.personalizer import Personalizer
@@ -21,6 +22,7 @@ __all__ = [
     "Answer",
     "AsyncPersonalizer",
     "Conversation",
+    "Endpoint",
     "History",
     "LoadedModel",
     "Marks",
@@ -39,6 +41,7 @@ _WHERE = {
     "Answer": "answers",
     "AsyncPersonalizer": "asynchronous",
     "Conversation": "conversation.session",
+    "Endpoint": "inference.endpoint",
     "History": "history.records",
     "LoadedModel": "models",
     "Marks": "marking.marks",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 
 from penchant.compression.profile import Profile
 from penchant.errors import InputError
 from penchant.history.dialogue import Finish
 from penchant.history.records import Request
-from penchant.inference.generation import PromptTokens, batches, generate, prompt_tokens
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.chat_completions import Messages
+from penchant.inference.endpoint import Endpoint, Served
+from penchant.inference.generation import batches, generate, prompt_tokens
 from penchant.inference.recurrence import recurrence
 from penchant.inference.sampling import Sampling
 from penchant.lens.calibration import Calibration
@@ -29,7 +32,8 @@ class Answer:
     ("stop": it was complete). profile: what it was based on (None: no profile). prompt_tokens: size of the prompt.
 
     dropped_records: how many of the oldest records didn't fit the window (knowledge "full" only). seconds: wall time by
-    phase. steering: the intervention that was applied, and why (None: no steering was asked for).
+    phase. steering: the intervention that was applied, and why (None: no steering was asked for). served: which model
+    of an endpoint answered (None: the local one); if it doesn't count, prompt_tokens are the local model's.
     """
 
     text: str
@@ -40,14 +44,16 @@ class Answer:
     steering: Steering | None = None
     finish: Finish = "stop"
     reasoning: str = ""
+    served: Served | None = None
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything before the first token of an answer: the rendered prompt, what it is based on (see `Answer`), and how
-    it will be steered. bias: attention bias (None: none).
+    """Everything before the first token of an answer: the messages, rendered as a prompt of the local model, what they
+    are based on (see `Answer`), and how it will be steered. bias: attention bias (None: none).
     """
 
+    messages: Messages
     prompt: str
     profile: Profile | None = None
     dropped_records: int = 0
@@ -78,18 +84,36 @@ class Prepared:
         with steering_context(loaded, self.steering.intervention if self.steering else None, self.prompt) as step:
             yield step
 
-    def answer(self, loaded: LoadedModel, said: str, finish: Finish | None, seconds: float) -> Answer:
-        """Return the answer. said: everything after the prompt. seconds: the time that it took."""
+    def stream_from(
+        self, endpoint: Endpoint, loaded: LoadedModel, *, max_tokens: int, temperature: float | None, seed: int | None
+    ) -> Iterator[str | Answer]:
+        """Yield the pieces of an endpoint's answer, and the `Answer` at the end. Raises `EndpointError`."""
+        began, pieces = time.perf_counter(), list[str]()
+        made = endpoint.stream(self.messages, max_tokens=max_tokens, temperature=temperature, seed=seed)
+        with closing(made):
+            for piece in made:
+                pieces.append(piece)
+                yield piece
+        yield self.answer(loaded, "".join(pieces), made.finish, time.perf_counter() - began, made.served)
+
+    def answer(
+        self, loaded: LoadedModel, said: str, finish: Finish | None, seconds: float, served: Served | None = None
+    ) -> Answer:
+        """Return the answer. said: everything after the prompt. seconds: the time that it took. served: as in
+        `Answer`.
+        """
         text, reasoning = split_reasoning(said)
+        counted = served.usage.prompt if served is not None else None
         return Answer(
             text,
             self.profile,
-            len(prompt_ids(loaded, self.prompt)),
+            len(prompt_ids(loaded, self.prompt)) if counted is None else counted,
             self.dropped_records,
             {**(self.profile.seconds if self.profile else {}), **self.seconds, "answer": seconds},
             self.steering,
             finish or "stop",
             reasoning,
+            served,
         )
 
 
@@ -122,6 +146,32 @@ def answer_batch(
             found[number] = one.answer(loaded, said, made.finish, each)
         progress("answering", len(found), len(prepared))
     return [found[number] for number in range(len(prepared))]
+
+
+def answers_from(
+    endpoint: Endpoint,
+    loaded: LoadedModel,
+    prepared: Sequence[Prepared],
+    *,
+    max_tokens: int,
+    temperature: float | None,
+    seed: int | None,
+    progress: Progress,
+) -> list[Answer]:
+    """Let an endpoint answer many prompts, a few at a time; the time that it took is divided among the answers. Raises
+    `EndpointError`.
+    """
+    began = time.perf_counter()
+    replies = endpoint.complete_many(
+        [one.messages for one in prepared],
+        max_tokens=max_tokens,
+        temperature=temperature,
+        seed=seed,
+        done=lambda count: progress("answering", count, len(prepared)),
+    )
+    each = (time.perf_counter() - began) / max(1, len(prepared))
+    pairs = zip(prepared, replies, strict=True)
+    return [one.answer(loaded, reply.text, reply.finish, each, reply.served) for one, reply in pairs]
 
 
 def _batches(loaded: LoadedModel, prepared: Sequence[Prepared], prompts: Sequence[PromptTokens]) -> Iterator[list[int]]:

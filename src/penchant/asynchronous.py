@@ -13,6 +13,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from torch import nn
 
+from penchant.cancellation import cancelled_by
 from penchant.conversation.factory import ConversationOptions
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
@@ -24,16 +25,20 @@ R = TypeVar("R")
 
 
 class _Cancelled(BaseException):  # no Exception: nothing on the way may take it for a failure to recover from
-    """Raised in the worker's next pass of the model, if nobody waits for its result any more."""
+    """Raised in the worker's next pass of the model, or while it waits for an endpoint, if nobody waits for its result
+    any more.
+    """
 
 
 class _Worker:
-    """One thread for all calls with a model. A call that is cancelled ends at its next pass of the model."""
+    """One thread for all calls with a model. A call that is cancelled ends at its next pass of the model, or at once if
+    it waits for an endpoint.
+    """
 
     def __init__(self, decoder: nn.Module) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="penchant")
         self._call = threading.local()
-        self._hook = decoder.register_forward_pre_hook(self._check)
+        self._hook = decoder.register_forward_pre_hook(lambda module, args: self._check())
 
     async def run(self, function: Callable[[], R]) -> R:
         """Return the function's result. Raises `InputError` after `close`."""
@@ -55,9 +60,10 @@ class _Worker:
 
     def _in_thread(self, cancelled: threading.Event, function: Callable[[], R]) -> R:
         self._call.cancelled = cancelled
-        return function()
+        with cancelled_by(self._check):
+            return function()
 
-    def _check(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+    def _check(self) -> None:
         cancelled = getattr(self._call, "cancelled", None)  # None: another thread, whose calls are none of ours
         if cancelled is not None and cancelled.is_set():
             raise _Cancelled
@@ -110,7 +116,8 @@ class AsyncPersonalizer(_Twin[Personalizer]):
     is an async iterator. An async context manager.
 
     All calls run in one worker thread, in the order in which they were made; between two pieces of a stream, others
-    get their turn. A call whose task is cancelled ends at its next pass of the model, and the thread is free again.
+    get their turn. A call whose task is cancelled ends at its next pass of the model, or at once if it waits for an
+    endpoint, and the thread is free again.
 
     personalizer: closed with this.
     """

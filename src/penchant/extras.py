@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 
 from penchant.errors import InputError
@@ -17,3 +19,14 @@ def require(*modules: str, extra: str, why: str) -> None:
     missing = [_DISTRIBUTION.get(module, module) for module in modules if find_spec(module) is None]
     if missing:
         raise InputError(f"{why} needs {', '.join(missing)}, not installed here: pip install 'penchant[{extra}]'")
+
+
+@contextmanager
+def imported(module: str, *, extra: str, why: str) -> Iterator[None]:
+    """For imports of a package that an extra installs: raises `InputError` if the package itself isn't there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != module.partition(".")[0]:
+            raise
+        raise InputError(f"{why} needs {module}, not installed here: pip install 'penchant[{extra}]'") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, Self, Unpack
 
 from penchant import arguments
-from penchant.answers import Answer, Prepared, answer_batch
+from penchant.answers import Answer, Prepared, answer_batch, answers_from
 from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages, newest_records
@@ -23,6 +23,7 @@ from penchant.history.records import History, RecordLike, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
+from penchant.inference.endpoint import Endpoint
 from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import own_sampling
@@ -65,7 +66,9 @@ class Personalizer:
     is marked, see `segment`. directory: where the indexes of users are kept (default: in the store, else in memory).
     storage, index_limit: how keys are stored, and how many bytes of them stay in memory. steering_directory: where the
     steering of users is kept (default: in the store). progress: see `Progress`; called while histories are encoded.
-    options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name.
+    options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name. endpoint: answers in the
+    model's place (it is closed with the personalizer); the model marks, compresses and remembers, and its tokenizer
+    counts every budget.
 
     Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
     that can't be used; every call, `InputError` for an argument of a wrong type.
@@ -87,10 +90,12 @@ class Personalizer:
         index_limit: int = DEFAULT_LIMIT,
         progress: Progress = no_progress,
         options: Options | Mapping[str, object] | None = None,
+        endpoint: Endpoint | None = None,
     ) -> None:
         self._opened = Store(store) if isinstance(store, str | Path) else None
         store = self._opened if isinstance(store, str | Path) else store
         self.store, self.unit, self._steering_directory = store, unit, steering_directory
+        self.endpoint = endpoint
         self.resources = Resources(
             model,
             calibration=calibration,
@@ -112,7 +117,9 @@ class Personalizer:
         self.close()
 
     def close(self) -> None:
-        """Close the store, if it was given by its place."""
+        """Close the store, if it was given by its place, and connections to the endpoint."""
+        if self.endpoint is not None:
+            self.endpoint.close()
         if self._opened is not None:
             self._opened.close()
 
@@ -174,8 +181,8 @@ class Personalizer:
 
         steer: a method that `fit_steering` was run with, "emphasis" (more attention to the segments of the profile), or
         an intervention. max_tokens: longest answer. temperature: None samples as the model's own settings say
-        (`own_sampling`); 0 takes the likeliest token. Raises as `compress`, and `InputError` for steering that wasn't
-        fitted or doesn't fit.
+        (`own_sampling`), or the endpoint's; 0 takes the likeliest token. Raises as `compress`, `InputError` for
+        steering that wasn't fitted, doesn't fit, or is asked of an endpoint, and `EndpointError` (see `Endpoint`).
         """
         *_, answer = self.stream(
             who,
@@ -207,6 +214,11 @@ class Personalizer:
         """
         prepared = self._prepared(who, _request(request), knowledge, steer, budget, max_tokens)
         sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+        if self.endpoint is not None:
+            yield from prepared.stream_from(
+                self.endpoint, self.loaded, max_tokens=max_tokens, temperature=temperature, seed=seed
+            )
+            return
         with prepared.step_context(self.loaded, self._calibration(steer)) as step:
             began = time.perf_counter()
             made = generate_stream(self.loaded, prepared.prompt, max_new_tokens=max_tokens, sampling=sampling)
@@ -229,7 +241,8 @@ class Personalizer:
         progress: Progress = no_progress,
     ) -> list[Answer]:
         """Answer many (user or history, request) pairs in shared forward passes, each with its own profile and its own
-        steering. Results and errors as those of `ask` (up to rounding); the first error ends it.
+        steering; an endpoint is asked for several at the same time. Results and errors as those of `ask` (up to
+        rounding); the first error ends it.
         """
         pairs = _pairs(asked)
         prepared: list[Prepared] = []
@@ -238,11 +251,22 @@ class Personalizer:
             for who, request in pairs:
                 prepared.append(self._prepared(who, request, knowledge, steer, budget, max_tokens))
                 progress("preparing", len(prepared), len(pairs))
+        sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
+        if self.endpoint is not None:
+            return answers_from(
+                self.endpoint,
+                self.loaded,
+                prepared,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                seed=seed,
+                progress=progress,
+            )
         return answer_batch(
             self.loaded,
             prepared,
             max_tokens=max_tokens,
-            sampling=own_sampling(self.loaded, temperature=temperature, seed=seed),
+            sampling=sampling,
             calibration=self._calibration(steer),
             progress=progress,
         )
@@ -251,6 +275,13 @@ class Personalizer:
         self, who: Who, request: Request, knowledge: Knowledge, steer: Steer | None, budget: int | str, max_tokens: int
     ) -> Prepared:
         """Return everything before the first token of an answer."""
+        if self.endpoint is not None and steer is not None:
+            raise InputError(
+                f"an answer of {self.endpoint.model} at {self.endpoint.base_url} can't be steered, as only the local "
+                "model's activations and attention can be changed: leave out the steering, or the endpoint"
+            )
+        if max_tokens < 1:
+            raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
         who = _who(who)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
@@ -258,7 +289,8 @@ class Personalizer:
             notes = profile.text
         elif knowledge == "full":
             notes, dropped = newest_records(self.loaded, self.history(who), request, max_tokens)
-        prepared = Prepared(self.render_prompt(notes, request), profile, dropped)
+        messages = answer_messages(notes, request)
+        prepared = Prepared(messages, render_chat(self.loaded, messages), profile, dropped)
         if steer == EMPHASIS:
             return prepared.emphasised(self.loaded, self.resources.calibration, request)
         if steer is None:
@@ -313,7 +345,7 @@ class Personalizer:
         def mark(history: History, request: Request) -> Marks:
             return self.marker(history, request, self.segments(history))
 
-        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor)
+        return ConversationFactory(self.resources, self.store, self.history, mark, self.compressor, self.endpoint)
 
     # Histories
 

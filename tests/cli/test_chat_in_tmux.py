@@ -20,14 +20,14 @@ SLOW = """
 import sys, time
 from pathlib import Path
 from penchant.inference import generation
-held, after, pick, made = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), generation._pick, 0
+held, after, pick, made = Path(sys.argv.pop(1)), int(sys.argv.pop(1)), generation.pick, 0
 def waiting(*given):
     global made
     made += 1
     while held.exists() and made > after:
         time.sleep(0.01)
     return pick(*given)
-generation._pick = waiting
+generation.pick = waiting
 from penchant.__main__ import run
 run()
 """

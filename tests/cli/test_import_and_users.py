@@ -158,7 +158,7 @@ def test_users_are_paged_and_shown_as_they_are(penchant, tmp_path):
     assert [entry["user"] for entry in rest["users"]] == ["[red]2", "[red]3", "[red]4"]
     out = penchant("users", "--limit", "2")[1]
     assert "[red]0" in out
-    assert "2 of 5 users; continue with --after [red]1" in out
+    assert "2 of 5 users; continue with `penchant users --limit 2 --after '[red]1'`" in out
 
 
 def test_the_store_can_be_named_before_or_behind_the_subcommand(penchant, tmp_path):

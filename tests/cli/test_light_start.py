@@ -13,7 +13,7 @@ import typer
 from penchant import __version__
 from penchant.cli import main
 from penchant_lab.cli import app as bench
-from tests.commands import Home, Invoke, write_history
+from tests.commands import Home, Invoke, all_commands, write_history
 
 HEAVY = ("torch", "transformers", "scipy", "sklearn", "numpy", "matplotlib", "alembic", "penchant.inference")
 STORE = ("sqlalchemy", "penchant.store")
@@ -42,14 +42,42 @@ def imported(home: Home, *arguments: object, expected: int = 0) -> set[str]:
     return {*HEAVY, *STORE} & set(modules)
 
 
-HELPED = ("demo", "import", "users", "mark", "compress", "ask", "chat", "heads", "doctor")
+HELP_PROGRAM = """
+import json, sys
+from penchant.cli.main import app
+from typer.testing import CliRunner
+heavy = set(json.loads(sys.argv[1]))
+for line in sys.stdin:
+    words = json.loads(line)
+    ran = CliRunner().invoke(app, [*words, "--help"])
+    assert ran.exit_code == 0 and "Usage:" in ran.output, (words, ran.output, ran.exception)
+    print(json.dumps([words, sorted(heavy & set(sys.modules))]))
+"""
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in HELPED)])
+def test_no_help_needs_a_model_or_a_store(home: Home) -> None:
+    """Of every command, those of the bench included: in one process, so that it takes a second."""
+    commands = sorted(all_commands())
+    assert {("steer", "fit"), ("bench", "memory"), ("users", "show"), ("add",)} <= set(commands)
+    ran = subprocess.run(
+        [sys.executable, "-c", HELP_PROGRAM, json.dumps([*HEAVY, *STORE])],
+        input="\n".join(map(json.dumps, commands)),
+        capture_output=True,
+        text=True,
+        env=home.environment,
+        check=True,
+    )
+    found = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert [words for words, _ in found] == [list(words) for words in commands]
+    assert [(words, modules) for words, modules in found if modules] == []
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("ask", "--help"), ("steer", "fit", "--help")])
 def test_help_needs_no_model_and_no_store(home: Home, arguments: tuple[str, ...]) -> None:
     assert imported(home, *arguments) == set()
 
 
+@pytest.mark.slow
 def test_the_store_is_filled_and_read_without_a_model(home: Home, penchant: Invoke, tmp_path: Path) -> None:
     history = write_history(tmp_path / "history.jsonl")
     for user in ("ann", "ben"):  # the first makes the store

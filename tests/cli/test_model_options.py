@@ -1,31 +1,80 @@
-"""--adapter and --trust-remote-code, on every command that takes --model."""
+"""How a model is loaded: one group of options, on every command that takes --model."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 
+import penchant_lab
 from penchant.models.loading import load_model
 from penchant.models.model_name import ModelName
-from tests.commands import REQUEST, Home, Invoke, write_history
+from penchant_lab.cli.app import ABOUT as BENCHES
+from tests.commands import REQUEST, Home, Invoke, all_commands, write_history
 from tests.families import tiny_network
 
-HELPED = ("mark", "compress", "ask", "chat", "demo", "doctor", "heads discover", "steer fit")
+GROUP = ("model", "device", "dtype", "adapter", "trust_remote_code")
+ANSWERS = {"ask", "chat", "demo", *(f"bench {name}" for name in BENCHES if name not in ("mark", "speed", "ablate"))}
 
 
-@pytest.mark.parametrize("command", HELPED)
-def test_every_command_with_a_model_has_them(penchant: Invoke, command: str) -> None:
-    out = penchant(*command.split(), "--help").out
-    assert out.index("--model") < out.index("--adapter DIR") < out.index("--trust-remote-code")
+def options(command: Any) -> list[str]:
+    return [param.name for param in command.params]
 
 
-def test_no_other_command_has_them(penchant: Invoke) -> None:
-    assert "--adapter" not in penchant("users", "list", "--help").out
+def test_every_command_with_a_model_has_the_whole_group() -> None:
+    """One beside the other, and nothing of it anywhere else."""
+    with_model = set()
+    for words, command in all_commands().items():
+        names = options(command)
+        if "model" in names:
+            with_model.add(" ".join(words))
+            at = names.index("model")
+            assert tuple(names[at : at + len(GROUP)]) == GROUP, words
+        assert [names.count(one) for one in GROUP] == [int("model" in names)] * len(GROUP), words
+    assert with_model >= ANSWERS | {"mark", "compress", "doctor", "heads discover", "steer fit", "steer export"}
+    assert with_model >= {f"bench {name}" for name in BENCHES}
+
+
+def test_every_command_that_answers_has_max_tokens() -> None:
+    for words, command in all_commands().items():
+        shown = [param.name for param in command.params if not getattr(param, "hidden", False)]
+        assert ("max_tokens" in shown) == (" ".join(words) in ANSWERS), words
+        assert not {"max_new_tokens", "tokens", "length"} & set(shown), words
+
+
+MEASURES = ("dates", "facts", "first_hour", "instructions", "instructions.learned", "instructions.ngrams", "small")
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_every_measurement_of_the_lab_has_it_too(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = f"penchant_lab.{name}"
+    monkeypatch.setattr("sys.argv", [module, "--help"])
+    package = importlib.util.find_spec(module)
+    assert package is not None
+    main = importlib.import_module(f"{module}.__main__" if package.submodule_search_locations else module).main
+    with pytest.raises(SystemExit):
+        main()
+    out = capsys.readouterr().out
+    for one in GROUP:
+        assert f"--{one.replace('_', '-')}" in out
+
+
+def test_no_measurement_is_left_out() -> None:
+    root = Path(penchant_lab.__file__).parent
+    for path in root.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        if "ArgumentParser(" in text and "peers" not in path.parts:
+            name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__main__")
+            assert ("add_model_options(" in text) == (name in MEASURES), name
+            assert '"--model"' not in text, name
 
 
 def with_code(home: Home, path: Path, kind: str) -> Path:
@@ -68,7 +117,13 @@ def test_an_adapter_answers_otherwise(penchant: Invoke, home: Home, tmp_path: Pa
     assert "no adapter in" in penchant(*asked, "--adapter", tmp_path / "none").reason()
 
 
-def test_a_name_carries_how_it_is_loaded(home: Home) -> None:
+def test_a_name_carries_how_it_is_loaded(home: Home, tmp_path: Path) -> None:
     name = ModelName(str(home.model), trust_remote_code=True)
     assert name == str(home.model) and name.adapter is None
     assert load_model(name).fingerprint == home.calibration.model_fingerprint
+    own = shutil.copytree(home.model, tmp_path / "own")
+    other = ModelName(**ModelName(str(own), dtype="bfloat16", adapter=Path("a")).payload())
+    assert (other.dtype, other.adapter) == ("bfloat16", Path("a").absolute())
+    other.adapter = None
+    assert str(load_model(other).dtype) == "torch.bfloat16"
+    assert str(load_model(other, dtype="float32").dtype) == "torch.float32"

@@ -277,7 +277,7 @@ def test_what_is_short_already_is_said_to_be(penchant: Invoke, tmp_path: Path) -
 
 def test_an_endpoint_is_for_the_remote_compressor(penchant: Invoke, tmp_path: Path) -> None:
     path = write_history(tmp_path / "history.jsonl")
-    assert "--compressor remote" in penchant("ask", "--history", path, *TINY, "--endpoint", "http://x").reason()
+    assert "--compressor remote" in penchant("compress", "--history", path, *TINY, "--endpoint", "http://x").reason()
 
 
 def test_nothing_in_a_history_drives_the_terminal(penchant: Invoke, tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def run(home: Home, noisy: Path, *arguments: object, said: str = "") -> tuple[in
     return ran.returncode, ran.stdout, ran.stderr
 
 
+@pytest.mark.slow
 def test_a_noisy_marker_leaves_the_document_alone(home: Home, noisy: Path, tmp_path: Path) -> None:
     history = write_history(tmp_path / "history.jsonl")
     asked = ("mark", "--history", history, "--request", REQUEST, "--json")

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from penchant import Personalizer, Store
-from penchant.conversation import session as module
+from penchant.conversation import speaking as module
 from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from penchant import Personalizer, Store
-from penchant.conversation import session as module
-from penchant.conversation.past import marked, readable
+from penchant.compression.profile import Profile
+from penchant.conversation import speaking as module
+from penchant.conversation.past import marked, readable, without_others
 from penchant.conversation.session import Conversation
-from penchant.history.dialogue import Finish, Turn
+from penchant.history.dialogue import Exchange, Finish, Turn
+from penchant.history.records import Segment
 from penchant.inference.generation import AnswerStream
 from tests.index.cases import calibration_of, lens_of
 
@@ -40,6 +42,36 @@ def test_later_prompts_hold_complete_answers_without_reasoning(
 
 def test_a_users_own_refrain_is_left_alone() -> None:
     assert marked(Turn(0, "user", LOOP)).finish is None
+
+
+LETTER = (
+    'Here is a mail: "Dear all, my name is Carl Weiss and I live in Hamburg. The meeting is on Tuesday." When is it?'
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "question", "stays"),
+    [
+        (LETTER, "Which city do I live in?", False),
+        (LETTER, "What's my name?", False),
+        (LETTER, "Where does he live?", True),  # not about the user
+        (LETTER, "Do I have to be at the meeting?", True),  # about the mail
+        (LETTER, "Is my name in that mail?", True),
+        (LETTER, "And what do I need for that?", True),  # not in the notes
+        ("Where is Hamburg?", "Where do I live?", True),  # the user's own words
+        ('Say "we live here" in German.', "Where do I live?", False),
+        ('Hier ist ein Brief: "Liebe alle, ich heiße Carl und wohne in Hamburg."', "Wo wohne ich?", False),
+    ],
+)
+def test_others_who_speak_of_themselves_are_left_out_of_questions_about_the_user(
+    said: str, question: str, stays: bool
+) -> None:
+    known = ["Ich wohne in Bergen."] if "Brief" in said else ["My name is Anna.", "I live in Bergen."]
+    segments = tuple(Segment(at, f"r{at}", 0, len(text), text) for at, text in enumerate(known))
+    notes = Profile(" ".join(known), 9, 99, 99, segments, (1.0,) * len(known), "m", "extractive")
+    past = (Exchange(0, Turn(0, "user", said), Turn(1, "assistant", "Yes.")),)
+    assert without_others(past, question, notes) == (past if stays else ())
+    assert without_others(past, question, None) == past
 
 
 @pytest.fixture

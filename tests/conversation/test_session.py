@@ -10,6 +10,7 @@ import pytest
 
 from penchant import Personalizer, Record, Store
 from penchant.conversation import session as module
+from penchant.conversation import speaking
 from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError, UnknownUserError
@@ -105,7 +106,7 @@ def test_an_answer_that_never_came_is_missing(store: Store, monkeypatch: pytest.
         raise MemoryError
 
     with monkeypatch.context() as patched, pytest.raises(MemoryError):
-        patched.setattr(module, "generate_stream", fails)
+        patched.setattr(speaking, "generate_stream", fails)
         say(conversation, "The key is under the blue pot.")
     again = opened(store)
     assert [one.assistant for one in again.exchanges] == [None]

@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_request_is_answered_with_and_without(small: None) -> None:
     lens = lens_of()
     personalizer = Personalizer(lens.loaded, calibration=calibration_of(lens))
-    outcomes = list(run.run_demo(personalizer, budget=60, max_new_tokens=4))
+    outcomes = list(run.run_demo(personalizer, budget=60, max_tokens=4))
     assert [outcome.user for _, outcome in outcomes] == ["ann"] * 3 + ["bob"] * 2
     assert [history.user for history, _ in outcomes] == ["ann"] * 3 + ["bob"] * 2
     assert [outcome.cold is not None for _, outcome in outcomes] == [True, False, False, True, False]
@@ -50,9 +50,10 @@ def test_each_request_is_answered_with_and_without(small: None) -> None:
         kept = {segment.record_id for segment in outcome.profile.segments}
         assert outcome.evidence_kept == ("r0" in kept and asked == "Where do I walk?")
         assert outcome.warm > 0
-    assert len(list(run.run_demo(personalizer, requests=1, max_new_tokens=1))) == 2
+    assert len(list(run.run_demo(personalizer, requests=1, max_tokens=1))) == 2
 
 
+@pytest.mark.slow
 def test_the_table_and_its_totals(
     small: None, penchant: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,26 @@ def test_reopened_it_scores_the_same_and_encodes_nothing(storage: Storage, dtype
         assert len(calls) == 1  # the request
     assert (again.tokens, again.nbytes) == (index.tokens, index.nbytes)
     assert len(chunks(tmp_path)) == 3
-    assert {path.suffix for path in folder(tmp_path).iterdir() if path.name != ".lock"} == {".json", ".safetensors"}
+    files = {path.suffix for path in folder(tmp_path).rglob("*") if path.is_file() and path.name != ".lock"}
+    assert files == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize("change", ["neutral", "heads", "model", "damage"])
+def test_the_neutral_query_is_read_again_only_if_it_is_the_same(change: str, tmp_path: Path) -> None:
+    scores(written(tmp_path), HISTORY)
+    options: dict[str, object] = {}
+    if change == "neutral":
+        options = {"neutral": ("What?", "Where is it?")}
+    elif change == "heads":  # the same keys, so the same index
+        options = {"heads": tuple(reversed(calibration_of(lens_of()).heads))}
+    elif change == "damage":
+        [file] = [one for one in folder(tmp_path).rglob("*.safetensors") if one not in chunks(tmp_path)]
+        file.write_bytes(file.read_bytes()[:-4] + b"\x01\x02\x03\x04")
+    lens = lens_of("llama", seed=int(change == "model"))
+    encoder = Encoder(lens, calibration_of(lens, **options))
+    found = scores(AttentionIndex(encoder, tmp_path), HISTORY)
+    alone = AttentionIndex(Encoder(lens, calibration_of(lens, **options)))
+    np.testing.assert_array_equal(found, scores(alone, HISTORY))
 
 
 def test_stored_keys_are_mapped_not_copied(tmp_path: Path) -> None:
@@ -49,8 +68,9 @@ def test_stored_keys_are_mapped_not_copied(tmp_path: Path) -> None:
 
 
 def test_no_text_is_written(tmp_path: Path) -> None:
-    written(tmp_path, history_of(["peanuts under the pavilion", "a second record of Zanzibar"]))
-    content = b"".join(path.read_bytes() for path in folder(tmp_path).iterdir())
+    history = history_of(["peanuts under the pavilion", "a second record of Zanzibar"])
+    scores(written(tmp_path, history), history, "which pavilion?")
+    content = b"".join(path.read_bytes() for path in folder(tmp_path).rglob("*") if path.is_file())
     assert b"pavilion" not in content
     assert b"Zanzibar" not in content
 

@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 
 from penchant.errors import InputError
 from penchant.inference import cached_rows, generation
-from penchant.inference.generation import Generated, PromptTokens, batches, generate, generate_stream
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import Generated, batches, generate, generate_stream
 from penchant.inference.sampling import Sampling
 from penchant.inference.stopping import end_tokens
 from penchant.models.chat import render_chat
@@ -35,20 +36,20 @@ def scripted(monkeypatch: pytest.MonkeyPatch, loaded: LoadedModel, text: str, th
     def pick(*_: object) -> list[int]:
         return [next(queue, loaded.tokenizer.eos_token_id if then is None else then)]
 
-    monkeypatch.setattr(generation, "_pick", pick)
+    monkeypatch.setattr(generation, "pick", pick)
     return ids
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """A list that gets the tokens of every step."""
     steps: list[list[int]] = []
-    real = generation._pick
+    real = generation.pick
 
     def pick(*given: Any) -> list[int]:
         steps.append(real(*given))
         return steps[-1]
 
-    monkeypatch.setattr(generation, "_pick", pick)
+    monkeypatch.setattr(generation, "pick", pick)
     return steps
 
 
@@ -232,7 +233,7 @@ def test_a_model_without_a_template_stops_at_the_next_turn(monkeypatch):
     loaded = tiny("llama", chat=False)
     starts = [PromptTokens(tuple(prompt_ids(loaded, "User: Hi.\nAssistant:")), 60)]
     script = iter(loaded.tokenizer(" Yes.\nUser: more and more", add_special_tokens=False)["input_ids"])
-    monkeypatch.setattr("penchant.inference.generation._pick", lambda *_: [next(script)])
+    monkeypatch.setattr("penchant.inference.generation.pick", lambda *_: [next(script)])
     assert generate(loaded, starts) == [Generated("Yes.", "stop")]
 
 

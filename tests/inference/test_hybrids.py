@@ -9,10 +9,11 @@ from transformers.models.llama.modeling_llama import LlamaModel
 
 from penchant.errors import ModelError
 from penchant.inference import generation
+from penchant.inference.answer_row import PromptTokens
 from penchant.inference.batching import Padded, pad_left, pad_right
 from penchant.inference.cached_rows import CachedRows
 from penchant.inference.forward import hidden_states
-from penchant.inference.generation import PromptTokens, generate, generate_stream
+from penchant.inference.generation import generate, generate_stream
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.kv_cache import growing_cache
 from penchant.inference.likelihood import Exchange, losses
@@ -39,13 +40,13 @@ def uncached(loaded: LoadedModel, ids: tuple[int, ...], count: int) -> list[int]
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     """The tokens of every step; nothing ends an answer."""
     made: list[list[int]] = []
-    real = generation._pick
+    real = generation.pick
 
     def pick(*given: Any) -> list[int]:
         made.append(real(*given))
         return made[-1]
 
-    monkeypatch.setattr(generation, "_pick", pick)
+    monkeypatch.setattr(generation, "pick", pick)
     monkeypatch.setattr(generation, "end_tokens", lambda _: set())
     return made
 
@@ -123,6 +124,7 @@ def test_gradients_reach_vectors_behind_a_recurrent_cache(family: str) -> None:
         assert (nll(-step) - nll(step)) / 2e-2 == pytest.approx(float(found.norm()), rel=0.05)
 
 
+@pytest.mark.slow
 def test_what_families_can_do_is_measured() -> None:
     for family in FAMILIES:
         assert recurrence(tiny(family)) is None

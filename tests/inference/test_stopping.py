@@ -7,7 +7,8 @@ import pytest
 import torch
 from tokenizers.pre_tokenizers import ByteLevel
 
-from penchant.inference.generation import Generated, PromptTokens, answers
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import Generated, answers
 from penchant.inference.stopping import AnswerText, cut_answer, end_tokens
 from tests.families import tiny
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from penchant import load_model
 from penchant.history.dialogue import Instruction
+from penchant.models.loading import LoadedModel
 from penchant_lab.first_hour.__main__ import FRAMINGS, HERE, first_hour, kept, measure, table
 from tests.families import tiny
 
@@ -39,14 +39,13 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.model
-def test_the_first_hour_on_the_embedded_model() -> None:
-    turns = first_hour(load_model("smollm2"))
+def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
+    turns = first_hour(smollm2)
     asked = [one for one in turns if one["right"] is not None]
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)
-    # Behind the pasted letter, this model mixes its writer with the user: docs/guides/chat.md.
-    assert len([one for one in turns if one["as_the_user"]]) <= 4
-    assert not [one for one in turns[:10] if one["as_the_user"]]
-    half = dict.fromkeys(("facts", "right", "answers", "as_the_user", "instructed", "kept"), 0)
+    # The answer to the pasted mail itself repeats its writer's words: docs/guides/chat.md.
+    assert all("mail" in one["user"] for one in turns if one["as_the_user"])
+    half = dict.fromkeys(("facts", "right", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
     page = table({"model": "smollm2", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns})
     assert all(one["user"].split()[0] in page for one in turns)

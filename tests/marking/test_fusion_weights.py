@@ -95,6 +95,7 @@ def test_progress_and_a_single_history(no_dense: None) -> None:
     assert fitted.scores["auc_fusion_left_out"] == {"attention+bm25": None}
 
 
+@pytest.mark.slow
 def test_with_the_dense_encoder_both_combinations_are_fitted() -> None:
     try:
         fusion_weights.dense()

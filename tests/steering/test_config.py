@@ -103,7 +103,7 @@ def test_damage_is_reported_wherever_it_is(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for end in (0, 1, 7, 8, 100, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:end])
-        with pytest.raises(StoreError, match=r"setting\.safetensors is damaged .*: remove it and run `penchant steer"):
+        with pytest.raises(StoreError, match=r"setting\.safetensors is damaged .*: remove it and fit again"):
             read_config(path, config.method, config.model)
 
 
@@ -274,7 +274,7 @@ def test_banks_that_were_read_otherwise_are_refused() -> None:
         replace(config, scope="after_prompt"),
         replace(config, sites=BOTH, caps=dict.fromkeys(BOTH, 1.0)),
     ):
-        with pytest.raises(InputError, match="wasn't read for this configuration of steps: run `penchant steer fit`"):
+        with pytest.raises(InputError, match="configuration of steps: fit the user's steering again"):
             other.apply([bank], scores)
         with pytest.raises(InputError, match="wasn't read for this configuration"):
             config.apply([bank, noise_bank(other, "bo")], scores * 2)

@@ -10,7 +10,8 @@ import torch
 
 from penchant.compression.prompt import answer_messages
 from penchant.history.records import Request
-from penchant.inference.generation import PromptTokens, generate
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import generate
 from penchant.inference.intervention import Intervention, stack
 from penchant.inference.likelihood import Exchange, losses
 from penchant.inference.runtime import steered

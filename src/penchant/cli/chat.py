@@ -9,17 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from penchant.cli.endpoint import (
+    EndpointKeyOption,
+    EndpointModelOption,
+    EndpointOption,
+    EndpointTimeoutOption,
+    chosen_endpoint,
+    only_local,
+    tell_what_leaves,
+)
 from penchant.cli.options import (
     DatesOption,
-    DeviceOption,
-    DtypeOption,
     MarkerOption,
     MaxTokensOption,
     ModelOption,
     SeedOption,
     TemperatureOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store
 from penchant.cli.streams import stdin, stdout
@@ -82,8 +88,10 @@ def chat(
     seed: SeedOption = None,
     dates: DatesOption = True,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
+    endpoint: EndpointOption = None,
+    endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> int:
@@ -102,6 +110,8 @@ def chat(
     check_temperature(temperature)
     MARKERS.check(marker)
     system_prompt = _system(system, system_file)
+    answering = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    only_local(answering, priority=priority)
     with open_store(store, create=not listed) as opened:
         if listed:
             _list(opened, user, as_json)
@@ -116,11 +126,13 @@ def chat(
             "priority": priority,
         }
         with waiting(f"loading {escape(model)}"):
-            loaded = chosen_model(model, device, dtype)
             # Without notes nothing is marked, so choose a marker that needs no calibration.
             used = marker if notes else "recency"
-            personalizer = Personalizer(loaded, store=opened, marker=used, dates=dates, progress=waiting.encoded)
+            personalizer = Personalizer(
+                model, store=opened, marker=used, dates=dates, progress=waiting.encoded, endpoint=answering
+            )
             personalizer.conversation(**options)  # without a user: bad options are reported before anything is stored
+        tell_what_leaves(answering, what="what you say, and what is known about you,")
         session = Session(
             user,
             opened,

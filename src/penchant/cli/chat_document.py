@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from penchant.cli.chat_session import Session
+from penchant.cli.endpoint import served_document
 from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.context import Context
-from penchant.errors import InputError
+from penchant.errors import EndpointError, InputError
 from penchant.history.dialogue import Instruction
 
 
@@ -18,15 +19,18 @@ def document(session: Session, texts: Sequence[str]) -> dict[str, Any]:
     turns = []
     for text in texts:
         try:
-            turns.append(_turn(text, *_say(session, text)))
-        except InputError as error:
+            turns.append(_turn(session, text, *_say(session, text)))
+        except (EndpointError, InputError) as error:
             session.reread()
             turns.append({"text": text, "answer": None, "error": str(error)})
     conversation = session.conversation if session.name else None
+    local, endpoint = session.personalizer.loaded.name, session.personalizer.endpoint
     return {
         "user": session.user,
         "conversation": session.name or None,
-        "model": session.personalizer.loaded.name,
+        "model": local if endpoint is None else endpoint.model,
+        "endpoint": None if endpoint is None else endpoint.base_url,
+        "marking_model": local,
         "memory": session.options["memory"],
         "detector": session.options["detector"],
         "turns": turns,
@@ -39,13 +43,14 @@ def _say(session: Session, text: str) -> tuple[int | None, ChatAnswer]:
     return None if answer.off_record else session.conversation.exchanges[-1].user.number, answer
 
 
-def _turn(text: str, number: int | None, answer: ChatAnswer) -> dict[str, Any]:
+def _turn(session: Session, text: str, number: int | None, answer: ChatAnswer) -> dict[str, Any]:
     context = answer.context
     return {
         "number": number,
         "text": text,
         "answer": answer.text or None,
         "finish": answer.finish,
+        **served_document(answer.served, session.personalizer.loaded.name),
         "reasoning": answer.reasoning or None,
         "answer_number": answer.number,
         "given": [_instruction(one) for one in answer.given],

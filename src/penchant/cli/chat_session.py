@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from penchant.cli.chat_terminal import Waiting, Wrapped, stoppable
 from penchant.conversation.answers import ChatAnswer
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
+from penchant.hints import command
 from penchant.history.dialogue import Exchange
 from penchant.personalizer import Personalizer
 from penchant.store import Store
@@ -56,6 +56,12 @@ class Session:
             self._opened = self._open(self.name, self._system)
             self.name, self._system = self._opened.name, None
         return self._opened
+
+    @property
+    def answering(self) -> str:
+        """Return what answers, and what marks, for people."""
+        local, endpoint = self.personalizer.loaded.name, self.personalizer.endpoint
+        return local if endpoint is None else f"{endpoint.model} at {endpoint.base_url} · marks by {local}"
 
     @property
     def old(self) -> bool:
@@ -139,9 +145,8 @@ class Session:
 def check_known(store: Store, user: str, name: str) -> None:
     """Raise `InputError` for a conversation that the user doesn't have."""
     if not _known(store, user, name):
-        raise InputError(
-            f"no conversation {name!r} of user {user!r}: `penchant chat --user {shlex.quote(user)} --list` lists them"
-        )
+        there = command("chat", user=user, list=True, **store.options)
+        raise InputError(f"no conversation {name!r} of user {user!r}: {there} lists them")
 
 
 def _known(store: Store, user: str, name: str) -> bool:

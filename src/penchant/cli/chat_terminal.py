@@ -13,6 +13,7 @@ from typing import Self
 from rich.cells import cell_len
 from rich.status import Status
 
+from penchant.cancellation import cancelled_by
 from penchant.cli.output import stderr
 from penchant.cli.streams import columns, stdout
 from penchant.text.unicode import sanitize
@@ -99,6 +100,10 @@ class Waiting:
         two batches nothing is lost.
         """
         self._say(f"reading new records: {done:,}" + ("" if total is None else f" of {total:,}"))
+        self.check()
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if the user has asked to stop, where nothing is lost by that."""
         if self.asked_to_stop:
             raise KeyboardInterrupt
 
@@ -116,7 +121,9 @@ class Waiting:
 
 @contextmanager
 def stoppable(waiting: Waiting) -> Iterator[None]:
-    """Within this context, Ctrl-C asks to stop at the next piece, so that the current write is completed."""
+    """Within this context, Ctrl-C asks to stop at the next piece, so that the current write is completed; waiting for
+    an endpoint ends at once.
+    """
 
     def pressed(number: int, frame: FrameType | None) -> None:
         waiting.stop()
@@ -124,7 +131,8 @@ def stoppable(waiting: Waiting) -> Iterator[None]:
     waiting.asked_to_stop = False
     before = signal.signal(signal.SIGINT, pressed)
     try:
-        yield
+        with cancelled_by(waiting.check):
+            yield
     finally:
         signal.signal(signal.SIGINT, before)
         waiting.asked_to_stop = False

@@ -18,9 +18,7 @@ def at_terminal(session: Session) -> int:
 
     with at_the_terminal():
         keyboard = Keyboard([*commands.COMMANDS, commands.QUIT])
-        stderr.print(
-            views.dim(f"{session.personalizer.loaded.name} · {session.options['memory']} memory · /help, Ctrl-D")
-        )
+        stderr.print(views.dim(f"{session.answering} · {session.options['memory']} memory · /help, Ctrl-D"))
         if session.old:
             commands.resumed(session)
         while (text := keyboard.turn()) is not None and text.strip() != commands.QUIT:

@@ -13,7 +13,15 @@ from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
 
-from penchant.cli.options import BudgetOption, DeviceOption, DtypeOption, MarkerOption, ModelOption, chosen_model
+from penchant.cli.endpoint import (
+    EndpointKeyOption,
+    EndpointModelOption,
+    EndpointOption,
+    EndpointTimeoutOption,
+    chosen_endpoint,
+    tell_what_leaves,
+)
+from penchant.cli.options import BudgetOption, MarkerOption, MaxTokensOption, ModelOption
 from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, write_text
 from penchant.compression.registry import BUDGET_SHARE
 from penchant.history.records import Request
@@ -28,22 +36,27 @@ _TOP = 3
 def demo(
     *,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     budget: BudgetOption = BUDGET_SHARE,
     requests: Annotated[
         int | None,
         typer.Option("--requests", min=1, help="How many requests of each user to answer.", show_default=False),
     ] = None,
+    max_tokens: MaxTokensOption = 48,
     html: Annotated[
         Path | None,
         typer.Option("--html", metavar="FILE", help="Write the heat map of the last request.", show_default=False),
     ] = None,
+    endpoint: EndpointOption = None,
+    endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     as_json: JsonOption = False,
 ) -> None:
     """Run every step for three sample users: six requests each, answered without and with a profile."""
     check_file(html)
+    answering = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    tell_what_leaves(answering, what="the sample users' profiles")
     from penchant.demo.run import run_demo
     from penchant.marking.heatmap import heatmap_html
     from penchant.personalizer import Personalizer
@@ -56,9 +69,9 @@ def demo(
         def encoded(step: str, done: int, total: int | None) -> None:
             progress.update(task, description="Encoding a history", completed=done, total=total)
 
-        personalizer = Personalizer(chosen_model(model, device, dtype), marker=marker, progress=encoded)
+        personalizer = Personalizer(model, marker=marker, progress=encoded, endpoint=answering)
         shown = None
-        for history, outcome in run_demo(personalizer, budget=budget, requests=requests):
+        for history, outcome in run_demo(personalizer, budget=budget, max_tokens=max_tokens, requests=requests):
             shown = history
             outcomes.append(outcome)
             if not as_json:
@@ -69,7 +82,12 @@ def demo(
         if html is not None and shown is not None:
             asked = Request(outcomes[-1].request.query)
             write_text(html, heatmap_html(shown, asked, personalizer.mark(shown, asked), outcomes[-1].profile))
-    emit(_document(outcomes), as_json, lambda: _totals(console, outcomes))
+    answered = {
+        "model": personalizer.loaded.name if answering is None else answering.model,
+        "endpoint": None if answering is None else answering.base_url,
+        "marking_model": personalizer.loaded.name,
+    }
+    emit({**answered, **_document(outcomes)}, as_json, lambda: _totals(console, outcomes))
 
 
 def _show(console: Console, outcome: Outcome) -> None:
@@ -115,7 +133,7 @@ def _totals(console: Console, outcomes: list[Outcome]) -> None:
     console.print(table)
     console.print(
         "[dim]right: the answer to a factual request holds the fact. cold: time to the profile, with indexing; "
-        "warm: the same for a further request. tokens: counted by the answering model.[/]"
+        "warm: the same for a further request. tokens: counted by the marking model.[/]"
     )
 
 

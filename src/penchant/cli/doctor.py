@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.options import DeviceOption, DtypeOption, ModelOption, chosen_model
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, StoreOption, emit, stderr, stdout_console
 from penchant.errors import PenchantError
 
@@ -32,8 +32,6 @@ class Check:
 def doctor(
     *,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -49,7 +47,7 @@ def doctor(
         "threads": torch.get_num_threads(),
     }
     with stderr.status("Checking ..."):
-        for name, look in all_checks(lambda: chosen_model(model, device, dtype), store, facts):
+        for name, look in all_checks(model, store, facts):
             began = time.perf_counter()
             try:
                 passed, seen = look()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,14 +32,14 @@ _RECORDS = [
 
 
 def checks(
-    model: Callable[[], Any], store: str | None, facts: dict[str, object]
+    model: str, store: str | None, facts: dict[str, object]
 ) -> Iterator[tuple[str, Callable[[], tuple[bool, str]]]]:
     built: list[Personalizer] = []
     history = History([Record(text) for text in _RECORDS])
     request = "What am I allergic to?"
 
     def load() -> tuple[bool, str]:
-        personalizer = Personalizer(model())
+        personalizer = Personalizer(model)
         built.append(personalizer)
         loaded = personalizer.loaded
         facts["model"] = {"name": loaded.name, "device": str(loaded.device), "dtype": str(loaded.dtype)}

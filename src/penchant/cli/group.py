@@ -78,9 +78,8 @@ def _guarded(command: Any) -> Any:
     for one in () if isinstance(below, _Commands) else below.values():  # those of `group_of` are guarded when imported
         _guarded(one)
     package = getattr(command.callback, "__module__", "").partition(".")[0]
-    if package == "penchant":  # the lab hands names of models to other processes
-        with_model_options(command)
     if package in ("penchant", "penchant_lab"):
+        with_model_options(command)
         run = command.callback
 
         @functools.wraps(run)

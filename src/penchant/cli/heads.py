@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from penchant.cli.options import DeviceOption, DtypeOption, ModelOption
+from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr, stdout_console, step_bar
 from penchant.errors import InputError
 from penchant.lens.labelled import TASKS, LabelledHistory
@@ -34,8 +34,6 @@ def heads() -> None:
 def discover_command(
     *,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -85,7 +83,7 @@ def discover_command(
     )
     if plot is not None:
         check_plot(plot)
-    loaded = load_model(model, device=device, dtype=dtype)
+    loaded = load_model(model)
     path = out or _default_path(loaded)
     _check_folder(path)  # fail now, not after minutes of work
     with step_bar() as progress:

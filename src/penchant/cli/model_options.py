@@ -1,4 +1,4 @@
-"""Options of every command that takes --model: how that model is loaded. They travel with its name."""
+"""Options of every command that takes --model: how that model is loaded. They travel with its name (`ModelName`)."""
 
 from __future__ import annotations
 
@@ -15,6 +15,24 @@ MODEL = "model"
 
 def _loading(
     *,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="D",
+            help="Where the model runs: cpu, cuda, cuda:1, mps. Default: $PENCHANT_DEVICE, else the fastest there is.",
+            show_default=False,
+        ),
+    ] = None,
+    dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--dtype",
+            metavar="D",
+            help="Its number format: float32, bfloat16, float16. Default: $PENCHANT_DTYPE, else the device's.",
+            show_default=False,
+        ),
+    ] = None,
     adapter: Annotated[
         Path | None,
         typer.Option(
@@ -43,11 +61,11 @@ def with_model_options(command: Any) -> Any:
     command.params[places[0] + 1 : places[0] + 1] = _options()
     run: Callable[..., Any] = command.callback
 
-    def callback(*args: Any, adapter: Path | None, trust_remote_code: bool, **options: Any) -> Any:
-        if adapter is not None or trust_remote_code:
-            from penchant.models.model_name import ModelName
+    def callback(*args: Any, **options: Any) -> Any:
+        from penchant.models.model_name import ModelName
 
-            options[MODEL] = ModelName(options[MODEL], adapter=adapter, trust_remote_code=trust_remote_code)
+        how = {param.name: options.pop(param.name) for param in _options()}
+        options[MODEL] = ModelName(options[MODEL], **how)
         return run(*args, **options)
 
     command.callback = callback

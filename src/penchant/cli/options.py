@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -32,24 +32,6 @@ TaskOption = Annotated[
 ModelOption = Annotated[
     str, typer.Option("--model", metavar="M", help="smollm2, gemma3-270m, a directory, a .gguf file, or a hub id.")
 ]
-DeviceOption = Annotated[
-    str | None,
-    typer.Option(
-        "--device",
-        metavar="D",
-        help="Where the model runs: cpu, cuda, cuda:1, mps. Default: $PENCHANT_DEVICE, else the fastest there is.",
-        show_default=False,
-    ),
-]
-DtypeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--dtype",
-        metavar="D",
-        help="Its number format: float32, bfloat16, float16. Default: $PENCHANT_DTYPE, else the device's.",
-        show_default=False,
-    ),
-]
 MaxTokensOption = Annotated[int, typer.Option("--max-tokens", min=1, metavar="N", help="Longest answer, in tokens.")]
 MarkerOption = Annotated[str, typer.Option("--marker", metavar="NAME", help=f"One of {', '.join(MARKERS)}.")]
 DatesOption = Annotated[
@@ -73,16 +55,6 @@ BudgetOption = Annotated[
         f"{BUDGET_SHARE}, but at least {BUDGET_FLOOR} tokens.",
     ),
 ]
-EndpointOption = Annotated[
-    str | None,
-    typer.Option(
-        "--endpoint", metavar="URL", help="OpenAI-compatible base URL (compressor remote).", show_default=False
-    ),
-]
-EndpointModelOption = Annotated[
-    str | None,
-    typer.Option("--endpoint-model", metavar="NAME", help="The model to use there.", show_default=False),
-]
 TemperatureOption = Annotated[
     float | None,
     typer.Option(
@@ -100,12 +72,3 @@ def check_temperature(temperature: float | None) -> None:
     """Raise `InputError` for infinity and NaN, which pass for numbers from 0."""
     if temperature is not None and not math.isfinite(temperature):
         raise InputError(f"--temperature {temperature}: expected a number from 0")
-
-
-def chosen_model(model: str, device: str | None, dtype: str | None) -> Any:
-    """Return the model for a `Personalizer`: loaded if a device or a number format was asked for."""
-    if device is None and dtype is None:
-        return model
-    from penchant.models.loading import load_model
-
-    return load_model(model, device=device, dtype=dtype)

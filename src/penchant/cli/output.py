@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 
 from penchant.cli.streams import columns, stdout
 from penchant.errors import InputError, PenchantError
+from penchant.hints import command
 from penchant.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ CUT = {
     "interrupted": "stopped",
     "length": "cut off at the limit of tokens",
     "repetition": "stopped because it repeats itself",
+    "broken": "cut off: the endpoint's stream broke off",
+    "filtered": "stopped by the endpoint's filter",
 }
 """Says of an answer that isn't complete why it ended, by `Finish`."""
 
@@ -73,8 +76,8 @@ def open_store(named: str | None, *, create: bool = True) -> Store:
     place = named or default_store()
     if not (create or "://" in place or place.startswith("sqlite") or (Path(place) / DATABASE).is_file()):
         raise NoStoreError(
-            f"there is no store in {place}: expected a folder that `penchant import` or `penchant add` wrote to; check "
-            "--store and $PENCHANT_STORE"
+            f"there is no store in {place}: expected a folder that records were added to; check --store and "
+            f"$PENCHANT_STORE, or begin one with {command('add', 'I like tea.', user='me', store=named)}"
         )
     return Store(place)
 

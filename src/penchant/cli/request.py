@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from penchant.cli.endpoint import (
+    REMOTE,
+    EndpointKeyOption,
+    EndpointModelOption,
+    EndpointOption,
+    EndpointTimeoutOption,
+    RewritingEndpointOption,
+    chosen_endpoint,
+    compressing,
+    only_local,
+    served_document,
+    tell_what_leaves,
+)
 from penchant.cli.options import (
     BudgetOption,
     CompressorOption,
     DatesOption,
-    DeviceOption,
-    DtypeOption,
-    EndpointModelOption,
-    EndpointOption,
     HistoryOption,
     MarkerOption,
     MaxTokensOption,
@@ -32,7 +41,6 @@ from penchant.cli.options import (
     UnitOption,
     UserOption,
     check_temperature,
-    chosen_model,
 )
 from penchant.cli.output import (
     JsonOption,
@@ -58,6 +66,7 @@ from penchant.cli.streams import stdout
 from penchant.compression.registry import COMPRESSORS, DEFAULT_BUDGET, DEFAULT_COMPRESSOR
 from penchant.errors import InputError
 from penchant.folders import cache_folder
+from penchant.hints import command, history_file
 from penchant.history.records import History, Request
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.steering.methods.registry import EMPHASIS, VECTOR_METHODS
@@ -77,8 +86,6 @@ def mark(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     unit: UnitOption = "auto",
@@ -92,7 +99,7 @@ def mark(
     """Score what matters in a history for a request; --html writes a page to look at."""
     wanted = _request(asked, request, task)
     check_file(html)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
     with prepared(user, history, store, **runs) as (personalizer, who):
         marks = personalizer.mark(who, wanted)
         if html is not None:
@@ -127,14 +134,14 @@ def compress(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
     unit: UnitOption = "auto",
-    endpoint: EndpointOption = None,
+    endpoint: RewritingEndpointOption = None,
     endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     faithful: Annotated[
         bool,
         typer.Option(
@@ -146,8 +153,14 @@ def compress(
 ) -> None:
     """Write a profile of at most --budget tokens for a request."""
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
-    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+    runs = {"model": model, "marker": marker, "dates": dates, "unit": unit}
+    if compressor != REMOTE and (endpoint or endpoint_model):
+        raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
+    used = None
+    if compressor == REMOTE:
+        used = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    with prepared(user, history, store, **runs, **compressing(compressor, used)) as opened:
+        tell_what_leaves(used, what="the request and the marked history")
         personalizer, who = opened
         profile = personalizer.compress(who, wanted, budget)
         document = profile_document(profile)
@@ -175,8 +188,6 @@ def ask(
     history: HistoryOption = None,
     task: TaskOption = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     marker: MarkerOption = DEFAULT_MARKER,
     dates: DatesOption = True,
     compressor: CompressorOption = "extractive",
@@ -191,7 +202,7 @@ def ask(
         typer.Option(
             "--steer",
             metavar="METHOD",
-            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need `penchant steer fit`.",
+            help=f"Steer the model: {', '.join([*VECTOR_METHODS, EMPHASIS])}. Vectors need {command('steer fit')}.",
             show_default=False,
         ),
     ] = None,
@@ -204,6 +215,8 @@ def ask(
     seed: SeedOption = None,
     endpoint: EndpointOption = None,
     endpoint_model: EndpointModelOption = None,
+    endpoint_key_env: EndpointKeyOption = None,
+    endpoint_timeout: EndpointTimeoutOption = 60.0,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -215,8 +228,17 @@ def ask(
     check_temperature(temperature)
     knowledge: Knowledge = "none" if no_profile else "full" if full_history else "profile"
     wanted = _request(asked, request, task)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": marker, "dates": dates, "unit": unit}
-    with prepared(user, history, store, **runs, **_endpoint(compressor, endpoint, endpoint_model)) as opened:
+    runs: dict[str, Any] = {
+        "model": model,
+        "marker": marker,
+        "dates": dates,
+        "unit": unit,
+    }
+    answering = chosen_endpoint(endpoint, endpoint_model, endpoint_key_env, endpoint_timeout)
+    only_local(answering, steer=steer, steer_file=steer_file)
+    runs |= {"endpoint": answering, **compressing(compressor, answering)}
+    with prepared(user, history, store, **runs) as opened:
+        tell_what_leaves(answering)
         personalizer, who = opened
         written: str | Intervention | None = steer
         if steer_file is not None:
@@ -234,8 +256,11 @@ def ask(
             seed=seed,
         )
         answer = spoken(stream, aloud=not as_json)
+        marked_by = personalizer.loaded.name
     document = {
         "answer": answer.text,
+        **served_document(answer.served, marked_by),
+        "marking_model": marked_by,
         "finish": answer.finish,
         "reasoning": answer.reasoning or None,
         "profile": None if answer.profile is None else profile_document(answer.profile),
@@ -276,7 +301,7 @@ def prepared(
         # The index of a file is kept in the cache, under the file's name: a second request is warm.
         who = load_history(history, user=_file_user(history))
         folders: dict[str, Any] = {"directory": _cached("indexes"), "steering_directory": _cached("steering")}
-        with _personalizer(**folders, **options) as personalizer:
+        with history_file(history), _personalizer(**folders, **options) as personalizer:
             yield personalizer, who
         return
     with open_store(store, create=False) as opened:
@@ -286,13 +311,11 @@ def prepared(
 
 
 @contextmanager
-def _personalizer(
-    *, model: str, device: str | None = None, dtype: str | None = None, **options: Any
-) -> Iterator[Personalizer]:
+def _personalizer(*, model: str, **options: Any) -> Iterator[Personalizer]:
     from penchant.personalizer import Personalizer
 
     with encoding_bar() as encoded:
-        yield Personalizer(chosen_model(model, device, dtype), progress=encoded, **options)
+        yield Personalizer(model, progress=encoded, **options)
 
 
 def _file_user(path: Path) -> str:
@@ -302,15 +325,6 @@ def _file_user(path: Path) -> str:
 
 def _cached(area: str) -> Callable[[str], Path]:
     return lambda user: cache_folder() / area / hashlib.sha256(user.encode()).hexdigest()
-
-
-def _endpoint(compressor: str, url: str | None, name: str | None) -> dict[str, Any]:
-    if compressor == "remote" and not (url and name):
-        raise InputError("--compressor remote needs an endpoint: expected --endpoint URL and --endpoint-model NAME")
-    if compressor != "remote" and (url or name):
-        raise InputError("--endpoint and --endpoint-model are for --compressor remote: add it, or leave them out")
-    given = {"base_url": url, "endpoint_model": name}
-    return {"compressor": compressor, "options": {key: value for key, value in given.items() if value is not None}}
 
 
 def spoken(stream: Iterator[str | Answer], aloud: bool) -> Answer:

@@ -97,6 +97,8 @@ def show_sources(answer: Answer) -> None:
     stdout().write("\n")
     if answer.finish in CUT:
         stderr.print(f"[yellow]the answer was {CUT[answer.finish]}[/]")
+    if answer.served is not None:
+        stderr.print(f"[dim]answered by {shown(answer.served.model)} at {shown(answer.served.base_url)}[/]")
     if answer.dropped_records:
         stderr.print(f"[yellow]the {answer.dropped_records:,} oldest records didn't fit the window[/]")
     if answer.steering is not None:

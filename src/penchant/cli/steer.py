@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.options import DeviceOption, DtypeOption, HistoryOption, ModelOption, TaskOption, UserOption
+from penchant.cli.options import HistoryOption, ModelOption, TaskOption, UserOption
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console, step_bar
 from penchant.cli.request import prepared
 from penchant.errors import InputError
 from penchant.history.records import Request
-from penchant.lens.plot import check_plot
-from penchant.steering.apply.similarity import Similarity
-from penchant.steering.data.contrast_file import ContrastFile
-from penchant.steering.data.feedback import add_feedback
-from penchant.steering.fit.plot import plot_effects
-from penchant.steering.fit.report import FitReport
-from penchant.steering.fit.trainer import PAIRS
-from penchant.steering.formats import export as write_export
-from penchant.steering.formats import formats
+from penchant.steering.choices import FORMATS, PAIRS, RANK, Similarity, Storage
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
-from penchant.steering.storage.bank import RANK
-from penchant.steering.storage.bank_file import Storage
-from penchant.steering.storage.fitted_state import paths_in_store, summaries
+
+if TYPE_CHECKING:
+    from penchant.steering.data.contrast_file import ContrastFile
+    from penchant.steering.fit.report import FitReport
+    from penchant.store import Store
 
 steer_app = typer.Typer(no_args_is_help=True, help="Steer the model with a user's own answers.")
 
@@ -89,8 +83,6 @@ def fit_command(
         ),
     ] = None,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -100,9 +92,11 @@ def fit_command(
     """
     vector_method(method)
     if plot is not None:
+        from penchant.lens.plot import check_plot
+
         check_plot(plot)
     with (
-        prepared(user, history, store, model=model, device=device, dtype=dtype, marker=_MARKER) as (personalizer, who),
+        prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who),
         step_bar() as progress,
     ):
         report = personalizer.fit_steering(
@@ -117,6 +111,8 @@ def fit_command(
             progress=progress,
         )
     if plot is not None:
+        from penchant.steering.fit.plot import plot_effects
+
         plot_effects(report.config, plot)
     document = {**report.as_dict(), "plot": None if plot is None else str(plot)}
     emit(document, as_json, lambda: _show_report(report))
@@ -125,6 +121,8 @@ def fit_command(
 @steer_app.command("show")
 def show_command(*, user: StoredUser, store: StoreOption = None, as_json: JsonOption = False) -> None:
     """Show the steering stored for a user, and which vectors are applied."""
+    from penchant.steering.storage.fitted_state import paths_in_store, summaries
+
     with open_store(store, create=False) as opened:
         opened.count(user)  # there is such a user
         found = summaries(paths_in_store(opened, user))
@@ -159,6 +157,8 @@ def feedback_command(
     as_json: JsonOption = False,
 ) -> None:
     """Add a user's thumbs up and down; `steer fit` then uses them together with the user's own answers."""
+    from penchant.steering.data.feedback import add_feedback
+
     with open_store(store, create=False) as opened:
         opened.count(user)  # there is such a user
         added, known = add_feedback(_contrasts(opened, user), file)
@@ -179,7 +179,7 @@ def export_command(
         typer.Option(
             "--format",
             metavar="NAME",
-            help="; ".join(f"{name}: {about}" for name, about in formats().items()),
+            help="; ".join(f"{name}: {about}" for name, about in FORMATS.items()),
             show_default=False,
         ),
     ],
@@ -189,14 +189,14 @@ def export_command(
         bool, typer.Option("--approximate", help="Approximate what the format can't express exactly.")
     ] = False,
     model: ModelOption = "smollm2",
-    device: DeviceOption = None,
-    dtype: DtypeOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write the vectors of one request for another engine, or for `penchant ask --steer-file`."""
+    from penchant.steering.formats import export as write_export
+
     asked = Request(request)
-    runs = {"model": model, "device": device, "dtype": dtype, "marker": _MARKER}
+    runs = {"model": model, "marker": _MARKER}
     with prepared(user, history, store, **runs) as (personalizer, who):
         found = personalizer.steered(who, asked, method)
         if found.intervention is None:
@@ -218,7 +218,10 @@ def export_command(
     emit(document, as_json, show)
 
 
-def _contrasts(store: Any, user: str) -> ContrastFile:
+def _contrasts(store: Store, user: str) -> ContrastFile:
+    from penchant.steering.data.contrast_file import ContrastFile
+    from penchant.steering.storage.fitted_state import paths_in_store
+
     return ContrastFile(paths_in_store(store, user).contrasts, user)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from penchant.cli.output import JsonOption, StoreOption, check_file, emit, open_store, say, stderr, stdout_console
 from penchant.cli.streams import stdin, stdout
 from penchant.errors import InputError
+from penchant.hints import command
 
 if TYPE_CHECKING:
     from penchant.store import Store
@@ -53,7 +54,8 @@ def list_users(
         for entry in entries:
             table.add_row(escape(entry.user), f"{entry.records:,}")
         stdout_console().print(table)
-        say(f"{len(entries)} of {total:,} users" + (f"; continue with --after {entries[-1].user}" if more else ""))
+        after = command("users", limit=limit, after=entries[-1].user, **opened.options) if more else ""
+        say(f"{len(entries)} of {total:,} users" + (f"; continue with {after}" if more else ""))
 
     emit(document, as_json, human)
 

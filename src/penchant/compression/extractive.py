@@ -161,6 +161,8 @@ def _draft(tokenizer: Tokenizer, history: History, marks: Marks, budget: int, da
     kept = [p for p, i in enumerate(candidates) if int(i) in taken and scores[p] >= bar]
     if best is None or (len(kept) < len(taken) and budget - int(costs[kept].sum()) >= WORTH_CUTTING):
         for p in (left_out,) if best else range(min(len(candidates), SPARE)):
+            if p not in without_outdated([p, *kept], newer):  # its update stays out: so does it
+                continue
             for days in (True, False) if dates and budget >= 2 * WORTH_CUTTING else (False,):
 
                 def begun(cut: Segment, more: Sequence[int] = kept, p: int = p, days: bool = days) -> _Draft:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from penchant.conversation.context import Context
 from penchant.conversation.retention.forgetting import Forgotten
 from penchant.history.dialogue import Finish, Instruction, Turn
+from penchant.inference.endpoint import Served
 
 
 class Learned(NamedTuple):
@@ -31,7 +32,7 @@ class ChatAnswer:
 
     notice: what Penchant tells the user about a wish ("off the record", "forget that ..."); it is the whole text if the
     turn says nothing else, and no model runs. off_record: neither the turn nor the answer is kept. forgotten: what was
-    erased on the user's request.
+    erased on the user's request. served: which model of an endpoint answered (None: the local one).
     """
 
     text: str
@@ -46,6 +47,7 @@ class ChatAnswer:
     notice: str = ""
     off_record: bool = False
     forgotten: Forgotten | None = None
+    served: Served | None = None
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,11 @@ from penchant.conversation.defaults import BUDGET, NOTES
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, make_detector
 from penchant.conversation.registry import DEFAULT_MEMORY, make_memory
 from penchant.conversation.retention.unkept import Unkept
-from penchant.conversation.session import Conversation
+from penchant.conversation.session import Conversation, check_priority
 from penchant.errors import InputError
 from penchant.history.records import History, Request
 from penchant.history.supersession import superseded
+from penchant.inference.endpoint import Endpoint
 from penchant.marking.marks import Marks
 from penchant.marking.resources import Resources
 from penchant.store import Store
@@ -43,13 +44,14 @@ class ConversationOptions(TypedDict, total=False):
 @dataclass
 class ConversationFactory:
     """Opens conversations with one model. resources: the model, its calibration, and how indexes are kept. history,
-    mark, compress: make a profile of a stored user's history (`Personalizer`'s)."""
+    mark, compress: make a profile of a stored user's history (`Personalizer`'s). endpoint: see `Conversation`."""
 
     resources: Resources
     store: Store | None
     history: Callable[[str], History]
     mark: Callable[[History, Request], Marks]
     compress: Compressor
+    endpoint: Endpoint | None = None
     _memories: dict[tuple[object, ...], Memory] = field(default_factory=dict)
     _detectors: dict[tuple[object, ...], Detector] = field(default_factory=dict)
     _unkept: dict[tuple[str, str], Unkept] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class ConversationFactory:
         """
         if not 0 <= notes < 1:
             raise InputError(f"notes {notes}: expected a share of the prompt from 0 to below 1")
+        check_priority(priority, self.endpoint)
         loaded = self.resources.loaded
         tokens = min(loaded.window // 4, BUDGET) if budget is None else budget
         store = self.store if user else None
@@ -99,6 +102,7 @@ class ConversationFactory:
             calibration=self.resources.calibration if priority else None,
             # A conversation that is opened again in this process is still off the record.
             unkept=self._unkept.setdefault((user, named), Unkept()) if store is not None else None,
+            endpoint=self.endpoint,
         )
 
     def _notes(self, user: str, budget: int, text: str) -> Profile | None:

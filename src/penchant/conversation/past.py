@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from penchant.compression.profile import Profile
+from penchant.conversation.prompt_rendering import of_themselves, others_speak
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
 from penchant.text.reasoning import split_reasoning
 from penchant.text.repetition import repeats
-from penchant.text.terms import split_words
+from penchant.text.terms import Terms, language_of, split_words
 
 _GREETING = 2
 """Words that may stand beside a statement without being a question: "Hi!", "btw"."""
@@ -51,6 +52,26 @@ def without_told(
         if one.turn is not None:
             said.setdefault(f"said:{one.conversation}:{one.turn}", []).append(one.text)
     return tuple(one for one in past if not _told(one.user.text, said.get(f"said:{conversation}:{one.user.number}")))
+
+
+def without_others(past: Iterable[Exchange], question: str, notes: Profile | None) -> tuple[Exchange, ...]:
+    """Return the exchanges without those in which somebody else speaks of themselves (a pasted letter), if the user
+    asks about themselves what the notes tell: a small model gives the writer's name and home as the user's.
+
+    An exchange stays if the question shares a word with it that the notes don't hold ("Does the mail name my street?").
+    """
+    if notes is None or not of_themselves(question):
+        return tuple(past)
+    told = " ".join(one.text for one in notes.segments)
+    terms = Terms(language_of(f"{told} {question}"))
+    asked, known = set(terms(split_words(question))), set(terms(split_words(told)))
+    if not asked & known:
+        return tuple(past)
+
+    def meant(text: str) -> bool:
+        return not (asked - known).isdisjoint(terms(split_words(text)))
+
+    return tuple(one for one in past if not others_speak(one.user.text) or meant(one.user.text))
 
 
 def _told(text: str, said: Sequence[str] | None) -> bool:

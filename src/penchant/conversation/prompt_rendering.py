@@ -107,7 +107,7 @@ def turn_layout(
     if notes is not None:
         about = f"{ABOUT_HEADING}\n{sanitize(notes.text)}"
         system = f"{system.strip() or ASSISTANT} {USE_NOTES}"
-        if _of_themselves(question):
+        if of_themselves(question):
             parts.insert(0, about)
         else:
             system = f"{system}\n\n{about}"
@@ -116,11 +116,16 @@ def turn_layout(
     return system_message(system, (), summary, None), TURN_SEPARATOR.join(parts)
 
 
-def _of_themselves(question: str) -> bool:
+def of_themselves(question: str) -> bool:
     """Whether users speak of themselves, not somebody else in a text that they quote or paste."""
-    ends = [0, *(one.end for one in others_words(question))]
-    starts = [*(one.start for one in others_words(question)), len(question)]
+    others = others_words(question)
+    ends, starts = [0, *(one.end for one in others)], [*(one.start for one in others), len(question)]
     return any(_OWN.search(question[start:end]) for start, end in zip(ends, starts, strict=True))
+
+
+def others_speak(text: str) -> bool:
+    """Whether somebody else speaks of themselves in a turn: in a letter that the user pastes, or a quotation."""
+    return any(_OWN.search(text[one.start : one.end]) for one in others_words(text))
 
 
 def instruction_lines(instructions: Sequence[Instruction]) -> list[str]:

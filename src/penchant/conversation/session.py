@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,29 +13,27 @@ from typing import Any
 from penchant import arguments
 from penchant.compression.profile import Profile
 from penchant.conversation.answers import ChatAnswer, ErasedTurns, Learned
-from penchant.conversation.attention_priority import attention_priority
 from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
-from penchant.conversation.past import readable, without_told
+from penchant.conversation.past import readable, without_others, without_told
 from penchant.conversation.retention import Wish, wish_in
 from penchant.conversation.retention.forgetting import Forgotten
 from penchant.conversation.retention.replies import reply_to
 from penchant.conversation.retention.unkept import Unkept
+from penchant.conversation.speaking import Say, Speaker
 from penchant.conversation.turn_log import TurnLog
 from penchant.errors import InputError
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
-from penchant.inference.generation import generate_stream
-from penchant.inference.sampling import own_sampling
+from penchant.inference.endpoint import Endpoint, EndpointStream
 from penchant.lens.calibration import Calibration
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import opening_ids
-from penchant.steering.apply.context import StepContext, wrapped_stream
 from penchant.store import Store
 from penchant.store.conversations import FoundTurn
-from penchant.text.reasoning import opened_reasoning, split_reasoning
+from penchant.text.reasoning import split_reasoning
 
 Notes = Callable[[str], Profile | None]
 """Makes a profile of the user's history for a question; None if there is nothing to say."""
@@ -50,7 +48,8 @@ class Conversation:
     standing instructions. budget: most tokens of a whole prompt, without the answer. notes: makes a profile of the
     user's history for a question. priority: nats added to the attention on the instructions (0: none), in the heads of
     `calibration`. system: the system prompt; None: the previous one. unkept: what this process has heard of the
-    conversation off the record (None: nothing yet).
+    conversation off the record (None: nothing yet). endpoint: answers in the model's place; the model still makes the
+    prompts and counts their tokens.
 
     A user's turn is stored before it is answered: after a crash the turn is there without an answer. Turns of one
     conversation run one after the other. Raises `InputError` for a store without a user, or a budget that leaves no
@@ -72,6 +71,7 @@ class Conversation:
         priority: float = 0.0,
         calibration: Calibration | None = None,
         unkept: Unkept | None = None,
+        endpoint: Endpoint | None = None,
     ) -> None:
         if store is not None and not (user and name):
             raise InputError("a conversation in a store needs a user and a name: expected both")
@@ -82,9 +82,10 @@ class Conversation:
             )
         if priority and calibration is None:
             raise InputError("priority needs calibrated heads: pass the model's calibration")
+        check_priority(priority, endpoint)
         self.loaded, self.memory, self.detector, self.budget = loaded, memory, detector, budget
         self.user, self.name, self.store = user, name, store
-        self.priority, self.calibration, self._notes = priority, calibration, notes
+        self._notes, self._speaker = notes, Speaker(loaded, endpoint, priority, calibration)
         self.unkept = unkept if unkept is not None else Unkept()
         self._lock = threading.Lock()  # one thread may ask for an answer's first piece and another for the next
         self._log = TurnLog(user, name, store)
@@ -147,9 +148,10 @@ class Conversation:
     ) -> Iterator[str | ChatAnswer]:
         """Like `say`, but yield pieces of text, reasoning included, and the whole `ChatAnswer` at the end.
 
-        temperature: None samples as the model's own settings say (`own_sampling`); 0 takes the likeliest token. If the
-        stream is closed early or interrupted, the answer so far is kept, marked as such. An answer that isn't complete
-        (`Turn.cut`) is kept, but isn't part of later prompts.
+        temperature: None samples as the model's own settings say (`own_sampling`), or leaves it to the endpoint; 0
+        takes the likeliest token. If the stream is closed early or interrupted, the answer so far is kept, marked as
+        such. An answer that isn't complete (`Turn.cut`) is kept, but isn't part of later prompts. Raises
+        `EndpointError` if an endpoint gives no answer, or breaks one off with an error.
         """
         with self._lock:
             turn, seconds = Turn(self._log.next, "user", text, _now()), dict[str, float]()
@@ -171,11 +173,8 @@ class Conversation:
                 with _timed(seconds, "detect"):
                     self._log.keep(turn)
                     learned = self._learn(turn)
-            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            answering = self._answer(
-                turn, past, learned, seconds, off_record, max_new_tokens=max_tokens, sampling=sampling
-            )
-            for piece in answering:
+            say = self._speaker.ready(max_tokens=max_tokens, temperature=temperature, seed=seed)
+            for piece in self._answer(turn, past, learned, seconds, say, off_record=off_record):
                 yield piece if isinstance(piece, str) else replace(piece, **told)
 
     def retry(
@@ -190,8 +189,8 @@ class Conversation:
                 raise InputError("there is nothing to answer again: expected a last answer that is missing or cut off")
             turn = past[-1].user
             self._check_room(turn.text, max_tokens)
-            sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
-            yield from self._answer(turn, past[:-1], Learned(), {}, max_new_tokens=max_tokens, sampling=sampling)
+            say = self._speaker.ready(max_tokens=max_tokens, temperature=temperature, seed=seed)
+            yield from self._answer(turn, past[:-1], Learned(), {}, say)
 
     def _answer(
         self,
@@ -199,25 +198,23 @@ class Conversation:
         past: tuple[Exchange, ...],
         learned: Learned,
         seconds: dict[str, float],
+        say: Say,
+        *,
         off_record: bool = False,
-        **sampling: Any,
     ) -> Iterator[str | ChatAnswer]:
         hidden = off_record and bool(self.unkept.exchanges)  # what a memory computes of these isn't kept either
         context = self._context(turn.text, past, seconds, "" if hidden else self.key)
         if hidden:
             self.memory.forget("")
-        prompt = render_chat(self.loaded, context.messages)
-        step: StepContext = nullcontext
-        if self.calibration is not None:
-            step = attention_priority(self.loaded, prompt, context, self.calibration, nats=self.priority)
-        stream = generate_stream(self.loaded, prompt, **sampling)
-        opened, pieces = opened_reasoning(prompt), list[str]()
+        stream, saying = say(context)
+        pieces: list[str] = []
         with _timed(seconds, "answer"):
             try:
-                for piece in wrapped_stream(stream, step):
-                    pieces.append(piece if pieces else opened + piece)
-                    yield pieces[-1]
+                for piece in saying:
+                    pieces.append(piece)
+                    yield piece
             finally:
+                stream.close()
                 said = "".join(pieces).strip()
                 # An empty answer counts as missing.
                 number = self._log.next if said and not off_record else None
@@ -227,7 +224,8 @@ class Conversation:
                 elif said:
                     self._log.keep(Turn(self._log.next, "assistant", said, _now(), finish))
         answer, reasoning = split_reasoning(said)
-        yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning)
+        served = stream.served if isinstance(stream, EndpointStream) else None
+        yield ChatAnswer(answer, number, context, *learned, seconds, finish, reasoning, served=served)
 
     def context(self, text: str) -> Context:
         """Return the prompt if the user said `text`, with reasons; nothing is stored."""
@@ -238,6 +236,7 @@ class Conversation:
             notes = self._notes(text) if self._notes is not None else None
         with _timed(seconds, "context"):
             past = without_told(past, self.name, notes, self.instructions)
+            past = without_others(past, text, notes)
             dialogue = Dialogue(past, self.instructions, self.system, notes, key, "turn")
             return self.memory.context(dialogue, text, self.budget)
 
@@ -308,6 +307,15 @@ class Conversation:
         if records:
             self.store.add(self.user, records)
         return Learned(given, ended, tuple(record.id for record in records))
+
+
+def check_priority(priority: float, endpoint: Endpoint | None) -> None:
+    """Raise `InputError` for attention that is to be changed in a model that isn't here."""
+    if priority and endpoint is not None:
+        raise InputError(
+            f"priority {priority}: the attention of {endpoint.model} at {endpoint.base_url} can't be changed, only "
+            "that of a local model: leave out the priority, or the endpoint"
+        )
 
 
 def conversation_key(user: str, name: str) -> str:

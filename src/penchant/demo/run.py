@@ -44,7 +44,7 @@ def run_demo(
     personalizer: Personalizer,
     *,
     budget: int | str = BUDGET_SHARE,
-    max_new_tokens: int = 48,
+    max_tokens: int = 48,
     requests: int | None = None,
 ) -> Iterator[tuple[History, Outcome]]:
     """Answer the sample requests, without and with a profile; `requests` limits their number per user.
@@ -61,7 +61,7 @@ def run_demo(
             began = time.perf_counter()
             profile = personalizer.compress(history, request.query, budget)
             warm = time.perf_counter() - began
-            options: dict[str, Any] = {"max_tokens": max_new_tokens, "temperature": 0.0}
+            options: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0.0}
             answer = personalizer.ask(history, request.query, budget=budget, **options)
             without = personalizer.ask(history, request.query, knowledge="none", **options)
             kept = any(segment.record_id in request.evidence for segment in profile.segments)

@@ -14,9 +14,9 @@ Scope = Literal["conversation", "always", "until"]
 """How long an instruction holds: in its conversation, in all of the user's conversations, or in its conversation until
 the event that `Instruction.until` names.
 """
-Finish = Literal["stop", "length", "repetition", "interrupted"]
-"""Why an answer ended: the model had said all, the limit of tokens was reached, it repeated itself, or somebody stopped
-it.
+Finish = Literal["stop", "length", "repetition", "interrupted", "broken", "filtered"]
+"""Why an answer ended: the model had said all, the limit of tokens was reached, it repeated itself, somebody stopped
+it, an endpoint's stream broke off, or an endpoint's filter stopped it.
 """
 
 

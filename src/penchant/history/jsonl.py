@@ -102,6 +102,24 @@ def to_line(record: Record) -> str:
         ) from None
 
 
+def parse_records(text: str) -> list[Record]:
+    """Return the records of a text: a JSON object, a list of objects, or JSON Lines, with the keys of a history file.
+    Raises `InputError` that names the record and the problem.
+    """
+    try:
+        given = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        raws = [line for line in text.splitlines() if line.strip()]
+    else:
+        raws = [json.dumps(one) for one in (given if isinstance(given, list) else [given])]
+    if not raws:
+        raise InputError(f"there is no record: expected {_SHAPE}, a list of objects, or one object")
+    return [
+        parse_line(raw.encode(), f"record {number}", RecordLine, line_record, what="record", shape=_SHAPE)
+        for number, raw in enumerate(raws, 1)
+    ]
+
+
 def write_records(path: str | Path, records: Iterable[Record]) -> int:
     """Write a history file, completely or not at all. Returns the number of records. See `write_lines`."""
     return write_lines(path, map(to_line, records))

@@ -5,6 +5,7 @@ requests.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import threading
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from penchant.history.records import History, Segment
 from penchant.index.chunk_list import ChunkList, in_parts
 from penchant.index.encode import BLOCK, OVERLAP, Encoder
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
-from penchant.index.table import RecordKeys, Storage, blocks, make_chunk
+from penchant.index.table import Chunk, RecordKeys, Storage, blocks, make_chunk
 from penchant.models.tokenization import appends
 from penchant.progress import Progress, no_progress
 
@@ -59,9 +60,16 @@ class AttentionIndex:
             parts.append("nothing behind the prefix")
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
+    def _neutral_identity(self, identity: str) -> str:
+        calibration = self.encoder.calibration
+        read = json.dumps([calibration.heads, calibration.neutral], ensure_ascii=False)
+        return hashlib.sha256(f"neutral query|{identity}|{read}".encode()).hexdigest()
+
     def _open(self, identity: str) -> None:
         self.identity = identity
         self._stored = ChunkList(self._directory, identity, "the attention index")
+        beside = self._stored.directory
+        self._neutral = ChunkList(beside, self._neutral_identity(identity), "the neutral query")
         self._synced: History | None = None
         self._layout: tuple[History, Sequence[Segment], Layout] | None = None
 
@@ -137,9 +145,9 @@ class AttentionIndex:
     ) -> tuple[FloatArray, int]:
         if not len(segments):
             return np.zeros((queries.shape[0], 0), dtype=np.float32), 0
-        neutral = self.encoder.neutral_query
         with self._lock:  # another thread may have synced another state of the history meanwhile
             self._follow_model()
+            neutral = self._neutral_query()
             encoded = 0 if self._synced is history else self.sync(history).tokens_encoded
             chunks, layout = self._stored.chunks, self._lay_out(history, segments)
         log_mass = segment_log_mass(
@@ -150,6 +158,13 @@ class AttentionIndex:
             self.encoder.scaling,
         )
         return head_scores(log_mass, neutral.shape[1], self.encoder.calibration.baseline), encoded
+
+    def _neutral_query(self) -> Float[Tensor, "heads 1 dim"]:
+        """Return `Encoder.neutral_query`, kept beside the keys so that no other process runs the model for it."""
+        if not self._neutral.chunks:
+            query = self.encoder.neutral_query
+            self._neutral.append(Chunk(query, None, np.zeros((1, 2), np.int32), ((("neutral", ""), 1),)))
+        return self._neutral.chunks[0].keys
 
     def _lay_out(self, history: History, segments: Sequence[Segment]) -> Layout:
         cached = self._layout

@@ -30,7 +30,8 @@ class ChunkList:
     def __init__(self, directory: Path | None, identity: str, what: str) -> None:
         self._what = what
         self.chunks: list[Chunk] = []  # replaced, never changed in place: another thread may be scoring with it
-        self._files = IndexFiles(directory / identity[:16], identity) if directory is not None else None
+        self.directory = directory / identity[:16] if directory is not None else None
+        self._files = IndexFiles(self.directory, identity) if self.directory is not None else None
         if self._files is not None:
             try:
                 self.chunks = self._files.load()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.nn import functional
 
 
 def length_batches(
@@ -68,6 +69,18 @@ def pad_right(rows: Sequence[Sequence[int]]) -> Padded:
 def beside(first: Padded, second: Padded) -> Padded:
     """Concatenate each row of `first` with the same row of `second`."""
     return Padded(torch.cat([first.ids, second.ids], 1), torch.cat([first.there, second.there], 1))
+
+
+def stacked(parts: Sequence[Padded]) -> Padded:
+    """Put batches below one another, aligned at their ends, without columns that are padding in all rows."""
+    width = max(part.ids.shape[1] for part in parts)
+    ids, there = (
+        torch.cat([functional.pad(tensor, (width - tensor.shape[1], 0)) for tensor in tensors])
+        for tensors in ([part.ids for part in parts], [part.there for part in parts])
+    )
+    any_there = there.any(0)
+    first = int(any_there.int().argmax()) if bool(any_there.any()) else 0
+    return Padded(ids[:, first:], there[:, first:])
 
 
 def _padded(rows: Sequence[Sequence[int]], starts: Sequence[int], width: int) -> Padded:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,9 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import Cache
 
-from penchant.inference.batching import Padded, beside, pad_left
+from penchant.inference.batching import Padded, beside, pad_left, stacked
 from penchant.inference.forward import PREFILL, hidden_states, logits
-from penchant.inference.kv_cache import ROOM, Checkpoint, branch, growing_cache
+from penchant.inference.kv_cache import ROOM, Checkpoint, branch, growing_cache, is_filled, merge
 from penchant.inference.recurrence import has_states, recurrence
 from penchant.models.loading import LoadedModel
 
@@ -91,3 +91,26 @@ class CachedRows:
         if rows is not None:
             read = Padded(read.ids.expand(rows, -1), read.there.expand(rows, -1))
         return CachedRows(self.loaded, branch(self.cache, rows), read)
+
+    @classmethod
+    def merged(cls, parts: Sequence[tuple[CachedRows, Sequence[int]]]) -> CachedRows:
+        """Copy rows of several batches of one model into a new batch, without the padding that none of them needs.
+        parts: batches, each with positions of its rows. What any of them reads later doesn't change the others.
+        """
+        loaded = parts[0][0].loaded
+        read = stacked([Padded(one.read_so_far.ids[list(rows)], one.seen[list(rows)]) for one, rows in parts])
+        if not is_filled(parts[0][0].cache):  # of a model that reads everything again at each step
+            return cls(loaded, growing_cache(loaded.model), read)
+        return cls(loaded, merge([(one.cache, rows, slice(_padding(one, rows), None)) for one, rows in parts]), read)
+
+    def first(self, tokens: int) -> CachedRows:
+        """Copy the first tokens of each row (of a model without recurrent layers, unless these are all of them)."""
+        rows = range(len(self.read_so_far.ids))
+        read = Padded(self.read_so_far.ids[:, :tokens], self.seen[:, :tokens])
+        return CachedRows(self.loaded, merge([(self.cache, rows, slice(tokens))]), read)
+
+
+def _padding(rows: CachedRows, chosen: Sequence[int]) -> int:
+    """Return how many columns at the front are padding in all chosen rows."""
+    seen = rows.seen[list(chosen)].any(0)
+    return int(seen.int().argmax()) if bool(seen.any()) else 0

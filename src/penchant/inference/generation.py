@@ -11,29 +11,16 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.history.dialogue import Finish
+from penchant.inference.answer_row import AnswerRow, PromptTokens, pick
 from penchant.inference.batching import length_batches, pad_left
 from penchant.inference.cached_rows import CachedRows
-from penchant.inference.sampling import GREEDY, Sampler, Sampling
-from penchant.inference.stopping import AnswerText, end_tokens, stop_texts
+from penchant.inference.sampling import GREEDY, Sampling
+from penchant.inference.stopping import end_tokens, stop_texts
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
-from penchant.text.repetition import Repetition
 
 ROWS = 16
 BATCH_TOKENS = 16384
-
-
-@dataclass(frozen=True)
-class PromptTokens:
-    """A prompt and its options. max_new_tokens: longest answer. sampling: how tokens are chosen. stop: the answer ends
-    before the first of these texts. stop_repetition: it also ends when it repeats itself (`Repetition`).
-    """
-
-    ids: tuple[int, ...]
-    max_new_tokens: int
-    sampling: Sampling = GREEDY
-    stop: tuple[str, ...] = ()
-    stop_repetition: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,30 +147,6 @@ def answers(
             return [Generated(text.strip(), finish) for text, finish in zip(texts, ended.value, strict=True)]
 
 
-class _Row:
-    """The answer of one row, as far as it is written."""
-
-    def __init__(self, loaded: LoadedModel, prompt: PromptTokens, ends: set[int]) -> None:
-        self.finish: Finish | None = None if prompt.max_new_tokens else "length"
-        self.sampler = Sampler(prompt.sampling, prompt.ids)
-        self._text, self._ends, self._left = AnswerText(loaded, prompt.stop), ends, prompt.max_new_tokens
-        self._repetition = Repetition() if prompt.stop_repetition else None
-
-    def add(self, token: int) -> str:
-        """Add a token; return the text that is ready now."""
-        if self.finish is not None:
-            return ""
-        self._left -= 1
-        piece = "" if token in self._ends else self._text.add(token)
-        if token in self._ends or self._text.stopped:
-            self.finish = "stop"
-        elif self._repetition is not None and self._repetition.add(piece):
-            self.finish = "repetition"
-        elif not self._left:
-            self.finish = "length"
-        return piece if self.finish is None else piece + self._text.finish()
-
-
 def decode(
     loaded: LoadedModel, feed: Feed, logits: Float[Tensor, "rows vocab"], prompts: Sequence[PromptTokens]
 ) -> Generator[list[str], None, list[Finish]]:
@@ -193,20 +156,11 @@ def decode(
     later tokens are ignored, and decoding stops when all rows have ended.
     """
     ends = end_tokens(loaded)
-    rows = [_Row(loaded, one, ends) for one in prompts]
+    rows = [AnswerRow(loaded, one, ends) for one in prompts]
     while any(row.finish is None for row in rows):
-        picked = _pick(logits, rows)
+        picked = pick(logits, rows)
         yield [row.add(token) for row, token in zip(rows, picked, strict=True)]
         if any(row.finish is None for row in rows):
             with torch.no_grad():
                 logits = feed(picked)
     return [row.finish for row in rows if row.finish is not None]
-
-
-def _pick(logits: Float[Tensor, "rows vocab"], rows: Sequence[_Row]) -> list[int]:
-    """Return each row's next token."""
-    picked: list[int] = logits.argmax(-1).tolist()
-    for at, row in enumerate(rows):
-        if row.finish is None and not row.sampler.plain:
-            picked[at] = row.sampler.pick(logits[at])
-    return picked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -107,6 +107,56 @@ def branch(cache: Cache, rows: int | None = None) -> Cache:
     return Cache(layers=layers)
 
 
+def merge(parts: Sequence[tuple[Cache, Sequence[int], slice]], *, room: int = ROOM) -> Cache:
+    """Copy rows of filled caches of one model into a new cache, aligned at their ends as `pad_left` aligns prompts;
+    shorter ones are padded with zeros. parts: caches, each with positions of its rows and the tokens to copy (recurrent
+    states can't be cut). room: see `growing_cache`.
+
+    Raises `ModelError` for a cache with layers that can't be rewound.
+    """
+    for cache, *_ in parts:
+        _check(cache)
+    layers: list[Any] = []
+    for position, like in enumerate(parts[0][0].layers):
+        given: list[tuple[Any, list[int], slice]] = [
+            (one.layers[position], list(rows), cut) for one, rows, cut in parts
+        ]
+        growing = type(like) in (_Growing, DynamicLayer)
+        made: Any = _Growing(room) if growing else type(like)()
+        if isinstance(like, DynamicLayer) and like.keys is not None:
+            free = room if growing else 0
+            keys = _aligned([one.keys[:, :, cut][rows] for one, rows, cut in given], free)
+            values = _aligned([one.values[:, :, cut][rows] for one, rows, cut in given], free)
+            made.lazy_initialization(keys, values)
+            width = keys.shape[2] - free
+            if growing:
+                made._buffers = [keys, values]
+            made.keys, made.values = keys[:, :, :width], values[:, :, :width]
+        if isinstance(like, LinearAttentionCacheLayerMixin):
+            _State.of([(one, rows) for one, rows, _ in given]).put(made)
+        layers.append(made)
+    return Cache(layers=layers)
+
+
+def cache_bytes(cache: Cache) -> int:
+    """Return the size of what a cache holds in bytes, without free room."""
+    held = [tensor for layer in _attention(cache) for tensor in (layer.keys, layer.values)]
+    for layer in recurrent_layers(cache):
+        held += [*layer.conv_states.values(), *layer.recurrent_states.values()]
+    return sum(tensor.numel() * tensor.element_size() for tensor in held if tensor is not None)
+
+
+def _aligned(parts: Sequence[Tensor], room: int) -> Tensor:
+    width = max(part.shape[2] for part in parts)
+    first, rows = parts[0], sum(len(part) for part in parts)
+    out = first.new_zeros(rows, first.shape[1], width + room, first.shape[3])
+    at = 0
+    for part in parts:
+        out[at : at + len(part), :, width - part.shape[2] : width] = part
+        at += len(part)
+    return out
+
+
 class _State:
     """Copies of a recurrent layer's states: the layer overwrites its own."""
 
@@ -114,6 +164,18 @@ class _State:
         self._facts = {name: dict(getattr(layer, name)) for name in _FACTS}
         self._tensors = {name: _copied(getattr(layer, name)) for name in _TENSORS}
         self._where = layer.dtype, layer.device
+
+    @classmethod
+    def of(cls, parts: Sequence[tuple[LinearAttentionCacheLayerMixin, list[int]]]) -> _State:
+        """Return chosen rows of the states of several caches, in one."""
+        made = cls(parts[0][0])
+        for name in _TENSORS:
+            states = [(getattr(layer, name), rows) for layer, rows in parts]
+            made._tensors[name] = {
+                key: None if state is None else torch.cat([one[key][rows] for one, rows in states])
+                for key, state in states[0][0].items()
+            }
+        return made
 
     def put(self, layer: LinearAttentionCacheLayerMixin, rows: int | None = None) -> None:
         for name, facts in self._facts.items():

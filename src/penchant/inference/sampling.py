@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -22,6 +23,8 @@ class Sampling:
     top_p, min_p: sample only among the k likeliest tokens, the fewest that hold this share of the probability, and
     those with at least this share of the likeliest one's (0, 1 and 0: all). repetition_penalty: divides the logits of
     tokens that are in the prompt or the answer (multiplies negative ones; 1: off; CTRL, arXiv 1909.05858).
+    presence_penalty, frequency_penalty: subtracted from the logit of a token that is in the answer, once, and as often
+    as it is there (0: off). bias: added to the logits of these tokens.
 
     Raises `InputError` for a value out of range.
     """
@@ -31,6 +34,9 @@ class Sampling:
     top_p: float = 1.0
     min_p: float = 0.0
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    bias: tuple[tuple[int, float], ...] = ()
     seed: int | str | None = None
 
     def __post_init__(self) -> None:
@@ -43,6 +49,11 @@ class Sampling:
             )
         if not 0 < self.repetition_penalty < float("inf"):
             raise InputError(f"repetition_penalty is {self.repetition_penalty}: expected more than 0; 1 is none")
+        if not (-2 <= self.presence_penalty <= 2 and -2 <= self.frequency_penalty <= 2):
+            raise InputError(
+                f"presence_penalty {self.presence_penalty}, frequency_penalty {self.frequency_penalty}: expected "
+                "numbers from -2 to 2"
+            )
 
 
 GREEDY = Sampling()
@@ -84,24 +95,38 @@ class Sampler:
         self._sampling = sampling
         self._draws = random.Random(sampling.seed) if sampling.temperature else None
         self._seen = dict.fromkeys(prompt)  # in order, without duplicates
+        self._said = Counter[int]()
 
     @property
     def plain(self) -> bool:
         """Whether the likeliest token is taken and nothing changes the logits."""
-        return self._draws is None and self._sampling.repetition_penalty == 1
+        return self._draws is None and not self._changes
+
+    @property
+    def _changes(self) -> bool:
+        one = self._sampling
+        return one.repetition_penalty != 1 or bool(one.presence_penalty or one.frequency_penalty or one.bias)
 
     def pick(self, logits: Float[Tensor, " vocab"]) -> int:
         """Return the next token."""
         logits = self._penalized(logits.float().cpu().double())
         token = int(logits.argmax()) if self._draws is None else self._drawn(logits, self._draws)
         self._seen[token] = None
+        self._said[token] += 1
         return token
 
     def _penalized(self, logits: Float[Tensor, " vocab"]) -> Float[Tensor, " vocab"]:
-        penalty = self._sampling.repetition_penalty
+        sampling = self._sampling
+        penalty = sampling.repetition_penalty
         if penalty != 1 and self._seen:
             seen = torch.tensor(list(self._seen))
             logits[seen] = torch.where(logits[seen] > 0, logits[seen] / penalty, logits[seen] * penalty)
+        if (sampling.presence_penalty or sampling.frequency_penalty) and self._said:
+            counts = torch.tensor(list(self._said.values()), dtype=logits.dtype)
+            logits[list(self._said)] -= sampling.presence_penalty + sampling.frequency_penalty * counts
+        for token, added in sampling.bias:
+            if 0 <= token < len(logits):
+                logits[token] += added
         return logits
 
     def _drawn(self, logits: Float[Tensor, " vocab"], draws: random.Random) -> int:

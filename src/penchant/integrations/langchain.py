@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun, Callbacks
-from langchain_core.documents import BaseDocumentCompressor, Document
-from langchain_core.retrievers import BaseRetriever
 from pydantic import BeforeValidator, ConfigDict
 
 from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.extras import imported
 from penchant.history.records import History
 from penchant.integrations.passages import passages, shortened
 from penchant.personalizer import Personalizer
+
+with imported("langchain_core", extra="langchain", why="penchant.integrations.langchain"):
+    from langchain_core.callbacks import CallbackManagerForRetrieverRun, Callbacks
+    from langchain_core.documents import BaseDocumentCompressor, Document
+    from langchain_core.retrievers import BaseRetriever
 
 
 def _who(given: Any) -> Any:

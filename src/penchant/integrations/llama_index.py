@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from llama_index.core.postprocessor.types import BaseNodePostprocessor
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 from pydantic import ConfigDict
 
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.errors import InputError
+from penchant.extras import imported
 from penchant.history.records import History
 from penchant.integrations.passages import passages, shortened
 from penchant.personalizer import Personalizer, Who
+
+with imported("llama_index", extra="llama-index", why="penchant.integrations.llama_index"):
+    from llama_index.core.postprocessor.types import BaseNodePostprocessor
+    from llama_index.core.retrievers import BaseRetriever
+    from llama_index.core.schema import MetadataMode, NodeWithScore, QueryBundle, TextNode
 
 
 class PenchantRetriever(BaseRetriever):

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import llm
 from pydantic import Field
 
 from penchant.errors import InputError
+from penchant.extras import imported
+
+with imported("llm", extra="llm", why="penchant.integrations.llm"):
+    import llm
 
 if TYPE_CHECKING:
     from penchant.history.records import History

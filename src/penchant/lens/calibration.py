@@ -12,6 +12,7 @@ from typing import Any
 from penchant.errors import ModelError
 from penchant.files import write_text
 from penchant.folders import cache_folder
+from penchant.hints import command
 from penchant.lens.lens import Lens
 from penchant.models.anatomy import attending_layers
 from penchant.models.loading import LoadedModel
@@ -70,12 +71,12 @@ class Calibration:
         if not self.heads or len(self.heads) != len(self.weights):
             raise ModelError(
                 f"calibration of {self.model_name}: {len(self.heads)} heads and {len(self.weights)} weights; expected "
-                "at least one head and a weight for each; run `penchant heads discover` again"
+                f"at least one head and a weight for each; run {command('heads discover', model=self.model_name)} again"
             )
         if not self.neutral:
             raise ModelError(
                 f"calibration of {self.model_name}: no neutral requests; expected at least one (a baseline of 0 turns "
-                "them off); run `penchant heads discover` again"
+                f"them off); run {command('heads discover', model=self.model_name)} again"
             )
 
     @property
@@ -103,7 +104,7 @@ class Calibration:
                 which = "" if len(attending) == loaded.num_layers else f", which attends at {attending}"
                 raise ModelError(
                     f"calibration {self.name} reads head {layer}.{head}, but {loaded.name} has {loaded.num_layers} "
-                    f"layers of {loaded.num_heads} heads{which}; run `penchant heads discover {loaded.option}`"
+                    f"layers of {loaded.num_heads} heads{which}; run {command('heads discover', **loaded.options)}"
                 )
 
 
@@ -119,12 +120,15 @@ def save_calibration(calibration: Calibration, path: Path) -> None:
     write_text(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
 
 
-def read_calibration(path: Path) -> Calibration:
-    """Read a calibration file. Raises `ModelError` naming the file and what is wrong with it."""
+def read_calibration(path: Path, loaded: LoadedModel | None = None) -> Calibration:
+    """Read a calibration file. loaded: the model that it is for. Raises `ModelError`, naming the file, what is wrong
+    with it, and the command that writes it anew.
+    """
+    again = command("heads discover", **({} if loaded is None else loaded.options), out=path)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document.pop("format") != FORMAT:
-            raise ModelError(f"{path}: expected calibration format {FORMAT}; run `penchant heads discover` again")
+            raise ModelError(f"{path}: expected calibration format {FORMAT}; run {again}")
         return Calibration(
             **{
                 **document,
@@ -141,9 +145,7 @@ def read_calibration(path: Path) -> Calibration:
     except ModelError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            f"{path} isn't a calibration file ({error}); run `penchant heads discover` to write one"
-        ) from error
+        raise ModelError(f"{path} isn't a calibration file ({error}); run {again} to write one") from error
 
 
 def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calibration:
@@ -156,7 +158,7 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     found = {}
     for folder in (SHIPPED, directory):
         for path in sorted(folder.glob("*.json"), reverse=True) if folder is not None and folder.is_dir() else ():
-            calibration = read_calibration(path)
+            calibration = read_calibration(path, loaded)
             found[calibration.model_fingerprint] = calibration
     for fingerprint in (loaded.fingerprint, loaded.identity.base, loaded.identity.earlier):
         if fingerprint in found:
@@ -165,5 +167,5 @@ def calibration_for(loaded: LoadedModel, directory: Path | None = None) -> Calib
     Lens(loaded)  # a model that can't be read says so: discovering its heads would fail
     raise ModelError(
         f"no calibration for {loaded.name}: its retrieval heads aren't known; run "
-        f"`penchant heads discover {loaded.option}` once (minutes), or mark with --marker bm25 or dense"
+        f"{command('heads discover', **loaded.options)} once (minutes), or choose the marker bm25 or dense"
     )

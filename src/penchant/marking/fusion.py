@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from penchant.errors import InputError, ModelError
+from penchant.hints import command
 from penchant.history.records import History, Request, Segment
 from penchant.index.score import standardise
 from penchant.lens.conditional_logit import with_neighbours
@@ -79,7 +80,7 @@ def fused(resources: Resources) -> Marker:
     if absent:
         raise ModelError(
             f"calibration {calibration.name} has no fusion weight for {absent[0]}: expected one for each of "
-            f"{', '.join(made)}; run `penchant heads discover {resources.loaded.option}` again"
+            f"{', '.join(made)}; run {command('heads discover', **resources.loaded.options)} again"
         )
     return fusion(
         [(marker, fitted[name]) for name, marker in made.items()],

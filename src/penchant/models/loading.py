@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shlex
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,9 +50,9 @@ class LoadedModel:
     spec: str = ""
 
     @property
-    def option(self) -> str:
-        """The option of the command line that names this model, for hints that can be run as they are."""
-        return f"--model {shlex.quote(self.spec or self.name)}"
+    def options(self) -> dict[str, object]:
+        """The options of the command line that name this model as it was loaded, for `hints.command`."""
+        return ModelName.of(self.spec or self.name).options
 
     @property
     def fingerprint(self) -> str:
@@ -124,6 +123,7 @@ def load_model(
     """
     if isinstance(spec, ModelName):
         adapter, trust_remote_code = adapter or spec.adapter, trust_remote_code or spec.trust_remote_code
+        device, dtype = device or spec.device, dtype or spec.dtype
     chosen_device = choose_device(device)
     chosen_dtype = choose_dtype(dtype, chosen_device)
     path = Path(spec).expanduser()
@@ -150,7 +150,14 @@ def load_model(
         log.warning('%s has no chat template: a prompt is written as "User: ...", "Assistant: ..."', name)
     if beside is not None:
         apply_adapter(model, beside)
-    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=text)  # type: ignore[arg-type]
+    spec = ModelName(
+        text,
+        device=None if device is None else str(device),
+        dtype=None if dtype is None else str(dtype).removeprefix("torch."),
+        adapter=adapter,
+        trust_remote_code=trust_remote_code,
+    )
+    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=spec)  # type: ignore[arg-type]
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:

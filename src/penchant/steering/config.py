@@ -23,7 +23,7 @@ from penchant.errors import InputError, StoreError
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site
 from penchant.steering.apply.aggregation import Aggregate, Aggregation, aggregate
-from penchant.steering.apply.similarity import Similarity
+from penchant.steering.choices import Similarity
 from penchant.steering.storage.bank import Bank, Basis, KeySite, Reading
 from penchant.store.erasure.lineage import KEY, Source
 
@@ -99,7 +99,7 @@ class SteeringConfig:
         for bank in banks:
             if bank.model != self.origin or bank.sites != self.sites:
                 raise InputError(
-                    f"a bank that wasn't read for this configuration of {self.method}: run `penchant steer fit`"
+                    f"a bank that wasn't read for this configuration of {self.method}: fit the user's steering again"
                 )
         population = {site: vector[None].expand(len(banks), -1) for site, vector in self.population.items()}
         made = aggregate(banks, scores, self.aggregation, population=population or None, now=now)
@@ -151,9 +151,9 @@ def config_name(method: str, model: str) -> str:
     return f"steering-{method}-{model[:16]}.safetensors"
 
 
-def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
-    """Read the configuration in a file; None if there is none for this method, model and format. Raises `StoreError`
-    for a damaged file.
+def read_config(path: Path, method: str, model: str, again: str = "fit again") -> SteeringConfig | None:
+    """Read the configuration in a file; None if there is none for this method, model and format. again:
+    what makes another one, for the message. Raises `StoreError` for a damaged file.
     """
     if not path.is_file():
         return None
@@ -180,6 +180,4 @@ def read_config(path: Path, method: str, model: str) -> SteeringConfig | None:
         basis = Basis(axes, tensors[_KEYS].float(), centre) if axes else None
         return SteeringConfig(**about, centre=centre, base=parts["base"], population=parts["population"], basis=basis)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"the configuration {path.name} is damaged ({error}): remove it and run `penchant steer fit`"
-        ) from error
+        raise StoreError(f"the configuration {path} is damaged ({error}): remove it and {again}") from error

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import shlex
 from collections.abc import Iterable
 
 import sqlalchemy as sa
 
 from penchant.errors import InputError, UnknownUserError
+from penchant.hints import command
+from penchant.store.location import store_options
 from penchant.store.schema import LONGEST, conversations, instructions, is_id, records, token_counts, users
 
 VARIABLES = 500
@@ -33,7 +34,7 @@ def find_user(connection: sa.Connection, user: str) -> int | None:
 def user_key(connection: sa.Connection, user: str) -> int:
     """Return a user's row key. Raises `UnknownUserError`."""
     if (key := find_user(connection, user)) is None:
-        raise _unknown(user)
+        raise _unknown(connection, user)
     return key
 
 
@@ -41,12 +42,13 @@ def user_revision(connection: sa.Connection, user: str) -> int:
     """Return the revision of a user's records. Raises `UnknownUserError`."""
     found = connection.execute(sa.select(users.c.revision).where(users.c.id == checked(user))).scalar()
     if found is None:
-        raise _unknown(user)
+        raise _unknown(connection, user)
     return int(found)
 
 
-def _unknown(user: str) -> UnknownUserError:
-    return UnknownUserError(f"no user {user!r} in the store: `penchant users` lists the users; import records first")
+def _unknown(connection: sa.Connection, user: str) -> UnknownUserError:
+    users_there = command("users", **store_options(connection.engine))
+    return UnknownUserError(f"no user {user!r} in the store: {users_there} lists the users; import records first")
 
 
 def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
@@ -75,7 +77,7 @@ def conversation_key(connection: sa.Connection, user: str, conversation: str) ->
     if key is None:
         raise InputError(
             f"user {user!r} has no conversation {conversation!r}: expected one that was opened; "
-            f"`penchant users show {shlex.quote(user)}` lists them"
+            f"{command('users show', user, **store_options(connection.engine))} lists them"
         )
     return key
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from penchant.folders import data_folder
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 DATABASE = "penchant.db"
 INDEXES = "indexes"
@@ -16,6 +20,13 @@ EPISODES = "episodes"
 def default_store() -> str:
     """$PENCHANT_STORE (a folder or a database URL), else the platform's folder for application data."""
     return os.environ.get("PENCHANT_STORE") or str(data_folder())
+
+
+def store_options(engine: Engine) -> dict[str, str]:
+    """The option of the command line that names an engine's store, for `hints.command`; none for the default one."""
+    url = engine.url
+    place = str(Path(url.database or "").parent) if url.get_backend_name() == "sqlite" else str(url)  # no password
+    return {} if place == str(Path(default_store())) or str(url) == default_store() else {"store": place}
 
 
 def user_folder(user: str) -> str:

@@ -25,7 +25,7 @@ from penchant.store.erasure.lineage import source_of
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import Search, pages, search
 from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
-from penchant.store.location import DATABASE, INDEXES, conversation_folder, user_folder
+from penchant.store.location import DATABASE, INDEXES, conversation_folder, store_options, user_folder
 from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
@@ -65,6 +65,11 @@ class Store:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The option of the command line that names this store, for `hints.command`."""
+        return store_options(self._engine)
 
     def __enter__(self) -> Self:
         return self

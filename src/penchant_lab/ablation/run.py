@@ -53,8 +53,6 @@ class AblationOptions:
     model: str = "smollm2"
     grid: Grid = "one-at-a-time"
     axes: Sequence[str] = tuple(AXES)
-    device: str | None = None
-    dtype: str | None = None
     command: str = "penchant bench ablate"
     progress: Progress = no_progress
     save: Callable[[dict[str, Any]], object] = lambda document: None
@@ -80,7 +78,7 @@ def run_ablation(options: AblationOptions) -> dict[str, Any]:
     labelled = load(options.data)[:TUNING]
     if len(labelled) < 2:
         raise InputError(f"{options.data} has {len(labelled)} conversations: expected at least 2, to leave one out")
-    loaded = load_model(options.model, device=options.device, dtype=options.dtype)
+    loaded = load_model(options.model)
 
     def count(texts: Sequence[str]) -> list[int]:
         ids = loaded.tokenizer(list(texts), add_special_tokens=False)["input_ids"]

@@ -15,9 +15,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
+from penchant.inference.answer_row import PromptTokens
 from penchant.inference.batching import length_batches, pad_left, pad_right
 from penchant.inference.cached_rows import CachedRows
-from penchant.inference.generation import PromptTokens, answers
+from penchant.inference.generation import answers
 from penchant.inference.intervention import Intervention, stack
 from penchant.inference.runtime import steered
 from penchant.models.loading import LoadedModel

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,11 +13,9 @@ from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.streams import stdout
 from penchant.errors import InputError
-from penchant.lens.plot import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
-from penchant_lab.ablation.report import markdown, write_ablation
-from penchant_lab.ablation.run import AblationOptions, run_ablation
 from penchant_lab.bench.results import make_folder
+from penchant_lab.cli.published import command_line
 
 
 def ablate(
@@ -40,10 +37,6 @@ def ablate(
     ] = "one-at-a-time",
     axes: Annotated[str, typer.Option("--axes", help="Which choices to vary.")] = ",".join(AXES),
     model: ModelOption = "smollm2",
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, mps. Default: the best.", show_default=False)
-    ] = None,
-    dtype: Annotated[str | None, typer.Option("--dtype", help="Default: the device's.", show_default=False)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Vary how a history is marked by attention, one choice at a time, and measure the evidence found.
@@ -51,6 +44,10 @@ def ablate(
     For every variant, heads and weights are chosen on all conversations except the one they are scored on. Only the
     tuning half of LoCoMo is used, so that the test half stays unseen.
     """
+    from penchant.lens.plot import check_plot
+    from penchant_lab.ablation.report import markdown
+    from penchant_lab.ablation.run import AblationOptions, run_ablation
+
     chosen = [axis.strip() for axis in axes.split(",") if axis.strip()]
     check_axes(chosen)
     make_folder(out)
@@ -74,9 +71,7 @@ def ablate(
             model=model,
             grid=grid,
             axes=chosen,
-            device=device,
-            dtype=dtype,
-            command=_command(ctx.params),
+            command=command_line("bench ablate", ctx.params),
             progress=progress,
             save=lambda document: _save(document, out),
         )
@@ -91,18 +86,9 @@ def ablate(
 
 
 def _save(document: Mapping[str, Any], out: Path) -> list[Path]:
+    from penchant_lab.ablation.report import write_ablation
+
     try:
         return write_ablation(document, out)
     except OSError as error:
         raise InputError(f"can't write to {out} ({error.strerror}): name another folder with --out") from error
-
-
-def _command(params: Mapping[str, Any]) -> str:
-    """Return the command for the results: file names instead of paths, without the output folder."""
-    words = ["penchant", "bench", "ablate"]
-    for name, value in params.items():
-        if name in ("as_json", "out") or value is None:
-            continue
-        shown = Path(value).name if isinstance(value, Path) or name == "model" else str(value)
-        words += [f"--{name.replace('_', '-')}", shown]
-    return shlex.join(words)

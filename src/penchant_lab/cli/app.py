@@ -8,6 +8,7 @@ from penchant.cli.group import Command, group_of
 from penchant.cli.streams import stdout
 from penchant.extensions import Registry
 from penchant.extras import require
+from penchant.hints import command
 
 NEEDS = ("matplotlib", "nltk", "sklearn")
 """Modules of the extra `bench`."""
@@ -46,6 +47,6 @@ bench_app = typer.Typer(
 
 @bench_app.callback()
 def bench(context: typer.Context) -> None:
-    require(*NEEDS, extra="bench", why="`penchant bench`")
+    require(*NEEDS, extra="bench", why=command("bench"))
     if context.invoked_subcommand is None:
         stdout().write(context.get_help() + "\n")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import datetime
-import shlex
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import typer
 
 from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.streams import stdout
-from penchant_lab.speed.report import markdown
-from penchant_lab.speed.run import PARTS, SpeedOptions, run_speed
+from penchant.models.model_name import ModelName
+from penchant_lab.cli.published import command_line
+from penchant_lab.speed.parts import DTYPES, PARTS
 
 
 def speed(
@@ -35,9 +34,6 @@ def speed(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="Threads of torch. Default: all cores.", show_default=False)
     ] = None,
-    dtype: Annotated[
-        Literal["bfloat16", "float32"], typer.Option("--dtype", help="Number format of the model and the keys.")
-    ] = "bfloat16",
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -69,6 +65,9 @@ def speed(
     Takes about half an hour on two cores; run it on an idle machine. If it is stopped, finished parts are kept.
     """
 
+    from penchant_lab.speed.report import markdown
+    from penchant_lab.speed.run import SpeedOptions, run_speed
+
     def say(text: str) -> None:
         stderr.print(f"[dim]{datetime.datetime.now():%H:%M:%S}[/] {text}", highlight=False)
 
@@ -76,14 +75,14 @@ def speed(
         out=out,
         parts=[part.strip().upper() for part in parts.split(",")],
         threads=threads,
-        dtype=dtype,
+        dtype=ModelName.of(model).dtype or DTYPES[0],
         model=model,
         calibration=calibration,
         memory=None if memory_gb is None else int(memory_gb * 1e9),
         quick=quick,
         fresh=fresh,
         peers=peers,
-        command=_command(ctx.params),
+        command=command_line("bench speed", ctx.params),
         say=say,
     )
     document = run_speed(options)
@@ -93,15 +92,3 @@ def speed(
         stderr.print(f"[dim]{out / 'speed.json'}, {out / 'speed.md'}[/]", highlight=False)
 
     emit(document, as_json, show)
-
-
-def _command(params: Mapping[str, Any]) -> str:
-    """The command as it stands in results: names instead of paths, and nothing about where they went."""
-    words = ["penchant", "bench", "speed"]
-    for name, value in params.items():
-        if name in ("as_json", "fresh", "out") or value in (None, False):
-            continue
-        words.append(f"--{name.replace('_', '-')}")
-        if value is not True:
-            words.append(Path(value).name if isinstance(value, Path) or name == "model" else str(value))
-    return shlex.join(words)

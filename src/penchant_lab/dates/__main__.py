@@ -21,6 +21,7 @@ from penchant_lab.bench.results import make_folder
 from penchant_lab.dates import finding
 from penchant_lab.dates.moving import Moved, Question, moves
 from penchant_lab.dates.planted import planted
+from penchant_lab.model_options import add_model_options, parsed
 from penchant_lab.tasks import locomo, prefeval
 
 MARKERS = ("fusion", "bm25")
@@ -113,11 +114,11 @@ def _interval(figure: list[float] | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.dates", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with locomo and prefeval in it")
-    parser.add_argument("--model", default="smollm2")
+    add_model_options(parser)
     parser.add_argument("--markers", nargs="+", default=MARKERS, metavar="NAME")
     parser.add_argument("--errors", action="store_true", help="print the errors in the tuning half, and stop")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = parsed(parser)
     if options.errors:
         finding.errors([row for row in finding.read() if row.half == "tune"])
         return

@@ -26,6 +26,7 @@ from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.facts import changes, labels
 from penchant_lab.measures.labelled import half_of
+from penchant_lab.model_options import add_model_options, parsed
 from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
@@ -249,10 +250,10 @@ def _say(figure: float | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.facts", description=__doc__)
     parser.add_argument("--data", type=Path, help="a folder with locomo, prefeval and mt-eval in it")
-    parser.add_argument("--model", help="also measure whether labels of outdated statements help this model")
+    add_model_options(parser, None, "also measure whether labels of outdated statements help this model")
     parser.add_argument("--errors", action="store_true", help="print the errors in the tuning half, and stop")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = parsed(parser)
     turns = [*read(HERE / "turns.txt"), *read(HERE / "fresh.txt", "fresh, ")]
     if options.errors:
         errors([turn for turn in turns if turn.half.endswith("tune")])

@@ -13,12 +13,22 @@ from typing import Any
 import transformers
 from transformers import PreTrainedConfig
 
-hf: Any = transformers
+from penchant_lab.families.sizes import (
+    END_ID,
+    PAD_ID,
+    SLIDING,
+    VOCABULARY,
+    WINDOW,
+    alternating,
+    attention_heads,
+    common_settings,
+    mixed,
+    named_as_gpt2,
+    plain,
+    sliding,
+)
 
-VOCABULARY = 380
-PAD_ID, END_ID = 0, 1
-WINDOW = 512
-SLIDING = 8
+hf: Any = transformers
 
 
 @dataclass(frozen=True)
@@ -28,48 +38,6 @@ class Family:
     name: str
     examples: str
     config: Callable[[int], PreTrainedConfig]
-
-
-def _common(layers: int) -> dict[str, Any]:
-    return {
-        "vocab_size": VOCABULARY,
-        "hidden_size": 64,
-        "intermediate_size": 96,
-        "num_hidden_layers": layers,
-        "max_position_embeddings": WINDOW,
-        "initializer_range": 0.2,
-        "pad_token_id": PAD_ID,
-        "eos_token_id": END_ID,
-        "bos_token_id": None,
-    }
-
-
-def _heads(heads: int = 4, kv_heads: int = 2) -> dict[str, Any]:
-    return {"num_attention_heads": heads, "num_key_value_heads": kv_heads}
-
-
-def _plain(config: Any, **options: Any) -> Callable[[int], PreTrainedConfig]:
-    return lambda layers: config(**{**_common(layers), **_heads(), **options})
-
-
-def _kinds(layers: int, first: str, second: str = "full_attention") -> list[str]:
-    return [second if i % 2 else first for i in range(layers)]
-
-
-def _mixed(config: Any, first: str, **options: Any) -> Callable[[int], PreTrainedConfig]:
-    """Layers of one kind in turn with full attention."""
-    return lambda layers: config(**{**_common(layers), **_heads(), "layer_types": _kinds(layers, first), **options})
-
-
-def _sliding(config: Any, **options: Any) -> Callable[[int], PreTrainedConfig]:
-    return _mixed(config, "sliding_attention", sliding_window=SLIDING, **options)
-
-
-def _old(config: Any, **options: Any) -> Callable[[int], PreTrainedConfig]:
-    """Configurations with GPT-2's names."""
-    same = {"vocab_size": VOCABULARY, "pad_token_id": PAD_ID, "eos_token_id": END_ID, "bos_token_id": None}
-    sizes = {"n_embd": 64, "n_head": 4, "n_positions": WINDOW, "initializer_range": 0.2}
-    return lambda layers: config(**{**same, **sizes, "n_layer": layers, **options})
 
 
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16, "mamba_n_groups": 1, "mamba_d_state": 16, "mamba_chunk_size": 16}
@@ -104,7 +72,7 @@ _ENDS = {"pad_token_id": PAD_ID, "eos_token_id": END_ID, "bos_token_id": END_ID}
 
 
 def _gemma3n(layers: int) -> PreTrainedConfig:
-    return _sliding(
+    return sliding(
         hf.Gemma3nTextConfig,
         head_dim=16,
         num_kv_shared_layers=layers // 2,
@@ -118,7 +86,7 @@ def _gemma3n(layers: int) -> PreTrainedConfig:
 def _gemma4(layers: int) -> PreTrainedConfig:
     shared = layers // 2
     options = {"head_dim": 16, "global_head_dim": 32, "num_kv_shared_layers": shared}
-    return _sliding(hf.Gemma4TextConfig, **options, **_PER_LAYER)(layers)
+    return sliding(hf.Gemma4TextConfig, **options, **_PER_LAYER)(layers)
 
 
 def _nope(layers: int) -> dict[str, Any]:
@@ -128,8 +96,8 @@ def _nope(layers: int) -> dict[str, Any]:
 def _zamba2(layers: int) -> Any:
     mamba = {"n_mamba_heads": 8, "mamba_headdim": 16, "mamba_ngroups": 1, "mamba_d_state": 16, "chunk_size": 16}
     return hf.Zamba2Config(
-        **{**_common(layers), **_heads(kv_heads=4)},
-        layers_block_type=_kinds(layers, "mamba", "hybrid"),
+        **{**common_settings(layers), **attention_heads(kv_heads=4)},
+        layers_block_type=alternating(layers, "mamba", "hybrid"),
         **mamba,
         num_mem_blocks=1,
         use_mem_rope=True,
@@ -137,10 +105,10 @@ def _zamba2(layers: int) -> Any:
 
 
 def _nemotron_h(layers: int) -> Any:
-    common = {key: value for key, value in _common(layers).items() if key != "num_hidden_layers"}
+    common = {key: value for key, value in common_settings(layers).items() if key != "num_hidden_layers"}
     mamba = {"mamba_num_heads": 8, "mamba_head_dim": 16, "n_groups": 1, "ssm_state_size": 16, "chunk_size": 16}
     kinds = [("mamba", "attention", "mlp", "attention")[i % 4] for i in range(layers)]
-    return hf.NemotronHConfig(**common, **_heads(), head_dim=16, layers_block_type=kinds, **mamba)
+    return hf.NemotronHConfig(**common, **attention_heads(), head_dim=16, layers_block_type=kinds, **mamba)
 
 
 def _mamba1(config: Any) -> Callable[[int], PreTrainedConfig]:
@@ -162,35 +130,35 @@ FAMILIES: dict[str, Family] = {
     one.name: one
     for one in (
         # Attention in every layer.
-        Family("llama", "Llama 3, SmolLM2, Yi", _plain(hf.LlamaConfig, tie_word_embeddings=True)),
-        Family("mistral", "Mistral", _plain(hf.MistralConfig, sliding_window=SLIDING)),
-        Family("ministral3", "Ministral 3", _plain(hf.Ministral3Config, head_dim=16)),
-        Family("qwen2", "Qwen 2.5", _plain(hf.Qwen2Config)),
-        Family("qwen3", "Qwen 3", _plain(hf.Qwen3Config, head_dim=32)),
-        Family("phi3", "Phi-3, Phi-4", _plain(hf.Phi3Config)),
+        Family("llama", "Llama 3, SmolLM2, Yi", plain(hf.LlamaConfig, tie_word_embeddings=True)),
+        Family("mistral", "Mistral", plain(hf.MistralConfig, sliding_window=SLIDING)),
+        Family("ministral3", "Ministral 3", plain(hf.Ministral3Config, head_dim=16)),
+        Family("qwen2", "Qwen 2.5", plain(hf.Qwen2Config)),
+        Family("qwen3", "Qwen 3", plain(hf.Qwen3Config, head_dim=32)),
+        Family("phi3", "Phi-3, Phi-4", plain(hf.Phi3Config)),
         Family(
             "gemma3",
             "Gemma 3",
-            _sliding(hf.Gemma3TextConfig, num_key_value_heads=1, head_dim=32, query_pre_attn_scalar=32),
+            sliding(hf.Gemma3TextConfig, num_key_value_heads=1, head_dim=32, query_pre_attn_scalar=32),
         ),
-        Family("olmo2", "OLMo 2", _plain(hf.Olmo2Config)),
-        Family("olmo3", "OLMo 3", _sliding(hf.Olmo3Config)),
-        Family("granite", "Granite 3", _plain(hf.GraniteConfig, attention_multiplier=0.2, residual_multiplier=0.8)),
-        Family("stablelm", "StableLM", _plain(hf.StableLmConfig)),
-        Family("glm4", "GLM-4", _plain(hf.Glm4Config, head_dim=16)),
-        Family("cohere2", "Command R7B, Command A", _sliding(hf.Cohere2Config, logit_scale=0.5)),
-        Family("starcoder2", "StarCoder 2", _plain(hf.Starcoder2Config)),
-        Family("nemotron", "Nemotron 3, Minitron", _plain(hf.NemotronConfig)),
-        Family("hunyuan_v1_dense", "Hunyuan", _plain(hf.HunYuanDenseV1Config, head_dim=16)),
-        Family("gpt2", "GPT-2", _old(hf.GPT2Config)),
-        Family("gpt_neox", "Pythia", lambda n: hf.GPTNeoXConfig(**_common(n), num_attention_heads=4)),
+        Family("olmo2", "OLMo 2", plain(hf.Olmo2Config)),
+        Family("olmo3", "OLMo 3", sliding(hf.Olmo3Config)),
+        Family("granite", "Granite 3", plain(hf.GraniteConfig, attention_multiplier=0.2, residual_multiplier=0.8)),
+        Family("stablelm", "StableLM", plain(hf.StableLmConfig)),
+        Family("glm4", "GLM-4", plain(hf.Glm4Config, head_dim=16)),
+        Family("cohere2", "Command R7B, Command A", sliding(hf.Cohere2Config, logit_scale=0.5)),
+        Family("starcoder2", "StarCoder 2", plain(hf.Starcoder2Config)),
+        Family("nemotron", "Nemotron 3, Minitron", plain(hf.NemotronConfig)),
+        Family("hunyuan_v1_dense", "Hunyuan", plain(hf.HunYuanDenseV1Config, head_dim=16)),
+        Family("gpt2", "GPT-2", named_as_gpt2(hf.GPT2Config)),
+        Family("gpt_neox", "Pythia", lambda n: hf.GPTNeoXConfig(**common_settings(n), num_attention_heads=4)),
         Family("opt", "OPT", _opt),
         # Layers without rotated positions.
-        Family("smollm3", "SmolLM3", lambda n: _plain(hf.SmolLM3Config, **_nope(n))(n)),
+        Family("smollm3", "SmolLM3", lambda n: plain(hf.SmolLM3Config, **_nope(n))(n)),
         Family(
             "llama4",
             "Llama 4",
-            lambda n: _plain(
+            lambda n: plain(
                 hf.Llama4TextConfig,
                 head_dim=16,
                 intermediate_size_mlp=96,
@@ -203,37 +171,37 @@ FAMILIES: dict[str, Family] = {
         Family("gemma3n", "Gemma 3n", _gemma3n),
         Family("gemma4", "Gemma 4", _gemma4),
         # Experts.
-        Family("mixtral", "Mixtral", _plain(hf.MixtralConfig, **_LOCAL)),
-        Family("qwen3_moe", "Qwen 3 30B-A3B", _plain(hf.Qwen3MoeConfig, head_dim=16, **_EXPERTS)),
-        Family("olmoe", "OLMoE", _plain(hf.OlmoeConfig, num_experts=4, num_experts_per_tok=2)),
-        Family("glm4_moe", "GLM-4.5", _plain(hf.Glm4MoeConfig, head_dim=16, **_ROUTED)),
-        Family("granitemoe", "Granite 3 MoE", _plain(hf.GraniteMoeConfig, **_LOCAL)),
-        Family("minimax_m2", "MiniMax M2", _plain(hf.MiniMaxM2Config, head_dim=16, **_LOCAL)),
+        Family("mixtral", "Mixtral", plain(hf.MixtralConfig, **_LOCAL)),
+        Family("qwen3_moe", "Qwen 3 30B-A3B", plain(hf.Qwen3MoeConfig, head_dim=16, **_EXPERTS)),
+        Family("olmoe", "OLMoE", plain(hf.OlmoeConfig, num_experts=4, num_experts_per_tok=2)),
+        Family("glm4_moe", "GLM-4.5", plain(hf.Glm4MoeConfig, head_dim=16, **_ROUTED)),
+        Family("granitemoe", "Granite 3 MoE", plain(hf.GraniteMoeConfig, **_LOCAL)),
+        Family("minimax_m2", "MiniMax M2", plain(hf.MiniMaxM2Config, head_dim=16, **_LOCAL)),
         # Keys made from a latent vector (MLA).
-        Family("deepseek_v2", "DeepSeek V2", _plain(hf.DeepseekV2Config, **_ROUTED, **_LATENT)),
-        Family("deepseek_v3", "DeepSeek V3, R1, Kimi K2", _plain(hf.DeepseekV3Config, **_ROUTED, **_LATENT)),
-        Family("minicpm3", "MiniCPM 3", _plain(hf.MiniCPM3Config, **_LATENT)),
+        Family("deepseek_v2", "DeepSeek V2", plain(hf.DeepseekV2Config, **_ROUTED, **_LATENT)),
+        Family("deepseek_v3", "DeepSeek V3, R1, Kimi K2", plain(hf.DeepseekV3Config, **_ROUTED, **_LATENT)),
+        Family("minicpm3", "MiniCPM 3", plain(hf.MiniCPM3Config, **_LATENT)),
         # Soft caps and sinks in the attention.
         Family(
-            "gemma2", "Gemma 2", _plain(hf.Gemma2Config, head_dim=16, query_pre_attn_scalar=16, sliding_window=SLIDING)
+            "gemma2", "Gemma 2", plain(hf.Gemma2Config, head_dim=16, query_pre_attn_scalar=16, sliding_window=SLIDING)
         ),
         Family(
             "gpt_oss",
             "gpt-oss",
-            _sliding(
+            sliding(
                 hf.GptOssConfig, head_dim=16, **_LOCAL, rope_parameters={"rope_type": "default", "rope_theta": 1e4}
             ),
         ),
         # Recurrent layers among those that attend; Falcon-H1 and Zamba2 have both in one layer.
-        Family("lfm2", "LFM2", _mixed(hf.Lfm2Config, "conv")),
+        Family("lfm2", "LFM2", mixed(hf.Lfm2Config, "conv")),
         Family(
             "granitemoehybrid",
             "Granite 4",
             lambda n: hf.GraniteMoeHybridConfig(
-                **_common(n),
-                **_heads(),
+                **common_settings(n),
+                **attention_heads(),
                 **_MAMBA,
-                layer_types=_kinds(n, "mamba", "attention"),
+                layer_types=alternating(n, "mamba", "attention"),
                 num_local_experts=0,
                 shared_intermediate_size=96,
                 position_embedding_type="rope",
@@ -242,7 +210,7 @@ FAMILIES: dict[str, Family] = {
         Family(
             "qwen3_next",
             "Qwen3-Next",
-            lambda n: _mixed(
+            lambda n: mixed(
                 hf.Qwen3NextConfig,
                 "linear_attention",
                 **_DELTA,
@@ -252,40 +220,51 @@ FAMILIES: dict[str, Family] = {
                 mlp_only_layers=list(range(n)),
             )(n),
         ),
-        Family("qwen3_5_text", "Qwen 3.5", _mixed(hf.Qwen3_5TextConfig, "linear_attention", **_DELTA, head_dim=32)),
+        Family("qwen3_5_text", "Qwen 3.5", mixed(hf.Qwen3_5TextConfig, "linear_attention", **_DELTA, head_dim=32)),
         Family(
             "olmo_hybrid",
             "OLMo hybrid",
-            _mixed(hf.OlmoHybridConfig, "linear_attention", **{**_DELTA, "linear_num_value_heads": 2}),
+            mixed(hf.OlmoHybridConfig, "linear_attention", **{**_DELTA, "linear_num_value_heads": 2}),
         ),
         Family(
             "minimax",
             "MiniMax Text 01",
-            _mixed(hf.MiniMaxConfig, "linear_attention", head_dim=16, block_size=16, **_LOCAL),
+            mixed(hf.MiniMaxConfig, "linear_attention", head_dim=16, block_size=16, **_LOCAL),
         ),
         Family(
             "bamba",
             "Bamba",
-            lambda n: hf.BambaConfig(**_common(n), **_heads(), **_MAMBA, attn_layer_indices=list(range(1, n, 2))),
+            lambda n: hf.BambaConfig(
+                **common_settings(n), **attention_heads(), **_MAMBA, attn_layer_indices=list(range(1, n, 2))
+            ),
         ),
         Family(
             "falcon_h1",
             "Falcon-H1",
-            lambda n: hf.FalconH1Config(**_common(n), **_heads(), **_MAMBA, head_dim=16, mamba_d_ssm=128),
+            lambda n: hf.FalconH1Config(
+                **common_settings(n), **attention_heads(), **_MAMBA, head_dim=16, mamba_d_ssm=128
+            ),
         ),
         Family("nemotron_h", "Nemotron-H, Nemotron Nano", _nemotron_h),
         Family(
             "jamba",
             "Jamba",
             lambda n: hf.JambaConfig(
-                **_common(n), **_heads(), attn_layer_period=2, attn_layer_offset=1, num_experts=1, mamba_dt_rank=8
+                **common_settings(n),
+                **attention_heads(),
+                attn_layer_period=2,
+                attn_layer_offset=1,
+                num_experts=1,
+                mamba_dt_rank=8,
             ),
         ),
         Family("zamba2", "Zamba2", _zamba2),
         Family(
             "recurrent_gemma",
             "RecurrentGemma",
-            lambda n: hf.RecurrentGemmaConfig(**_common(n), **_heads(), head_dim=16, attention_window_size=64),
+            lambda n: hf.RecurrentGemmaConfig(
+                **common_settings(n), **attention_heads(), head_dim=16, attention_window_size=64
+            ),
         ),
         # Recurrent layers only.
         Family("mamba", "Mamba", _mamba1(hf.MambaConfig)),
@@ -296,7 +275,7 @@ FAMILIES: dict[str, Family] = {
             "falcon",
             "Falcon",
             lambda n: hf.FalconConfig(
-                **_common(n), num_attention_heads=4, new_decoder_architecture=True, num_kv_heads=2
+                **common_settings(n), num_attention_heads=4, new_decoder_architecture=True, num_kv_heads=2
             ),
         ),
         Family("bloom", "BLOOM", lambda n: hf.BloomConfig(**_STATES, **_ENDS, n_head=4, n_layer=n)),

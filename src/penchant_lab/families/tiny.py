@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from penchant.models.loading import LoadedModel, wrap_model
-from penchant_lab.families.configs import FAMILIES, VOCABULARY, WINDOW
+from penchant_lab.families.configs import FAMILIES
+from penchant_lab.families.sizes import VOCABULARY, WINDOW
 
 PAD, END, TURN_END = "<|pad|>", "<|end|>", "<|turn_end|>"
 ROLE_TOKENS = ("<|system|>", "<|user|>", "<|assistant|>")

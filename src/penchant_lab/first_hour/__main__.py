@@ -22,12 +22,14 @@ from penchant.compression.profile import Profile
 from penchant.conversation.facts.third_person import third_person
 from penchant.conversation.prompt_rendering import build_messages, system_message, turn_layout
 from penchant.history.dialogue import Instruction
-from penchant.inference.generation import PromptTokens, batches, generate
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import batches, generate
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
+from penchant_lab.model_options import add_model_options, parsed
 
 HERE = Path(__file__).parent
 OPEN = ("Tell me something nice.", "Can you recommend a book?")
@@ -41,6 +43,8 @@ _OWN = re.compile(
     r"|garden|daughter|knee|children|home|brother|best friend))\b",
     re.IGNORECASE,
 )
+_YOU = re.compile(r"\byou(?:r|rs|'re|'ve)?\b", re.IGNORECASE)
+COLUMNS = (("right", "facts"), ("addressed", "facts"), ("as_the_user", "answers"), ("kept", "instructed"))
 Framing = Callable[[Sequence[str], tuple[Instruction, ...], str], list[dict[str, str]]]
 
 
@@ -92,6 +96,7 @@ def measure(loaded: LoadedModel, framing: Framing, dialogues: Sequence[dict[str,
         "facts": len(facts),
         "right": sum(facts),
         "answers": len(texts),
+        "addressed": sum(_YOU.search(text) is not None for (_, _, answer), text in pairs if answer),
         "as_the_user": sum(_OWN.search(text) is not None for text in texts),
         "instructed": len(told),
         "kept": sum(told),
@@ -101,7 +106,8 @@ def measure(loaded: LoadedModel, framing: Framing, dialogues: Sequence[dict[str,
 
 def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
     """Run the script as `penchant chat` does, with its defaults; return its turns with answers."""
-    conversations = json.loads((HERE / "script.json").read_text(encoding="utf-8"))["conversations"]
+    script = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
+    conversations, others = script["conversations"], script["others"]
     turns = []
     with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
         personalizer = Personalizer(loaded, store=store)
@@ -110,6 +116,8 @@ def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
             for line in lines:
                 said = conversation.say(line["say"])
                 right = None if "fact" not in line else line["fact"].lower() in said.text.lower()
+                # Whoever wrote the pasted mail is not the user.
+                mixed = right is not None and any(name.lower() in said.text.lower() for name in others)
                 turns.append(
                     {
                         "conversation": number,
@@ -118,7 +126,7 @@ def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
                         "finish": said.finish,
                         "prompt_tokens": said.context.tokens,
                         "right": right,
-                        "as_the_user": _OWN.search(said.text) is not None,
+                        "as_the_user": mixed or _OWN.search(said.text) is not None,
                     }
                 )
     return turns
@@ -131,23 +139,24 @@ def table(result: dict[str, Any]) -> str:
         "# The first hour",
         "",
         f"{result['model']}, greedy. Each cell: tuning half, unseen half. right: answers with the fact that was asked "
-        "for. as the user: answers in which the assistant speaks as if it were the user. kept: answers that keep the "
-        "standing instruction.",
+        "for. to the user: those that say 'you'. as the user: answers in which the assistant speaks as if it were the "
+        "user. kept: answers that keep the standing instruction.",
         "",
-        "| framing | right | as the user | kept |",
-        "|---|--:|--:|--:|",
+        "| framing | right | to the user | as the user | kept |",
+        "|---|--:|--:|--:|--:|",
     ]
     for name, halves in result["framings"].items():
         cells = [
             ", ".join(f"{halves[half][key]} of {halves[half][most]}" for half in ("tune", "test"))
-            for key, most in (("right", "facts"), ("as_the_user", "answers"), ("kept", "instructed"))
+            for key, most in COLUMNS
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     lines += [
         "",
         f"The scripted first hour: {sum(one['right'] for one in asked)} of {len(asked)} questions about the user "
         f"answered, {sum(one['finish'] != 'stop' for one in hour)} of {len(hour)} answers cut off or repeating "
-        f"themselves, {sum(one['as_the_user'] for one in hour)} as if the assistant were the user.",
+        f"themselves, {sum(one['as_the_user'] for one in hour)} as if the assistant were the user, or with another "
+        "person's name or home.",
         "",
         "| | the user | the answer |",
         "|--:|---|---|",
@@ -164,9 +173,9 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.first_hour", description=__doc__)
-    parser.add_argument("--model", default="smollm2")
+    add_model_options(parser)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = parsed(parser)
     make_folder(options.out)
     loaded = load_model(options.model)
     dialogues = [json.loads(line) for line in (HERE / "dialogues.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -35,6 +35,7 @@ from penchant_lab.detectors import judge as judging
 from penchant_lab.instructions.fitting import fit, fit_probe
 from penchant_lab.instructions.labels import FRESH, HERE, PROBED, REQUESTS, SIXTH, Row, of, rows
 from penchant_lab.instructions.measuring import false_alarms, measure, mt_eval, superseded
+from penchant_lab.model_options import add_model_options, parsed
 
 #: Of the labelled set: tuned on; written before the patterns by the same hand; written after them, of which the other
 #: half was tuned on; written last, by somebody else, and in a language without a table, never tuned on. The probe is
@@ -134,14 +135,13 @@ def all_detectors(resources: Resources, slow: bool) -> Detectors:
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions", description=__doc__)
     options.add_argument("--data", type=Path, help="folder of MT-Eval in its own layout")
-    options.add_argument("--model", default="smollm2")
-    options.add_argument("--dtype", help="default: the device's")
+    add_model_options(options)
     options.add_argument("--fit", action="store_true")
     options.add_argument("--most", type=int, default=60, help="turns per part that the model reads (0: none)")
     options.add_argument("--detectors", help="only these; results of others in --out are kept; default: all")
     options.add_argument("--threads", type=int, default=1)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    chosen = options.parse_args()
+    chosen = parsed(options)
     make_folder(chosen.out)
     if chosen.fit:
         require("sklearn", extra="bench", why="--fit")
@@ -150,7 +150,7 @@ def main() -> None:
     given = (Path(one).name if "/" in one else one for one in sys.argv[1:])
     command = " ".join(["python -m penchant_lab.instructions", *given])
     document: Row = {"benchmark": "instructions", "command": command, **provenance(), "detectors": {}}
-    resources = Resources(load_model(chosen.model, dtype=chosen.dtype))
+    resources = Resources(load_model(chosen.model))
     if chosen.fit:
         keep_fitted(resources, data, chosen.model)
     detectors = all_detectors(resources, chosen.most > 0)

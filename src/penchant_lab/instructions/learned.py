@@ -29,6 +29,7 @@ from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.instructions.labels import FRESH, HERE, PROBED, REQUESTS, SIXTH, Row, rows, spans
 from penchant_lab.instructions.measuring import summary
+from penchant_lab.model_options import add_model_options, parsed
 
 UNSEEN = ("others", "last", "sixth", "requests")
 FEATURES = ("ngrams", "ngrams+encoder", "hidden", "ngrams+hidden", "cues", "ngrams+hidden+cues")
@@ -161,9 +162,9 @@ def row(name: str, found: Row) -> str:
 
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions.learned", description=__doc__)
-    options.add_argument("--model", default="smollm2")
+    add_model_options(options)
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    chosen = options.parse_args()
+    chosen = parsed(options)
     require("sklearn", extra="bench", why="fitting a classifier")
     make_folder(chosen.out)
     torch.set_num_threads(1)

@@ -27,6 +27,7 @@ from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.instructions.labels import HERE, PROBED, REQUESTS, SIXTH, Row, rows, spans
 from penchant_lab.instructions.measuring import measure
+from penchant_lab.model_options import add_model_options, parsed
 
 UNSEEN = ("last", "others", "sixth")
 ALARMS = 0.07
@@ -84,9 +85,9 @@ def threshold() -> tuple[float, dict[str, Any]]:
 def main() -> None:
     options = argparse.ArgumentParser(prog="python -m penchant_lab.instructions.ngrams", description=__doc__)
     options.add_argument("--fit", action="store_true", help="fit the weights and write them into the package")
-    options.add_argument("--model", help="also measure patterns, n-grams and the probe of this model")
+    add_model_options(options, None, "also measure patterns, n-grams and the probe of this model")
     options.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    chosen = options.parse_args()
+    chosen = parsed(options)
     if chosen.fit:
         require("sklearn", extra="bench", why="--fit")
         least, how = threshold()

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from penchant.errors import InputError
 from penchant.history.records import Segment
 from penchant.history.segmentation import segment
@@ -52,7 +50,8 @@ def spread(positions: Sequence[int], limit: int | None) -> tuple[int, ...]:
         return tuple(positions)
     if limit < 1:
         raise InputError(f"a limit of {limit} questions: expected at least 1")
-    return tuple(positions[position] for position in np.linspace(0, len(positions) - 1, limit).round().astype(int))
+    step = (len(positions) - 1) / max(limit - 1, 1)
+    return tuple(positions[round(number * step)] for number in range(limit))
 
 
 def evidence_positions(question: Question, segments: Sequence[Segment]) -> list[int]:

@@ -32,7 +32,7 @@ from penchant_lab.methods.peer import Peers, check_peers, peer_names
 from penchant_lab.methods.remembered import FoundInstructions, check_memory_names, remembered_method
 from penchant_lab.methods.steered import Steering, steered_method
 from penchant_lab.methods.writing import LEARNED, parse_steered
-from penchant_lab.tasks.task import Bench, Task
+from penchant_lab.tasks.task import Task
 
 #: One line each, for --help and the report.
 ABOUT = {
@@ -46,28 +46,6 @@ ABOUT = {
     "random": "random marks",
 }
 
-
-_MARKED = ("recency", "random", "bm25", "dense", "bm25+dense", "surprisal", "attn-gs", "attention", "fusion")
-_ANSWERED = ("none", "full", "gold", *_MARKED, "rewriting")
-DEFAULTS: dict[Bench, tuple[str, ...]] = {
-    "mark": _MARKED,
-    **dict.fromkeys(("compress", "title", "rating", "preference"), _ANSWERED),
-    "steer": (
-        *("none", "bm25", "fusion", "population", "user-mean", "caa", "fints", "ascent"),
-        *("fints@other", "fints@random", "ascent@other", "ascent@random"),
-        *("fints+bm25", "fints+fusion", "population+fusion", "ascent+bm25", "ascent+fusion"),
-    ),
-    "memory": (
-        *("none", "full", "gold", "recent-5", "user-only", "bm25-5", "rhea", "penchant"),
-        *("penchant-no-instructions", "penchant-no-episodes", "penchant-compress-user"),
-    ),
-}
-"""Default methods of each bench."""
-
-SLOW: dict[str, int | None] = dict.fromkeys(
-    ("attn-gs", "sentinel", "rewriting", "llmlingua", "longllmlingua", "snapkv+question", "tova+question"), 40
-)
-"""Default number of items for methods that read the whole history, or write a profile, for every request."""
 
 PROBE_QUESTIONS = 40
 """Of each history that Sentinel's probe is fitted on."""

@@ -13,6 +13,7 @@ from typing import Any
 from penchant.compression.registry import COMPRESSORS, DEFAULT_COMPRESSOR
 from penchant.conversation.instructions.registry import DEFAULT_DETECTOR, DETECTORS
 from penchant.conversation.registry import DEFAULT_MEMORY, MEMORIES
+from penchant.hints import command
 from penchant.history.importers.registry import IMPORTERS
 from penchant.marking.registry import DEFAULT_MARKER, MARKERS
 from penchant.models.embedded import EMBEDDED
@@ -60,7 +61,7 @@ def formats(_: Path) -> str:
 def tasks(_: Path) -> str:
     """One row per task, with its benches."""
     rows = [(f"`{name}`", ", ".join(f"`{one}`" for one in TASKS[name].benches), TASKS[name].about) for name in TASKS]
-    return table(("task", "`penchant bench`", "what is asked"), rows)
+    return table(("task", command("bench"), "what is asked"), rows)
 
 
 def embedded_models(_: Path) -> str:

@@ -28,6 +28,7 @@ from penchant.personalizer import Personalizer
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.measures.labelled import half_of
+from penchant_lab.model_options import add_model_options, parsed
 from penchant_lab.tasks import locomo
 
 HERE = Path(__file__).parent
@@ -179,12 +180,12 @@ def table(result: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.small", description=__doc__)
-    parser.add_argument("--model", default="smollm2")
+    add_model_options(parser)
     parser.add_argument("--data", type=Path, help="a LoCoMo file, or the folder that holds locomo.json")
     parser.add_argument("--conversations", type=int, nargs="+", default=[3], help="their positions in the file")
     parser.add_argument("--questions", type=int, default=60, help="most questions of each conversation, about")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    options = parser.parse_args()
+    options = parsed(parser)
     make_folder(options.out)
     personalizer = Personalizer(options.model, unit="record")
     result = measure(personalizer, options.data, options.conversations, options.questions)

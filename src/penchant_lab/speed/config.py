@@ -15,6 +15,7 @@ from penchant.index.table import Storage
 from penchant.lens.calibration import Calibration, read_calibration
 from penchant.marking.resources import Resources
 from penchant.models.loading import LoadedModel, load_model
+from penchant.models.model_name import ModelName
 from penchant.models.progress import no_bars
 
 Say = Callable[[str], None]
@@ -39,7 +40,7 @@ class SpeedConfig:
     def payload(self) -> dict[str, Any]:
         """The part of it that a separate process needs."""
         calibration = None if self.calibration is None else str(self.calibration.resolve())
-        return {"model": self.model, "dtype": self.dtype, "calibration": calibration}
+        return {"model": ModelName.of(self.model).payload(), "dtype": self.dtype, "calibration": calibration}
 
     def load(self) -> LoadedModel:
         return load_model(self.model, device="cpu", dtype=self.dtype)
@@ -47,7 +48,7 @@ class SpeedConfig:
 
 def resources(loaded: LoadedModel, calibration: Path | str | None, storage: Storage = "native") -> Resources:
     """Return resources without an index."""
-    read: Calibration | None = None if calibration is None else read_calibration(Path(calibration))
+    read: Calibration | None = None if calibration is None else read_calibration(Path(calibration), loaded)
     return Resources(loaded, calibration=read, storage=storage)
 
 

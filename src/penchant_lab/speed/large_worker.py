@@ -16,6 +16,7 @@ from penchant.index.table import make_chunk, record_key
 from penchant.marking.attention import attention
 from penchant.marking.resources import Resources
 from penchant.models.loading import load_model
+from penchant.models.model_name import ModelName
 from penchant_lab.speed.config import resources
 from penchant_lab.speed.histories import USERS, all_samples, copies, sample_requests
 from penchant_lab.speed.measure import forget_peak, repeated, resident, summary
@@ -52,7 +53,7 @@ def work(payload: dict[str, Any]) -> dict[str, Any]:
     mode: "write" the index to disk; "mapped": requests against it as it lies there; "memory": fill an index in
     memory, then requests against it; "profile": the same, and where the time of a request goes.
     """
-    loaded = load_model(payload["model"], device="cpu", dtype=payload["dtype"])
+    loaded = load_model(ModelName(**payload["model"]), device="cpu", dtype=payload["dtype"])
     tools = resources(loaded, payload["calibration"], payload["storage"])
     samples = all_samples()
     sizes, encoded = _encoded(tools, samples, keep=payload["mode"] != "mapped")

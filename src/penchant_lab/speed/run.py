@@ -8,29 +8,24 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
 
 from penchant.errors import InputError
 from penchant.extras import require
+from penchant.hints import command
+from penchant.models.model_name import ModelName
 from penchant_lab.bench.provenance import machine, memory_bytes, own_revision, versions
 from penchant_lab.bench.results import make_folder
 from penchant_lab.peers.client import find_peers
 from penchant_lab.reports.plots import growth as growth_plot
-from penchant_lab.speed import comparison, growth, ingestion, large, steering, where
+from penchant_lab.speed import comparison
 from penchant_lab.speed.config import Save, Say, SpeedConfig, resources
+from penchant_lab.speed.parts import DTYPES, PARTS
 from penchant_lab.speed.report import is_done, markdown, merge, read_results
 
-PARTS: dict[str, Callable[[SpeedConfig, Save], None]] = {
-    "A": comparison.measure,
-    "B": large.measure,
-    "C": ingestion.measure,
-    "D": where.measure,
-    "E": large.measure_int8,
-    "F": steering.measure,
-    "G": growth.measure,
-}
 #: Share of the machine's memory that one measurement may use.
 SHARE_OF_MEMORY = 0.75
 PACKAGES = ("penchant", "torch", "transformers", "tokenizers", "numpy", "safetensors")
@@ -46,7 +41,7 @@ class SpeedOptions:
     out: Path
     parts: Sequence[str] = tuple(PARTS)
     threads: int | None = None
-    dtype: str = "bfloat16"
+    dtype: str = DTYPES[0]
     model: str = "smollm2"
     calibration: Path | None = None
     memory: int | None = None
@@ -127,7 +122,8 @@ def _run(options: SpeedOptions, threads: int) -> dict[str, Any]:
             latest["result"] = result
             _write(options.out, part, {**now, "complete": False}, result)
 
-        PARTS[part](config, save)
+        measure: Callable[[SpeedConfig, Save], None] = resolve_name(PARTS[part])
+        measure(config, save)
         whole = _write(options.out, part, {**now, "complete": True}, latest["result"])
     return whole
 
@@ -143,10 +139,18 @@ def _write(out: Path, part: str, entry: dict[str, Any], result: dict[str, Any]) 
 def _check(options: SpeedOptions) -> None:
     if unknown := [part for part in options.parts if part not in PARTS]:
         raise InputError(f"no part {unknown[0]!r}: expected some of {', '.join(PARTS)}")
+    if options.dtype not in DTYPES:
+        raise InputError(f"--dtype {options.dtype}: bench speed measures {' and '.join(DTYPES)}; expected one of them")
+    name = ModelName.of(options.model)
+    if name.device not in (None, "cpu"):
+        raise InputError(f"--device {name.device}: bench speed measures on the CPU; leave it out")
+    if name.adapter is not None and "A" in options.parts:
+        raise InputError("--adapter: part A hands the model to programs that know no adapters; leave A out of --parts")
     if not sys.platform.startswith("linux"):
         raise InputError("the speed benchmark reads memory from /proc: expected Linux; run it there")
     if options.calibration is not None and not options.calibration.is_file():
-        raise InputError(f"no calibration {options.calibration}: expected a file that `penchant heads discover` wrote")
+        made = command("heads discover", **name.options, out=options.calibration)
+        raise InputError(f"no calibration {options.calibration}: expected a file that {made} writes")
     if "A" in options.parts:
         find_peers(options.peers)
     if "G" in options.parts:

@@ -13,6 +13,7 @@ import typer
 
 from penchant.cli.output import run
 from penchant.errors import InputError
+from penchant.models.model_name import ModelName
 from penchant_lab.ablation.axes import AXES, changes, settings
 from penchant_lab.ablation.report import markdown, write_ablation
 from penchant_lab.ablation.run import AblationOptions, run_ablation
@@ -44,7 +45,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _options(folder: Path, **more: Any) -> AblationOptions:
-    given = {"model": str(folder / "model"), "device": "cpu", "dtype": "float32", "limit": None, "costly": 2, **more}
+    given = {
+        "model": ModelName(str(folder / "model"), device="cpu", dtype="float32"),
+        "limit": None,
+        "costly": 2,
+        **more,
+    }
     return AblationOptions(folder, **given)
 
 

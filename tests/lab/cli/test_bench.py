@@ -44,6 +44,7 @@ def compress(data: Path, out: Path, *more: object) -> tuple[object, ...]:
     return "bench", "compress", "--data", data, "--out", out, "--model", "{model}", *given, *more
 
 
+@pytest.mark.slow
 def test_the_whole_way(penchant: Invoke, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     document = penchant(*compress(data, out, "--seeds", "0,1", "--versus", "attention", "--json")).document
@@ -65,6 +66,7 @@ def test_the_whole_way(penchant: Invoke, data: Path, tmp_path: Path) -> None:
         assert "harp" not in written
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_and_more_methods_can_be_added(
     penchant: Invoke, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ def test_a_failed_item_ends_with_exit_code_one_and_a_report(
         (("--model", "nowhere/at/all"), "nowhere"),
         (("--device", "cuda"), "cuda"),
         (("--peers", "nowhere"), "no folder"),
+        (("--adapter", "nowhere"), "no adapter in nowhere"),
     ],
 )
 def test_bad_options_are_refused_before_any_work(
@@ -197,3 +200,12 @@ def test_another_setting_in_the_folder_is_refused(penchant: Invoke, data: Path, 
     assert penchant(*given).code == 0
     assert "another data, part" in penchant(*given, "--part", "tune").reason()
     assert penchant(*given, "--part", "tune", "--fresh").code == 0
+
+
+def test_answers_are_as_long_as_asked(penchant: Invoke, data: Path, tmp_path: Path) -> None:
+    given = ("bench", "compress", "--data", data, "--out", tmp_path / "o", "--model", "{model}", "--methods", "none")
+    document = penchant(*given, "--max-tokens", "2", "--json").document
+    assert "--max-tokens 2" in document["command"]
+    assert "max_tokens" in penchant(*given, "--max-tokens", "3").reason()
+    other = ("bench", "mark", "--data", data, "--out", tmp_path / "m", "--model", "{model}", "--max-tokens", "3")
+    assert "leave out --max-tokens" in penchant(*other).reason()

@@ -12,6 +12,7 @@ from penchant_lab.families.support import families_table, support
 SAMPLE = ("llama", "lfm2", "gemma4", "llama4", "minimax", "falcon_mamba", "mpt", "recurrent_gemma")
 
 
+@pytest.mark.slow
 def test_a_table_row_for_each_family(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FAMILIES", {name: module.FAMILIES[name] for name in SAMPLE})
     rows = {row.split("`")[1]: row for row in families_table().splitlines()[2:]}

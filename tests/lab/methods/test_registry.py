@@ -14,9 +14,10 @@ from penchant.history.segmentation import segment
 from penchant.marking.marks import Marks
 from penchant.marking.registry import make_marker
 from penchant_lab.bench.items import Item
+from penchant_lab.methods.defaults import DEFAULTS
 from penchant_lab.methods.marked import marked, parse_marker
 from penchant_lab.methods.method import Method, Notes
-from penchant_lab.methods.registry import DEFAULTS, METHODS, check_names, make_method
+from penchant_lab.methods.registry import METHODS, check_names, make_method
 from tests.lab.cases import context, items
 
 

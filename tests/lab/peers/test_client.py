@@ -178,6 +178,7 @@ def test_a_worker_that_never_starts_is_told(tmp_path: Path) -> None:
     assert not peer.running
 
 
+@pytest.mark.slow
 def test_no_answer_in_time_ends_the_worker(tmp_path: Path) -> None:
     with Peer(write_peer(tmp_path), timeout=2) as peer:
         pid = peer.ask("say")["pid"]

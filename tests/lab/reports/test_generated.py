@@ -13,6 +13,7 @@ from penchant_lab.reports.generated import ROOT, fill, main, pages
 from penchant_lab.reports.readme_table import NOTHING
 
 
+@pytest.mark.slow
 def test_no_page_is_out_of_date(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--check"]) == 0, capsys.readouterr().err
 

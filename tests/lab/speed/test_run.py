@@ -15,10 +15,12 @@ from penchant.inference.sites import Site
 from penchant.inference.writing import slot_of
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
+from penchant.models.model_name import ModelName
 from penchant_lab.reports.plots import growth as growth_plot
 from penchant_lab.speed import growth, steering
 from penchant_lab.speed import run as speed
 from penchant_lab.speed.config import Save, SpeedConfig
+from penchant_lab.speed.parts import PARTS
 from penchant_lab.speed.report import markdown, read_results
 from penchant_lab.speed.run import SpeedOptions, described, run_speed
 from tests.families import save_tiny
@@ -60,6 +62,7 @@ def test_ingestion(model: Path, tmp_path: Path) -> None:
     assert said[0] == "part C"
 
 
+@pytest.mark.slow
 def test_a_conversation_that_grows(model: Path, tmp_path: Path) -> None:
     document = run_speed(_options(model, tmp_path, parts=["G"]))
     result = document["parts"]["G"]["result"]
@@ -141,7 +144,7 @@ def test_a_part_that_is_done_is_left_alone(model: Path, tmp_path: Path, monkeypa
         return measure
 
     parts = {"B": part("B"), "C": part("C", fails=True), "D": part("D")}
-    monkeypatch.setattr(speed, "PARTS", parts)
+    monkeypatch.setattr(speed, "resolve_name", lambda name: parts[next(k for k, v in PARTS.items() if v == name)])
     monkeypatch.setattr(speed, "markdown", str)
     options = _options(model, tmp_path, parts=["B", "C", "D"])
     with pytest.raises(KeyboardInterrupt):
@@ -195,3 +198,19 @@ def test_what_is_said_of_the_machine() -> None:
     before = json.loads(committed.read_text(encoding="utf-8"))["parts"]["A"]["machine"]
     assert list(described(2)) == list(before)
     assert described(2)["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "message"),
+    [
+        (ModelName("m", device="cuda"), {}, "--device cuda: bench speed measures on the CPU"),
+        (ModelName("m", adapter="a"), {}, "--adapter: part A hands"),
+        (ModelName("m"), {"dtype": "float16"}, "--dtype float16: bench speed measures bfloat16 and float32"),
+        (ModelName("m"), {"parts": ["H"]}, "no part 'H'"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_at_once(
+    tmp_path: Path, model: ModelName, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run_speed(SpeedOptions(tmp_path, model=model, **options))

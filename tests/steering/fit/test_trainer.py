@@ -156,7 +156,7 @@ def test_without_two_others_the_user_has_to_do(tmp_path: Path, users: list[str])
         assert load_fitted(paths_in_store(store, "ann"), LOADED, "ascent").shared is False
         store.forget_record("ann", "ann0")  # the config was chosen on it
         assert not any(name.startswith("steering-") for name in files(store))
-        with pytest.raises(InputError, match="penchant steer fit --user ann --method ascent"):
+        with pytest.raises(InputError, match="penchant steer fit --user ann --store "):
             steer_request(LOADED, load_fitted(paths_in_store(store, "ann"), LOADED, "ascent"), "When?")
         fit(store)
         with store_of(tmp_path / "scratch", users) as scratch:

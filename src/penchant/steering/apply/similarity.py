@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.inference.sentence_encoder import FloatArray, embedder
+from penchant.steering.choices import Similarity
 from penchant.steering.storage.bank import Bank, drop
 from penchant.text.bm25 import TextIndex
-
-Similarity = Literal["hidden", "bm25", "dense"]
 
 
 @dataclass(frozen=True)

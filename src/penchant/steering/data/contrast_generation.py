@@ -15,7 +15,8 @@ from typing import Literal
 
 from penchant.errors import InputError
 from penchant.history.records import Request
-from penchant.inference.generation import ROWS, PromptTokens, batches, generate
+from penchant.inference.answer_row import PromptTokens
+from penchant.inference.generation import ROWS, batches, generate
 from penchant.inference.sampling import Sampling
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids, text_ids

@@ -8,8 +8,8 @@ from math import isfinite
 from typing import Any
 
 from penchant.steering.apply.context import ValidationResult
+from penchant.steering.choices import Storage
 from penchant.steering.config import Effect, SteeringConfig
-from penchant.steering.storage.bank_file import Storage
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from penchant.inference.sites import Site, nearest_layers
 from penchant.lens.activations import pooled_activations
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
-from penchant.steering.apply.similarity import Scorer, Similarity
+from penchant.steering.apply.similarity import Scorer
+from penchant.steering.choices import Similarity
 from penchant.steering.config import Effect, SteeringConfig
 from penchant.steering.data.contrast import PromptTemplate, Sample
 from penchant.steering.extract.extractor import ActivationExtractor, exchange_of

@@ -20,7 +20,7 @@ from penchant.errors import InputError, StoreError
 from penchant.history.records import History
 from penchant.models.loading import LoadedModel
 from penchant.progress import Progress, no_progress
-from penchant.steering.apply.similarity import Similarity
+from penchant.steering.choices import PAIRS, Similarity, Storage
 from penchant.steering.config import SteeringConfig
 from penchant.steering.data.contrast import PromptTemplate, Sample
 from penchant.steering.data.contrast_file import ContrastFile
@@ -33,7 +33,7 @@ from penchant.steering.fit.search import fit_config
 from penchant.steering.methods.method import VectorMethod
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
 from penchant.steering.storage.bank import Bank, Row
-from penchant.steering.storage.bank_file import StaleBankError, Storage, load_bank, save_bank
+from penchant.steering.storage.bank_file import StaleBankError, load_bank, save_bank
 from penchant.steering.storage.fitted_state import (
     SteeringPaths,
     find_config,
@@ -45,8 +45,6 @@ from penchant.steering.storage.fitted_state import (
     steering_files,
 )
 
-PAIRS = 64
-"""How many of a user's newest pairs become rows of the bank."""
 FIT_USERS, FIT_PAIRS = 40, 16
 """Most other users on which a configuration is chosen, and most pairs of each, evenly spread."""
 FEWEST_PAIRS, FEWEST_USERS = 4, 2

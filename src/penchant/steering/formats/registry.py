@@ -1,4 +1,4 @@
-"""Formats by name. Adding one is a file and a line in FORMATS."""
+"""Formats by name. Adding one is a file, a line in FORMATS, and one in `steering.choices`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from penchant.errors import InputError
 from penchant.inference.intervention import Intervention
 from penchant.models.loading import LoadedModel
 from penchant.options import check_options
+from penchant.steering import choices
 from penchant.steering.formats.easysteer import read_easysteer, write_easysteer
 from penchant.steering.formats.exported import Export
 from penchant.steering.formats.gguf_file import read_gguf, write_gguf
@@ -24,17 +25,16 @@ class Format:
     -> `Intervention`; None: its files can't be read alone. suffix: identifies its files.
     """
 
-    about: str
     write: Callable[..., Export]
     read: Callable[..., Intervention] | None
     suffix: str
 
 
 FORMATS: dict[str, Format] = {
-    "safetensors": Format("everything, bit for bit", write_safetensors, read_safetensors, ".safetensors"),
-    "gguf": Format("control vector of repeng and llama.cpp", write_gguf, read_gguf, ".gguf"),
-    "easysteer": Format("a request's `steering` for EasySteer", write_easysteer, read_easysteer, ".json"),
-    "vllm-hook": Format("a request's `vllm_xargs` for vLLM-Hook, and its vector", write_vllm_hook, None, ".pt"),
+    "safetensors": Format(write_safetensors, read_safetensors, ".safetensors"),
+    "gguf": Format(write_gguf, read_gguf, ".gguf"),
+    "easysteer": Format(write_easysteer, read_easysteer, ".json"),
+    "vllm-hook": Format(write_vllm_hook, None, ".pt"),
 }
 
 
@@ -57,7 +57,7 @@ class ReadOptions(TypedDict, total=False):
 
 def formats() -> dict[str, str]:
     """Return name -> description."""
-    return {name: found.about for name, found in FORMATS.items()}
+    return dict(choices.FORMATS)
 
 
 def export(

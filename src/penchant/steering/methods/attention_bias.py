@@ -37,6 +37,7 @@ from penchant.inference.writing import check_rows, slot_of, spread
 from penchant.lens.calibration import Calibration
 from penchant.models.anatomy import attention_module, decoder_layers, decoder_of
 from penchant.models.loading import LoadedModel
+from penchant.steering.methods.biased_softmax import attend, biased_mask
 from penchant.steering.methods.spans import find_pieces, token_spans
 
 Heads = Mapping[int, Sequence[int] | None]
@@ -225,17 +226,9 @@ class _Editor:
         grouped = output.view(batch, new, kv_heads, groups, -1)
         step = max(1, MASK // (bonus.shape[1] * batch * groups * context))
         for start, end in pairwise([*range(now.first, new, step), new]):
-            mask = _masked(bonus, call, kept, start, end)
-            part = query[:, :, :, start:end]
-            if call.cap is None and call.sinks is None:
-                flat = part.flatten(2, 3), key, value, mask.flatten(2, 3)
-                made = nn.functional.scaled_dot_product_attention(*flat, scale=call.scaling)
-                made = made.reshape(*bonus.shape[:3], end - start, -1)
-            else:
-                own = replace(call, query=part, key=key, value=value, mask=mask)
-                if call.sinks is not None:
-                    own = replace(own, sinks=call.sinks.reshape(kv_heads, groups)[kept])
-                made = _own_attention(own)
+            mask = biased_mask(bonus, call, kept, start, end)
+            sinks = None if call.sinks is None else call.sinks.reshape(kv_heads, groups)[kept]
+            made = attend(replace(call, query=query[:, :, :, start:end], key=key, value=value, mask=mask, sinks=sinks))
             made = made.permute(0, 3, 1, 2, 4)
             where = now.sees[:, start:end, None, None, None].to(made.device) & selected[:, :, None]
             grouped[:, start:end, kept] = torch.where(where, made, grouped[:, start:end, kept])
@@ -253,38 +246,6 @@ class _Editor:
             kept = slice(None) if bool(read.all()) else read.nonzero()[:, 0].to(device)
             self._selected[module] = kept, by_key[read].to(device)
         return self._selected[module]
-
-
-def _own_attention(call: Call) -> Tensor:
-    """SDPA with a soft cap or sinks. query [batch, key heads, groups, new, dim], mask [..., new, context], sinks [key
-    heads, groups].
-    """
-    logits = torch.einsum("bkgnd,bktd->bkgnt", call.query.float(), call.key.float()) * call.scaling
-    if call.cap is not None:
-        logits = (logits / call.cap).tanh() * call.cap
-    if call.mask is not None:
-        logits = logits + call.mask.float()
-    if call.sinks is not None:
-        logits = torch.cat([logits, call.sinks.float()[..., None, None].expand(*logits.shape[:-1], 1)], -1)
-    rows = logits.softmax(-1)[..., : call.key.shape[2]]
-    return torch.einsum("bkgnt,bktd->bkgnd", rows, call.value.float()).to(call.value.dtype)
-
-
-def _masked(bonus: Tensor, call: Call, kept: Tensor | slice, start: int, end: int) -> Tensor:
-    """Return [batch, kept key heads, groups, end - start, context]: the bonus, and the lowest number for hidden
-    keys.
-    """
-    (_, count, new, _), (kv_heads, context) = call.query.shape, call.key.shape[1:3]
-    groups, lowest = count // kv_heads, torch.finfo(bonus.dtype).min
-    shape = (*bonus.shape[:3], end - start, context)
-    if call.mask is None:
-        if new == 1:
-            return bonus.expand(shape)
-        seen = torch.ones(end - start, context, dtype=torch.bool, device=bonus.device).tril(start)
-        return bonus.masked_fill(~seen, lowest)
-    mask = call.mask[:, :, start:end, :context]
-    mask = mask[:, None] if mask.shape[1] == 1 else mask.reshape(-1, kv_heads, groups, *mask.shape[2:])[:, kept]
-    return (torch.where(mask, bonus, lowest) if mask.dtype == torch.bool else bonus + mask).expand(shape)
 
 
 _clocked: WeakSet[nn.Module] = WeakSet()

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from penchant.errors import InputError
 from penchant.inference.sites import Site
+from penchant.steering.choices import RANK
 from penchant.steering.data.contrast import Sample
 from penchant.store.erasure.lineage import Source, source_of
 
@@ -28,9 +29,6 @@ the same prompt. prompt_last: the last token of a prompt with the user's own ite
 gradient: of the chosen answer's log likelihood (`likelihood_gradients`)."""
 
 Pooling = Literal["mean", "last"]
-
-RANK = 32
-"""Directions in a basis: how many numbers are kept of each vector and key."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,12 +20,12 @@ from torch import Tensor
 
 from penchant.errors import InputError, StoreError
 from penchant.inference.sites import Site
+from penchant.steering.choices import Storage
 from penchant.steering.storage.bank import Bank, Basis, KeySite, Reading, Row
 from penchant.store.erasure.lineage import KEY, Source, Still, read_rows, save_rows
 
 FORMAT = "1"
 AREA = "banks"
-Storage = Literal["bfloat16", "int8", "low-rank"]
 SCALE = ".scale"
 _BITS = 13  # relative to the largest coefficient of a row
 _CHECK, _KEYS, _CONTRAST, _RECORD, _WHEN = "check", "keys", "contrast", "record", "when"

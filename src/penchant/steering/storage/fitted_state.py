@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from penchant.errors import InputError, StoreError
+from penchant.hints import command, history_options
 from penchant.history.records import Record
 from penchant.models.loading import LoadedModel
 from penchant.steering.apply.context import FittedSteering, ValidationResult
@@ -31,19 +31,22 @@ from penchant.store import Store
 from penchant.store.erasure.lineage import KEY, SHARED, Still, derived_line, read_rows, write_derived, write_shared
 
 _CHECK = ".jsonl"
-_UNCHECKED = "not checked since records were erased: run `penchant steer fit`"
 
 
 @dataclass(frozen=True)
 class SteeringPaths:
     """Where a user's steering lies. banks, contrasts: folders, made when something is first written. store: None for a
-    history file. named: the option of the command line that names the user."""
+    history file."""
 
     user: str
     banks: Path
     contrasts: Path
     store: Store | None = None
-    named: str = "--history FILE"
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of the command line that name the user, for `hints.command`."""
+        return history_options() if self.store is None else {"user": self.user, **self.store.options}
 
     def holds(self, user: str, record: str) -> bool:
         """Whether a record still exists."""
@@ -92,9 +95,7 @@ class SteeringPaths:
 
 def paths_in_store(store: Store, user: str) -> SteeringPaths:
     """The paths of a stored user."""
-    return SteeringPaths(
-        user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store, f"--user {shlex.quote(user)}"
-    )
+    return SteeringPaths(user, store.user_dir(AREA, user), store.user_dir(CONTRASTS, user), store)
 
 
 def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
@@ -104,9 +105,10 @@ def paths_in_folder(folder: Path, user: str = "") -> SteeringPaths:
 
 def find_config(paths: SteeringPaths, method: str, loaded: LoadedModel) -> tuple[SteeringConfig, bool] | None:
     """Find the configuration of a method and model, and whether it is shared. Raises `StoreError` for damage."""
+    again = f"run {command('steer fit', **paths.options, method=method, **loaded.options)}"
     for model in loaded.identity.names:
         for path, shared in ((paths.shared(method, model), True), (paths.config(method, model), False)):
-            if path is not None and (found := read_config(path, method, model)) is not None:
+            if path is not None and (found := read_config(path, method, model, again)) is not None:
                 return found, shared
     return None
 
@@ -124,7 +126,7 @@ def load_fitted(
     if found is None:
         raise InputError(
             f"{method} has no configuration for {loaded.name}: run "
-            f"`penchant steer fit {paths.named} --method {method} {loaded.option}`"
+            f"{command('steer fit', **paths.options, method=method, **loaded.options)}"
         )
     config, shared = found
     try:
@@ -133,7 +135,7 @@ def load_fitted(
         bank = None
     validation = load_validation(paths, config, bank)
     if bank is not None and validation is None:
-        validation = ValidationResult("population", reason=_UNCHECKED)
+        validation = ValidationResult("population", reason=_unchecked(paths, method, loaded.options))
     texts = paths.inputs(bank, history) if bank is not None and config.similarity != "hidden" else {}
     return FittedSteering(config, bank, validation, texts, shared)
 
@@ -219,7 +221,9 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
         contents = [read_rows(path) for path in banks]
         rows = sum(len(sources) for _, sources, _ in contents)
         settings = (paths.shared(method, model), paths.config(method, model))
-        validation = line.get("checked") or {"level": "population" if banks else None, "reason": _UNCHECKED}
+        known = {} if line.get("model") is None else {"model": line["model"]}
+        unchecked = _unchecked(paths, method, known)
+        validation = line.get("checked") or {"level": "population" if banks else None, "reason": unchecked}
         about = {"method": method, "model": line.get("model"), "fingerprint": model, "rows": rows}
         about |= {name: line.get(name) for name in ("sites", "scope", "strength", "similarity", "half_life")}
         about |= {"storage": contents[0][2].get("storage") if contents else None}
@@ -233,6 +237,12 @@ def summaries(paths: SteeringPaths) -> list[dict[str, Any]]:
             }
         found.append(about)
     return found
+
+
+def _unchecked(paths: SteeringPaths, method: str, model: Mapping[str, object]) -> str:
+    """model: its options."""
+    again = command("steer fit", **paths.options, method=method, **model)
+    return f"not checked since records were erased: run {again}"
 
 
 def _bank_in(banks: Path, config: SteeringConfig) -> Path:

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import re
-import shlex
 import shutil
 import time
 import uuid
@@ -18,12 +17,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
+from penchant.hints import command
 from penchant.store import engine as database
 from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
 from penchant.store.erasure.verification import collect, files, verify
 from penchant.store.keys import drop_if_empty, records_changed
-from penchant.store.location import EPISODES, INDEXES, user_folder
+from penchant.store.location import EPISODES, INDEXES, store_options, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
 MARKER = "erasing-"
@@ -146,7 +146,7 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
             if not connection.execute(found).rowcount:
                 raise InputError(
                     f"user {user!r} has no record {name!r}: expected an id that "
-                    f"`penchant users export {shlex.quote(user)}` shows"
+                    f"{command('users export', user, **store_options(engine))} shows"
                 )
         records_changed(connection, [key])
         last = connection.execute(sa.select(records.c.key).where(records.c.user == key).limit(1)).first() is None

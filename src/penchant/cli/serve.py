@@ -1,0 +1,54 @@
+"""`penchant serve`: personal answers over HTTP."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
+from penchant.cli.output import StoreOption, encoding_bar, open_store, say
+from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.extras import require
+from penchant.marking.registry import DEFAULT_MARKER
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, metavar="N", help="The port; 0: any free one.")
+    ] = 8000,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="The name of the model for clients.", show_default=False),
+    ] = None,
+    deadline: Annotated[
+        int | None,
+        typer.Option(
+            "--deadline", min=1, metavar="MS", help="Answer without a profile after this long.", show_default=False
+        ),
+    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, metavar="N", help="Most answers generated together.")] = 16,
+    marker: MarkerOption = DEFAULT_MARKER,
+    budget: BudgetOption = DEFAULT_BUDGET,
+    model: ModelOption = "smollm2",
+    store: StoreOption = None,
+) -> None:
+    """Serve personal answers behind the API of OpenAI: clients change their base URL, and say who is asking.
+
+    Without keys the server listens on loopback addresses only.
+    """
+    require("fastapi", "uvicorn", extra="serve", why="the server")
+    from penchant.serving.run import check_address, run_server
+
+    check_address(host)
+    with open_store(store) as opened, encoding_bar() as progress:
+        from penchant.personalizer import Personalizer
+        from penchant.serving.service import ServerSettings, Service
+
+        personalizer = Personalizer(model, store=opened, marker=marker, progress=progress)
+        settings = ServerSettings(
+            model=name, budget=budget, rows=rows, deadline=None if deadline is None else deadline / 1000
+        )
+        run_server(Service(personalizer, settings), host, port, say)

@@ -1,0 +1,1 @@
+"""The server: personal answers behind the APIs that clients already speak"""

@@ -1,0 +1,153 @@
+"""An answer to a client: events of the engine become the chunks and bodies of an API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from penchant.history.dialogue import Finish
+from penchant.inference.answer_row import TokenChoice
+from penchant.models.loading import LoadedModel
+from penchant.serving.engine import Begun, Ended, Piece, Prompt
+from penchant.serving.errors import describe
+from penchant.serving.service import PersonalPrompt, Service
+
+FINISH: dict[Finish, str] = {"stop": "stop", "length": "length", "repetition": "length"}
+"""Why an answer ended, in the words of the API: one that was stopped because it repeated itself was cut."""
+
+
+@dataclass
+class Written:
+    """One answer, as far as it was written."""
+
+    text: str = ""
+    choices: list[TokenChoice] = field(default_factory=list)
+    finish: Finish | None = None
+    tokens: int = 0
+    prompt_tokens: int = 0
+    cached: int = 0
+
+    def take(self, event: Begun | Piece | Ended | Exception) -> None:
+        """Add an event."""
+        if isinstance(event, Begun):
+            self.prompt_tokens, self.cached = event.tokens, event.cached
+        elif isinstance(event, Piece):
+            self.text += event.text
+            self.choices += event.choices
+        elif isinstance(event, Ended):
+            self.finish, self.tokens = event.finish, event.tokens
+
+
+async def write(service: Service, prompts: Sequence[Prompt]) -> list[Written]:
+    """Return the whole answers to prompts. If one fails, or the client goes away, all are given up."""
+
+    async def one(prompt: Prompt) -> Written:
+        made = Written()
+        async for event in service.answer(prompt):
+            made.take(event)
+        return made
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(prompt)) for prompt in prompts]
+    return [task.result() for task in tasks]
+
+
+async def stream(
+    service: Service, prompts: Sequence[Prompt], written: Sequence[Written]
+) -> AsyncIterator[tuple[int, Piece | Ended]]:
+    """Yield the pieces of several answers as they come, each with its number; `written` is filled meanwhile."""
+    events: asyncio.Queue[tuple[int, Piece | Ended] | Exception] = asyncio.Queue()
+
+    async def one(number: int, prompt: Prompt) -> None:
+        try:
+            async for event in service.answer(prompt):
+                written[number].take(event)
+                if isinstance(event, Piece | Ended):
+                    events.put_nowait((number, event))
+        except Exception as error:  # noqa: BLE001  # raised below, to whoever reads
+            events.put_nowait(error)
+
+    tasks = [asyncio.ensure_future(one(number, prompt)) for number, prompt in enumerate(prompts)]
+    left = len(tasks)
+    try:
+        while left:
+            event = await events.get()
+            if isinstance(event, Exception):
+                raise event
+            left -= isinstance(event[1], Ended)
+            yield event
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def sse(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
+    """Write chunks as server-sent events. An error is a data line in the shape of all errors; no [DONE] follows it, so
+    that no client takes the half for the whole.
+    """
+    try:
+        async for chunk in chunks:
+            yield f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n"
+    except Exception as error:  # noqa: BLE001  # the status was sent long ago
+        yield f"data: {json.dumps(describe(error)[1])}\n\n"
+        return
+    yield "data: [DONE]\n\n"
+
+
+def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None) -> dict[str, Any]:
+    """Return the usage of a request. `penchant` says what the profile took and what it replaced."""
+    prompt = written[0].prompt_tokens
+    answered = sum(one.tokens for one in written)
+    used: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": answered,
+        "total_tokens": prompt + answered,
+        "prompt_tokens_details": {"cached_tokens": max(one.cached for one in written)},
+    }
+    if personal is not None and personal.profile is not None:
+        tokens, history = personal.profile.tokens, personal.profile.history_tokens
+        used["penchant"] = {
+            "profile_tokens": tokens,
+            "history_tokens": history,
+            "saved_tokens": max(0, history - tokens),
+        }
+    return used
+
+
+def logprobs_of(loaded: LoadedModel, choices: Sequence[TokenChoice]) -> dict[str, Any]:
+    """Return chosen tokens with their log probabilities, in the form of chat completions."""
+
+    def one(token: int, logprob: float) -> dict[str, Any]:
+        text = str(loaded.tokenizer.decode([token]))
+        return {"token": text, "logprob": logprob, "bytes": list(text.encode())}
+
+    return {
+        "content": [
+            {**one(choice.token, choice.logprob), "top_logprobs": [one(*pair) for pair in choice.likeliest]}
+            for choice in choices
+        ],
+        "refusal": None,
+    }
+
+
+def explanation(personal: PersonalPrompt) -> dict[str, Any]:
+    """Return what was retrieved and put in, for `penchant.explain`."""
+    about: dict[str, Any] = {"profile": personal.outcome, "seconds": round(personal.seconds, 4)}
+    if personal.profile is not None:
+        pairs = zip(personal.profile.segments, personal.profile.scores, strict=True)
+        about |= {
+            "text": personal.profile.text,
+            "tokens": personal.profile.tokens,
+            "budget": personal.profile.budget,
+            "marker": personal.profile.marker,
+            "segments": [
+                {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
+                for one, score in pairs
+            ],
+        }
+    if personal.steering is not None:
+        about["steering"] = personal.steering.as_dict()
+    return about

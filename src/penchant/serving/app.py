@@ -1,0 +1,39 @@
+"""The application: the routes of all APIs around one service."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import penchant
+from penchant.serving import errors
+from penchant.serving.edge import Edge
+from penchant.serving.routes import chat, completions, models, users
+from penchant.serving.service import Service
+
+GRACE = 30.0
+"""Seconds for answers that are being generated at shutdown."""
+
+
+def create_app(service: Service) -> FastAPI:
+    """Return an ASGI application for a service, which it closes when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        await asyncio.to_thread(service.close, GRACE)
+
+    app = FastAPI(
+        title="Penchant",
+        version=penchant.__version__,
+        summary="Personal answers behind the APIs that clients already speak.",
+        lifespan=lifespan,
+    )
+    errors.install(app)
+    for module in (chat, completions, models, users):
+        app.include_router(module.router(service))
+    app.add_middleware(Edge, limit=service.settings.body_bytes)
+    return app

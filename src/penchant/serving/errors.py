@@ -1,0 +1,96 @@
+"""Errors on the wire: one shape for all of them, which every OpenAI client shows."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from penchant.errors import InputError, ModelError, PenchantError, StoreError, UnknownUserError
+from penchant.serving.engine import BusyError
+
+log = logging.getLogger(__name__)
+RETRY_AFTER = 2
+"""Seconds after which a refused request may be tried again. Clients obey values up to a minute, and some multiply their
+tries.
+"""
+
+
+class ApiError(PenchantError):
+    """An error with its place on the wire. param: the field that it is about; code: a name for programs."""
+
+    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status, self.param, self.code = status, param, code
+
+
+def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    """Return the body of an error. A stream carries the same as a data line."""
+    return {"error": {"message": message, "type": _type(status), "param": param, "code": code}}
+
+
+def describe(error: Exception) -> tuple[int, dict[str, Any]]:
+    """Return the status and the body of an error. One that nobody expected is logged, and says nothing of its cause."""
+    if isinstance(error, ApiError):
+        return error.status, error_body(error.status, str(error), error.param, error.code)
+    for kind, status, code in _KINDS:
+        if isinstance(error, kind):
+            return status, error_body(status, str(error), code=code)
+    log.error("a request failed", exc_info=error)
+    return 500, error_body(500, "the server failed; its log says why", code="internal_error")
+
+
+_KINDS: tuple[tuple[type[Exception], int, str], ...] = (
+    (UnknownUserError, 404, "unknown_user"),
+    (InputError, 400, "invalid_value"),
+    (BusyError, 429, "busy"),
+    (StoreError, 503, "store_unavailable"),
+    (ModelError, 500, "model_error"),
+    (PenchantError, 500, "internal_error"),
+    (RecursionError, 400, "too_deep"),
+)
+
+
+def response(error: Exception) -> JSONResponse:
+    """Return an error as a response."""
+    status, body = describe(error)
+    headers = {"Retry-After": str(RETRY_AFTER)} if status in {429, 503} else None
+    return JSONResponse(body, status, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Let every error of an app, also those of the framework, have the one shape."""
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        if isinstance(first.get("input"), bytes):  # FastAPI reads no JSON of another type: a browser's form may send it
+            message = "the body has another type: send it with Content-Type: application/json"
+            return JSONResponse(error_body(415, message, code="content_type"), 415)
+        place = ".".join(str(part) for part in first["loc"][1:])
+        message = f"{place}: {first['msg']}" if place else str(first["msg"])
+        return JSONResponse(error_body(400, message, place or None, "invalid_request"), 400)
+
+    @app.exception_handler(HTTPException)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        message = str(error.detail)
+        if error.status_code == 404:
+            message = f"no route {request.method} {request.url.path}: see /docs for all"
+        elif error.status_code == 405:
+            message = f"{request.method} is not allowed at {request.url.path}: see /docs"
+        return JSONResponse(error_body(error.status_code, message), error.status_code, error.headers)
+
+    for kind in (PenchantError, RecursionError, Exception):
+
+        @app.exception_handler(kind)
+        async def failed(request: Request, error: Exception) -> JSONResponse:
+            return response(error)
+
+
+def _type(status: int) -> str:
+    names = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+    return names.get(status, "invalid_request_error" if status < 500 else "server_error")

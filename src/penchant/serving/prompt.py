@@ -1,0 +1,39 @@
+"""The prompt-cache contract: where the profile stands in a client's messages.
+
+1. Every message of the client but the newest user turn keeps its bytes: the system prompt, past turns on both sides,
+   and whatever comes after the newest user turn (tool calls and their results).
+2. The profile stands in the newest user turn, before its text. Its form depends on the profile alone: an unchanged
+   profile is the same bytes.
+3. Past turns have no profile: they are what the client sent. So a prompt has in common with the one before it
+   everything up to the turn that was the newest one then.
+4. Without a profile the messages are the client's, unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from penchant.conversation.prompt_rendering import ABOUT_HEADING, TURN_SEPARATOR, USE_NOTES
+
+Message = Mapping[str, Any]
+"""A message as the client sent it."""
+
+
+def newest_user_turn(messages: Sequence[Message]) -> int | None:
+    """Return the position of the newest user turn; None: there is none."""
+    return next((at for at in reversed(range(len(messages))) if messages[at].get("role") == "user"), None)
+
+
+def with_profile(messages: Sequence[Message], profile: str) -> list[dict[str, Any]]:
+    """Return the messages with a profile beside the newest user turn, by the rules above."""
+    out, at = [dict(one) for one in messages], newest_user_turn(messages)
+    if at is None or not profile.strip():
+        return out
+    about = f"{ABOUT_HEADING}\n{profile.strip()}\n{USE_NOTES}"
+    content = messages[at].get("content")
+    if isinstance(content, list):
+        out[at]["content"] = [{"type": "text", "text": about}, *content]
+    else:
+        out[at]["content"] = f"{about}{TURN_SEPARATOR}{content or ''}"
+    return out

@@ -1,0 +1,55 @@
+"""Runs the server in this process."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from penchant.errors import InputError
+from penchant.serving.app import GRACE, create_app
+from penchant.serving.service import Service
+
+BODY_TIMEOUT = 30
+"""Seconds that a connection may stay idle."""
+
+
+def check_address(host: str) -> None:
+    """Raise `InputError` for an address that others can reach: there are no keys yet that would protect it."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        raise InputError(f"host {host!r:.80} is no address: expected one such as 127.0.0.1") from None
+    if not loopback:
+        raise InputError(
+            f"host {host} can be reached by others, and the server has no keys: use 127.0.0.1, behind a proxy that "
+            "checks who may ask"
+        )
+
+
+def run_server(service: Service, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until the process is told to end (SIGINT, SIGTERM); then finish what was taken. Raises `InputError` for an
+    address that can't be used.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            service.close(0)
+            raise InputError(f"can't listen at {host}:{port} ({error.strerror}): choose another --port") from None
+        address = f"[{host}]" if ":" in host else host
+        say(f"{service.model} at http://{address}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it)")
+        config = uvicorn.Config(
+            create_app(service),
+            log_level=logging.WARNING,
+            access_log=False,
+            timeout_keep_alive=BODY_TIMEOUT,
+            timeout_graceful_shutdown=int(GRACE),
+            server_header=False,
+        )
+        uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,190 @@
+"""What all routes share: a personalizer, its engine, and the rules of the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal, TypeVar
+from urllib.parse import quote
+
+from penchant.compression.budget import count_tokens
+from penchant.compression.profile import Profile
+from penchant.compression.registry import DEFAULT_BUDGET
+from penchant.conversation.about_user import about_user
+from penchant.errors import InputError, UnknownUserError
+from penchant.personalizer import Personalizer
+from penchant.serving.engine import ROWS, WAITING, Ended, Engine, Event, Prompt, Ticket
+from penchant.serving.errors import ApiError
+from penchant.serving.identity import Identity, IdentityRules
+from penchant.serving.prompt import newest_user_turn, with_profile
+from penchant.serving.schemas import Message, PenchantOptions
+from penchant.steering.apply.context import Steering
+
+R = TypeVar("R")
+Outcome = Literal["used", "empty", "no-user", "unknown-user", "off", "deadline"]
+"""What became of the profile: it was put in; nothing in the history mattered; the request names nobody; nothing is
+known about the user; the request wants none; marking took longer than the deadline.
+"""
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """The operator's choices. model: the name under which the local model is offered (None: its own). budget: of a
+    profile, unless a request says otherwise. deadline: seconds after which a request is answered without a profile
+    (None: never). max_tokens: longest answer, unless a request says otherwise. body_bytes: largest body.
+    """
+
+    model: str | None = None
+    budget: int | str = DEFAULT_BUDGET
+    deadline: float | None = None
+    max_tokens: int = 512
+    body_bytes: int = 8 << 20
+    rows: int = ROWS
+    waiting: int = WAITING
+    rules: IdentityRules = field(default_factory=IdentityRules)
+
+
+@dataclass(frozen=True)
+class PersonalPrompt:
+    """A client's messages with what Penchant added. profile: what was put in (None: nothing). steering: how the answer
+    is steered (None: not at all). seconds: what marking and compressing took.
+    """
+
+    messages: list[dict[str, Any]]
+    identity: Identity | None
+    outcome: Outcome
+    profile: Profile | None = None
+    steering: Steering | None = None
+    seconds: float = 0.0
+
+
+class Service:
+    """Answers for many users with one personalizer, which must have a store. Used from one event loop.
+
+    Raises `InputError` for a personalizer without a store.
+    """
+
+    def __init__(self, personalizer: Personalizer, settings: ServerSettings | None = None) -> None:
+        if personalizer.store is None:
+            raise InputError("a server needs a store of users: expected Personalizer(store=...)")
+        self.personalizer, self.store = personalizer, personalizer.store
+        self.loaded = personalizer.loaded
+        self.settings = settings or ServerSettings()
+        self.model = self.settings.model or self.loaded.name
+        self.fingerprint = f"penchant-{self.loaded.fingerprint[:12]}"
+        self.rules = replace(self.settings.rules, models={self.model, *self.settings.rules.models})
+        self.engine = Engine(
+            self.loaded,
+            rows=self.settings.rows,
+            waiting=self.settings.waiting,
+            calibration=lambda: personalizer.resources.calibration,
+        )
+
+    def close(self, timeout: float | None = None) -> None:
+        """Finish what was taken, and end the engine; see `Engine.close`."""
+        self.engine.close(timeout)
+
+    async def run(self, function: Callable[[], R]) -> R:
+        """Run a function that uses the model in the engine's thread. Raises `BusyError`."""
+        return await asyncio.wrap_future(self.engine.run(function))
+
+    def check_model(self, name: str | None) -> None:
+        """Raise `ApiError` for a model that isn't here; no name is the local model."""
+        model, _ = self.rules.split_model(name)
+        if model is not None and model not in {self.model, "default"}:
+            raise ApiError(
+                404,
+                f"the model {model!r:.80} does not exist: use {self.model!r}",
+                param="model",
+                code="model_not_found",
+            )
+
+    async def personal(
+        self, messages: Sequence[Message], identity: Identity | None, options: PenchantOptions | None
+    ) -> PersonalPrompt:
+        """Put a profile for the newest user turn into a client's messages. Raises `InputError` for a bad budget or
+        steering that wasn't fitted.
+        """
+        raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
+        at = newest_user_turn(raw)
+        query = messages[at].text.strip() if at is not None else ""
+        if identity is None or options.knowledge == "none" or not query:
+            return PersonalPrompt(raw, identity, "no-user" if identity is None else "off")
+        began = time.perf_counter()
+        future = self.engine.run(partial(self._profile, identity.user, query, options))
+        found = await self._in_time(future)
+        seconds = time.perf_counter() - began
+        if found is None:
+            return PersonalPrompt(raw, identity, "deadline", seconds=seconds)
+        outcome, profile, steering = found
+        if outcome != "used" or profile is None:
+            return PersonalPrompt(raw, identity, outcome, None, steering, seconds)
+        return PersonalPrompt(with_profile(raw, profile.text), identity, outcome, profile, steering, seconds)
+
+    async def answer(self, prompt: Prompt) -> AsyncIterator[Event]:
+        """Yield what happens to an answer; an error is raised. An answer that nobody listens to any more is given up.
+        Raises `BusyError`.
+        """
+        loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
+
+        def emit(event: Event) -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody listens
+                loop.call_soon_threadsafe(events.put_nowait, event)
+
+        ticket: Ticket = self.engine.answer(prompt, emit)
+        try:
+            while True:
+                event = await events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Ended):
+                    return
+        finally:
+            ticket.cancel()
+
+    async def _in_time(self, future: Future[R]) -> R | None:
+        waited = asyncio.wrap_future(future)
+        try:
+            return await asyncio.wait_for(waited, self.settings.deadline)
+        except TimeoutError:
+            return None
+
+    def _profile(
+        self, user: str, query: str, options: PenchantOptions
+    ) -> tuple[Outcome, Profile | None, Steering | None]:
+        """Mark, compress and write the notes; in the engine's thread."""
+        try:
+            history = self.personalizer.history(user)
+        except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
+            return "unknown-user", None, None
+        profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
+        profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
+        steering = self.personalizer.steered(user, query, options.steer) if options.steer else None
+        return ("used" if profile.text.strip() else "empty"), profile, steering
+
+
+def owner_of(identity: Identity | None) -> str:
+    """Return whose cached prompts a request may go on from: its user's, or those of requests that name nobody."""
+    return "" if identity is None else f"user:{identity.user}"
+
+
+def headers_of(personal: PersonalPrompt) -> Mapping[str, str]:
+    """Return the response headers that say who was taken for the user, and what was added to the prompt."""
+    headers: dict[str, str] = {"X-Penchant-Profile": personal.outcome}
+    if personal.identity is not None:
+        headers |= {
+            "X-Penchant-User": quote(personal.identity.user, safe=""),
+            "X-Penchant-User-From": personal.identity.source,
+        }
+    if personal.profile is not None:
+        headers |= {
+            "X-Penchant-Profile-Tokens": str(personal.profile.tokens),
+            "X-Penchant-History-Tokens": str(personal.profile.history_tokens),
+        }
+    return headers

@@ -1,0 +1,190 @@
+"""`/v1/chat/completions` over a real connection: what clients need of an answer, whole and streamed."""
+
+import json
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from penchant.serving.service import Service
+from tests.serving.server import ANNA, BEN, client, service  # noqa: F401 (fixtures)
+
+ASKED = [{"role": "user", "content": "Who is the dentist?"}]
+
+
+def post(client: httpx.Client, path: str = "/v1/chat/completions", **body: Any) -> httpx.Response:
+    return client.post(path, json={"messages": ASKED, "temperature": 0, **body})
+
+
+def events(response: httpx.Response) -> list[Any]:
+    lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line]
+    return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+
+def test_an_answer_has_what_clients_need(client: httpx.Client) -> None:
+    response = post(client, model="tiny", user="anna", future_key={"a": None})
+    made = response.json()
+    assert response.status_code == 200, made
+    (choice,) = made["choices"]
+    assert choice["message"]["role"] == "assistant" and isinstance(choice["message"]["content"], str)
+    assert choice["index"] == 0 and choice["finish_reason"] in {"stop", "length"}
+    assert made["object"] == "chat.completion" and made["id"] and made["created"] and made["model"] == "tiny"
+    used = made["usage"]
+    assert used["total_tokens"] == used["prompt_tokens"] + used["completion_tokens"]
+    assert 0 < used["completion_tokens"] <= 6
+    assert response.headers["x-penchant-user"] == "anna" and response.headers["x-penchant-profile"] == "used"
+    assert int(response.headers["x-penchant-profile-tokens"]) == used["penchant"]["profile_tokens"]
+
+
+def test_a_stream_says_the_same_as_the_whole(client: httpx.Client) -> None:
+    whole = post(client, user="anna", n=2, seed=3, temperature=1).json()
+    options = {"include_usage": True}
+    streamed = events(post(client, user="anna", n=2, seed=3, temperature=1, stream=True, stream_options=options))
+    assert streamed[-1] == "[DONE]"
+    chunks = streamed[:-1]
+    assert (
+        chunks[-1]["choices"] == [] and chunks[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+    )
+    assert all("usage" not in chunk or not chunk["choices"] for chunk in chunks)
+    for number, choice in enumerate(whole["choices"]):
+        mine = [c for chunk in chunks for c in chunk["choices"] if c["index"] == number]
+        assert mine[0]["delta"]["role"] == "assistant"
+        assert "".join(one["delta"].get("content") or "" for one in mine).strip() == choice["message"]["content"]
+        assert [one["finish_reason"] for one in mine if one["finish_reason"]] == [choice["finish_reason"]]
+    assert len({json.dumps(choice["message"]) for choice in whole["choices"]}) == 2  # a seed of its own for each
+    assert not any(chunk["choices"] == [] for chunk in events(post(client, user="anna", stream=True))[:-1])
+
+
+def test_the_profile_is_that_of_who_asks(client: httpx.Client) -> None:
+    for user, text, other in (("anna", ANNA, BEN), ("ben", BEN, ANNA)):
+        made = post(client, "/v1/render", user=user).json()
+        assert made["user"] == user
+        (message,) = made["messages"]
+        assert text in message["content"] and other not in message["content"]
+        assert message["content"].endswith(ASKED[0]["content"])
+    made = post(client, "/v1/render").json()
+    assert made["messages"] == ASKED and made["penchant"]["profile"] == "no-user"
+    response = post(client)
+    assert response.headers["x-penchant-profile"] == "no-user" and "x-penchant-user" not in response.headers
+    assert post(client, user="zoe").headers["x-penchant-profile"] == "unknown-user"
+    assert post(client, user="anna", penchant={"knowledge": "none"}).headers["x-penchant-profile"] == "off"
+
+
+def test_explain_says_what_was_put_in(client: httpx.Client) -> None:
+    about = post(client, user="anna", penchant={"explain": True, "budget": 60}).json()["penchant"]
+    assert about["budget"] == 60 and about["tokens"] <= 60
+    for one in about["segments"]:
+        assert one["text"] in about["text"] and one["record"]
+    assert "penchant" not in post(client, user="anna").json()
+
+
+def test_log_probabilities(client: httpx.Client) -> None:
+    made = post(client, logprobs=True, top_logprobs=2).json()
+    content = made["choices"][0]["logprobs"]["content"]
+    assert len(content) == made["usage"]["completion_tokens"]
+    assert all(len(one["top_logprobs"]) == 2 and one["logprob"] <= 0 for one in content)
+    assert all(one["logprob"] == one["top_logprobs"][0]["logprob"] for one in content)
+    streamed = events(post(client, logprobs=True, top_logprobs=2, stream=True))[:-1]
+    found = [
+        one
+        for chunk in streamed
+        for choice in chunk["choices"]
+        for one in (choice["logprobs"] or {}).get("content", [])
+    ]
+    assert [one["token"] for one in found] == [one["token"] for one in content]
+
+
+def test_roles_and_parts_of_real_clients(client: httpx.Client) -> None:
+    messages = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Who is"}, {"type": "text", "text": "the dentist?"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function"}]},
+        {"role": "tool", "tool_call_id": "1", "content": "42"},
+    ]
+    assert post(client, messages=messages, user="anna", tools=[], tool_choice="required").status_code == 200
+    made = post(client, "/v1/render", messages=messages, user="anna").json()
+    assert [made["messages"][at] for at in (0, 2, 3)] == [messages[at] for at in (0, 2, 3)]  # byte for byte
+    assert ANNA in made["messages"][1]["content"][0]["text"]
+    assert made["messages"][1]["content"][1:] == messages[1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param", "message"),
+    [
+        ({"messages": []}, 400, "messages", "at least 1"),
+        ({"messages": [{"role": "wizard", "content": "x"}]}, 400, "messages.0.role", "'system'"),
+        ({"temperature": 3}, 400, "temperature", "less than or equal to 2"),
+        ({"model": "gpt-9"}, 404, "model", "use 'tiny'"),
+        ({"tools": [{"type": "function"}]}, 400, "tools", "can't call tools"),
+        ({"user": 7}, 400, "user", "valid string"),
+        ({"user": "anna", "user_id": "ben"}, 400, "user", "different users"),
+        ({"user": "anna", "penchant": {"budget": "lots"}}, 400, None, "lots"),
+        ({"user": "anna", "penchant": {"depth": 2}}, 400, "penchant.depth", "not permitted"),
+        ({"user": "anna", "penchant": {"steer": "caa"}}, 400, None, "steer fit"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages.0.content", "text only"),
+        ({"messages": [{"role": "user", "content": "word " * 3_000}]}, 400, None, "window"),
+    ],
+)
+def test_errors_have_one_shape(
+    client: httpx.Client, body: dict[str, Any], status: int, param: str | None, message: str
+) -> None:
+    for stream in (False, True):
+        response = post(client, stream=stream, **body)
+        error = response.json()["error"]
+        assert response.status_code == status, error
+        assert set(error) == {"message", "type", "param", "code"}
+        assert message in error["message"]
+        assert param is None or (error["param"] or "").startswith(param)
+
+
+def test_errors_of_the_protocol(client: httpx.Client) -> None:
+    path = "/v1/chat/completions"
+    json_type = {"Content-Type": "application/json"}
+    cases = [
+        (client.get("/nope"), 404),
+        (client.get(path), 405),
+        (client.post(path, content=b"{", headers=json_type), 400),
+        (client.post(path, content=b'{"a": "\xff"}', headers=json_type), 400),
+        (client.post(path, content=b"[" * 15_000, headers=json_type), 400),
+        (client.post(path, content=b"{}", headers={"Content-Type": "text/plain"}), 415),
+        (client.post(path, content=b"{}", headers={**json_type, "Content-Encoding": "gzip"}), 415),
+        (client.post(path, content=b" " * 30_000, headers=json_type), 413),
+        (client.post(path, content=(b" " * 1_000 for _ in range(30)), headers=json_type), 413),
+    ]
+    for response, status in cases:
+        error = response.json()["error"]
+        assert response.status_code == status, error
+        assert set(error) == {"message", "type", "param", "code"} and error["message"]
+
+
+def test_the_official_client(service: Service, client: httpx.Client) -> None:
+    api = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0)
+    assert [one.id for one in api.models.list()] == ["tiny"]
+    made = api.chat.completions.create(model="tiny", messages=ASKED, user="anna", temperature=0)  # type: ignore[call-overload]
+    with api.chat.completions.stream(model="tiny@anna", messages=ASKED, temperature=0) as stream:  # type: ignore[arg-type]
+        text = "".join(event.delta for event in stream if event.type == "content.delta")
+    assert text.strip() == made.choices[0].message.content
+    raw = api.chat.completions.with_raw_response.create(  # type: ignore[call-overload]
+        model="tiny", messages=ASKED, extra_headers={"X-Penchant-User": "b%65n"}
+    )
+    assert raw.headers["x-penchant-user"] == "ben" and raw.headers["x-penchant-user-from"] == "header:x-penchant-user"
+    with pytest.raises(openai.NotFoundError, match="use 'tiny'"):
+        api.chat.completions.create(model="gpt-9", messages=ASKED)  # type: ignore[call-overload]
+    under = openai.OpenAI(base_url=f"{client.base_url}/u/anna/v1", api_key="none", max_retries=0)
+    plain = under.completions.create(model="tiny", prompt=ASKED[0]["content"], temperature=0)
+    assert plain.choices[0].text.strip() == made.choices[0].message.content
+    vectors = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0)
+    with pytest.raises(openai.BadRequestError, match="empty"):
+        vectors.embeddings.create(model="tiny", input=[""])
+
+
+def test_a_client_that_goes_away_frees_its_row(service: Service, client: httpx.Client) -> None:
+    body = {"messages": ASKED, "stream": True, "max_tokens": 400}
+    with client.stream("POST", "/v1/chat/completions", json=body) as response:
+        next(response.iter_lines())
+    for _ in range(200):
+        if client.get("/readyz").json()["running"] == 0:
+            break
+    else:
+        pytest.fail("the row is still running")

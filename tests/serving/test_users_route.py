@@ -1,0 +1,56 @@
+"""`/v1/users`: records come in, go out, and are erased with what was made from them."""
+
+import json
+
+import httpx
+
+from penchant.serving.service import Service
+from tests.serving.server import client, service  # noqa: F401 (fixtures)
+
+
+def test_records_come_in_once(client: httpx.Client) -> None:
+    lines = b'{"text": "I play the cello.", "id": "a"}\n{"text": "I live in Oslo.", "id": "b"}\n'
+    assert client.post("/v1/users/eve/records", content=lines).json() == {"added": 2, "unchanged": 0}
+    assert client.post("/v1/users/eve/records", content=lines).json() == {"added": 0, "unchanged": 2}
+    assert client.post("/v1/users/eve/records", json=[{"text": "I have a dog.", "id": "c"}]).json()["added"] == 1
+    page = client.get("/v1/users/eve/records", params={"limit": 2, "offset": 1}).json()
+    assert page["total"] == 3 and [one["id"] for one in page["data"]] == ["b", "c"]
+    exported = client.get("/v1/users/eve/export").text.splitlines()
+    assert [json.loads(line)["id"] for line in exported] == ["a", "b", "c"]
+    assert client.delete("/v1/users/eve/records/b").status_code == 200
+    assert client.get("/v1/users/eve/records").json()["total"] == 2
+    made = client.post("/v1/users/eve/profile", json={"query": "What do I play?", "budget": 50}).json()
+    assert "cello" in made["profile"] and made["tokens"] <= 50
+    assert client.post("/v1/users/eve/records", content=b'{"text": "x", "id": "a"}').status_code == 400
+
+
+def test_erasing_a_user_leaves_nothing(client: httpx.Client, service: Service) -> None:
+    client.post("/v1/users/zed/records", json={"text": "My tailor is Mr Quill."})
+    asked = {"messages": [{"role": "user", "content": "Who is my tailor?"}], "user": "zed"}
+    assert client.post("/v1/chat/completions", json=asked).headers["x-penchant-profile"] == "used"
+    assert any(one.owner == "user:zed" for one in service.engine._prefixes._kept.values())
+    receipt = client.delete("/v1/users/zed").json()["receipt"]
+    assert receipt["records"] == 1
+    assert not any(one.owner == "user:zed" for one in service.engine._prefixes._kept.values())
+    assert client.post("/v1/chat/completions", json=asked).headers["x-penchant-profile"] == "unknown-user"
+    assert client.delete("/v1/users/zed").status_code == 404
+
+
+def test_bad_records_are_refused(client: httpx.Client) -> None:
+    for body, message in (
+        (b"", "no record"),
+        (b"\xff", "UTF-8"),
+        (b'{"text": 7}', "record 1"),
+        (b'{"text": "a"}\n{"txt": "b"}', "record 2"),
+    ):
+        response = client.post("/v1/users/eve/records", content=body)
+        assert response.status_code == 400 and message in response.json()["error"]["message"]
+
+
+def test_rerank(client: httpx.Client) -> None:
+    documents = ["The dentist is Dr. Voss.", {"text": "Rain in Oslo."}, "A dog barks."]
+    body = {"query": "Who is the dentist?", "documents": documents, "top_n": 2, "return_documents": True}
+    made = client.post("/v1/rerank", json=body).json()["results"]
+    assert len(made) == 2
+    assert made[0]["relevance_score"] >= made[1]["relevance_score"]
+    assert all(one["document"]["text"][one["start"] : one["end"]] for one in made)
