@@ -17,8 +17,8 @@ _OPENING = 80  # characters
 class ConversationEntry:
     """One conversation in the list. turns: how many are stored. begun, last: UTC; last is the time of the newest turn
     (None: no turn has a time). opening: the beginning of the first user turn, on one line. system: the system prompt.
-    next: the number of the next turn; numbers of erased turns aren't used again. off_record: whether nothing that is said
-    from now on is kept.
+    next: the number of the next turn; numbers of erased turns aren't used again. off_record: whether nothing that is
+    said from now on is kept.
     """
 
     id: str

@@ -195,7 +195,8 @@ class Conversations:
 
     def export(self, user: str) -> Iterator[str]:
         """Yield all turns, then all instructions, as lines of JSON. A system prompt is a line with the role "system"
-        and no number; a conversation that is off the record has a line that says so. Raises `UnknownUserError` at the call.
+        and no number; a conversation that is off the record has a line that says so. Raises `UnknownUserError` at the
+        call.
         """
         with database.reading(self._engine) as connection:
             user_key(connection, user)
