@@ -39,7 +39,8 @@ class BusyError(PenchantError):
 @dataclass(frozen=True)
 class Prompt:
     """A prompt for the engine. owner: whose it is; only this owner's prompts share cached beginnings ("": nobody's; it
-    shares none, since how fast it is answered would tell one stranger what another has written). intervention, bias: how its answer is steered (`Steering`, `AttentionBias`).
+    shares none, since how fast it is answered would tell one stranger what another has written). intervention, bias:
+    how its answer is steered (`Steering`, `AttentionBias`).
     """
 
     tokens: PromptTokens
