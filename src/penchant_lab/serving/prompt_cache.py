@@ -1,8 +1,8 @@
 """What share of a conversation's prompts is read from the cache: `python -m penchant_lab.serving.prompt_cache`.
 
 Conversations of 30 turns with a profile in the newest turn. The server's engine counts the tokens that it didn't have
-to read again. Beside it stands what the client alone would have had, with the same turns and no profile: of each prompt,
-all that is in the prompt before it and its answer. The contract (docs/guides/server.md) promises a share of 0.9.
+to read again. Beside it stands what the client alone would have had, with the same turns and no profile: of each
+prompt, all that is in the one before it and its answer. The contract (docs/guides/server.md) promises a share of 0.9.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def table(result: dict[str, Any]) -> str:
             "# The prompt cache of the server",
             "",
             f"{result['model']}, {TURNS} turns, answers of at most {ANSWER} tokens, profiles of at most {BUDGET}. "
-            "Tokens of all prompts of a conversation, of the profiles in them, those that were not read again, and those "
-            "that the client alone, without profiles, would not have had read again.",
+            "Tokens of all prompts of a conversation, of the profiles in them, those that were not read again, and "
+            "those that the client alone, without profiles, would not have had read again.",
             "",
             "| conversation | prompts | profiles | cached | client alone | share |",
             "|---|--:|--:|--:|--:|--:|",
