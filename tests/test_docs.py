@@ -106,7 +106,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("penchant.marking.resources.Embeddings", _embed_once)
     monkeypatch.setattr(Encoder, "records", _encode_once)
     monkeypatch.setitem(VECTOR_METHODS.loaded, "ascent", _QUICK)
-    for module in ("penchant.personalizer", "penchant.conversation.speaking"):
+    for module in ("penchant.answers", "penchant.conversation.speaking"):
         monkeypatch.setattr(f"{module}.generate_stream", _short)
     return place
 

@@ -11,10 +11,10 @@ import pytest
 
 from penchant import History, Personalizer, Record, Request, Store
 from penchant.arguments import checked, fits
+from penchant.asked import Knowledge
 from penchant.conversation.factory import ConversationFactory, ConversationOptions
 from penchant.errors import InputError, PenchantError
 from penchant.history.records import as_records
-from penchant.personalizer import Knowledge
 from penchant.steering.fit.trainer import FitOptions, fit_user
 from tests.index.cases import calibration_of, lens_of, texts
 

@@ -14,14 +14,21 @@ from penchant.history.records import Request
 from penchant.inference.answer_row import PromptTokens
 from penchant.inference.chat_completions import Messages
 from penchant.inference.endpoint import Endpoint, Served
-from penchant.inference.generation import batches, generate, prompt_tokens
+from penchant.inference.generation import batches, generate, generate_stream, prompt_tokens
 from penchant.inference.recurrence import recurrence
 from penchant.inference.sampling import Sampling
 from penchant.lens.calibration import Calibration
 from penchant.models.loading import LoadedModel
 from penchant.models.tokenization import prompt_ids
 from penchant.progress import Progress
-from penchant.steering.apply.context import Steering, StepContext, attention_bias_for, batch_context, steering_context
+from penchant.steering.apply.context import (
+    Steering,
+    StepContext,
+    attention_bias_for,
+    batch_context,
+    steering_context,
+    wrapped_stream,
+)
 from penchant.steering.methods.attention_bias import AttentionBias, biased_attention, retrieval_heads
 from penchant.text.reasoning import opened_reasoning, split_reasoning
 
@@ -83,6 +90,21 @@ class Prepared:
             return
         with steering_context(loaded, self.steering.intervention if self.steering else None, self.prompt) as step:
             yield step
+
+    def stream(
+        self, loaded: LoadedModel, *, max_tokens: int, sampling: Sampling, calibration: Calibration | None
+    ) -> Iterator[str | Answer]:
+        """Yield the pieces of the model's answer, and the `Answer` at the end. calibration: names the heads of the
+        attention bias. Raises `InputError` for a prompt that doesn't fit.
+        """
+        with self.step_context(loaded, calibration) as step:
+            began = time.perf_counter()
+            made = generate_stream(loaded, self.prompt, max_new_tokens=max_tokens, sampling=sampling)
+            opened, pieces = opened_reasoning(self.prompt), list[str]()
+            for piece in wrapped_stream(made, step):
+                pieces.append(piece if pieces else opened + piece)
+                yield pieces[-1]
+        yield self.answer(loaded, "".join(pieces), made.finish, time.perf_counter() - began)
 
     def stream_from(
         self, endpoint: Endpoint, loaded: LoadedModel, *, max_tokens: int, temperature: float | None, seed: int | None

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self, Unpack
+from typing import Self, Unpack
 
 from penchant import arguments
 from penchant.answers import Answer, Prepared, answer_batch, answers_from
+from penchant.asked import Knowledge, Steer, Who, as_pairs, as_request, as_who
 from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
 from penchant.compression.prompt import answer_messages, newest_records
@@ -19,12 +20,11 @@ from penchant.conversation.factory import ConversationFactory, ConversationOptio
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.histories import Histories
-from penchant.history.records import History, RecordLike, Request, Segment
+from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
 from penchant.inference.endpoint import Endpoint
-from penchant.inference.generation import generate_stream
 from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
@@ -36,24 +36,12 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.options import Options
 from penchant.progress import Progress, no_progress
-from penchant.steering.apply.context import (
-    Steering,
-    steer_request,
-    wrapped_stream,
-)
+from penchant.steering.apply.context import Steering, steer_request
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import FitOptions, fit_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
-from penchant.text.reasoning import opened_reasoning
-
-Knowledge = Literal["profile", "full", "none"]
-"""What an answer may be based on: the profile, as much of the history as fits the window, or nothing."""
-Steer = str | Intervention
-"""The name of a method, or an intervention."""
-Who = History | str | Iterable[RecordLike]
-"""A history, the id of a stored user, or records, texts or a table of them (`as_records`)."""
 
 
 @arguments.checked
@@ -133,7 +121,7 @@ class Personalizer:
         Raises `UnknownUserError`, or `InputError` for an empty history.
         """
         history = self.history(who)
-        marks = self.marker(history, _request(request), self.segments(history))
+        marks = self.marker(history, as_request(request), self.segments(history))
         # A marker that runs no model counts no tokens.
         return marks if marks.history_tokens else replace(marks, history_tokens=self._histories.tokens(history))
 
@@ -143,7 +131,7 @@ class Personalizer:
         `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
         `InputError` for a budget below one token.
         """
-        history, request = self.history(who), _request(request)
+        history, request = self.history(who), as_request(request)
         tokens = resolve_budget(budget, self._histories.tokens(history))
         return self.compressor(history, request, self.mark(history, request), tokens)
 
@@ -157,7 +145,7 @@ class Personalizer:
         """Compress for many (user or history, request) pairs; the requests are read in shared forward passes. Results
         and errors as those of `compress`; the first error ends it.
         """
-        pairs = _pairs(asked)
+        pairs = as_pairs(asked)
         profiles: list[Profile] = []
         with self.resources.reading([request.query for _, request in pairs]):
             for who, request in pairs:
@@ -212,21 +200,16 @@ class Personalizer:
         """Like `ask`, but yields pieces of text as they are generated, reasoning included, and the whole `Answer` at
         the end. Between pieces, other calls to the model aren't steered.
         """
-        prepared = self._prepared(who, _request(request), knowledge, steer, budget, max_tokens)
+        prepared = self._prepared(who, as_request(request), knowledge, steer, budget, max_tokens)
         sampling = own_sampling(self.loaded, temperature=temperature, seed=seed)
         if self.endpoint is not None:
             yield from prepared.stream_from(
                 self.endpoint, self.loaded, max_tokens=max_tokens, temperature=temperature, seed=seed
             )
             return
-        with prepared.step_context(self.loaded, self._calibration(steer)) as step:
-            began = time.perf_counter()
-            made = generate_stream(self.loaded, prepared.prompt, max_new_tokens=max_tokens, sampling=sampling)
-            opened, pieces = opened_reasoning(prepared.prompt), list[str]()
-            for piece in wrapped_stream(made, step):
-                pieces.append(piece if pieces else opened + piece)
-                yield pieces[-1]
-        yield prepared.answer(self.loaded, "".join(pieces), made.finish, time.perf_counter() - began)
+        yield from prepared.stream(
+            self.loaded, max_tokens=max_tokens, sampling=sampling, calibration=self._calibration(steer)
+        )
 
     def ask_many(
         self,
@@ -244,7 +227,7 @@ class Personalizer:
         steering; an endpoint is asked for several at the same time. Results and errors as those of `ask` (up to
         rounding); the first error ends it.
         """
-        pairs = _pairs(asked)
+        pairs = as_pairs(asked)
         prepared: list[Prepared] = []
         queries = [request.query for _, request in pairs] if knowledge == "profile" else []
         with self.resources.reading(queries):
@@ -282,7 +265,7 @@ class Personalizer:
             )
         if max_tokens < 1:
             raise InputError(f"an answer of at most {max_tokens} tokens: expected at least 1")
-        who = _who(who)
+        who = as_who(who)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
             profile = self.compress(who, request, budget)
@@ -315,11 +298,11 @@ class Personalizer:
     def steered(self, who: Who, request: Request | str, method: str = DEFAULT_METHOD) -> Steering:
         """Return the intervention for a request, and why it was chosen. Raises `InputError` if nothing was fitted."""
         fitted = load_fitted(self.steering_paths(who), self.loaded, method, lambda: self.history(who))
-        return steer_request(self.loaded, fitted, _request(request).query)
+        return steer_request(self.loaded, fitted, as_request(request).query)
 
     def steering_paths(self, who: Who) -> SteeringPaths:
         """Return where a user's steering is kept. Raises `InputError` if there is no such place."""
-        who = _who(who)
+        who = as_who(who)
         user = who if isinstance(who, str) else who.user
         folder = self._steering_directory(user) if self._steering_directory else None
         if folder is not None:
@@ -351,7 +334,7 @@ class Personalizer:
 
     def history(self, who: Who) -> History:
         """Return a history, or that of a stored user. Raises `InputError` if it is empty or there is no store."""
-        who = _who(who)
+        who = as_who(who)
         if isinstance(who, str):
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
@@ -363,20 +346,3 @@ class Personalizer:
     def segments(self, history: History) -> tuple[Segment, ...]:
         """Return the segments of a history; a second request doesn't segment it again."""
         return self._histories.segments(history)
-
-
-def _who(who: Who) -> History | str:
-    return who if isinstance(who, History | str) else History(who)
-
-
-def _request(request: Request | str) -> Request:
-    return request if isinstance(request, Request) else Request(request)
-
-
-def _pairs(asked: Iterable[tuple[Who, Request | str]]) -> list[tuple[History | str, Request]]:
-    pairs = []
-    for number, one in enumerate(asked, 1):
-        if not isinstance(one, tuple) or len(one) != 2:
-            raise InputError(f"item {number} ({one!r:.60}) is no pair: expected (user or history, request)")
-        pairs.append((_who(one[0]), _request(one[1])))
-    return pairs

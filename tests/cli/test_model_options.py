@@ -48,7 +48,16 @@ def test_every_command_that_answers_has_max_tokens() -> None:
         assert not {"max_new_tokens", "tokens", "length"} & set(shown), words
 
 
-MEASURES = ("dates", "facts", "first_hour", "instructions", "instructions.learned", "instructions.ngrams", "small")
+MEASURES = (
+    "dates",
+    "facts",
+    "first_hour",
+    "instructions",
+    "instructions.learned",
+    "instructions.ngrams",
+    "serving.prompt_cache",
+    "small",
+)
 
 
 @pytest.mark.parametrize("name", MEASURES)

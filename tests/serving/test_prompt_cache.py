@@ -63,9 +63,10 @@ def talk(client: httpx.Client, turns: int, **body: Any) -> list[tuple[int, int]]
 
 
 def test_most_of_a_long_conversation_is_read_from_the_cache(client: httpx.Client) -> None:
-    alone = talk(client, 8)
+    alone = talk(client, 8, user="anna", penchant={"knowledge": "none"})
     personal = talk(client, 8, user="anna", penchant={"budget": 40})
     assert all(size > other for (_, size), (_, other) in zip(personal, alone, strict=True))
     share = sum(cached for cached, _ in personal[1:]) / sum(cached for cached, _ in alone[1:])
     assert alone[-1][0] > 0.6 * alone[-1][1]
     assert share > 0.7, (personal, alone)  # over 30 turns: penchant_lab.serving
+    assert not any(cached for cached, _ in talk(client, 2))  # of requests that name nobody

@@ -74,8 +74,9 @@ from penchant.text.unicode import sanitize
 
 if TYPE_CHECKING:
     from penchant.answers import Answer
+    from penchant.asked import Knowledge
     from penchant.inference.intervention import Intervention
-    from penchant.personalizer import Knowledge, Personalizer
+    from penchant.personalizer import Personalizer
 
 
 def mark(

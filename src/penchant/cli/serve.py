@@ -35,9 +35,10 @@ def serve(
     model: ModelOption = "smollm2",
     store: StoreOption = None,
 ) -> None:
-    """Serve personal answers behind the API of OpenAI: clients change their base URL, and say who is asking.
+    """Serve personal answers behind the API of OpenAI: clients change their base URL.
 
-    Without keys the server listens on loopback addresses only.
+    They also say who is asking, in the body's "user" or in another way that they can. Without keys the server listens
+    on loopback addresses only.
     """
     require("fastapi", "uvicorn", extra="serve", why="the server")
     from penchant.serving.run import check_address, run_server

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
+from penchant.asked import Who
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.errors import InputError
 from penchant.extras import imported
 from penchant.history.records import History
 from penchant.integrations.passages import passages, shortened
-from penchant.personalizer import Personalizer, Who
+from penchant.personalizer import Personalizer
 
 with imported("llama_index", extra="llama-index", why="penchant.integrations.llama_index"):
     from llama_index.core.postprocessor.types import BaseNodePostprocessor

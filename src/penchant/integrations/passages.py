@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from penchant.asked import Who
 from penchant.errors import InputError
 from penchant.history.records import History, Record
-from penchant.personalizer import Personalizer, Who
+from penchant.personalizer import Personalizer
 
 
 @dataclass(frozen=True)

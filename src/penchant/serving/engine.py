@@ -38,8 +38,9 @@ class BusyError(PenchantError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt for the engine. owner: whose it is; only this owner's prompts share cached beginnings. intervention,
-    bias: how its answer is steered (`Steering`, `AttentionBias`).
+    """A prompt for the engine. owner: whose it is; only this owner's prompts share cached beginnings ("": nobody's; it
+    shares none, since how fast it is answered would tell one stranger what another has written). intervention, bias:
+    how its answer is steered (`Steering`, `AttentionBias`).
     """
 
     tokens: PromptTokens
@@ -287,5 +288,5 @@ class Engine:
 
 
 def _shares(prompt: Prompt) -> bool:
-    """Whether the cache of a prompt and its answer is what the same text gives without steering."""
-    return prompt.intervention is None and prompt.bias is None
+    """Whether a prompt is somebody's, and its cache what the same text gives without steering."""
+    return bool(prompt.owner) and prompt.intervention is None and prompt.bias is None

@@ -170,7 +170,7 @@ class Service:
 
 
 def owner_of(identity: Identity | None) -> str:
-    """Return whose cached prompts a request may go on from: its user's, or those of requests that name nobody."""
+    """Return whose cached prompts a request may go on from: its user's, or nobody's."""
     return "" if identity is None else f"user:{identity.user}"
 
 
