@@ -67,7 +67,7 @@ def test_import_twice_then_list_show_export_import_forget(penchant, history, tmp
     assert (code, err) == (0, "")
     assert document.pop("seconds") >= 0
     counts = {"added": 3, "unchanged": 0, "replaced": 0}
-    assert document == {"format": "jsonl", "users": 1, **counts, "store": str(tmp_path / "store")}
+    assert document == {"format": "jsonl", "users": 1, **counts, "off_record": 0, "store": str(tmp_path / "store")}
     _, out, _ = penchant("import", "jsonl", history, "--user", "ann")
     assert out.startswith("0 added, 3 unchanged (1 user")
 

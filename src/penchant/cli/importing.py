@@ -14,8 +14,10 @@ from typer.core import TyperCommand
 from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr
 from penchant.errors import ExtensionError, InputError
 from penchant.history.importers import IMPORTERS, read_format
+from penchant.history.records import CHAT
 
 if TYPE_CHECKING:
+    from penchant.conversation.retention.imports import WishesOfImports
     from penchant.history.importers.reading import Pair
     from penchant.store import Counts
 
@@ -63,6 +65,9 @@ def import_command(
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite stored records that have the same id but other content.")
     ] = False,
+    keep_off_record: Annotated[
+        bool, typer.Option("--keep-off-record", help="Import also what was said off the record in a chat.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,9 +77,10 @@ def import_command(
     started = time.perf_counter()
     pairs = read_format(format, path, user=user, **_options(format, option or []))
     users: set[str] = set()
+    wishes = _Wishes(keep_off_record)
 
     def noted(source: Iterator[Pair]) -> Iterator[Pair]:
-        for owner, record in source:
+        for owner, record in wishes.kept(source):
             users.add(owner)
             yield owner, record
 
@@ -91,7 +97,7 @@ def import_command(
 
         counts = opened.add_many(noted(pairs), replace=replace, acknowledge=show)
         where = str(opened.directory)
-    if not users:
+    if not users and not wishes.left_out:
         wanted = f" of user {user!r}" if user and IMPORTERS[format].several_users else ""
         raise InputError(f"{path} holds no records{wanted}: expected at least one; check the file and the options")
     document = {
@@ -100,16 +106,42 @@ def import_command(
         "added": counts.added,
         "unchanged": counts.unchanged,
         "replaced": counts.replaced,
+        "off_record": wishes.left_out,
         "store": where,
         "seconds": round(time.perf_counter() - started, 3),
     }
     emit(document, as_json, lambda: say(_summary(document)))
 
 
+class _Wishes:
+    """What was said off the record is left out, unless all is to be kept. Files without chats need no patterns."""
+
+    def __init__(self, keep: bool) -> None:
+        self._keep = keep
+        self._filter: WishesOfImports | None = None
+
+    @property
+    def left_out(self) -> int:
+        return 0 if self._filter is None else self._filter.left_out
+
+    def kept(self, source: Iterator[Pair]) -> Iterator[Pair]:
+        for pair in source:
+            if self._keep or pair[1].kind != CHAT:
+                yield pair
+                continue
+            if self._filter is None:
+                from penchant.conversation.retention.imports import WishesOfImports
+
+                self._filter = WishesOfImports()
+            yield from self._filter.kept([pair])
+
+
 def _summary(document: dict[str, Any]) -> str:
     parts = [
         f"{document[key]:,} {key}" for key in ("added", "unchanged", "replaced") if document[key] or key == "added"
     ]
+    if document["off_record"]:
+        parts.append(f"{document['off_record']:,} left out, said off the record")
     people = "1 user" if document["users"] == 1 else f"{document['users']:,} users"
     return f"{', '.join(parts)} ({people}, {document['seconds']} s) in {document['store']}"
 

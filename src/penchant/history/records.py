@@ -12,6 +12,9 @@ from typing import Any
 
 from penchant.errors import InputError
 
+CHAT = "chat"
+"""The kind of records that are turns of a conversation with an assistant."""
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class Record:

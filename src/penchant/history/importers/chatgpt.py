@@ -12,7 +12,7 @@ from typing import Any
 from penchant.errors import InputError
 from penchant.history.importers.importer import Importer
 from penchant.history.importers.reading import Pair, json_items, need_user, stream_items
-from penchant.history.records import Record
+from penchant.history.records import CHAT, Record
 
 
 def read(path: str | Path, *, user: str | None = None) -> Iterator[Pair]:
@@ -78,7 +78,7 @@ def _record(asked: Mapping[str, Any], answer: str, title: str, conversation: Map
     seconds = asked.get("create_time") or conversation.get("create_time")
     when = datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int | float) else None
     kept = {key: value for key, value in meta.items() if value}
-    return Record(_text(asked), id=str(asked.get("id") or ""), when=when, kind="chat", meta=kept)
+    return Record(_text(asked), id=str(asked.get("id") or ""), when=when, kind=CHAT, meta=kept)
 
 
 def _shown_branch(conversation: Mapping[str, Any]) -> list[Mapping[str, Any]]:
