@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -45,25 +44,28 @@ Body = dict[str, Any]
 
 
 @contextmanager
-def serving(*command: str, port: int, **environment: str) -> Iterator[httpx.Client]:
-    """Run a server until the end of the context; give a client once it answers."""
+def serving(*command: str, port: int, ready: str) -> Iterator[httpx.Client]:
+    """Run a server until the end of the context; give a client once the path `ready` answers."""
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT) as client:
-                for _ in range(600):
-                    try:
-                        client.get("/v1/models")
-                        break
-                    except httpx.TransportError:
-                        if process.poll() is not None:
-                            log.seek(0)
-                            raise RuntimeError(log.read()[-2000:].decode(errors="replace")) from None
-                        time.sleep(0.2)
+                while not _is_ready(client, ready):
+                    if process.poll() is not None:
+                        log.seek(0)
+                        raise RuntimeError(log.read()[-2000:].decode(errors="replace"))
+                    time.sleep(0.2)
                 yield client
         finally:
             process.terminate()
             process.wait(60)
+
+
+def _is_ready(client: httpx.Client, path: str) -> bool:
+    try:
+        return client.get(path).is_success
+    except httpx.TransportError:
+        return False
 
 
 def free_port() -> int:
@@ -133,7 +135,7 @@ def run(users: int, alone: int, crowd: int, say: Callable[[str], None]) -> dict[
             "--dtype",
             "float32",
         )
-        with serving(*command, port=port) as client:
+        with serving(*command, port=port, ready="/health") as client:
             bodies: list[Body] = [
                 {**common, "messages": [{"role": "user", "content": query}], "user": name}
                 for name, query in zip(names, asked, strict=True)
@@ -174,7 +176,7 @@ def theirs(model: str, flags: tuple[str, ...], bodies: list[Body], common: Body,
     program = str(Path(sys.executable).with_name("transformers"))
     command = (program, "serve", model, "--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", *flags)
     try:
-        with serving(*command, port=port) as client:
+        with serving(*command, port=port, ready="/health") as client:
             first_token(client, {**common, "model": model, "messages": [{"role": "user", "content": "Hello"}]})
             return measure(client, bodies, alone, CLIENTS)
     except (RuntimeError, httpx.HTTPError) as error:

@@ -1,0 +1,1 @@
+"""What small letters cost: a German chat with capitals and without"""
