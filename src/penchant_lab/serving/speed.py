@@ -39,6 +39,7 @@ from penchant_lab.bench.results import make_folder
 
 RECORDS, ANSWER, CLIENTS = 110, 32, 16  # about 4,000 tokens
 TIMEOUT = 1200.0
+START = 180.0  # seconds
 
 Body = dict[str, Any]
 
@@ -50,8 +51,9 @@ def serving(*command: str, port: int, ready: str) -> Iterator[httpx.Client]:
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=TIMEOUT) as client:
+                began = time.monotonic()
                 while not _is_ready(client, ready):
-                    if process.poll() is not None:
+                    if process.poll() is not None or time.monotonic() - began > START:
                         log.seek(0)
                         raise RuntimeError(log.read()[-2000:].decode(errors="replace"))
                     time.sleep(0.2)
@@ -135,7 +137,7 @@ def run(users: int, alone: int, crowd: int, say: Callable[[str], None]) -> dict[
             "--dtype",
             "float32",
         )
-        with serving(*command, port=port, ready="/health") as client:
+        with serving(*command, port=port, ready="/readyz") as client:
             bodies: list[Body] = [
                 {**common, "messages": [{"role": "user", "content": query}], "user": name}
                 for name, query in zip(names, asked, strict=True)
