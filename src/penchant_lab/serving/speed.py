@@ -29,6 +29,7 @@ from penchant import Store
 from penchant.cli.output import run_and_exit
 from penchant.compression.layout import lay_out
 from penchant.compression.prompt import answer_messages
+from penchant.errors import InputError
 from penchant.extras import require
 from penchant.history.records import Request
 from penchant.history.segmentation import segment
@@ -96,11 +97,11 @@ def first_token(client: httpx.Client, body: Body) -> tuple[float, float]:
 
 
 def measure(client: httpx.Client, bodies: list[Body], alone: int, crowd: int) -> dict[str, Any]:
-    """Return times of requests one after the other, and of `crowd` requests from `CLIENTS` clients."""
-    single = [first_token(client, bodies[number % len(bodies)]) for number in range(alone)]
+    """Return times of `alone` requests one after the other, and of the next `crowd` from `CLIENTS` clients."""
+    single = [first_token(client, body) for body in bodies[:alone]]
     began = time.perf_counter()
     with ThreadPoolExecutor(CLIENTS) as pool:
-        many = list(pool.map(lambda number: first_token(client, bodies[number % len(bodies)]), range(crowd)))
+        many = list(pool.map(lambda body: first_token(client, body), bodies[alone : alone + crowd]))
     seconds = time.perf_counter() - began
     firsts = [first for first, _ in single]
     return {
@@ -117,7 +118,15 @@ def run(users: int, alone: int, crowd: int, say: Callable[[str], None]) -> dict[
     """Measure all servers, one after the other."""
     histories = needle_histories(users, RECORDS, seed=11)
     names = [f"user-{number}" for number in range(users)]
-    asked = [one.questions[0].request.query for one in histories]
+    # Each request has a question of its own: none is answered from what was read for the same one before.
+    asked = [
+        (number, one.questions[turn].request.query)
+        for turn in range(min(len(one.questions) for one in histories))
+        for number, one in enumerate(histories)
+    ]
+    need = 2 * alone + CLIENTS + crowd + 3
+    if len(asked) < need:
+        raise InputError(f"{users} users have {len(asked)} questions: expected {need}; raise --users")
     common = {"max_tokens": ANSWER, "temperature": 0}
     result: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -139,32 +148,34 @@ def run(users: int, alone: int, crowd: int, say: Callable[[str], None]) -> dict[
         )
         with serving(*command, port=port, ready="/readyz") as client:
             bodies: list[Body] = [
-                {**common, "messages": [{"role": "user", "content": query}], "user": name}
-                for name, query in zip(names, asked, strict=True)
+                {**common, "messages": [{"role": "user", "content": query}], "user": names[number]}
+                for number, query in asked[:need]
             ]
             began = time.perf_counter()
-            rendered = [client.post("/v1/render", json=body).json() for body in bodies]
+            for body in bodies[:users]:
+                client.post("/v1/render", json=body)
             result["encode_seconds"] = time.perf_counter() - began
             say(f"histories read: {result['encode_seconds']:.0f} s")
+            measure(client, bodies[:3], 2, 1)  # warms the process
+            plain, mine = bodies[3 : 3 + alone + CLIENTS], bodies[3 + alone + CLIENTS :]
+            rendered = [client.post("/v1/render", json=body).json() for body in plain]
             result["prompt_tokens"] = median(one["prompt_tokens"] for one in rendered)
-            plain: list[Body] = [
-                {**common, "messages": one["messages"], "user": name, "penchant": {"knowledge": "none"}}
-                for name, one in zip(names, rendered, strict=True)
+            plain = [
+                {**body, "messages": one["messages"], "penchant": {"knowledge": "none"}}
+                for body, one in zip(plain, rendered, strict=True)
             ]
-            # The first answers of both kinds warm the process, not a cache: each user is asked by one kind at a time.
-            half = len(names) // 2
-            measure(client, [bodies[0]], 2, 1)
-            result["plain"] = measure(client, plain[:half], alone, CLIENTS)
+            result["plain"] = measure(client, plain, alone, CLIENTS)
             say(f"Penchant, profiles sent by the client: {result['plain']}")
-            result["penchant"] = measure(client, bodies[half:], alone, crowd)
+            result["penchant"] = measure(client, mine, alone, crowd)
             say(f"Penchant: {result['penchant']}")
     with tempfile.TemporaryDirectory() as folder:
         loaded = load_model("smollm2", dtype="float32")
         loaded.model.save_pretrained(folder)
         loaded.tokenizer.save_pretrained(folder)
         full: list[Body] = []
-        for one, query in zip(histories, asked, strict=True):
-            notes = lay_out(one.history, segment(one.history, "record"))
+        for number, query in asked[: alone + CLIENTS]:
+            history = histories[number].history
+            notes = lay_out(history, segment(history, "record"))
             full.append({**common, "model": folder, "messages": answer_messages(notes, Request(query))})
         for name, flags in (("transformers", ()), ("transformers_continuous", ("--continuous-batching",))):
             result[name] = theirs(folder, flags, full, common, max(2, alone // 5))
@@ -227,9 +238,9 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.serving.speed", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--users", type=int, default=32)
+    parser.add_argument("--users", type=int, default=8)
     parser.add_argument("--alone", type=int, default=15, help="requests that are asked one after the other")
-    parser.add_argument("--crowd", type=int, default=64, help=f"requests that {CLIENTS} clients ask")
+    parser.add_argument("--crowd", type=int, default=48, help=f"requests that {CLIENTS} clients ask")
     options = parser.parse_args()
     require("fastapi", "uvicorn", extra="serve", why="the server")
     make_folder(options.out)
