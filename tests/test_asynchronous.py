@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from penchant import Answer, AsyncPersonalizer, Conversation, Personalizer, Store
-from penchant.asynchronous import AsyncConversation
+from penchant.asynchronous import AsyncConversation, AsyncStore
 from penchant.errors import InputError
 from tests.index.cases import calibration_of, lens_of, texts
 
 #: Accessors and what isn't a call with the model: reached through `sync`.
 PLAIN = {"loaded", "close", "steering_paths", "render_prompt", "turns", "exchanges", "past", "instructions", "key"}
+PLAIN |= {"index_dir", "conversation_dir", "user_dir", "options"}
 
 
 @pytest.fixture
@@ -32,7 +33,10 @@ def public(kind: type) -> dict[str, Any]:
     return {name: call for name, call in vars(kind).items() if not name.startswith("_") and callable(call)}
 
 
-@pytest.mark.parametrize(("sync", "twin"), [(Personalizer, AsyncPersonalizer), (Conversation, AsyncConversation)])
+@pytest.mark.parametrize(
+    ("sync", "twin"),
+    [(Personalizer, AsyncPersonalizer), (Conversation, AsyncConversation), (Store, AsyncStore)],
+)
 def test_every_call_has_its_twin(sync: type, twin: type) -> None:
     calls = public(sync)
     assert calls.keys() - PLAIN == public(twin).keys() - PLAIN
@@ -62,6 +66,25 @@ def test_the_same_results(personalizer: Personalizer) -> None:
             assert said.text == ((said.number is not None and conversation.sync.turns[-1].text) or "")
         with pytest.raises(InputError, match="this AsyncPersonalizer was closed"):
             await twin.mark("ann", "What?")
+
+    asyncio.run(run())
+
+
+def test_the_store_does_not_wait_for_the_model(personalizer: Personalizer) -> None:
+    async def run() -> None:
+        async with AsyncPersonalizer(personalizer) as twin:
+            assert twin.store is not None
+            gate = threading.Event()
+            held = asyncio.ensure_future(twin._worker.run(gate.wait))  # the model is busy
+            counts = await asyncio.wait_for(twin.store.add("cat", ["I have a cat.", {"text": "It is grey."}]), 30)
+            assert (counts.added, await twin.store.count("cat")) == (2, 2)
+            assert [entry.user async for entry in twin.store.all_users()] == ["ann", "bob", "cat"]
+            assert len([line async for line in twin.store.export("cat")]) == 2
+            assert (await twin.store.forget("cat")).records == 2
+            gate.set()
+            await held
+        with pytest.raises(InputError, match="this AsyncStore was closed"):
+            await twin.store.count()
 
     asyncio.run(run())
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     __version__: str
     from penchant.answers import Answer
-    from penchant.asynchronous import AsyncPersonalizer
+    from penchant.asynchronous import AsyncPersonalizer, AsyncStore
     from penchant.compression.profile import Profile
     from penchant.conversation.session import Conversation
     from penchant.errors import PenchantError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "AsyncPersonalizer",
+    "AsyncStore",
     "Conversation",
     "Endpoint",
     "History",
@@ -40,6 +41,7 @@ __all__ = [
 _WHERE = {
     "Answer": "answers",
     "AsyncPersonalizer": "asynchronous",
+    "AsyncStore": "asynchronous",
     "Conversation": "conversation.session",
     "Endpoint": "inference.endpoint",
     "History": "history.records",

@@ -18,6 +18,7 @@ from penchant.conversation.factory import ConversationOptions
 from penchant.conversation.session import Conversation
 from penchant.errors import InputError
 from penchant.personalizer import Personalizer
+from penchant.store import Store
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -31,14 +32,15 @@ class _Cancelled(BaseException):  # no Exception: nothing on the way may take it
 
 
 class _Worker:
-    """One thread for all calls with a model. A call that is cancelled ends at its next pass of the model, or at once if
-    it waits for an endpoint.
+    """One thread for all calls of one object, named `owner` in messages. A call that is cancelled ends at its next pass
+    of the model (`decoder`; None: it runs none), or at once if it waits for an endpoint.
     """
 
-    def __init__(self, decoder: nn.Module) -> None:
+    def __init__(self, owner: str, decoder: nn.Module | None = None) -> None:
+        self._owner = owner
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="penchant")
         self._call = threading.local()
-        self._hook = decoder.register_forward_pre_hook(lambda module, args: self._check())
+        self._hook = decoder and decoder.register_forward_pre_hook(lambda module, args: self._check())
 
     async def run(self, function: Callable[[], R]) -> R:
         """Return the function's result. Raises `InputError` after `close`."""
@@ -46,7 +48,7 @@ class _Worker:
         try:
             future = self._thread.submit(self._in_thread, cancelled, function)
         except RuntimeError:
-            raise InputError("this AsyncPersonalizer was closed: expected an open one; make another") from None
+            raise InputError(f"this {self._owner} was closed: expected an open one; make another") from None
         try:
             return await asyncio.wrap_future(future)
         except asyncio.CancelledError:
@@ -56,7 +58,8 @@ class _Worker:
     async def close(self) -> None:
         """Wait for the calls that are running, and end the thread."""
         await asyncio.to_thread(self._thread.shutdown)
-        self._hook.remove()
+        if self._hook is not None:
+            self._hook.remove()
 
     def _in_thread(self, cancelled: threading.Event, function: Callable[[], R]) -> R:
         self._call.cancelled = cancelled
@@ -111,6 +114,46 @@ class AsyncConversation(_Twin[Conversation]):
     search = _awaited(Conversation.search)
 
 
+class AsyncStore(_Twin[Store]):
+    """`Store` for asyncio: the same calls, to be awaited; those that return iterators are async iterators. They run in
+    one worker thread of the store's own, so that none waits for a model. `sync` is the store itself, with its folders
+    and `conversations`. An async context manager.
+
+    store: closed with this.
+    """
+
+    add = _awaited(Store.add)
+    add_many = _awaited(Store.add_many)
+    history = _awaited(Store.history)
+    export = _streamed(Store.export)
+    users = _streamed(Store.users)
+    all_users = _streamed(Store.all_users)
+    count = _awaited(Store.count)
+    holds = _awaited(Store.holds)
+    revision = _awaited(Store.revision)
+    token_count = _awaited(Store.token_count)
+    keep_token_count = _awaited(Store.keep_token_count)
+    forget = _awaited(Store.forget)
+    forget_record = _awaited(Store.forget_record)
+    search_remains = _awaited(Store.search_remains)
+
+    def __init__(self, store: Store) -> None:
+        if not isinstance(store, Store):
+            raise InputError(f"{store!r:.60} is no Store: expected AsyncStore(Store(...))")
+        super().__init__(store, _Worker("AsyncStore"))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for running calls, and close the store."""
+        await self._worker.close()
+        self.sync.close()
+
+
 class AsyncPersonalizer(_Twin[Personalizer]):
     """`Personalizer` for asyncio: the same calls with the same arguments, results and errors, to be awaited; `stream`
     is an async iterator. An async context manager.
@@ -119,7 +162,7 @@ class AsyncPersonalizer(_Twin[Personalizer]):
     get their turn. A call whose task is cancelled ends at its next pass of the model, or at once if it waits for an
     endpoint, and the thread is free again.
 
-    personalizer: closed with this.
+    personalizer: closed with this. store: its store, with a worker thread of its own (None: it has none).
     """
 
     mark = _awaited(Personalizer.mark)
@@ -137,7 +180,8 @@ class AsyncPersonalizer(_Twin[Personalizer]):
     def __init__(self, personalizer: Personalizer) -> None:
         if not isinstance(personalizer, Personalizer):
             raise InputError(f"{personalizer!r:.60} is no Personalizer: expected AsyncPersonalizer(Personalizer(...))")
-        super().__init__(personalizer, _Worker(personalizer.loaded.base))
+        super().__init__(personalizer, _Worker("AsyncPersonalizer", personalizer.loaded.base))
+        self.store = None if personalizer.store is None else AsyncStore(personalizer.store)
 
     async def __aenter__(self) -> Self:
         return self
@@ -148,6 +192,8 @@ class AsyncPersonalizer(_Twin[Personalizer]):
     async def close(self) -> None:
         """Wait for running calls, and close the personalizer."""
         await self._worker.close()
+        if self.store is not None:
+            await self.store._worker.close()
         self.sync.close()
 
     async def conversation(
