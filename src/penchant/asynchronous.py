@@ -40,7 +40,9 @@ class _Worker:
         self._owner = owner
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="penchant")
         self._call = threading.local()
-        self._hook = decoder and decoder.register_forward_pre_hook(lambda module, args: self._check())
+        self._hook = None
+        if decoder is not None:
+            self._hook = decoder.register_forward_pre_hook(lambda module, args: self._check())
 
     async def run(self, function: Callable[[], R]) -> R:
         """Return the function's result. Raises `InputError` after `close`."""
