@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from penchant.errors import ModelError
+from penchant.inference.sampling import GREEDY, Sampling, own_sampling
 from penchant.models.cache import models_directory
 from penchant.models.gguf import FORMAT, GgufSource
+from penchant.models.gguf_metadata import name_the_rest
 from penchant.models.loading import LoadedModel, load_model
 from tests.families import tiny_network
 from tests.tiny_gguf import write_tiny_gguf
@@ -111,8 +113,6 @@ def test_what_an_earlier_version_unpacked_is_not_used(tmp_path: Path) -> None:
 
 
 def test_an_unknown_rule_for_cutting_text_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    from penchant.models.gguf_metadata import name_the_rest
-
     with caplog.at_level(logging.WARNING):
         name_the_rest("m.gguf", {"tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "qwen2"})
         name_the_rest("m.gguf", {"tokenizer.ggml.model": "llama", "tokenizer.ggml.pre": "abacus"})
@@ -124,3 +124,22 @@ def test_an_unknown_rule_for_cutting_text_is_said(tmp_path: Path, caplog: pytest
 def test_a_tokenizer_has_no_token_beyond_the_embeddings(tmp_path: Path) -> None:
     tiny = loaded_with(tmp_path)
     assert max(tiny.tokenizer("<|endoftext|> <|end|>")["input_ids"]) < tiny.model.config.vocab_size
+
+
+def test_recommended_sampling_is_applied(tmp_path: Path) -> None:
+    given = {"temp": 0.5, "top_k": 20, "top_p": 0.75, "min_p": 0.25, "penalty_repeat": 1.5}
+    fields = {f"general.sampling.{name}": value for name, value in given.items()}
+    loaded = loaded_with(tmp_path, fields=fields)
+    assert own_sampling(loaded) == Sampling(0.5, top_k=20, top_p=0.75, min_p=0.25, repetition_penalty=1.5)
+    assert own_sampling(loaded, temperature=0.0) == GREEDY
+
+
+def test_a_recommended_temperature_of_zero_is_greedy(tmp_path: Path) -> None:
+    loaded = loaded_with(tmp_path, fields={"general.sampling.temp": 0.0, "general.sampling.top_k": 40})
+    assert own_sampling(loaded).temperature == 0
+
+
+def test_recommended_sampling_that_is_not_done_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        name_the_rest("m.gguf", {"general.sampling.mirostat": 2, "general.sampling.xtc_probability": 0.0})
+    assert "recommends general.sampling.mirostat" in caplog.text and "xtc" not in caplog.text

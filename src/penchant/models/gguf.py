@@ -36,6 +36,7 @@ from penchant.models.gguf_metadata import (
     name_the_rest,
     read_factors,
     read_metadata,
+    read_sampling,
 )
 from penchant.models.progress import bar, gguf_bar_into, no_bars
 from penchant.models.replaced import replaced
@@ -45,7 +46,7 @@ from penchant.models.vocabulary import drop_tokens_from
 log = logging.getLogger(__name__)
 
 Pair = tuple[PreTrainedModel, PreTrainedTokenizerBase]
-FORMAT = 2
+FORMAT = 3
 """To be raised when a file is unpacked otherwise; the entries of earlier versions are then removed."""
 
 
@@ -156,7 +157,10 @@ def _dequantise(source: GgufSource) -> Pair:
         # The class that transformers builds a byte-level tokenizer with adds its own "<|endoftext|>".
         drop_tokens_from(tokenizer, metadata["tokenizer.ggml.tokens"])
         split_digits_like_smollm(tokenizer, metadata.get("tokenizer.ggml.pre"))
-        return plain_model(loaded), tokenizer
+        model = plain_model(loaded)
+        for setting, value in read_sampling(metadata).items():
+            setattr(model.generation_config, setting, value)
+        return model, tokenizer
 
 
 @contextlib.contextmanager

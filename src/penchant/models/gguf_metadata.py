@@ -47,6 +47,14 @@ HARMLESS = {
     "rope.scaling.finetuned",
 }  # fmt: skip
 """Keys that don't change what a causal model computes."""
+SAMPLING = {
+    "general.sampling.temp": "temperature",
+    "general.sampling.top_k": "top_k",
+    "general.sampling.top_p": "top_p",
+    "general.sampling.min_p": "min_p",
+    "general.sampling.penalty_repeat": "repetition_penalty",
+}
+"""Recommended sampling; XTC and Mirostat aren't done here."""
 ROPE_TENSORS = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 NEUTRAL = (0, 0.0, False, None)
 PRE_TOKENIZERS = {"smollm", "gpt-2", "phi-2", "mpt", "olmo", "roberta-bpe"}
@@ -225,8 +233,23 @@ def _scaling(config: PretrainedConfig, scaling: Mapping[str, Any], factors: Fact
     return {"rope_type": kind, "factor": factor, **more}
 
 
+def read_sampling(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the sampling that a GGUF file recommends, in the words of transformers' generation settings; empty if it
+    recommends none. A temperature of 0 or less takes the likeliest token, as in llama.cpp.
+    """
+    given = {name: metadata[key] for key, name in SAMPLING.items() if key in metadata}
+    if given.get("temperature", 1.0) > 0:
+        return {**given, "do_sample": True} if given else {}
+    return {name: value for name, value in given.items() if name == "repetition_penalty"} | {"do_sample": False}
+
+
 def name_the_rest(name: str, metadata: Mapping[str, Any]) -> None:
-    """Log what isn't read and matters little: a rule for cutting text that transformers doesn't know."""
+    """Log what isn't read and matters little: ways of sampling that aren't done here, and a rule for cutting text that
+    transformers doesn't know.
+    """
+    for key in ("general.sampling.xtc_probability", "general.sampling.mirostat"):
+        if metadata.get(key) not in NEUTRAL:
+            log.warning("%s recommends %s: it isn't applied, as this way of sampling isn't done here", name, key)
     rule = metadata.get("tokenizer.ggml.pre")
     if metadata.get("tokenizer.ggml.model") != "gpt2" or rule in PRE_TOKENIZERS or rule is None:
         return
