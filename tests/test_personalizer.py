@@ -13,6 +13,7 @@ from penchant import Answer, History, Personalizer, Record, Request, Store
 from penchant.compression.budget import count_tokens
 from penchant.compression.prompt import answer_messages
 from penchant.errors import InputError, ModelError, UnknownUserError
+from penchant.inference.recurrence import recurrence
 from penchant.models.chat import render_chat
 from tests.commands import REQUEST, TEXTS
 from tests.index.cases import calibration_of, history_of, lens_of, model_calls, texts
@@ -197,6 +198,7 @@ def test_temperature_and_seed() -> None:
 
 def test_without_knowledge_nothing_of_the_history_is_read() -> None:
     personalizer, history = personalizer_of(), history_of(TEXTS)
+    recurrence(personalizer.loaded)  # measured once for each model
     with model_calls(personalizer.resources.lens) as calls:
         answer = personalizer.ask(history, REQUEST, knowledge="none", max_tokens=3)
     assert (answer.profile, answer.dropped_records) == (None, 0)
@@ -318,3 +320,10 @@ def test_bad_calls(tmp_path: Path) -> None:
     lens = lens_of()
     with pytest.raises(ModelError, match=r"reads head 9\.0"):
         personalizer_of(calibration=calibration_of(lens, heads=((9, 0),), weights=(1.0,)))
+
+
+def test_a_greeting_gets_no_notes(store: Store) -> None:
+    store.add("ann", records(4))
+    conversation = personalizer_of(store).conversation("ann")
+    assert conversation.context("Where do I walk?").notes is not None
+    assert conversation.context("Hi again!").notes is None

@@ -67,6 +67,8 @@ def test_the_profile_is_that_of_who_asks(client: httpx.Client) -> None:
     assert made["messages"] == ASKED and made["penchant"]["profile"] == "no-user"
     response = post(client)
     assert response.headers["x-penchant-profile"] == "no-user" and "x-penchant-user" not in response.headers
+    greeting = [{"role": "user", "content": "Thanks, bye!"}]
+    assert post(client, messages=greeting, user="anna").headers["x-penchant-profile"] == "empty"
     assert post(client, user="zoe").headers["x-penchant-profile"] == "unknown-user"
     assert post(client, user="anna", penchant={"knowledge": "none"}).headers["x-penchant-profile"] == "off"
 

@@ -26,6 +26,7 @@ from penchant.inference.endpoint import Endpoint
 from penchant.marking.marks import Marks
 from penchant.marking.resources import Resources
 from penchant.store import Store
+from penchant.text.courtesies import is_courtesy
 
 
 class ConversationOptions(TypedDict, total=False):
@@ -106,7 +107,9 @@ class ConversationFactory:
         )
 
     def _notes(self, user: str, budget: int, text: str) -> Profile | None:
-        """Return a profile of the user's history for a turn."""
+        """Return a profile of the user's history for a turn; None for one that asks and says nothing."""
+        if is_courtesy(text):
+            return None
         try:
             history = self.history(user)
         except InputError:  # nothing is known about the user yet

@@ -24,11 +24,12 @@ from penchant.serving.identity import Identity, IdentityRules
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import Message, PenchantOptions
 from penchant.steering.apply.context import Steering
+from penchant.text.courtesies import is_courtesy
 
 R = TypeVar("R")
 Outcome = Literal["used", "empty", "no-user", "unknown-user", "off", "deadline"]
-"""What became of the profile: it was put in; nothing in the history mattered; the request names nobody; nothing is
-known about the user; the request wants none; marking took longer than the deadline.
+"""What became of the profile: it was put in; the turn asks nothing, or nothing in the history mattered; the request
+names nobody; nothing is known about the user; the request wants none; marking took longer than the deadline.
 """
 
 
@@ -163,6 +164,8 @@ class Service:
             history = self.personalizer.history(user)
         except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
             return "unknown-user", None, None
+        if is_courtesy(query):
+            return "empty", None, None
         profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
         profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
         steering = self.personalizer.steered(user, query, options.steer) if options.steer else None
