@@ -9,8 +9,8 @@ import pytest
 import penchant
 
 PUBLIC = {
-    "Answer", "AsyncPersonalizer", "Conversation", "Endpoint", "History", "LoadedModel", "Marks", "PenchantError",
-    "Personalizer", "Profile", "Record", "Request", "Segment", "Store", "load_history", "load_model",
+    "Answer", "AsyncPersonalizer", "AsyncStore", "Conversation", "Endpoint", "History", "LoadedModel", "Marks",
+    "PenchantError", "Personalizer", "Profile", "Record", "Request", "Segment", "Store", "load_history", "load_model",
 }  # fmt: skip
 
 

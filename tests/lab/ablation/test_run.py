@@ -9,15 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-import typer
 
-from penchant.cli.output import run
+from penchant.cli.main import run
 from penchant.errors import InputError
 from penchant.models.model_name import ModelName
 from penchant_lab.ablation.axes import AXES, changes, settings
 from penchant_lab.ablation.report import markdown, write_ablation
 from penchant_lab.ablation.run import AblationOptions, run_ablation
-from penchant_lab.cli.ablate import ablate
 from tests.families import save_tiny
 
 THINGS = ("kite", "lamp", "boat", "drum", "cake", "rope", "bell", "coat", "fork", "harp", "desk", "vase")
@@ -158,17 +156,12 @@ def test_wrong_options(folder: Path, tmp_path: Path) -> None:
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    app = typer.Typer(pretty_exceptions_enable=False)
-    bench = typer.Typer()
-    bench.command("ablate")(ablate)
-    bench.callback()(lambda: None)
-    app.add_typer(bench, name="bench")
     level = logging.getLogger().level
 
     def invoke(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["penchant", "bench", "ablate", *map(str, words)])
         with pytest.raises(SystemExit) as left:
-            run(app)
+            run()
         return (int(left.value.code or 0), *capfd.readouterr())
 
     yield invoke
