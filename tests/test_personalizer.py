@@ -322,8 +322,17 @@ def test_bad_calls(tmp_path: Path) -> None:
         personalizer_of(calibration=calibration_of(lens, heads=((9, 0),), weights=(1.0,)))
 
 
-def test_a_greeting_gets_no_notes(store: Store) -> None:
+def test_a_greeting_gets_no_profile(store: Store) -> None:
     store.add("ann", records(4))
-    conversation = personalizer_of(store).conversation("ann")
+    personalizer = personalizer_of(store)
+    with model_calls(personalizer.resources.lens) as calls:
+        profile = personalizer.compress("ann", "Hi again!")
+    assert (profile.text, profile.tokens, profile.segments, calls) == ("", 0, (), [])
+    assert profile.reason is not None and "asks nothing" in profile.reason
+    assert personalizer.ask("ann", "Hi again!", max_tokens=2).profile == profile
+    assert personalizer.compress("ann", Request("Hi again!", task="Write as I would.")).tokens
+    with pytest.raises(UnknownUserError):
+        personalizer.compress("nobody", "Hi!")
+    conversation = personalizer.conversation("ann")
     assert conversation.context("Where do I walk?").notes is not None
     assert conversation.context("Hi again!").notes is None

@@ -105,6 +105,20 @@ def _streamed(
     return call
 
 
+class _Closing(_Twin[S]):
+    """A twin with a worker of its own: an async context manager."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Wait for running calls, and end the worker."""
+        await self._worker.close()
+
+
 class AsyncConversation(_Twin[Conversation]):
     """`Conversation` for asyncio. `sync` is the conversation itself, with its turns and instructions."""
 
@@ -116,7 +130,7 @@ class AsyncConversation(_Twin[Conversation]):
     search = _awaited(Conversation.search)
 
 
-class AsyncStore(_Twin[Store]):
+class AsyncStore(_Closing[Store]):
     """`Store` for asyncio: the same calls, to be awaited; those that return iterators are async iterators. They run in
     one worker thread of the store's own, so that none waits for a model. `sync` is the store itself, with its folders
     and `conversations`. An async context manager.
@@ -144,19 +158,13 @@ class AsyncStore(_Twin[Store]):
             raise InputError(f"{store!r:.60} is no Store: expected AsyncStore(Store(...))")
         super().__init__(store, _Worker("AsyncStore"))
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Wait for running calls, and close the store."""
-        await self._worker.close()
+        await super().close()
         self.sync.close()
 
 
-class AsyncPersonalizer(_Twin[Personalizer]):
+class AsyncPersonalizer(_Closing[Personalizer]):
     """`Personalizer` for asyncio: the same calls with the same arguments, results and errors, to be awaited; `stream`
     is an async iterator. An async context manager.
 
@@ -176,6 +184,7 @@ class AsyncPersonalizer(_Twin[Personalizer]):
     fit_steering = _awaited(Personalizer.fit_steering)
     steered = _awaited(Personalizer.steered)
     history = _awaited(Personalizer.history)
+    release = _awaited(Personalizer.release)
     segments = _awaited(Personalizer.segments)
     _open = _awaited(Personalizer.conversation)
 
@@ -185,17 +194,11 @@ class AsyncPersonalizer(_Twin[Personalizer]):
         super().__init__(personalizer, _Worker("AsyncPersonalizer", personalizer.loaded.base))
         self.store = None if personalizer.store is None else AsyncStore(personalizer.store)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.close()
-
     async def close(self) -> None:
         """Wait for running calls, and close the personalizer."""
-        await self._worker.close()
+        await super().close()
         if self.store is not None:
-            await self.store._worker.close()
+            await self.store._worker.close()  # whose store it is, closes it
         self.sync.close()
 
     async def conversation(

@@ -82,6 +82,11 @@ class Histories:
             held.tokens = self._count(history) if held.revision is None else self._stored_count(held, held.revision)
         return held.tokens
 
+    def release(self, who: str | History) -> None:
+        """Drop a user's history, or one without a user, from memory."""
+        with self._lock:
+            self._held.pop(who if isinstance(who, str) else who.user or id(who), None)
+
     def _known(self, key: str | int) -> _Held | None:
         with self._lock:
             return self._held.get(key)

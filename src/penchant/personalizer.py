@@ -42,6 +42,7 @@ from penchant.steering.fit.trainer import FitOptions, fit_user
 from penchant.steering.methods.registry import DEFAULT_METHOD, EMPHASIS
 from penchant.steering.storage.fitted_state import SteeringPaths, load_fitted, paths_in_folder, paths_in_store
 from penchant.store import Store
+from penchant.text.courtesies import is_courtesy
 
 
 @arguments.checked
@@ -128,11 +129,15 @@ class Personalizer:
     def compress(self, who: Who, request: Request | str, budget: int | str = DEFAULT_BUDGET) -> Profile:
         """Mark and compress: a profile of at most `budget` tokens (see `resolve_budget`).
 
-        `Profile.seconds` holds "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and
-        `InputError` for a budget below one token.
+        A request that asks nothing ("Hi!", `is_courtesy`) gets an empty one, with the reason. `Profile.seconds` holds
+        "encode" (indexing, only what is new), "mark" and "compress". Raises as `mark`, and `InputError` for a budget
+        below one token.
         """
         history, request = self.history(who), as_request(request)
-        tokens = resolve_budget(budget, self._histories.tokens(history))
+        size = self._histories.tokens(history)
+        tokens = resolve_budget(budget, size)
+        if is_courtesy(request.query) and not request.task:
+            return Profile.nothing(tokens, size, "the request asks nothing: it is a greeting, thanks or a goodbye")
         return self.compressor(history, request, self.mark(history, request), tokens)
 
     def compress_many(
@@ -342,6 +347,11 @@ class Personalizer:
         if not len(who):
             raise InputError("the history is empty: expected at least one record; import some first")
         return who
+
+    def release(self, who: History | str) -> None:
+        """Drop what is in memory of a user, or of a history that was passed in. It is read again when it is needed."""
+        self._histories.release(who)
+        self.resources.close(who)
 
     def segments(self, history: History) -> tuple[Segment, ...]:
         """Return the segments of a history; a second request doesn't segment it again."""

@@ -57,6 +57,7 @@ MEASURES = (
     "instructions.ngrams",
     "serving.prompt_cache",
     "small",
+    "small.floor",
     "small_letters",
 )
 

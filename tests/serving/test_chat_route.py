@@ -1,12 +1,17 @@
 """`/v1/chat/completions` over a real connection: what clients need of an answer, whole and streamed."""
 
 import json
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import openai
 import pytest
 
+from penchant.inference.stopping import end_tokens
+from penchant.serving.engine import Begun, BusyError, Ended, Event, Prompt, Ticket
 from penchant.serving.service import Service
 from tests.serving.server import ANNA, BEN, client, service  # noqa: F401 (fixtures)
 
@@ -124,6 +129,9 @@ def test_roles_and_parts_of_real_clients(client: httpx.Client) -> None:
         ({"user": "anna", "penchant": {"budget": "lots"}}, 400, None, "lots"),
         ({"user": "anna", "penchant": {"depth": 2}}, 400, "penchant.depth", "not permitted"),
         ({"user": "anna", "penchant": {"steer": "caa"}}, 400, None, "steer fit"),
+        ({"user": "anna", "penchant": {"steer": "caa", "knowledge": "none"}}, 400, None, "steer fit"),
+        ({"user": "anna", "penchant": {"steer": "emphasis"}}, 400, "penchant.steer", "isn't offered"),
+        ({"penchant": {"steer": "caa"}}, 400, "penchant.steer", "needs a user"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages.0.content", "text only"),
         ({"messages": [{"role": "user", "content": "word " * 3_000}]}, 400, None, "window"),
     ],
@@ -181,12 +189,63 @@ def test_the_official_client(service: Service, client: httpx.Client) -> None:
         vectors.embeddings.create(model="tiny", input=[""])
 
 
-def test_a_client_that_goes_away_frees_its_row(service: Service, client: httpx.Client) -> None:
-    body = {"messages": ASKED, "stream": True, "max_tokens": 400}
-    with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        next(response.iter_lines())
-    for _ in range(200):
-        if client.get("/readyz").json()["running"] == 0:
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_goes_away_frees_its_row(
+    service: Service, client: httpx.Client, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Event] = []
+    real = service.engine.answer
+
+    def answer(prompt: Prompt, emit: Callable[[Event], None]) -> Ticket:
+        return real(prompt, lambda event: (seen.append(event), emit(event))[1])
+
+    monkeypatch.setattr(service.engine, "answer", answer)
+    no_end = dict.fromkeys(end_tokens(service.loaded), -100)
+    body = {"messages": ASKED, "stream": stream, "max_tokens": 400, "logit_bias": no_end}
+    wait = httpx.Timeout(30, read=30 if stream else 0.1)
+    with (
+        pytest.raises(httpx.ReadTimeout),
+        client.stream("POST", "/v1/chat/completions", json=body, timeout=wait) as got,
+    ):
+        next(got.iter_lines())
+        raise httpx.ReadTimeout("the reader leaves")
+    for _ in range(1_000):
+        if seen and client.get("/readyz").json()["running"] == 0:
             break
-    else:
-        pytest.fail("the row is still running")
+        time.sleep(0.01)
+    assert isinstance(seen[0], Begun) and not any(isinstance(event, Ended) for event in seen)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_too_many_requests_have_a_status_of_their_own(
+    service: Service, client: httpx.Client, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    blocked = service.engine.run(gate.wait)
+    try:
+        monkeypatch.setattr(service.engine, "waiting", 0)
+        response = post(client, stream=stream)
+        error = response.json()["error"]
+        assert (response.status_code, error["type"], error["code"]) == (429, "rate_limit_error", "busy")
+        assert 1 <= int(response.headers["retry-after"]) <= 10
+    finally:
+        gate.set()
+        blocked.result(30)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_an_engine_that_is_full_when_the_prompt_is_ready(
+    service: Service, client: httpx.Client, stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, taken = service.engine.answer, []
+
+    def answer(*given: Any) -> Any:
+        if taken:
+            raise BusyError("1 requests are waiting already: try again in some seconds")
+        taken.append(real(*given))
+        return taken[0]
+
+    monkeypatch.setattr(service.engine, "answer", answer)
+    response = post(client, stream=stream, n=3)
+    assert response.status_code == 429, response.text
+    assert taken[0].cancelled  # all or none

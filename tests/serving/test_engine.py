@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from penchant.errors import PenchantError
 from penchant.inference.answer_row import PromptTokens
 from penchant.inference.generation import generate
 from penchant.inference.intervention import Edit, Intervention
@@ -109,6 +110,33 @@ def test_a_steered_answer_is_read_from_no_cache_and_leaves_none(engine: Engine) 
     whole(ask(engine, prompt(30, 40, owner="anna", intervention=intervention)))
     assert whole(ask(engine, prompt(30, 45, owner="anna")))[1].cached == 0
     assert whole(ask(engine, prompt(30, 50, owner="anna", intervention=intervention)))[1].cached == 0
+
+
+def test_erasing_ends_what_runs_and_what_waits() -> None:
+    engine = Engine(LOADED, rows=1)
+    try:
+        running, waiting = (ask(engine, prompt(30, most=300, owner="anna")) for _ in range(2))
+        other = ask(engine, prompt(50, owner="ben"))
+        assert isinstance(running.get(timeout=30), Begun)
+        engine.forget("anna").result(30)
+        for events in (running, waiting):
+            with pytest.raises(PenchantError, match="erased"):
+                while not isinstance(event := events.get(timeout=30), Ended):
+                    if isinstance(event, Exception):
+                        raise event
+        whole(other)
+        assert not any(one.owner == "anna" for one in engine._prefixes._kept.values())
+    finally:
+        engine.close()
+
+
+def test_a_cache_that_cannot_be_kept_ends_nothing(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine._prefixes, "keep", broken)
+    for number in range(2):
+        whole(ask(engine, prompt(30 + number, owner="anna")))
 
 
 def test_a_cancelled_answer_frees_its_row(engine: Engine) -> None:

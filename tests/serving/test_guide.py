@@ -7,6 +7,8 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import numpy as np
+import openai
 import pytest
 
 from penchant import Personalizer, Store
@@ -35,6 +37,16 @@ def test_the_examples_run_and_the_answer_is_personal(tmp_path: Path) -> None:
                     assert "Okafor" in made["choices"][0]["message"]["content"]
                 else:
                     exec(compile(text, str(block), "exec"), names)
+        with running(Service(Personalizer(store=store), ServerSettings())) as client:
+            api = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0)
+            texts = ["My dog is called Bruno.", "The name of my dog", "Interest rates fell in May."]
+            made = api.embeddings.create(model="text-embedding-3-small", input=texts)  # in base64, its default
+            vectors = np.array([one.embedding for one in made.data])
+            assert vectors.shape == (3, 384) and np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+            assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+            plain = api.embeddings.create(model="x", input=texts[0], encoding_format="float").data[0].embedding
+            assert np.allclose(plain, vectors[0], atol=1e-6)
+            assert made.usage.prompt_tokens == made.usage.total_tokens > 10
     shown = said.getvalue()
     assert "Okafor" in shown.splitlines()[0]
     assert "My dentist is Dr. Amara Okafor" in shown.splitlines()[1]

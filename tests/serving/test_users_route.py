@@ -3,15 +3,18 @@
 import json
 
 import httpx
+import pytest
 
 from penchant.serving.service import Service
 from tests.serving.server import client, service  # noqa: F401 (fixtures)
 
+LINES = {"Content-Type": "application/x-ndjson"}
+
 
 def test_records_come_in_once(client: httpx.Client) -> None:
     lines = b'{"text": "I play the cello.", "id": "a"}\n{"text": "I live in Oslo.", "id": "b"}\n'
-    assert client.post("/v1/users/eve/records", content=lines).json() == {"added": 2, "unchanged": 0}
-    assert client.post("/v1/users/eve/records", content=lines).json() == {"added": 0, "unchanged": 2}
+    assert client.post("/v1/users/eve/records", content=lines, headers=LINES).json() == {"added": 2, "unchanged": 0}
+    assert client.post("/v1/users/eve/records", content=lines, headers=LINES).json() == {"added": 0, "unchanged": 2}
     assert client.post("/v1/users/eve/records", json=[{"text": "I have a dog.", "id": "c"}]).json()["added"] == 1
     page = client.get("/v1/users/eve/records", params={"limit": 2, "offset": 1}).json()
     assert page["total"] == 3 and [one["id"] for one in page["data"]] == ["b", "c"]
@@ -21,7 +24,7 @@ def test_records_come_in_once(client: httpx.Client) -> None:
     assert client.get("/v1/users/eve/records").json()["total"] == 2
     made = client.post("/v1/users/eve/profile", json={"query": "What do I play?", "budget": 50}).json()
     assert "cello" in made["profile"] and made["tokens"] <= 50
-    assert client.post("/v1/users/eve/records", content=b'{"text": "x", "id": "a"}').status_code == 400
+    assert client.post("/v1/users/eve/records", json={"text": "x", "id": "a"}).status_code == 400
 
 
 def test_erasing_a_user_leaves_nothing(client: httpx.Client, service: Service) -> None:
@@ -43,14 +46,30 @@ def test_bad_records_are_refused(client: httpx.Client) -> None:
         (b'{"text": 7}', "record 1"),
         (b'{"text": "a"}\n{"txt": "b"}', "record 2"),
     ):
-        response = client.post("/v1/users/eve/records", content=body)
+        response = client.post("/v1/users/eve/records", content=body, headers=LINES)
         assert response.status_code == 400 and message in response.json()["error"]["message"]
 
 
-def test_rerank(client: httpx.Client) -> None:
+def test_line_separators_in_a_text_end_no_line(client: httpx.Client) -> None:
+    lines = '{"text": "one\u2028two", "id": "u"}\r\n{"text": "three", "id": "v"}\n'.encode()
+    assert client.post("/v1/users/lin/records", content=lines, headers=LINES).json()["added"] == 2
+    assert client.get("/v1/users/lin/records").json()["data"][0]["text"] == "one\u2028two"
+
+
+@pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+def test_what_a_foreign_page_can_send_is_refused(client: httpx.Client, kind: str | None) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    response = client.post("/v1/users/eve/records", content=b'{"text": "planted"}', headers=headers)
+    assert response.status_code == 415 and "application/json" in response.json()["error"]["message"]
+
+
+def test_rerank(client: httpx.Client, service: Service) -> None:
+    indexes = service.personalizer.resources.indexes
+    before = len(indexes._open)
     documents = ["The dentist is Dr. Voss.", {"text": "Rain in Oslo."}, "A dog barks."]
     body = {"query": "Who is the dentist?", "documents": documents, "top_n": 2, "return_documents": True}
     made = client.post("/v1/rerank", json=body).json()["results"]
     assert len(made) == 2
     assert made[0]["relevance_score"] >= made[1]["relevance_score"]
     assert all(one["document"]["text"][one["start"] : one["end"]] for one in made)
+    assert len(indexes._open) == before  # nothing of the documents stays

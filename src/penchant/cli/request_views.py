@@ -58,6 +58,8 @@ def profile_document(profile: Profile) -> dict[str, Any]:
 
 
 def summary(profile: Profile) -> str:
+    if not profile.tokens and profile.reason:
+        return f"no profile: {profile.reason}"
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in profile.seconds.items())
     return (
         f"{profile.tokens} of {profile.budget} tokens for {profile.history_tokens:,} ({profile.shortening}), "

@@ -14,8 +14,8 @@ class Profile:
     """A text of at most `budget` tokens in the target tokenizer (`tokens` is counted on the final text).
 
     segments: the chosen ones, in time order, with their marks in `scores`. compressor: the requested one. fallback: the
-    text is extractive although a rewriter was requested; `reason` says why. mass_kept: share of the positive marking
-    mass in the chosen segments, 0 to 1.
+    text is extractive although a rewriter was requested; `reason` says why, or why the text is empty. mass_kept: share
+    of the positive marking mass in the chosen segments, 0 to 1.
     """
 
     text: str
@@ -30,6 +30,11 @@ class Profile:
     reason: str | None = None
     mass_kept: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls, budget: int, history_tokens: int, reason: str) -> Profile:
+        """Return an empty profile, for which nothing was marked."""
+        return cls("", 0, budget, history_tokens, (), (), "none", "none", reason=reason)
 
     @property
     def ratio(self) -> float:

@@ -19,7 +19,7 @@ DEFAULT_BUDGET = "auto"
 BUDGET_SHARE = "2%"
 """The default budget of a large history."""
 BUDGET_FLOOR = 300
-"""The default budget of a small history, in tokens (why: benchmarks/results/small.md)."""
+"""The default budget of a small history, in tokens (why: benchmarks/results/floor.md)."""
 
 COMPRESSORS: Registry[CompressorFactory] = Registry(
     "compressor",

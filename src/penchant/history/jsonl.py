@@ -109,7 +109,7 @@ def parse_records(text: str) -> list[Record]:
     try:
         given = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
-        raws = [line for line in text.splitlines() if line.strip()]
+        raws = [line for line in text.split("\n") if line.strip()]  # other line ends may stand in a text
     else:
         raws = [json.dumps(one) for one in (given if isinstance(given, list) else [given])]
     if not raws:

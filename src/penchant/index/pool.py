@@ -50,7 +50,7 @@ class _OpenIndexes(Generic[Index]):
         object.
         """
         with self._lock:
-            key = f"user:{history.user}" if history.user else f"history:{id(history)}"
+            key = _key(history)
             index = self._open.pop(key, None)
             if index is None:
                 index = self._make(self.directory(history.user) if history.user else None)
@@ -63,16 +63,21 @@ class _OpenIndexes(Generic[Index]):
             while len(self._open) > 1 and self.nbytes > self.limit:
                 self._open.popitem(last=False)
 
-    def close(self, user: str) -> None:
-        """Drop a user's index from memory (the store erases the files)."""
+    def close(self, who: str | History) -> None:
+        """Drop the index of a user, or of a history without one, from memory (the store erases the files)."""
         with self._lock:
-            self._open.pop(f"user:{user}", None)
+            self._open.pop(_key(who), None)
 
     @property
     def nbytes(self) -> int:
         """Size of all open indexes in bytes."""
         with self._lock:
             return sum(index.nbytes for index in self._open.values())
+
+
+def _key(who: str | History) -> str:
+    user = who if isinstance(who, str) else who.user
+    return f"user:{user}" if user else f"history:{id(who)}"
 
 
 class IndexPool(_OpenIndexes[AttentionIndex]):

@@ -38,6 +38,7 @@ class IncrementalCache(Generic[T]):
             self._kept[key] = history, wanted, made
             return made
 
-    def close(self, user: str) -> None:
+    def close(self, who: str | History) -> None:
+        """Drop the result of a user, or of a history without one."""
         with self._lock:
-            self._kept.pop(user, None)
+            self._kept.pop(who if isinstance(who, str) else who.user or id(who), None)

@@ -98,8 +98,8 @@ class Resources:
         made._base = self
         return made
 
-    def close(self, user: str) -> None:
-        """Drop everything held in memory for a user."""
+    def close(self, who: str | History) -> None:
+        """Drop everything held in memory for a user, or for a history without one."""
         for name in ("indexes", "vectors", "terms"):
             if name in vars(self):  # only if they were already made
-                getattr(self, name).close(user)
+                getattr(self, name).close(who)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
 
 from penchant.history.dialogue import Finish
 from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
-from penchant.serving.engine import Begun, Ended, Piece, Prompt
+from penchant.serving.engine import Begun, Ended, Piece
 from penchant.serving.errors import describe
-from penchant.serving.service import PersonalPrompt, Service
+from penchant.serving.service import Answering, PersonalPrompt
 
+R = TypeVar("R")
 FINISH: dict[Finish, str] = {"stop": "stop", "length": "length", "repetition": "length"}
 """Why an answer ended, in the words of the API: one that was stopped because it repeated itself was cut."""
 
@@ -41,36 +44,28 @@ class Written:
             self.finish, self.tokens = event.finish, event.tokens
 
 
-async def write(service: Service, prompts: Sequence[Prompt]) -> list[Written]:
-    """Return the whole answers to prompts. If one fails, or the client goes away, all are given up."""
-
-    async def one(prompt: Prompt) -> Written:
-        made = Written()
-        async for event in service.answer(prompt):
-            made.take(event)
-        return made
-
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(prompt)) for prompt in prompts]
-    return [task.result() for task in tasks]
+async def write(asked: Sequence[Answering]) -> list[Written]:
+    """Return whole answers. If one fails, or nobody waits any more, all are given up."""
+    written = [Written() for _ in asked]
+    async for _ in stream(asked, written):
+        pass
+    return written
 
 
-async def stream(
-    service: Service, prompts: Sequence[Prompt], written: Sequence[Written]
-) -> AsyncIterator[tuple[int, Piece | Ended]]:
+async def stream(asked: Sequence[Answering], written: Sequence[Written]) -> AsyncIterator[tuple[int, Piece | Ended]]:
     """Yield the pieces of several answers as they come, each with its number; `written` is filled meanwhile."""
     events: asyncio.Queue[tuple[int, Piece | Ended] | Exception] = asyncio.Queue()
 
-    async def one(number: int, prompt: Prompt) -> None:
+    async def one(number: int, answering: Answering) -> None:
         try:
-            async for event in service.answer(prompt):
+            async for event in answering.events():
                 written[number].take(event)
                 if isinstance(event, Piece | Ended):
                     events.put_nowait((number, event))
         except Exception as error:  # noqa: BLE001  # raised below, to whoever reads
             events.put_nowait(error)
 
-    tasks = [asyncio.ensure_future(one(number, prompt)) for number, prompt in enumerate(prompts)]
+    tasks = [asyncio.ensure_future(one(number, answering)) for number, answering in enumerate(asked)]
     left = len(tasks)
     try:
         while left:
@@ -80,8 +75,27 @@ async def stream(
             left -= isinstance(event[1], Ended)
             yield event
     finally:
-        for task in tasks:
+        for task, answering in zip(tasks, asked, strict=True):
             task.cancel()
+            answering.cancel()  # also one whose task never ran
+
+
+async def while_listening(request: Request, work: Coroutine[Any, Any, R]) -> R:
+    """Return the result of work; it is cancelled when the client goes away. Raises `ClientDisconnect` then."""
+    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientDisconnect
+        return await task
+    finally:
+        gone.cancel()
+        task.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":  # the body was read before
+        pass
 
 
 async def sse(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
@@ -15,13 +15,11 @@ from typing import TypeVar
 from penchant.errors import PenchantError
 from penchant.history.dialogue import Finish
 from penchant.inference.answer_row import PromptTokens, TokenChoice
-from penchant.inference.intervention import AFTER_PROMPT, Intervention
+from penchant.inference.intervention import AFTER_PROMPT, Intervention, stack
 from penchant.inference.prefix_cache import LIMIT, PrefixCache
 from penchant.inference.running_batch import RunningBatch, most_rows, read_prompt
-from penchant.lens.calibration import Calibration
+from penchant.inference.runtime import steered
 from penchant.models.loading import LoadedModel
-from penchant.steering.apply.context import row_context
-from penchant.steering.methods.attention_bias import AttentionBias
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -39,14 +37,13 @@ class BusyError(PenchantError):
 @dataclass(frozen=True)
 class Prompt:
     """A prompt for the engine. owner: whose it is; only this owner's prompts share cached beginnings ("": nobody's; it
-    shares none, since how fast it is answered would tell one stranger what another has written). intervention, bias:
-    how its answer is steered (`Steering`, `AttentionBias`).
+    shares none, since how fast it is answered would tell one stranger what another has written). intervention: how
+    its answer is steered (None: not at all).
     """
 
     tokens: PromptTokens
     owner: str
     intervention: Intervention | None = None
-    bias: AttentionBias | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class Engine:
     """Runs a model in one thread: calls (marking, compressing), prompts, and one step of all answers, in turn.
 
     rows: most answers at a time (one for a model that can't be batched, `most_rows`). waiting: most requests that wait.
-    prefix_bytes: see `PrefixCache`. calibration: names the heads of attention biases. Thread-safe.
+    prefix_bytes: see `PrefixCache`. Thread-safe.
     """
 
     def __init__(
@@ -114,11 +111,9 @@ class Engine:
         rows: int = ROWS,
         waiting: int = WAITING,
         prefix_bytes: int = LIMIT,
-        calibration: Callable[[], Calibration] | None = None,
     ) -> None:
         self.loaded, self.waiting = loaded, waiting
         self.rows = most_rows(loaded, rows)
-        self._calibration = calibration
         self._prefixes = PrefixCache(loaded, prefix_bytes)
         self._running: dict[int, Ticket] = {}
         self._batch = RunningBatch(loaded, self._context)
@@ -163,14 +158,18 @@ class Engine:
         return ticket
 
     def forget(self, owner: str) -> Future[None]:
-        """Drop the cached prompts of an owner; from then on nothing of them is in memory. Their answers that are being
-        generated end with an error.
+        """Drop the cached prompts of an owner, and end their answers with an error, those that are being generated and
+        those that wait.
         """
 
         def forget() -> None:
-            for ticket in list(self._running.values()):
-                if ticket.prompt.owner == owner:
-                    self._end(ticket, PenchantError("the user was erased while the answer was generated: ask again"))
+            with self._changed:
+                waiting = [one for one in self._queues.waiting if one.prompt.owner == owner]
+                for ticket in waiting:
+                    self._queues.waiting.remove(ticket)
+            running = [one for one in self._running.values() if one.prompt.owner == owner]
+            for ticket in [*waiting, *running]:
+                self._end(ticket, PenchantError("records of the user were erased meanwhile: ask again"))
             self._prefixes.forget(owner)
 
         return self.run(forget)
@@ -226,7 +225,7 @@ class Engine:
         ids, shared = prompt.tokens.ids, _shares(prompt)
         try:
             known = self._prefixes.find(prompt.owner, ids) if shared else None
-            with self._contexts([(prompt, len(ids), prompt.intervention)]):
+            with steered(self.loaded.model, prompt.intervention, [len(ids)]):
                 read = read_prompt(self.loaded, ids, known)
             self._batch.admit(ticket.number, prompt.tokens, read)
         except Exception as error:  # noqa: BLE001  # one request failed; who asked is told
@@ -266,27 +265,23 @@ class Engine:
         self._batch.drop(ticket.number)
 
     def _keep(self, ticket: Ticket) -> None:
-        if self._prefixes.limit and _shares(ticket.prompt):
+        if not (self._prefixes.limit and _shares(ticket.prompt)):
+            return
+        try:
             rows = self._batch.cache_of(ticket.number)
             if rows is not None:
                 self._prefixes.keep(ticket.prompt.owner, rows)
+        except Exception:  # no memory for a copy, say: the answer is there, and the thread must go on
+            log.exception("the cache of a prompt isn't kept")
 
     def _context(self, keys: Sequence[int]) -> AbstractContextManager[None]:
-        rows = []
-        for prompt in (self._running[key].prompt for key in keys):
-            # Behind the prompt every scope covers all tokens, so that rows of different scopes can run together.
-            given = prompt.intervention and replace(prompt.intervention, scope=AFTER_PROMPT)
-            rows.append((prompt, len(prompt.tokens.ids), given))
-        return self._contexts(rows)
-
-    @contextmanager
-    def _contexts(self, rows: Sequence[tuple[Prompt, int, Intervention | None]]) -> Iterator[None]:
-        calibration = self._calibration() if self._calibration and any(one.bias for one, *_ in rows) else None
-        lengths, interventions = [length for _, length, _ in rows], [given for *_, given in rows]
-        with row_context(self.loaded, lengths, interventions, [one.bias for one, *_ in rows], calibration):
-            yield
+        """Return the context in which the rows of these keys are steered, each by its own vectors."""
+        prompts = [self._running[key].prompt for key in keys]
+        # Behind the prompt every scope covers all tokens, so that rows of different scopes can run together.
+        given = [one.intervention and replace(one.intervention, scope=AFTER_PROMPT) for one in prompts]
+        return steered(self.loaded.model, stack(given), [len(one.tokens.ids) for one in prompts])
 
 
 def _shares(prompt: Prompt) -> bool:
     """Whether a prompt is somebody's, and its cache what the same text gives without steering."""
-    return bool(prompt.owner) and prompt.intervention is None and prompt.bias is None
+    return bool(prompt.owner) and prompt.intervention is None

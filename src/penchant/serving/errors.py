@@ -62,6 +62,17 @@ def response(error: Exception) -> JSONResponse:
     return JSONResponse(body, status, headers)
 
 
+def check_type(request: Request, *types: str) -> None:
+    """Raise `ApiError` for a body of another type. A page of any web site can let a browser send the types of forms, or
+    none at all, to a server on the same machine.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given not in types:
+        raise ApiError(
+            415, f"the body has the type {given or 'none'!r:.60}: send it as {' or '.join(types)}", code="content_type"
+        )
+
+
 def install(app: FastAPI) -> None:
     """Let every error of an app, also those of the framework, have the one shape."""
 
@@ -69,8 +80,9 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         if isinstance(first.get("input"), bytes):  # FastAPI reads no JSON of another type: a browser's form may send it
-            message = "the body has another type: send it with Content-Type: application/json"
-            return JSONResponse(error_body(415, message, code="content_type"), 415)
+            return response(
+                ApiError(415, "the body has another type: send it as application/json", code="content_type")
+            )
         place = ".".join(str(part) for part in first["loc"][1:])
         message = f"{place}: {first['msg']}" if place else str(first["msg"])
         return JSONResponse(error_body(400, message, place or None, "invalid_request"), 400)

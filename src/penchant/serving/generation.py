@@ -1,16 +1,18 @@
-"""From a request's options to a prompt for the engine."""
+"""From a client's messages and options to prompts for the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from penchant.inference.answer_row import PromptTokens
+from penchant.inference.answer_row import Grammar
 from penchant.inference.generation import prompt_tokens
+from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import Sampling, own_sampling
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.serving.engine import Prompt
 from penchant.serving.errors import ApiError
 from penchant.serving.schemas import Sampled
 
@@ -41,18 +43,31 @@ def chat_prompt(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]]) -> s
     return render_chat(loaded, plain)
 
 
-def tokens_of(
-    loaded: LoadedModel, prompt: str, request: Sampled, *, max_tokens: int, likeliest: int | None = None, row: int = 0
-) -> PromptTokens:
-    """Return a rendered prompt with a request's options. row: which of its `n` answers; each has a seed of its own.
-
-    Raises `InputError` for a prompt that doesn't fit.
+def prompts_of(
+    loaded: LoadedModel,
+    rendered: str,
+    request: Sampled,
+    *,
+    max_tokens: int,
+    owner: str,
+    intervention: Intervention | None = None,
+    likeliest: int | None = None,
+    grammar: Callable[[], Grammar] | None = None,
+) -> list[Prompt]:
+    """Return a rendered prompt with a request's options, once for each of its `n` answers, which have seeds of their
+    own. owner, intervention: see `Prompt`; likeliest, grammar: see `PromptTokens`. Raises `InputError` for a prompt
+    that doesn't fit.
     """
-    seed = request.seed if request.seed is None or not row else f"{request.seed}/{row}"
-    made = prompt_tokens(
-        loaded, prompt, max_new_tokens=max_tokens, sampling=_sampling(loaded, request, seed), stop=request.stop or ()
-    )
-    return replace(made, likeliest=likeliest)
+    made = prompt_tokens(loaded, rendered, max_new_tokens=max_tokens, stop=request.stop or ())
+    seeds = [request.seed, *(None if request.seed is None else f"{request.seed}/{n}" for n in range(1, request.n or 1))]
+    return [
+        Prompt(
+            replace(made, sampling=_sampling(loaded, request, seed), likeliest=likeliest, grammar=grammar),
+            owner,
+            intervention,
+        )
+        for seed in seeds
+    ]
 
 
 def _sampling(loaded: LoadedModel, request: Sampled, seed: int | str | None) -> Sampling:

@@ -18,13 +18,13 @@ from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.conversation.about_user import about_user
 from penchant.errors import InputError, UnknownUserError
 from penchant.personalizer import Personalizer
-from penchant.serving.engine import ROWS, WAITING, Ended, Engine, Event, Prompt, Ticket
+from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt
 from penchant.serving.errors import ApiError
 from penchant.serving.identity import Identity, IdentityRules
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import Message, PenchantOptions
 from penchant.steering.apply.context import Steering
-from penchant.text.courtesies import is_courtesy
+from penchant.steering.methods.registry import EMPHASIS
 
 R = TypeVar("R")
 Outcome = Literal["used", "empty", "no-user", "unknown-user", "off", "deadline"]
@@ -37,7 +37,8 @@ names nobody; nothing is known about the user; the request wants none; marking t
 class ServerSettings:
     """The operator's choices. model: the name under which the local model is offered (None: its own). budget: of a
     profile, unless a request says otherwise. deadline: seconds after which a request is answered without a profile
-    (None: never). max_tokens: longest answer, unless a request says otherwise. body_bytes: largest body.
+    (None: never). max_tokens: longest answer, unless a request says otherwise. body_bytes: largest body. rows, waiting:
+    see `Engine`. rules: where users are named.
     """
 
     model: str | None = None
@@ -64,6 +65,35 @@ class PersonalPrompt:
     seconds: float = 0.0
 
 
+class Answering:
+    """An answer that was asked for. Raises `BusyError` if too many wait. Made and read in one event loop."""
+
+    def __init__(self, engine: Engine, prompt: Prompt) -> None:
+        self._events, self._loop = asyncio.Queue[Event](), asyncio.get_running_loop()
+        self._ticket = engine.answer(prompt, self._emit)
+
+    def _emit(self, event: Event) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    def cancel(self) -> None:
+        """Give the answer up; nobody listens to it any more."""
+        self._ticket.cancel()
+
+    async def events(self) -> AsyncIterator[Event]:
+        """Yield what happens to the answer; an error is raised. If the reader stops before the end, it is given up."""
+        try:
+            while True:
+                event = await self._events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if isinstance(event, Ended):
+                    return
+        finally:
+            self.cancel()
+
+
 class Service:
     """Answers for many users with one personalizer, which must have a store. Used from one event loop.
 
@@ -83,7 +113,6 @@ class Service:
             self.loaded,
             rows=self.settings.rows,
             waiting=self.settings.waiting,
-            calibration=lambda: personalizer.resources.calibration,
         )
 
     def close(self, timeout: float | None = None) -> None:
@@ -108,13 +137,15 @@ class Service:
     async def personal(
         self, messages: Sequence[Message], identity: Identity | None, options: PenchantOptions | None
     ) -> PersonalPrompt:
-        """Put a profile for the newest user turn into a client's messages. Raises `InputError` for a bad budget or
-        steering that wasn't fitted.
+        """Put a profile for the newest user turn into a client's messages, and steer as the request asks. Raises
+        `InputError` for a bad budget, and for steering that wasn't fitted or of nobody.
         """
         raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
         at = newest_user_turn(raw)
         query = messages[at].text.strip() if at is not None else ""
-        if identity is None or options.knowledge == "none" or not query:
+        if options.steer is not None:
+            _check_steering(options.steer, identity)
+        if identity is None or not query or (options.knowledge == "none" and options.steer is None):
             return PersonalPrompt(raw, identity, "no-user" if identity is None else "off")
         began = time.perf_counter()
         future = self.engine.run(partial(self._profile, identity.user, query, options))
@@ -127,27 +158,22 @@ class Service:
             return PersonalPrompt(raw, identity, outcome, None, steering, seconds)
         return PersonalPrompt(with_profile(raw, profile.text), identity, outcome, profile, steering, seconds)
 
-    async def answer(self, prompt: Prompt) -> AsyncIterator[Event]:
-        """Yield what happens to an answer; an error is raised. An answer that nobody listens to any more is given up.
-        Raises `BusyError`.
-        """
-        loop, events = asyncio.get_running_loop(), asyncio.Queue[Event]()
-
-        def emit(event: Event) -> None:
-            with suppress(RuntimeError):  # the loop is closed: nobody listens
-                loop.call_soon_threadsafe(events.put_nowait, event)
-
-        ticket: Ticket = self.engine.answer(prompt, emit)
+    def ask(self, prompts: Sequence[Prompt]) -> list[Answering]:
+        """Ask for the answers to prompts, all or none of them. Raises `BusyError`."""
+        asked: list[Answering] = []
         try:
-            while True:
-                event = await events.get()
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if isinstance(event, Ended):
-                    return
-        finally:
-            ticket.cancel()
+            for prompt in prompts:
+                asked.append(Answering(self.engine, prompt))
+        except BusyError:
+            for one in asked:
+                one.cancel()
+            raise
+        return asked
+
+    async def forget(self, user: str) -> None:
+        """Drop what is in memory of a user whose records were erased."""
+        await asyncio.wrap_future(self.engine.forget(owner_of(Identity(user, ""))))
+        await self.run(partial(self.personalizer.release, user))
 
     async def _in_time(self, future: Future[R]) -> R | None:
         waited = asyncio.wrap_future(future)
@@ -160,16 +186,29 @@ class Service:
         self, user: str, query: str, options: PenchantOptions
     ) -> tuple[Outcome, Profile | None, Steering | None]:
         """Mark, compress and write the notes; in the engine's thread."""
+        steering = self.personalizer.steered(user, query, options.steer) if options.steer is not None else None
+        if options.knowledge == "none":
+            return "off", None, steering
         try:
             history = self.personalizer.history(user)
         except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
-            return "unknown-user", None, None
-        if is_courtesy(query):
-            return "empty", None, None
+            return "unknown-user", None, steering
         profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
         profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
-        steering = self.personalizer.steered(user, query, options.steer) if options.steer else None
         return ("used" if profile.text.strip() else "empty"), profile, steering
+
+
+def _check_steering(method: str, identity: Identity | None) -> None:
+    if method == EMPHASIS:
+        raise ApiError(
+            400,
+            "emphasis isn't offered by the server, whose profiles aren't the words of the history: name a method that "
+            "was fitted for the user",
+            param="penchant.steer",
+            code="unsupported",
+        )
+    if identity is None:
+        raise ApiError(400, "steering needs a user: say who is asking", param="penchant.steer", code="no_user")
 
 
 def owner_of(identity: Identity | None) -> str:

@@ -20,8 +20,7 @@ from penchant.cli.output import run_and_exit
 from penchant.lens.synthetic import needle_histories
 from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import write
-from penchant.serving.engine import Prompt
-from penchant.serving.generation import chat_prompt, tokens_of
+from penchant.serving.generation import chat_prompt, prompts_of
 from penchant.serving.identity import Identity
 from penchant.serving.schemas import ChatRequest, Message, PenchantOptions
 from penchant.serving.service import ServerSettings, Service, owner_of
@@ -43,8 +42,8 @@ async def talk(service: Service, questions: list[str], user: str) -> list[dict[s
         body = ChatRequest(messages=[Message.model_validate(one) for one in messages], temperature=0)
         personal = await service.personal(body.messages, identity, PenchantOptions(budget=BUDGET))
         rendered = chat_prompt(service.loaded, personal.messages)
-        tokens = tokens_of(service.loaded, rendered, body, max_tokens=ANSWER)
-        (made,) = await write(service, [Prompt(tokens, owner_of(identity))])
+        prompts = prompts_of(service.loaded, rendered, body, max_tokens=ANSWER, owner=owner_of(identity))
+        (made,) = await write(service.ask(prompts))
         answer = made.text.strip() or "Yes."
         plain = chat_prompt(service.loaded, messages)
         alone = sum(1 for _ in takewhile(_same, zip(opening_ids(service.loaded, plain), before, strict=False)))

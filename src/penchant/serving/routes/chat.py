@@ -5,20 +5,29 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from penchant.models.tokenization import opening_ids
-from penchant.serving.answers import FINISH, Written, explanation, logprobs_of, sse, stream, usage_of, write
+from penchant.serving.answers import (
+    FINISH,
+    Written,
+    explanation,
+    logprobs_of,
+    sse,
+    stream,
+    usage_of,
+    while_listening,
+    write,
+)
 from penchant.serving.asking import identify
 from penchant.serving.engine import Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
-from penchant.serving.generation import chat_prompt, tokens_of
+from penchant.serving.generation import chat_prompt, prompts_of
 from penchant.serving.schemas import ChatRequest
-from penchant.serving.service import PersonalPrompt, Service, headers_of, owner_of
+from penchant.serving.service import Answering, PersonalPrompt, Service, headers_of, owner_of
 from penchant.serving.structured import grammar_of
 
 
@@ -33,11 +42,12 @@ def router(service: Service) -> APIRouter:
         _check_tools(body)
         personal = await service.personal(body.messages, identify(service, request, body), body.penchant)
         prompts = await service.run(lambda: _prompts(service, body, personal))
+        asked = service.ask(prompts)  # before the response begins: a refusal has a status of its own
         headers, about = dict(headers_of(personal)), _head(service, body)
         if body.stream:
-            chunks = _chunks(service, body, personal, prompts, about)
+            chunks = _chunks(service, body, personal, asked, about)
             return StreamingResponse(sse(chunks), media_type="text/event-stream", headers=headers)
-        written = await write(service, prompts)
+        written = await while_listening(request, write(asked))
         choices = [_choice(service, body, number, one) for number, one in enumerate(written)]
         made = {**about, "object": "chat.completion", "choices": choices, "usage": usage_of(written, personal)}
         return JSONResponse({**made, **_penchant(body, personal, written)}, headers=headers)
@@ -71,22 +81,16 @@ def _check_tools(body: ChatRequest) -> None:
 
 
 def _prompts(service: Service, body: ChatRequest, personal: PersonalPrompt) -> list[Prompt]:
-    rendered = chat_prompt(service.loaded, personal.messages)
-    most = body.max_completion_tokens or body.max_tokens or service.settings.max_tokens
-    likeliest = (body.top_logprobs or 0) if body.logprobs else None
-    grammar = grammar_of(service.loaded, body.response_format)
-    intervention = personal.steering.intervention if personal.steering else None
-    return [
-        Prompt(
-            replace(
-                tokens_of(service.loaded, rendered, body, max_tokens=most, likeliest=likeliest, row=row),
-                grammar=grammar,
-            ),
-            owner_of(personal.identity),
-            intervention,
-        )
-        for row in range(body.n or 1)
-    ]
+    return prompts_of(
+        service.loaded,
+        chat_prompt(service.loaded, personal.messages),
+        body,
+        max_tokens=body.max_completion_tokens or body.max_tokens or service.settings.max_tokens,
+        owner=owner_of(personal.identity),
+        intervention=personal.steering.intervention if personal.steering else None,
+        likeliest=(body.top_logprobs or 0) if body.logprobs else None,
+        grammar=grammar_of(service.loaded, body.response_format),
+    )
 
 
 def _head(service: Service, body: ChatRequest) -> dict[str, Any]:
@@ -115,14 +119,14 @@ def _penchant(body: ChatRequest, personal: PersonalPrompt, written: Sequence[Wri
 
 
 async def _chunks(
-    service: Service, body: ChatRequest, personal: PersonalPrompt, prompts: list[Prompt], about: dict[str, Any]
+    service: Service, body: ChatRequest, personal: PersonalPrompt, asked: Sequence[Answering], about: dict[str, Any]
 ) -> AsyncIterator[dict[str, Any]]:
     about = {**about, "object": "chat.completion.chunk"}
-    written = [Written() for _ in prompts]
-    for number in range(len(prompts)):
+    written = [Written() for _ in asked]
+    for number in range(len(asked)):
         delta = {"role": "assistant", "content": "", "refusal": None}
         yield {**about, "choices": [{"index": number, "delta": delta, "logprobs": None, "finish_reason": None}]}
-    async for number, event in stream(service, prompts, written):
+    async for number, event in stream(asked, written):
         choice: dict[str, Any] = {"index": number, "delta": {}, "logprobs": None, "finish_reason": None}
         if isinstance(event, Piece):
             choice["delta"] = {"content": event.text}

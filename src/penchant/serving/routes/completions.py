@@ -12,13 +12,13 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
-from penchant.serving.answers import FINISH, Written, sse, stream, usage_of, write
+from penchant.serving.answers import FINISH, Written, sse, stream, usage_of, while_listening, write
 from penchant.serving.asking import identify
 from penchant.serving.engine import Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
-from penchant.serving.generation import chat_prompt, tokens_of
+from penchant.serving.generation import chat_prompt, prompts_of
 from penchant.serving.schemas import CompletionRequest, Message
-from penchant.serving.service import Service, headers_of, owner_of
+from penchant.serving.service import Answering, Service, headers_of, owner_of
 
 
 def router(service: Service) -> APIRouter:
@@ -33,28 +33,27 @@ def router(service: Service) -> APIRouter:
             raise ApiError(400, "suffix isn't supported: leave it out", param="suffix", code="unsupported")
         identity = identify(service, request, body)
         texts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
-        asked = [
+        personal = [
             await service.personal([Message(role="user", content=text)], identity, body.penchant) for text in texts
         ]
-        prompts = await service.run(
-            lambda: [
-                Prompt(
-                    tokens_of(
-                        service.loaded,
-                        # Without a profile the prompt is what the client wrote: it may have a form of its own.
-                        chat_prompt(service.loaded, one.messages) if one.profile else text,
-                        body,
-                        max_tokens=body.max_tokens or service.settings.max_tokens,
-                        likeliest=body.logprobs,
-                        row=row,
-                    ),
-                    owner_of(identity),
-                    one.steering.intervention if one.steering else None,
+
+        def prompts() -> list[Prompt]:
+            return [
+                prompt
+                for text, one in zip(texts, personal, strict=True)
+                for prompt in prompts_of(
+                    service.loaded,
+                    # Without a profile the prompt is what the client wrote: it may have a form of its own.
+                    chat_prompt(service.loaded, one.messages) if one.profile else text,
+                    body,
+                    max_tokens=body.max_tokens or service.settings.max_tokens,
+                    owner=owner_of(identity),
+                    intervention=one.steering.intervention if one.steering else None,
+                    likeliest=body.logprobs,
                 )
-                for text, one in zip(texts, asked, strict=True)
-                for row in range(body.n or 1)
             ]
-        )
+
+        asked = service.ask(await service.run(prompts))
         echoed = [text if body.echo else "" for text in texts for _ in range(body.n or 1)]
         about = {
             "id": f"cmpl-{uuid.uuid4().hex}",
@@ -63,11 +62,11 @@ def router(service: Service) -> APIRouter:
             "model": body.model or service.model,
             "system_fingerprint": service.fingerprint,
         }
-        headers = dict(headers_of(asked[0]))
+        headers = dict(headers_of(personal[0]))
         if body.stream:
-            chunks = _chunks(service, body, prompts, about, echoed)
+            chunks = _chunks(service, body, asked, about, echoed)
             return StreamingResponse(sse(chunks), media_type="text/event-stream", headers=headers)
-        written = await write(service, prompts)
+        written = await while_listening(request, write(asked))
         choices = [
             {
                 "index": number,
@@ -77,19 +76,19 @@ def router(service: Service) -> APIRouter:
             }
             for number, one in enumerate(written)
         ]
-        return JSONResponse({**about, "choices": choices, "usage": usage_of(written, asked[0])}, headers=headers)
+        return JSONResponse({**about, "choices": choices, "usage": usage_of(written, personal[0])}, headers=headers)
 
     return routes
 
 
 async def _chunks(
-    service: Service, body: CompletionRequest, prompts: list[Prompt], about: dict[str, Any], echoed: Sequence[str]
+    service: Service, body: CompletionRequest, asked: Sequence[Answering], about: dict[str, Any], echoed: Sequence[str]
 ) -> AsyncIterator[dict[str, Any]]:
-    written = [Written() for _ in prompts]
+    written = [Written() for _ in asked]
     for number, text in enumerate(echoed):
         if text:
             yield {**about, "choices": [{"index": number, "text": text, "logprobs": None, "finish_reason": None}]}
-    async for number, event in stream(service, prompts, written):
+    async for number, event in stream(asked, written):
         choice: dict[str, Any] = {"index": number, "text": "", "logprobs": None, "finish_reason": None}
         if isinstance(event, Piece):
             choice["text"] = event.text

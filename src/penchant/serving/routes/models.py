@@ -6,13 +6,18 @@ import base64
 from typing import Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, Request
+import numpy.typing as npt
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 
 from penchant.errors import InputError
 from penchant.history.records import History, Record
+from penchant.marking.marks import Marks
 from penchant.serving.errors import ApiError
 from penchant.serving.service import Service
+
+ENCODER = "all-MiniLM-L6-v2"
+"""The sentence encoder of `Embeddings`."""
 
 
 class EmbeddingsRequest(BaseModel):
@@ -59,28 +64,36 @@ def router(service: Service) -> APIRouter:
         texts = [body.input] if isinstance(body.input, str) else body.input
         if not texts or any(not text.strip() for text in texts):
             raise InputError("an input is empty: expected at least one text")
-        embeddings = service.personalizer.resources.embeddings
-        vectors = np.asarray(await service.run(lambda: embeddings(texts)), dtype=np.float32)
-        if body.dimensions is not None and body.dimensions != vectors.shape[1]:
-            message = f"dimensions is {body.dimensions}: the encoder gives {vectors.shape[1]}"
+        found, _ = await service.run(lambda: service.personalizer.resources.embeddings(texts))
+        width = len(found[0].vector)
+        if body.dimensions is not None and body.dimensions != width:
+            message = f"dimensions is {body.dimensions}: the encoder gives {width}"
             raise ApiError(400, message, param="dimensions", code="unsupported")
-        tokens = await service.run(lambda: sum(len(service.loaded.tokenizer(text)["input_ids"]) for text in texts))
         data = [
-            {"object": "embedding", "index": number, "embedding": _written(vector, body.encoding_format)}
-            for number, vector in enumerate(vectors)
+            {"object": "embedding", "index": number, "embedding": _written(one.vector, body.encoding_format)}
+            for number, one in enumerate(found)
         ]
+        tokens = sum(one.fed for one in found)
+        # The encoder's own name: clients ask for one of OpenAI's, which is not what they get.
         used = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return {"object": "list", "data": data, "model": body.model or service.model, "usage": used}
+        return {"object": "list", "data": data, "model": ENCODER, "usage": used}
 
     @routes.post("/v1/rerank")
-    async def rerank(body: RerankRequest, request: Request) -> dict[str, Any]:
+    async def rerank(body: RerankRequest) -> dict[str, Any]:
         """Order texts by what matters in them for a query: the marker's scores, and the best part of each text."""
         texts = [one if isinstance(one, str) else str(one.get("text", "")) for one in body.documents]
         if not texts or any(not text.strip() for text in texts):
             raise InputError("a document is empty: expected at least one text")
         ids = [str(number) for number in range(len(texts))]
         history = History([Record(id=number, text=text) for number, text in zip(ids, texts, strict=True)])
-        marks = await service.run(lambda: service.personalizer.mark(history, body.query))
+
+        def mark() -> Marks:
+            try:
+                return service.personalizer.mark(history, body.query)
+            finally:
+                service.personalizer.release(history)  # nobody asks about it again
+
+        marks = await service.run(mark)
         best: dict[str, tuple[float, int, int]] = {}
         for segment, score in zip(marks.segments, marks.scores.tolist(), strict=True):
             if segment.record_id not in best or score > best[segment.record_id][0]:
@@ -93,7 +106,7 @@ def router(service: Service) -> APIRouter:
             if body.return_documents:
                 one["document"] = {"text": texts[int(number)]}
             results.append(one)
-        return {"model": body.model or service.model, "results": results, "usage": {"total_tokens": marks.tokens_fed}}
+        return {"model": service.model, "results": results, "usage": {"total_tokens": marks.tokens_fed}}
 
     @routes.get("/livez", tags=["operation"])
     async def live() -> dict[str, str]:
@@ -115,7 +128,7 @@ def _model(service: Service) -> dict[str, Any]:
     return {"id": service.model, "object": "model", "created": 0, "owned_by": "penchant"}
 
 
-def _written(vector: np.ndarray[Any, np.dtype[np.float32]], form: str | None) -> str | list[float]:
+def _written(vector: npt.NDArray[np.float32], form: str | None) -> str | list[float]:
     """Return a vector as the client asks: in base64 (little-endian float32), or as numbers."""
     if form == "base64":
         return base64.b64encode(vector.astype("<f4").tobytes()).decode("ascii")

@@ -15,8 +15,11 @@ from pydantic import BaseModel
 
 from penchant.errors import InputError
 from penchant.history.jsonl import parse_records, to_line
+from penchant.serving.errors import check_type
 from penchant.serving.service import Service
 
+RECORDS = ("application/json", "application/jsonl", "application/x-ndjson")
+"""Types of bodies with records."""
 _LINES = 500
 
 
@@ -37,6 +40,7 @@ def router(service: Service) -> APIRouter:
         """Add records: a JSON object, a list of them, or JSON Lines. A record that is stored already stays as it is, so
         that a call may be repeated.
         """
+        check_type(request, *RECORDS)
         records = await asyncio.to_thread(parse_records, _text(await request.body()))
         counts = await asyncio.to_thread(store.add, user, records)
         return {"added": counts.added, "unchanged": counts.unchanged}
@@ -52,7 +56,7 @@ def router(service: Service) -> APIRouter:
     async def remove(user: str, record: str) -> dict[str, Any]:
         """Erase one record and everything made from it."""
         await asyncio.to_thread(store.forget_record, user, record)
-        await _forgotten(service, user)
+        await service.forget(user)
         return {"erased": record}
 
     @routes.post("/v1/users/{user}/profile")
@@ -84,16 +88,10 @@ def router(service: Service) -> APIRouter:
     async def erase(user: str) -> dict[str, Any]:
         """Erase a user with everything stored or made for them, and return the receipt."""
         receipt = await asyncio.to_thread(store.forget, user)
-        await _forgotten(service, user)
+        await service.forget(user)
         return {"erased": user, "receipt": receipt.as_dict()}
 
     return routes
-
-
-async def _forgotten(service: Service, user: str) -> None:
-    """Drop what is in memory of a user."""
-    await asyncio.wrap_future(service.engine.forget(f"user:{user}"))
-    await service.run(lambda: service.personalizer.resources.close(user))
 
 
 def _text(body: bytes) -> str:

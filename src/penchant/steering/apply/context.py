@@ -188,22 +188,9 @@ def batch_context(
     """Steer each row of a batch of prompts by its own intervention and its own attention bias. calibration: names the
     heads of the biases; None without any. Raises `InputError` for interventions of different scopes or models.
     """
-    lengths = [len(prompt_ids(loaded, prompt)) for prompt in prompts] if any(interventions) else [0] * len(prompts)
-    with row_context(loaded, lengths, interventions, biases, calibration):
-        yield
-
-
-@contextmanager
-def row_context(
-    loaded: LoadedModel,
-    lengths: Sequence[int],
-    interventions: Sequence[Intervention | None],
-    biases: Sequence[AttentionBias | None],
-    calibration: Calibration | None,
-) -> Iterator[None]:
-    """As `batch_context`. lengths: tokens of each row's prompt."""
     with ExitStack() as stacked:
         if (intervention := stack(interventions)) is not None:
+            lengths = [len(prompt_ids(loaded, prompt)) for prompt in prompts]
             stacked.enter_context(steered(loaded.model, intervention, lengths))
         if calibration is not None and any(bias is not None for bias in biases):
             stacked.enter_context(biased_attention(loaded.model, biases, retrieval_heads(calibration)))
