@@ -151,3 +151,22 @@ def test_answers_that_were_stopped_say_so_in_the_new_schema(tmp_path):
             ("Hi.", None), ("Hel", "interrupted")
         ]  # fmt: skip
         store.conversations.add("kim", "c", Turn(2, "user", "And?"))
+
+
+def test_conversations_of_the_schema_before_are_on_the_record(tmp_path):
+    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    config = Config()
+    config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
+    with database.writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        connection.exec_driver_sql("INSERT INTO users (key, id) VALUES (1, 'kim')")
+        connection.exec_driver_sql("INSERT INTO conversations VALUES (1, 1, 'c', 'Be brief.', 0, 1)")
+        connection.exec_driver_sql(
+            "INSERT INTO turns (key, conversation, number, role, text) VALUES (1, 1, 0, 'user', 'Hi.')"
+        )
+    engine.dispose()
+    with Store(tmp_path) as store:
+        (entry,) = store.conversations.list("kim")
+        assert (entry.id, entry.turns, entry.system, entry.off_record) == ("c", 1, "Be brief.", False)
+        assert [turn.text for turn in store.conversations.turns("kim", "c")] == ["Hi."]

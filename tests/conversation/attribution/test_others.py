@@ -32,6 +32,10 @@ def marked(text: str) -> list[str]:
         ("My sister said: I live in Rome. What now?", "pasted", "I live in Rome."),
         ("Ich habe geträumt, dass ich in Rom wohne. Und?", "imagined", "ich in Rom wohne."),
         ("Imagina que vivo en Roma. ¿Qué como?", "imagined", "vivo en Roma."),
+        ("Chapter one. My name is Elara.\n\nI live in Rome.", "imagined", "My name is Elara.\n\nI live in Rome."),
+        ("# Prolog\nIch heiße Bruno. Ich wohne in Rom.", "imagined", "Ich heiße Bruno. Ich wohne in Rom."),
+        ("Let's play a game of pretend: I'm a duke and I live in Rome.", "imagined", "I'm a duke and I live in Rome."),
+        ("You are the king and I am a knight. I live in Rome.", "imagined", "I am a knight. I live in Rome."),
     ],
 )
 def test_each_kind_of_others_words_is_found(text: str, kind: str, others: str) -> None:
@@ -101,3 +105,17 @@ def test_the_tuning_half_is_told_apart() -> None:
     figures = measure([row for row in rows() if row["part"] == "tune"])
     assert figures["precision"] > 0.95 and figures["recall"] > 0.95
     assert figures["left behind"] == {"statements": 0, "instructions": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("Chapter one is finished. I live in Bath.", "I live in Bath."),
+        ("I'm writing a novel. I live in Bath.", "I live in Bath."),
+        ("Let's play a role-play: I'm a pirate and I live in Tortuga.\n\nI live in Bath.", "I live in Bath."),
+        ("I'm at chapter two and I live in Bath.", "I live in Bath"),
+    ],
+)
+def test_talk_about_books_and_games_is_the_users_own(text: str, own: str) -> None:
+    (found,) = [one.text for one in statements(text) if one.about == "residence"]
+    assert own.rstrip(".") in found

@@ -26,7 +26,14 @@ def test_what_is_off_the_record_is_still_answered(text: str, rest: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "lasting"),
-    [("Don't save anything in this chat.", True), ("Off the record.", True), ("You can remember things again.", False)],
+    [
+        ("Don't save anything in this chat.", True),
+        ("Off the record.", True),
+        ("From now on, this is off the record.", True),
+        ("Ab jetzt bitte nichts mehr speichern.", True),
+        ("À partir de maintenant, n'enregistre plus rien.", True),
+        ("You can remember things again.", False),
+    ],
 )
 def test_a_wish_for_the_whole_conversation(text: str, lasting: bool) -> None:
     wish = wish_in(text)
@@ -95,3 +102,39 @@ def test_every_language_file() -> None:
         for name in ("turns", "records", "instructions"):
             assert "3" in language.replies[name].format(n=3)
         assert "x" in language.replies["forgotten"].format(what="x")
+
+
+def test_a_topic_is_found_behind_i_have_a() -> None:
+    dog = ForgetRequest("topic", "my dog")
+    text = "I have a dog. My dog barks. My brother has a dog. I have a cat. I walk the dog of a friend."
+    assert [text[slice(*span)] for span in mentions(text, dog, "en")] == ["I have a dog.", "My dog barks."]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I don't save anything these days.",
+        "I never save any of this.",
+        "They don't keep a record of it.",
+        "We don't remember this, but it was fun.",
+        "I don't put this on my bread.",
+        "I can't take this down alone.",
+        "Je ne note rien dans ce cours.",
+        "On ne garde rien.",
+        "Elle n'enregistre plus rien.",
+        "Ich speichere nichts in der Cloud.",
+        "Ich kann mir das nicht merken.",
+        "No guardo nada en la nube.",
+        "Non salvo niente nel cloud.",
+    ],
+)
+def test_what_people_do_themselves_is_no_wish(text: str) -> None:
+    assert wish_in(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["I don't want you to save this.", "Je ne veux pas que tu retiennes ça.", "Das bitte nicht merken."]
+)
+def test_a_wish_may_begin_with_who_has_it(text: str) -> None:
+    wish = wish_in(text)
+    assert wish is not None and wish.off_record

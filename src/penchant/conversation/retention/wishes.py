@@ -86,6 +86,8 @@ def _in_sentence(sentence: Sentence) -> Iterator[tuple[Wishes, str, re.Match[str
     for language in wishes_for(sentence.plain):
         for field in ("last", "forget_about", "forget_that", "lasting", "resume", "off_record"):
             if match := language.find(field, sentence.plain):
+                if language.find("subject", sentence.plain[: match.start()]):  # "I don't save anything": a report
+                    continue
                 lasts = field == "off_record" and language.find("from_here", sentence.plain)
                 yield language, "lasting" if lasts else field, match, sentence
                 return

@@ -13,7 +13,18 @@ from penchant.text.language import spoken
 from penchant.text.phrases import compile_phrases, read_languages
 
 FOLDER = Path(__file__).parent
-PHRASES = ("off_record", "lasting", "resume", "from_here", "forget_that", "forget_about", "last", "mine", "have")
+PHRASES = (
+    "off_record",
+    "lasting",
+    "resume",
+    "from_here",
+    "forget_that",
+    "forget_about",
+    "last",
+    "mine",
+    "have",
+    "subject",
+)
 FIELDS = (*PHRASES, "words", "replies")
 """docs/methods/retention.md says what each is for."""
 
