@@ -171,16 +171,16 @@ def test_errors_of_the_protocol(client: httpx.Client) -> None:
 def test_the_official_client(service: Service, client: httpx.Client) -> None:
     api = openai.OpenAI(base_url=f"{client.base_url}/v1", api_key="none", max_retries=0)
     assert [one.id for one in api.models.list()] == ["tiny"]
-    made = api.chat.completions.create(model="tiny", messages=ASKED, user="anna", temperature=0)  # type: ignore[call-overload]
-    with api.chat.completions.stream(model="tiny@anna", messages=ASKED, temperature=0) as stream:  # type: ignore[arg-type]
+    made = api.chat.completions.create(model="tiny", messages=ASKED, user="anna", temperature=0)
+    with api.chat.completions.stream(model="tiny@anna", messages=ASKED, temperature=0) as stream:
         text = "".join(event.delta for event in stream if event.type == "content.delta")
     assert text.strip() == made.choices[0].message.content
-    raw = api.chat.completions.with_raw_response.create(  # type: ignore[call-overload]
+    raw = api.chat.completions.with_raw_response.create(
         model="tiny", messages=ASKED, extra_headers={"X-Penchant-User": "b%65n"}
     )
     assert raw.headers["x-penchant-user"] == "ben" and raw.headers["x-penchant-user-from"] == "header:x-penchant-user"
     with pytest.raises(openai.NotFoundError, match="use 'tiny'"):
-        api.chat.completions.create(model="gpt-9", messages=ASKED)  # type: ignore[call-overload]
+        api.chat.completions.create(model="gpt-9", messages=ASKED)
     under = openai.OpenAI(base_url=f"{client.base_url}/u/anna/v1", api_key="none", max_retries=0)
     plain = under.completions.create(model="tiny", prompt=ASKED[0]["content"], temperature=0)
     assert plain.choices[0].text.strip() == made.choices[0].message.content

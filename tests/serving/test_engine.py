@@ -31,7 +31,7 @@ def engine() -> Iterator[Engine]:
 def prompt(start: int, length: int = 20, most: int = 8, owner: str = "", **given: object) -> Prompt:
     sampling = Sampling(temperature=1.0, seed=start)
     ids = tuple(range(start, start + length))
-    return Prompt(PromptTokens(ids, most, sampling, stop_repetition=False), owner, **given)  # type: ignore[arg-type]
+    return Prompt(PromptTokens(ids, most, sampling, stop_repetition=False), owner, **given)
 
 
 def ask(engine: Engine, one: Prompt) -> "queue.Queue[Event]":

@@ -287,7 +287,7 @@ def _base(given: str) -> str:
     """Return a base URL without what doesn't belong to it. Raises `InputError` for what is none."""
     base = given.strip().rstrip("/").removesuffix(_PATH).rstrip("/")
     url = None
-    with suppress(httpx.InvalidURL):
+    with suppress(httpx.InvalidURL):  # refused below, like any other that is none
         url = httpx.URL(base)
     if url is None or url.scheme not in ("http", "https") or not url.host:
         raise InputError(f"endpoint {given!r} is not a URL: expected http://... or https://... up to the version")
