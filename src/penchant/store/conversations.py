@@ -80,22 +80,26 @@ class Conversations:
             (entry,) = entries(connection, owner, conversation)
         return entry
 
-    def add(self, user: str, conversation: str, turn: Turn) -> None:
-        """Store a turn. Raises `InputError` for a turn that isn't the next one: another process is writing to the
-        conversation, or the turn is already stored.
+    def add(self, user: str, conversation: str, *given: Turn) -> None:
+        """Store turns, all or none. Raises `InputError` if the first one isn't the next one, or they don't follow one
+        another: another process is writing to the conversation, or a turn is already stored.
         """
-        row = to_turn_row(turn)
+        rows = [to_turn_row(turn) for turn in given]
+        if not rows:
+            return
+        first, numbers = given[0].number, [turn.number for turn in given]
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
             # Of two writers, one finds the number taken, in any database.
-            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == turn.number)
-            if not connection.execute(mine.values(next=turn.number + 1)).rowcount:
+            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == first)
+            follow = numbers == list(range(first, first + len(rows)))
+            if not follow or not connection.execute(mine.values(next=first + len(rows))).rowcount:
                 wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
                 raise InputError(
-                    f"turn {turn.number} can't be added to conversation {conversation!r}: expected number {wanted}; "
-                    "read its turns again, as another process may be writing to it"
+                    f"turn {first} can't be added to conversation {conversation!r}: expected number {wanted}; read its "
+                    "turns again, as another process may be writing to it"
                 )
-            connection.execute(sa.insert(turns).values(conversation=key, **row))
+            connection.execute(sa.insert(turns), [{"conversation": key, **row} for row in rows])
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
         """Store whether a conversation is off the record from now on: whoever continues it keeps nothing."""
