@@ -11,7 +11,7 @@ from fastapi import FastAPI
 import penchant
 from penchant.serving import errors
 from penchant.serving.edge import Edge
-from penchant.serving.routes import chat, completions, models, responses, users
+from penchant.serving.routes import chat, completions, messages, models, responses, users
 from penchant.serving.service import Service
 
 GRACE = 30.0
@@ -33,7 +33,7 @@ def create_app(service: Service) -> FastAPI:
         lifespan=lifespan,
     )
     errors.install(app)
-    for module in (chat, completions, responses, models, users):
+    for module in (chat, completions, responses, messages, models, users):
         app.include_router(module.router(service))
     app.add_middleware(Edge, limit=service.settings.body_bytes)
     return app

@@ -42,8 +42,8 @@ def named_as(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Return the body of an error. A stream carries the same as a data line."""
-    return {"error": {"message": message, "type": _type(status), "param": param, "code": code}}
+    """Return the body of an error, in OpenAI's form and in Anthropic's. A stream carries the same as a data line."""
+    return {"type": "error", "error": {"message": message, "type": _type(status), "param": param, "code": code}}
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:

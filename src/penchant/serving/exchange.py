@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from penchant.compression.budget import count_tokens
 from penchant.inference.answer_row import TokenChoice
+from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import Written, explanation, stream, while_listening, write
 from penchant.serving.engine import Begun, Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
@@ -114,6 +115,12 @@ def _prompts(service: Service, asked: ChatRequest, personal: PersonalPrompt) -> 
         grammar=grammar_of(service.loaded, asked.response_format),
     )
     return opened_reasoning(rendered), prompts
+
+
+async def prompt_size(service: Service, personal: PersonalPrompt) -> int:
+    """Return the size of a prompt in tokens, as the model reads it."""
+    messages = personal.messages
+    return await service.run(lambda: len(opening_ids(service.loaded, chat_prompt(service.loaded, messages))))
 
 
 def check(service: Service, asked: ChatRequest) -> None:

@@ -227,7 +227,7 @@ async def events(
         told = described["error"]
         failed = response(head, "failed", made.output, error={"code": "server_error", "message": told["message"]})
         yield made.event("failed", response=failed)
-        yield event_lines({**described, **{key: told[key] for key in ("message", "param", "code")}, "type": "error"})
+        yield event_lines({**described, **{key: told[key] for key in ("message", "param", "code")}})
         return
     ended = _ended(head, exchange, made.output, clock())
     yield made.event(str(ended["status"]), response=ended)
