@@ -19,6 +19,7 @@ from penchant.store.erasure import redaction
 from penchant.store.erasure import turns as turn_erasure
 from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
 from penchant.store.schema import (
+    LAST_TURN,
     conversations,
     instructions,
     microseconds,
@@ -87,14 +88,14 @@ class Conversations:
         row = to_turn_row(turn)
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
-            # Of two writers, one finds the number taken, in any database.
-            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == turn.number)
-            if not connection.execute(mine.values(next=turn.number + 1)).rowcount:
-                wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
+            wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
+            if turn.number != wanted:
                 raise InputError(
                     f"turn {turn.number} can't be added to conversation {conversation!r}: expected number {wanted}; "
                     "read its turns again, as another process may be writing to it"
                 )
+            mine = sa.update(conversations).where(conversations.c.key == key)
+            connection.execute(mine.values(next=turn.number + 1))
             connection.execute(sa.insert(turns).values(conversation=key, **row))
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
@@ -289,7 +290,8 @@ def _check_turn(connection: sa.Connection, one: Instruction, conversation: int |
     if one.turn is None:
         return
     where = (turns.c.conversation == conversation) & (turns.c.number == one.turn)
-    if conversation is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
+    known = conversation is not None and 0 <= one.turn < LAST_TURN
+    if not known or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
         raise InputError(
             f"instruction {one.id!r} stands in turn {one.turn} of conversation {one.conversation!r}, which isn't "
             "there: expected a turn that was added and not erased; add the turn first"
