@@ -121,7 +121,7 @@ def test_a_lock_held_too_long_is_named(store, url, tmp_path, monkeypatch):
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     with Store(url, tmp_path) as other, database.writing(store._engine) as connection:
         connection.exec_driver_sql("SELECT 1 FROM users FOR UPDATE")
-        with pytest.raises(StoreError, match="lock timeout.*another process held it"):
+        with pytest.raises(StoreError, match=r"lock timeout.*another process held it"):
             other.add("u", [Record("y")])
         assert other.count("u") == 1  # readers don't wait
         assert other.add("v", [Record("y")]) == Counts(1)  # writers for others don't either
@@ -202,7 +202,7 @@ def test_a_reader_sees_one_moment(store):
 def test_a_server_that_was_restarted(postgres, store):
     store.add("u", [Record("x")])
     postgres.stop()
-    with pytest.raises(StoreError, match="start the server|try again when it runs"):
+    with pytest.raises(StoreError, match=r"start the server|try again when it runs"):
         store.count()
     postgres.start()
     assert store.count("u") == 1
@@ -239,7 +239,7 @@ def test_the_tables_of_another_program_are_left_alone(url, tmp_path):
     with database.writing(engine) as connection:
         connection.exec_driver_sql("CREATE TABLE users (name text)")
     engine.dispose()
-    with pytest.raises(StoreError, match="already exists.*a database of Penchant's own"):
+    with pytest.raises(StoreError, match=r"already exists.*a database of Penchant's own"):
         Store(url, tmp_path)
 
 

@@ -18,7 +18,7 @@ TOO_LONG = "54000"
 
 _CONNECT_SECONDS = 10
 _SECRET = ("password", "sslpassword")
-_IN_TEXT = re.compile(r"(?<=://)[^/\s]*@|(?:ssl)?password=[^&\s]*", re.IGNORECASE)
+_IN_TEXT = re.compile(r"(?<=://)[^/\s@]*(?=@)|(?<=password=)[^&\s]*", re.IGNORECASE)
 
 
 def parse_url(named: str | sa.URL) -> sa.URL:

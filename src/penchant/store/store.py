@@ -233,12 +233,12 @@ class Store:
     # Erasing
 
     def forget(self, user: str) -> ErasureReceipt:
-        """Erase a user: records, conversations with their turns, instructions, every folder of the user, every row derived
-        from the user's records in other users' folders, every aggregate that includes them (erasure/lineage.py), and
-        the database's remains of deleted rows (secure delete, vacuum, empty log). Then search every file under the
-        store's folder, and every row of a database elsewhere, for each run of 8 consecutive words of the texts (shorter
-        texts as a whole, from 8 bytes; erasure/residue.py has the details), except for words that another user's live
-        row contains too.
+        """Erase a user: records, conversations with their turns, instructions, every folder of the user, every row
+        derived from the user's records in other users' folders, every aggregate that includes them
+        (erasure/lineage.py), and the database's remains of deleted rows (secure delete, vacuum, empty log). Then search
+        every file under the store's folder, and every row of a database elsewhere, for each run of 8 consecutive words
+        of the texts (shorter texts as a whole, from 8 bytes; erasure/residue.py has the details), except for words that
+        another user's live row contains too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
         interrupted erasure is finished when the store is next opened. Ids are erased but not searched for. What a
