@@ -38,6 +38,7 @@ class Server:
     def __init__(self, bin_folder: Path, folder: Path) -> None:
         self.folder = folder
         self._bin = bin_folder
+        self._shared = ""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -59,7 +60,8 @@ class Server:
         self.admin(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'")
 
     def start(self) -> None:
-        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off -c max_connections=200"
+        fast = "-c fsync=off -c autovacuum=off -c max_connections=200"
+        options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} {fast}"
         log = str(self.folder / "log")
         self.run("pg_ctl", "-w", "-D", str(self.folder / "data"), "-l", log, "-o", options, "start")
 
@@ -82,8 +84,19 @@ class Server:
     def create(self, database: str | None = None) -> str:
         """Make a database that the tests' user owns, and return its URL."""
         name = database or f"test_{next(_NUMBERS)}_{secrets.token_hex(3)}"
-        self.admin(f"CREATE DATABASE {name} OWNER {USER} STRATEGY file_copy")
+        self.admin(f"CREATE DATABASE {name} OWNER {USER}")
         return self.url(name)
+
+    def create_schema(self) -> str:
+        """Make a schema in one database for all tests, which is faster, and return a URL that leads to it."""
+        if not self._shared:
+            self._shared = self.create()
+        name = f"test_{next(_NUMBERS)}"
+        self.admin(f"CREATE SCHEMA {name} AUTHORIZATION {USER}", self._shared.rpartition("/")[2])
+        return f"{self._shared}?options=-csearch_path%3D{name}"
+
+    def drop_schema(self, url: str) -> None:
+        self.admin(f"DROP SCHEMA {url.rpartition('%3D')[2]} CASCADE", self._shared.rpartition("/")[2])
 
     def drop(self, url: str) -> None:
         self.admin(f"DROP DATABASE IF EXISTS {url.rpartition('/')[2]} WITH (FORCE)")
@@ -113,7 +126,7 @@ ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 class Places:
-    """Where stores of one test are: a folder, and with PostgreSQL a database for each folder."""
+    """Where stores of one test are: a folder, and with PostgreSQL a schema for each folder."""
 
     def __init__(self, server: Server | None) -> None:
         self.server = server
@@ -124,7 +137,7 @@ class Places:
         if self.server is None:
             return [str(folder)]
         if folder not in self._urls:
-            self._urls[folder] = self.server.create()
+            self._urls[folder] = self.server.create_schema()
         return [self._urls[folder], str(folder)]
 
     def engine(self, folder: Path) -> sa.Engine:
@@ -136,7 +149,7 @@ class Places:
     def close(self) -> None:
         for url in self._urls.values():
             assert self.server is not None
-            self.server.drop(url)
+            self.server.drop_schema(url)
 
 
 @pytest.fixture(params=ENGINES)

@@ -81,22 +81,25 @@ class Conversations:
             (entry,) = entries(connection, owner, conversation)
         return entry
 
-    def add(self, user: str, conversation: str, turn: Turn) -> None:
-        """Store a turn. Raises `InputError` for a turn that isn't the next one: another process is writing to the
-        conversation, or the turn is already stored.
+    def add(self, user: str, conversation: str, *given: Turn) -> None:
+        """Store turns, all or none. Raises `InputError` if the first one isn't the next one, or they don't follow one
+        another: another process is writing to the conversation, or a turn is already stored.
         """
-        row = to_turn_row(turn)
+        rows = [to_turn_row(turn) for turn in given]
+        if not rows:
+            return
+        numbers = [turn.number for turn in given]
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
-            wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
-            if turn.number != wanted:
+            wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar_one()
+            if numbers != list(range(wanted, wanted + len(rows))):
                 raise InputError(
-                    f"turn {turn.number} can't be added to conversation {conversation!r}: expected number {wanted}; "
+                    f"turn {numbers[0]} can't be added to conversation {conversation!r}: expected number {wanted}; "
                     "read its turns again, as another process may be writing to it"
                 )
             mine = sa.update(conversations).where(conversations.c.key == key)
-            connection.execute(mine.values(next=turn.number + 1))
-            connection.execute(sa.insert(turns).values(conversation=key, **row))
+            connection.execute(mine.values(next=wanted + len(rows)))
+            connection.execute(sa.insert(turns), [{"conversation": key, **row} for row in rows])
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
         """Store whether a conversation is off the record from now on: whoever continues it keeps nothing."""

@@ -30,9 +30,9 @@ def open_engine(url: str | sa.URL) -> sa.Engine:
     """
     if isinstance(url, sa.URL) and url.get_backend_name() == "sqlite":
         engine = sa.create_engine(url, hide_parameters=True)
-        sqlite.set_up(engine, BUSY_SECONDS)
+        sqlite.set_up(engine, lambda: BUSY_SECONDS)
         return engine
-    return postgresql.create_engine(postgresql.parse_url(url), BUSY_SECONDS)
+    return postgresql.create_engine(postgresql.parse_url(url), lambda: BUSY_SECONDS)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -71,7 +72,7 @@ def passwords(url: sa.URL) -> list[str]:
     return [str(one) for one in (url.password, *(url.query.get(name) for name in _SECRET)) if one]
 
 
-def create_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
+def create_engine(url: sa.URL, busy_seconds: Callable[[], float]) -> sa.Engine:
     """Make the engine. Connections that a restarted server dropped are replaced before they are used."""
     given = {"client_encoding": "utf8"}
     if "connect_timeout" not in url.query:
@@ -89,7 +90,7 @@ def create_engine(url: sa.URL, busy_seconds: float) -> sa.Engine:
             cursor.execute(
                 "SELECT set_config('lock_timeout', %s, false), CASE current_setting('synchronous_commit') "
                 "WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END",
-                (f"{int(busy_seconds * 1000)}ms",),
+                (f"{int(busy_seconds() * 1000)}ms",),
             )
         connection.commit()
 

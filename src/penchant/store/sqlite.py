@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ BEGIN = "penchant_begin"
 """The execution option of a connection that names the statement which begins its transactions ("": none)."""
 
 
-def set_up(engine: sa.Engine, busy_seconds: float) -> None:
+def set_up(engine: sa.Engine, busy_seconds: Callable[[], float]) -> None:
     """Make the engine's connections use WAL, wait for each other, check foreign keys, sync every commit and overwrite
     deleted data.
     """
@@ -20,11 +21,11 @@ def set_up(engine: sa.Engine, busy_seconds: float) -> None:
     def connected(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun by _begin alone
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_seconds() * 1000)}")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA secure_delete=ON")
         cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose an acknowledged commit in a power failure
-        _switch_to_wal(cursor, busy_seconds)
+        _switch_to_wal(cursor, busy_seconds())
         cursor.close()
 
     sa.event.listen(engine, "connect", connected)

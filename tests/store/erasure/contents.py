@@ -16,12 +16,15 @@ def contents(store: Store) -> Iterator[tuple[str, bytes]]:
     if store._engine.dialect.name == "postgresql":
         url = store._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url, autocommit=True) as connection:
-            tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+            tables = connection.execute(
+                "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
+            ).fetchall()
             for (table,) in tables:
                 rows = connection.execute(f"SELECT t::text FROM {table} t").fetchall()
                 yield table, "\n".join(row for (row,) in rows).encode()
             statistics = connection.execute(
-                "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats WHERE schemaname = 'public'"
+                "SELECT most_common_vals::text, histogram_bounds::text FROM pg_stats "
+                "WHERE schemaname = current_schema()"
             )
             yield "statistics", repr(statistics.fetchall()).encode()
 
