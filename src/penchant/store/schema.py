@@ -28,7 +28,7 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -130,6 +130,20 @@ instructions = Table(
     Column("ended_by", Text),
     UniqueConstraint("user", "id", name="one_instruction_a_user"),
     Index("instructions_of_a_conversation", "conversation"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),  # of the secret, which isn't stored
+    Column("tenant", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("user", Text),  # the only user of the key, as its client says it
+    Column("rate", Integer),  # requests a minute
+    Column("body_bytes", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),  # the row stays: a store that had keys is never open again
 )
 
 
