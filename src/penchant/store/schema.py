@@ -28,7 +28,7 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 from penchant.store.columns import row_key, text
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -133,6 +133,20 @@ instructions = Table(
     Column("ended_by", _Text),
     UniqueConstraint("user", "id", name="one_instruction_a_user"),
     Index("instructions_of_a_conversation", "conversation"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False),  # of the secret, which isn't stored
+    Column("tenant", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("user", Text),  # the only user of the key, as its client says it
+    Column("rate", Integer),  # requests a minute
+    Column("body_bytes", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),  # the row stays: a store that had keys is never open again
 )
 
 

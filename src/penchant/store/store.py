@@ -17,6 +17,7 @@ from penchant.errors import InputError
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
+from penchant.store.api_keys import ApiKeys
 from penchant.store.conversations import Conversations
 from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import cleaning
@@ -73,6 +74,8 @@ class Store:
         self._engine = database.open_engine(url)
         self.conversations = Conversations(self._engine, self.directory)
         """The users' conversations and the instructions in them."""
+        self.api_keys = ApiKeys(self._engine)
+        """The keys of the server's clients."""
         try:
             database.migrate(self._engine)
             erasure.finish_erasures(self._engine, self.directory)

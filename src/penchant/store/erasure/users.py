@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from penchant.errors import InputError, StoreError
 from penchant.hints import command
 from penchant.store import engine as database
+from penchant.store.api_keys import end_keys_of
 from penchant.store.erasure import cleaning
 from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
@@ -86,6 +87,7 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
                 for table in (instructions, conversations, records):
                     connection.execute(sa.delete(table).where(table.c.user == key))
                 connection.execute(sa.delete(users).where(users.c.key == key))
+                end_keys_of(connection, user)
             more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
             derived = erase_derived(directory, erased)
         cleaning.compact(engine)
