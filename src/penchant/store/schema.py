@@ -138,11 +138,11 @@ instructions = Table(
 api_keys = Table(
     "api_keys",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("hash", Text, nullable=False),  # of the secret, which isn't stored
-    Column("tenant", Text, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("user", Text),  # the only user of the key, as its client says it
+    Column("id", _Text, primary_key=True),
+    Column("hash", _Text, nullable=False),  # of the secret, which isn't stored
+    Column("tenant", _Text, nullable=False),
+    Column("scope", _Text, nullable=False),
+    Column("user", _Text),  # the only user of the key, as its client says it
     Column("rate", Integer),  # requests a minute
     Column("body_bytes", BigInteger),
     Column("created", BigInteger, nullable=False),
