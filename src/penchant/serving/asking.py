@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 
+from penchant.serving.access import key_of
 from penchant.serving.identity import Identity
 from penchant.serving.service import Service
 
@@ -28,4 +29,5 @@ def _find(service: Service, request: Request, given: Mapping[str, Any]) -> Ident
         request.headers,
         peer=request.client.host if request.client else None,
         url_user=request.scope.get("penchant.user"),
+        key=key_of(request),
     )

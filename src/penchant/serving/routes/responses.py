@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from penchant.history.dialogue import Role, Turn
+from penchant.serving.access import key_of, needs
 from penchant.serving.asking import asked_by, identify
 from penchant.serving.chains import Chain, Chains, Spoken
 from penchant.serving.errors import named_as
@@ -35,7 +36,9 @@ def router(service: Service) -> APIRouter:
         What was said is kept, unless the request or the user wants otherwise.
         """
         body.check()
-        identity = identify(service, request, body)
+        identity, key = identify(service, request, body), key_of(request)
+        if key is not None and not key.allows("write"):
+            body = body.model_copy(update={"store": False})
         with named_as(FIELDS):
             asked = to_chat(body)
             check(service, asked)  # before anything is kept or erased
@@ -70,7 +73,7 @@ def router(service: Service) -> APIRouter:
         more = {"incomplete_details": {"reason": "max_output_tokens"}} if answer.cut else {}
         return response_object.response(head, status, [item], **more)
 
-    @routes.delete("/v1/responses/{response}")
+    @routes.delete("/v1/responses/{response}", dependencies=[needs("write")])
     async def erase(response: str, request: Request) -> dict[str, Any]:
         """Erase a stored response with what was said in its request."""
         identity = asked_by(service, request)
