@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from penchant.text.control_tokens import bracketed, break_common_tokens, break_tokens
 
 TOKENS = (
-    "<|im_start|> <|im_end|> <|eot_id|> <|start_header_id|> <｜User｜> <｜end▁of▁sentence｜> <s> </s> <bos> "
-    "<start_of_turn> <end_of_turn> <<SYS>> <</SYS>> [INST] [/INST] [SYSTEM_PROMPT] <|turn> <turn|>"
-).split()
+    *("<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<｜User｜>", "<｜end▁of▁sentence｜>"),
+    *("<s>", "</s>", "<bos>", "<start_of_turn>", "<end_of_turn>", "<<SYS>>", "<</SYS>>", "<|turn>", "<turn|>"),
+    *("[INST]", "[/INST]", "[SYSTEM_PROMPT]"),
+)
 
 
 @pytest.mark.parametrize("token", TOKENS)
