@@ -43,6 +43,7 @@ def router(service: Service) -> APIRouter:
         check_type(request, *RECORDS)
         records = await asyncio.to_thread(parse_records, _text(await request.body()))
         counts = await asyncio.to_thread(store.add, user, records)
+        service.warming.begin(user)
         return {"added": counts.added, "unchanged": counts.unchanged}
 
     @routes.get("/v1/users/{user}/records")
@@ -55,14 +56,18 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/v1/users/{user}/records/{record}")
     async def remove(user: str, record: str) -> dict[str, Any]:
         """Erase one record and everything made from it."""
-        await asyncio.to_thread(store.forget_record, user, record)
-        await service.forget(user)
+        async with service.erasing(user):
+            await asyncio.to_thread(store.forget_record, user, record)
+        service.warming.begin(user)
         return {"erased": record}
 
     @routes.post("/v1/users/{user}/profile")
     async def profile(user: str, body: ProfileRequest) -> dict[str, Any]:
         """Mark and compress for a query; nothing is answered."""
         budget = body.budget or service.settings.budget
+        service.check_erasing(user)
+        if await service.run(partial(service.warming.unread, user)):
+            await service.warming.finish(user)
         made = await service.run(partial(service.personalizer.compress, user, body.query, budget))
         pairs = zip(made.segments, made.scores, strict=True)
         return {
@@ -87,8 +92,8 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/v1/users/{user}")
     async def erase(user: str) -> dict[str, Any]:
         """Erase a user with everything stored or made for them, and return the receipt."""
-        receipt = await asyncio.to_thread(store.forget, user)
-        await service.forget(user)
+        async with service.erasing(user):
+            receipt = await asyncio.to_thread(store.forget, user)
         return {"erased": user, "receipt": receipt.as_dict()}
 
     return routes
