@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 import penchant
 from penchant.serving import errors
+from penchant.serving.access import Gate
 from penchant.serving.edge import Edge
 from penchant.serving.routes import chat, completions, models, users
 from penchant.serving.service import Service
@@ -36,4 +37,5 @@ def create_app(service: Service) -> FastAPI:
     for module in (chat, completions, models, users):
         app.include_router(module.router(service))
     app.add_middleware(Edge, limit=service.settings.body_bytes)
+    app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     return app

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TypeVar
 
+from cachetools import LRUCache
+
 from penchant.errors import PenchantError
 from penchant.history.dialogue import Finish
 from penchant.inference.answer_row import PromptTokens, TokenChoice
@@ -28,6 +30,8 @@ ROWS = 16
 """Most answers that are generated together."""
 WAITING = 128
 """Most requests that wait; further ones are refused."""
+OWNERS = 1_000
+"""Owners whose last prompt is remembered."""
 
 
 class BusyError(PenchantError):
@@ -48,10 +52,13 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Begun:
-    """The prompt was read. tokens: its size. cached: how many of them were read for an earlier prompt."""
+    """The prompt was read. tokens: its size. cached: how many of them were read for an earlier prompt. repeated: how
+    many of its first tokens are those of the owner's last prompt, whether they were cached or not.
+    """
 
     tokens: int
     cached: int
+    repeated: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,10 +71,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Ended:
-    """The answer has ended. tokens: of the answer."""
+    """The answer has ended. tokens: of the answer. stop: the stop text that ended it (None: none did)."""
 
     finish: Finish
     tokens: int
+    stop: str | None = None
 
 
 Event = Begun | Piece | Ended | Exception
@@ -115,6 +123,7 @@ class Engine:
         self.loaded, self.waiting = loaded, waiting
         self.rows = most_rows(loaded, rows)
         self._prefixes = PrefixCache(loaded, prefix_bytes)
+        self._last: LRUCache[str, tuple[int, ...]] = LRUCache(OWNERS)  # each owner's last prompt
         self._running: dict[int, Ticket] = {}
         self._batch = RunningBatch(loaded, self._context)
         self._queues, self._numbers = _Queues(), count()
@@ -171,6 +180,7 @@ class Engine:
             for ticket in [*waiting, *running]:
                 self._end(ticket, PenchantError("records of the user were erased meanwhile: ask again"))
             self._prefixes.forget(owner)
+            self._last.pop(owner, None)
 
         return self.run(forget)
 
@@ -232,7 +242,16 @@ class Engine:
             ticket.emit(error)
             return
         self._running[ticket.number] = ticket
-        ticket.emit(Begun(len(ids), read.cached))
+        ticket.emit(Begun(len(ids), read.cached, self._repeated(prompt.owner, ids)))
+
+    def _repeated(self, owner: str, ids: tuple[int, ...]) -> int:
+        if not owner:
+            return 0
+        last, self._last[owner] = self._last.get(owner, ()), ids
+        return next(
+            (at for at, (one, other) in enumerate(zip(last, ids, strict=False)) if one != other),
+            min(len(last), len(ids)),
+        )
 
     def _step(self) -> None:
         for ticket in [one for one in self._running.values() if one.cancelled]:
@@ -254,7 +273,7 @@ class Engine:
                 ticket.emit(Piece(step.piece, choices))
             if row.finish is not None:
                 self._keep(ticket)
-                self._end(ticket, Ended(row.finish, row.tokens))
+                self._end(ticket, Ended(row.finish, row.tokens, row.stop))
 
     def _end(self, ticket: Ticket, event: Event) -> None:
         self._drop(ticket)

@@ -221,7 +221,7 @@ def headers_of(personal: PersonalPrompt) -> Mapping[str, str]:
     headers: dict[str, str] = {"X-Penchant-Profile": personal.outcome}
     if personal.identity is not None:
         headers |= {
-            "X-Penchant-User": quote(personal.identity.user, safe=""),
+            "X-Penchant-User": quote(personal.identity.shown, safe=""),
             "X-Penchant-User-From": personal.identity.source,
         }
     if personal.profile is not None:
