@@ -63,7 +63,6 @@ class Chain:
     conversation's system prompt. said: what is kept besides the answer. source: the conversation that `copied` turns
     come from, with which this one begins (None: it goes on where it is). known: whether the user is in the store.
     notice: what the user is told about a wish. rest: the newest turn without the wish (None: it has none).
-    erased: whether something was erased for it.
     """
 
     user: str
@@ -79,7 +78,6 @@ class Chain:
     known: bool = True
     notice: str = ""
     rest: str | None = None
-    erased: bool = False
 
     def __post_init__(self) -> None:
         suffix = "" if self.kept else f"_{uuid.uuid4().hex[:8]}"
@@ -93,7 +91,8 @@ class Chains:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        # Of two answers to one response at the same time, the second goes to a conversation of its own.
+        # Of two answers to one response at the same time, the second goes to a conversation of its own. Weak: a request
+        # that fails, or whose client goes away, ends with its chain.
         self._open: weakref.WeakValueDictionary[tuple[str, str], Chain] = weakref.WeakValueDictionary()
 
     def text(self, user: str | None, item: str) -> str:
@@ -150,7 +149,6 @@ class Chains:
             known=known,
             notice="" if wish is None else reply_to(wish, forgotten),
             rest=None if wish is None else wish.rest,
-            erased=forgotten is not None and forgotten.anything,
         )
         if kept:
             self._open[user, name] = made
@@ -178,6 +176,8 @@ class Chains:
             raise erased from None
         except InputError as error:
             raise ApiError(409, f"the response isn't kept: {error}", code="conflict") from None
+        finally:
+            self._open.pop((chain.user, name), None)
 
     def find(self, user: str | None, response: str) -> tuple[Turn, str | None]:
         """Return the answer of a stored response, and the id of the one that it goes on from."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from itertools import takewhile
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from penchant.conversation.retention import wish_in
 from penchant.history.dialogue import Role, Turn
 from penchant.serving.access import key_of, needs
 from penchant.serving.asking import asked_by, identify
@@ -42,15 +44,15 @@ def router(service: Service) -> APIRouter:
         with named_as(FIELDS):
             asked = to_chat(body)
             check(service, asked)  # before anything is kept or erased
-            chain, messages = await asyncio.to_thread(_begin, chains, body, identity)
-            if chain is not None and chain.erased:
-                await service.forget(chain.user)
+            async with _erasing(service, body, identity):
+                chain, messages = await asyncio.to_thread(_begin, chains, body, identity)
             exchange = await _exchange(service, asked, identity, chain, messages)
         head = _head(service, body, chain)
 
         async def keep() -> None:
             (written,) = exchange.written
             if chain is not None:
+                service.check_erasing(chain.user)
                 await asyncio.to_thread(chains.keep, chain, written.answer, written.finish or "stop")
 
         if body.stream:
@@ -77,12 +79,19 @@ def router(service: Service) -> APIRouter:
     async def erase(response: str, request: Request) -> dict[str, Any]:
         """Erase a stored response with what was said in its request."""
         identity = asked_by(service, request)
-        await asyncio.to_thread(chains.erase, identity.user if identity else None, response)
-        if identity is not None:
-            await service.forget(identity.user)
+        user = identity.user if identity else None
+        await asyncio.to_thread(chains.find, user, response)  # a 404, before anything is dropped
+        async with service.erasing(user or ""):
+            await asyncio.to_thread(chains.erase, user, response)
         return {"id": response, "object": "response", "deleted": True}
 
     return routes
+
+
+def _erasing(service: Service, body: ResponsesRequest, identity: Identity | None) -> AbstractAsyncContextManager[None]:
+    """Return the context in which a request begins: that of an erasure, if its newest turn asks to forget something."""
+    wish = None if identity is None or body.store is False else wish_in(body.newest)
+    return nullcontext() if identity is None or wish is None or not wish.forget else service.erasing(identity.user)
 
 
 def _begin(chains: Chains, body: ResponsesRequest, identity: Identity | None) -> tuple[Chain | None, list[Message]]:

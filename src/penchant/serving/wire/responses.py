@@ -54,6 +54,15 @@ class ResponsesRequest(BaseModel):
         """The input as items."""
         return [{"role": "user", "content": self.input}] if isinstance(self.input, str) else list(self.input)
 
+    @property
+    def newest(self) -> str:
+        """The text of the newest user turn ("": there is none)."""
+        content = next((one.get("content") for one in reversed(self.items) if one.get("role") == "user"), None)
+        if not isinstance(content, list):
+            return content if isinstance(content, str) else ""
+        texts = (part.get("text") for part in content if isinstance(part, dict))
+        return "\n".join(text for text in texts if isinstance(text, str))
+
     def check(self) -> None:
         """Raise `ApiError` for what the server doesn't do."""
         if self.background:
