@@ -1,5 +1,6 @@
 """Keys of clients: made once, stored as a hash, found by their text, ended for good."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from penchant.store.api_keys import SCOPES
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
+def store(tmp_path: Path, open_store: Callable[[Path], Store]) -> Iterator[Store]:
+    with open_store(tmp_path / "store") as opened:
+        yield opened
 
 
 def test_a_key_is_found_by_its_text_alone_and_only_a_hash_is_stored(store: Store) -> None:
