@@ -127,6 +127,7 @@ def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None)
             "profile_tokens": tokens,
             "history_tokens": history,
             "saved_tokens": max(0, history - tokens),
+            "shortening": personal.profile.shortening,
         }
     return used
 
@@ -156,6 +157,7 @@ def explanation(personal: PersonalPrompt) -> dict[str, Any]:
             "text": personal.profile.text,
             "tokens": personal.profile.tokens,
             "budget": personal.profile.budget,
+            "shortening": personal.profile.shortening,
             "marker": personal.profile.marker,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
