@@ -23,6 +23,7 @@ import numpy as np
 from penchant.cli.output import run_and_exit
 from penchant.compression.extractive import extractive
 from penchant.demo.samples import sample_users
+from penchant.errors import InputError
 from penchant.history.records import History, Record, Request
 from penchant.marking.marks import Marks
 from penchant.personalizer import Personalizer
@@ -132,6 +133,9 @@ def recall(personalizer: Personalizer, cases: Sequence[Marked]) -> dict[str, dic
 
 
 def measure(personalizer: Personalizer, data: Path | None, conversations: Sequence[int], most: int) -> dict[str, Any]:
+    dialogues = locomo.load(data) if data is not None else []
+    if dialogues and not all(0 <= number < len(dialogues) for number in conversations):
+        raise InputError(f"--conversations {conversations}: expected numbers from 0 to {len(dialogues) - 1}")
     known = pairs()
     result: dict[str, Any] = {**provenance(HERE), "model": personalizer.loaded.name, "planted": {}}
     for half in SETS:
@@ -141,10 +145,10 @@ def measure(personalizer: Personalizer, data: Path | None, conversations: Sequen
             result["planted"][f"{half}, {others} other records"] = {
                 way: outcomes(personalizer, cases, together=way == "with") for way in ("without", "with")
             }
-    if data is not None:
+    if dialogues:
         cases = []
         for number in conversations:
-            labelled = locomo.load(data)[number]
+            labelled = dialogues[number]
             for question in labelled.questions[:: max(1, len(labelled.questions) // most)]:
                 marks = personalizer.mark(labelled.history, question.request)
                 cases.append(Marked(labelled.history, question.request, marks, question.evidence))
@@ -191,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.small", description=__doc__)
     add_model_options(parser)
     parser.add_argument("--data", type=Path, help="a LoCoMo file, or the folder that holds locomo.json")
-    parser.add_argument("--conversations", type=int, nargs="+", default=[4, 7], help="their positions in the file")
+    parser.add_argument("--conversations", type=int, nargs="+", default=[4], help="their positions in the file")
     parser.add_argument("--questions", type=int, default=60, help="most questions of each conversation, about")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
     options = parsed(parser)
