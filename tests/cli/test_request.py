@@ -19,8 +19,8 @@ from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, writ
 
 TINY = ("--model", "{model}", "--request", REQUEST)
 SEGMENT = {"record", "start", "end", "text", "score"}
-PROFILE = {"profile", "tokens", "budget", "history_tokens", "ratio", "shortening", "segments", "marker", "compressor", "fallback",
-           "seconds"}  # fmt: skip
+PROFILE = {"profile", "tokens", "budget", "history_tokens", "ratio", "shortening", "segments", "marker", "compressor",
+           "fallback", "seconds"}  # fmt: skip
 MARKS = {"segments", "marker", "heads", "layers_run", "history_tokens", "seconds"}
 
 

@@ -2,7 +2,8 @@
 
 A record is planted among `OTHERS` of a sample user, all with dates, and asked for: contradictions.txt's later records,
 whose questions ask for no time, and when.jsonl's, whose questions ask for nothing else. For each way to show days: how
-many answers are right, and how many name a day that wasn't asked for. Half of the records, drawn by a hash, were looked at. With
+many answers are right, and how many name a day that was not asked for. Half of the records, drawn by a hash, were
+looked at. With
 --data: the loss of the true answers to LoCoMo's questions, those that are about a time and the others.
 """
 
@@ -171,8 +172,8 @@ def table(result: dict[str, Any]) -> str:
     if "locomo" in result:
         lines += [
             "",
-            "LoCoMo, stretches of 20 and 50 records, the default budget: loss of the true answer in nats per token, and "
-            "the difference from days over all records (standard error).",
+            "LoCoMo, stretches of 20 and 50 records, the default budget: loss of the true answer in nats per token, "
+            "and the difference from days over all records (standard error).",
             "",
             "| questions | " + " | ".join(result["ways"]) + " |",
             f"|---|{'--:|' * len(result['ways'])}",
