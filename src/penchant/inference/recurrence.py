@@ -54,8 +54,8 @@ _measured: WeakKeyDictionary[PreTrainedModel, Recurrence | None] = WeakKeyDictio
 
 
 def recurrence(loaded: LoadedModel) -> Recurrence | None:
-    """Measure a model; None if it reads a text in any parts. Costs a few short forward passes, once per model: the answer
-    is kept on disk under the model's identity (`recurrence_file`).
+    """Measure a model; None if it reads a text in any parts. Costs a few short forward passes, once per model: the
+    answer is kept on disk under the model's identity (`recurrence_file`).
     """
     if loaded.model not in _measured:
         _measured[loaded.model] = None if loaded.name in EMBEDDED else _known(loaded)

@@ -64,7 +64,7 @@ def _version(package: str) -> str:
 
 
 def _code(kind: type[Any]) -> str:
-    """Return the SHA-256 of the file that a class is defined in: a model's own code may change under the same weights."""
+    """Return the SHA-256 of the file that defines a class: a model's own code may change under the same weights."""
     try:
         return hashlib.sha256(Path(inspect.getfile(kind)).read_bytes()).hexdigest()
     except (OSError, TypeError):
