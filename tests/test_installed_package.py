@@ -13,6 +13,8 @@ import pytest
 
 from tests.commands import REQUEST, Home, write_history
 
+pytestmark = pytest.mark.slow
+
 PROJECT = """
 [build-system]
 requires = ["setuptools"]
@@ -74,7 +76,6 @@ def test_its_command_is_listed_and_runs(run: Run) -> None:
     assert (said.returncode, said.stdout, said.stderr) == (0, "hello ann\n", "")
 
 
-@pytest.mark.slow
 def test_its_marker_marks(run: Run, home: Home, tmp_path: Path) -> None:
     history = write_history(tmp_path / "history.jsonl", TEXTS)
     asked = ("mark", "--history", history, "--request", REQUEST, "--model", home.model, "--json")

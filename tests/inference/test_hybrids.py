@@ -24,6 +24,8 @@ from penchant.steering.extract.vectors import likelihood_gradients
 from tests.families import FAMILIES, HYBRIDS, tiny
 from tests.steering.users import plain_nll
 
+pytestmark = pytest.mark.slow
+
 LONG, SHORT = tuple(range(30, 70)), tuple(range(100, 117))
 PADDED = tuple(family for family in HYBRIDS if family != "recurrent_gemma")
 
@@ -124,7 +126,6 @@ def test_gradients_reach_vectors_behind_a_recurrent_cache(family: str) -> None:
         assert (nll(-step) - nll(step)) / 2e-2 == pytest.approx(float(found.norm()), rel=0.05)
 
 
-@pytest.mark.slow
 def test_what_families_can_do_is_measured() -> None:
     for family in FAMILIES:
         assert recurrence(tiny(family)) is None

@@ -80,7 +80,7 @@ def test_nothing_of_a_stop_text_is_handed_out_however_tokens_cut_it(given: str) 
     for ids in (LOADED.tokenizer(given, add_special_tokens=False)["input_ids"], byte_tokens):
         text, pieces = AnswerText(LOADED, STOPS), []
         for token in ids:
-            if text.stopped:
+            if text.stop is not None:
                 break
             pieces.append(text.add(token))
             assert not any(stop in "".join(pieces) for stop in STOPS)
@@ -88,7 +88,8 @@ def test_nothing_of_a_stop_text_is_handed_out_however_tokens_cut_it(given: str) 
         shown = "".join(pieces)
         assert expected.startswith(shown)  # no piece ran ahead into a stop text that came
         assert shown + text.finish() == expected
-        assert text.stopped == (expected != given)
+        assert (text.stop is not None) == (expected != given)
+        assert given.startswith(expected + (text.stop or ""))
 
 
 def test_stop_texts_end_one_row_of_a_batch_before_its_limit() -> None:

@@ -133,6 +133,7 @@ def test_settings_that_change_nothing_do_not(family: str, key: str, value: objec
     assert found == model_fingerprint(tiny_network(family), tokenizer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "gemma3", "qwen3_moe", "bamba", "deepseek_v3", "gpt_oss"])
 def test_a_probe_depends_on_settings_alone(family: str) -> None:
     found = settings_probe(tiny_network(family))

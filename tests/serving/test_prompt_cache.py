@@ -52,13 +52,21 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def talk(client: httpx.Client, turns: int, **body: Any) -> list[tuple[int, int]]:
     """Hold a conversation; return cached and all tokens of each prompt."""
+    repeated = []
     messages = [{"role": "system", "content": "You answer briefly and you like the sea. " * 2}]
     counts = []
     for number in range(turns):
         messages.append({"role": "user", "content": f"What about fact number {number} of the town?"})
         made = client.post("/v1/chat/completions", json={"messages": messages, "temperature": 0, **body}).json()
         counts.append((made["usage"]["prompt_tokens_details"]["cached_tokens"], made["usage"]["prompt_tokens"]))
+        repeated.append(made["usage"].get("penchant", {}).get("repeated_tokens"))
         messages.append({"role": "assistant", "content": made["choices"][0]["message"]["content"] or "Yes."})
+    if "user" not in body:
+        assert repeated == [None] * turns  # of prompts that name nobody nothing is remembered
+    elif "budget" in body["penchant"]:
+        assert all(0 < count < before for count, (_, before) in zip(repeated[1:], counts, strict=False))
+    else:
+        assert repeated[1:] == [before for _, before in counts[:-1]]  # the client's own prompts: each begins the next
     return counts
 
 

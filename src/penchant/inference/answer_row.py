@@ -71,6 +71,11 @@ class AnswerRow:
         self._grammar = prompt.grammar() if prompt.grammar else None
 
     @property
+    def stop(self) -> str | None:
+        """The stop text that ended the answer; None: something else did, or nothing yet."""
+        return self._text.stop
+
+    @property
     def plain(self) -> bool:
         """Whether the likeliest token is taken, and nothing else is asked."""
         return self._sampler.plain and self._likeliest is None and self._grammar is None
@@ -93,7 +98,7 @@ class AnswerRow:
         self.tokens += 1
         complete = self._grammar is not None and token not in self._ends and self._grammar.add(token)
         piece = "" if token in self._ends else self._text.add(token)
-        if token in self._ends or self._text.stopped or complete:
+        if token in self._ends or self._text.stop is not None or complete:
             self.finish = "stop"
         elif self._repetition is not None and self._repetition.add(piece):
             self.finish = "repetition"

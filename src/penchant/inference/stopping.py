@@ -46,11 +46,11 @@ def cut_answer(loaded: LoadedModel, text: str) -> str:
 
 class AnswerText:
     """Decodes one answer incrementally. A character is never split, and no part of a stop text is ever returned;
-    `stopped` is True once one was found. Of the special tokens only those that mark reasoning are kept.
+    `stop` is the one that was found. Of the special tokens only those that mark reasoning are kept.
     """
 
     def __init__(self, loaded: LoadedModel, stops: Sequence[str] = ()) -> None:
-        self.stopped = False
+        self.stop: str | None = None
         self._loaded, self._stops = loaded, [stop for stop in stops if stop]
         self._ids: list[int] = []
         self._context = self._shown = 0
@@ -69,10 +69,10 @@ class AnswerText:
 
     def finish(self) -> str:
         """Return the text held back so far; call it when the answer has ended."""
-        if self.stopped:
+        if self.stop is not None:
             return ""
         rest = self._passed(self._new())
-        return rest if self.stopped else rest + self._held
+        return rest if self.stop is not None else rest + self._held
 
     def _new(self) -> str:
         # Decoded with a few tokens before it, a token keeps its leading space; text that ends in the replacement
@@ -95,9 +95,9 @@ class AnswerText:
         """
         text = self._held + text
         self._held = ""
-        if cuts := [at for stop in self._stops if (at := text.find(stop)) >= 0]:
-            self.stopped = True
-            return text[: min(cuts)]
+        if found := [(at, stop) for stop in self._stops if (at := text.find(stop)) >= 0]:
+            at, self.stop = min(found, key=lambda pair: pair[0])
+            return text[:at]
         keep = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

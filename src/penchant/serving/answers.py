@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect, Request
 from penchant.history.dialogue import Finish
 from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
-from penchant.serving.engine import Begun, Ended, Piece
+from penchant.serving.engine import Begun, Ended, Event, Piece
 from penchant.serving.errors import describe
 from penchant.serving.service import Answering, PersonalPrompt
+from penchant.text.reasoning import separated
 
 R = TypeVar("R")
 FINISH: dict[Finish, str] = {"stop": "stop", "length": "length", "repetition": "length"}
@@ -24,43 +25,59 @@ FINISH: dict[Finish, str] = {"stop": "stop", "length": "length", "repetition": "
 
 @dataclass
 class Written:
-    """One answer, as far as it was written."""
+    """One answer, as far as it was written. text: all of it. opened: see `opened_reasoning`. stop: the stop text that
+    ended it. prompt_tokens, cached, repeated: see `Begun`.
+    """
 
+    opened: str = ""
     text: str = ""
     choices: list[TokenChoice] = field(default_factory=list)
     finish: Finish | None = None
+    stop: str | None = None
     tokens: int = 0
     prompt_tokens: int = 0
     cached: int = 0
+    repeated: int = 0
 
-    def take(self, event: Begun | Piece | Ended | Exception) -> None:
+    @property
+    def answer(self) -> str:
+        """What was said to the user."""
+        return separated(self.text, self.opened).answer
+
+    @property
+    def reasoning(self) -> str:
+        """What the model wrote before its answer ("": nothing)."""
+        return separated(self.text, self.opened).reasoning
+
+    def take(self, event: Event) -> None:
         """Add an event."""
         if isinstance(event, Begun):
-            self.prompt_tokens, self.cached = event.tokens, event.cached
+            self.prompt_tokens, self.cached, self.repeated = event.tokens, event.cached, event.repeated
         elif isinstance(event, Piece):
             self.text += event.text
             self.choices += event.choices
         elif isinstance(event, Ended):
-            self.finish, self.tokens = event.finish, event.tokens
+            self.finish, self.tokens, self.stop = event.finish, event.tokens, event.stop
 
 
-async def write(asked: Sequence[Answering]) -> list[Written]:
-    """Return whole answers. If one fails, or nobody waits any more, all are given up."""
-    written = [Written() for _ in asked]
+async def write(asked: Sequence[Answering], written: Sequence[Written]) -> Sequence[Written]:
+    """Fill and return `written`, whole answers. If one fails, or nobody waits any more, all are given up."""
     async for _ in stream(asked, written):
         pass
     return written
 
 
-async def stream(asked: Sequence[Answering], written: Sequence[Written]) -> AsyncIterator[tuple[int, Piece | Ended]]:
-    """Yield the pieces of several answers as they come, each with its number; `written` is filled meanwhile."""
-    events: asyncio.Queue[tuple[int, Piece | Ended] | Exception] = asyncio.Queue()
+async def stream(
+    asked: Sequence[Answering], written: Sequence[Written]
+) -> AsyncIterator[tuple[int, Begun | Piece | Ended]]:
+    """Yield what happens to several answers as it comes, each with its number; `written` is filled meanwhile."""
+    events: asyncio.Queue[tuple[int, Begun | Piece | Ended] | Exception] = asyncio.Queue()
 
     async def one(number: int, answering: Answering) -> None:
         try:
             async for event in answering.events():
                 written[number].take(event)
-                if isinstance(event, Piece | Ended):
+                if not isinstance(event, Exception):
                     events.put_nowait((number, event))
         except Exception as error:  # noqa: BLE001  # raised below, to whoever reads
             events.put_nowait(error)
@@ -98,6 +115,11 @@ async def _gone(request: Request) -> None:
         pass
 
 
+def event_lines(event: Mapping[str, Any]) -> str:
+    """Write an event that says its type as a server-sent event of this type."""
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n"
+
+
 async def sse(chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[str]:
     """Write chunks as server-sent events. An error is a data line in the shape of all errors; no [DONE] follows it, so
     that no client takes the half for the whole.
@@ -121,15 +143,23 @@ def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None)
         "total_tokens": prompt + answered,
         "prompt_tokens_details": {"cached_tokens": max(one.cached for one in written)},
     }
-    if personal is not None and personal.profile is not None:
-        tokens, history = personal.profile.tokens, personal.profile.history_tokens
-        used["penchant"] = {
-            "profile_tokens": tokens,
-            "history_tokens": history,
-            "saved_tokens": max(0, history - tokens),
-            "shortening": personal.profile.shortening,
-        }
+    if personal is not None and (about := saved(written, personal)):
+        used["penchant"] = about
     return used
+
+
+def saved(written: Sequence[Written], personal: PersonalPrompt) -> dict[str, int | str]:
+    """Return what the profile took and what it replaced, and how many leading tokens are those of the user's last
+    prompt; nothing for a request that names nobody.
+    """
+    about: dict[str, int | str] = {}
+    if personal.identity is not None:
+        about["repeated_tokens"] = max(one.repeated for one in written)
+    if personal.profile is not None:
+        tokens, history = personal.profile.tokens, personal.profile.history_tokens
+        about |= {"profile_tokens": tokens, "history_tokens": history, "saved_tokens": max(0, history - tokens)}
+        about["shortening"] = personal.profile.shortening
+    return about
 
 
 def logprobs_of(loaded: LoadedModel, choices: Sequence[TokenChoice]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from penchant.store.erasure import redaction
 from penchant.store.erasure import turns as turn_erasure
 from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
 from penchant.store.schema import (
+    LAST_TURN,
     conversations,
     instructions,
     microseconds,
@@ -80,22 +81,25 @@ class Conversations:
             (entry,) = entries(connection, owner, conversation)
         return entry
 
-    def add(self, user: str, conversation: str, turn: Turn) -> None:
-        """Store a turn. Raises `InputError` for a turn that isn't the next one: another process is writing to the
-        conversation, or the turn is already stored.
+    def add(self, user: str, conversation: str, *given: Turn) -> None:
+        """Store turns, all or none. Raises `InputError` if the first one isn't the next one, or they don't follow one
+        another: another process is writing to the conversation, or a turn is already stored.
         """
-        row = to_turn_row(turn)
+        rows = [to_turn_row(turn) for turn in given]
+        if not rows:
+            return
+        numbers = [turn.number for turn in given]
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
-            # Of two writers, one finds the number taken, in any database.
-            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == turn.number)
-            if not connection.execute(mine.values(next=turn.number + 1)).rowcount:
-                wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
+            wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar_one()
+            if numbers != list(range(wanted, wanted + len(rows))):
                 raise InputError(
-                    f"turn {turn.number} can't be added to conversation {conversation!r}: expected number {wanted}; "
+                    f"turn {numbers[0]} can't be added to conversation {conversation!r}: expected number {wanted}; "
                     "read its turns again, as another process may be writing to it"
                 )
-            connection.execute(sa.insert(turns).values(conversation=key, **row))
+            mine = sa.update(conversations).where(conversations.c.key == key)
+            connection.execute(mine.values(next=wanted + len(rows)))
+            connection.execute(sa.insert(turns), [{"conversation": key, **row} for row in rows])
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
         """Store whether a conversation is off the record from now on: whoever continues it keeps nothing."""
@@ -289,7 +293,8 @@ def _check_turn(connection: sa.Connection, one: Instruction, conversation: int |
     if one.turn is None:
         return
     where = (turns.c.conversation == conversation) & (turns.c.number == one.turn)
-    if conversation is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
+    known = conversation is not None and 0 <= one.turn < LAST_TURN
+    if not known or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
         raise InputError(
             f"instruction {one.id!r} stands in turn {one.turn} of conversation {one.conversation!r}, which isn't "
             "there: expected a turn that was added and not erased; add the turn first"

@@ -20,10 +20,11 @@ from penchant.cli.output import run_and_exit
 from penchant.lens.synthetic import needle_histories
 from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import write
-from penchant.serving.generation import chat_prompt, prompts_of
+from penchant.serving.exchange import take
+from penchant.serving.generation import chat_prompt
 from penchant.serving.identity import Identity
 from penchant.serving.schemas import ChatRequest, Message, PenchantOptions
-from penchant.serving.service import ServerSettings, Service, owner_of
+from penchant.serving.service import ServerSettings, Service
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.model_options import add_model_options, parsed
@@ -39,11 +40,12 @@ async def talk(service: Service, questions: list[str], user: str) -> list[dict[s
     identity = Identity(user, "user")
     for question in questions:
         messages.append({"role": "user", "content": question})
-        body = ChatRequest(messages=[Message.model_validate(one) for one in messages], temperature=0)
-        personal = await service.personal(body.messages, identity, PenchantOptions(budget=BUDGET))
-        rendered = chat_prompt(service.loaded, personal.messages)
-        prompts = prompts_of(service.loaded, rendered, body, max_tokens=ANSWER, owner=owner_of(identity))
-        (made,) = await write(service.ask(prompts))
+        sent = [Message.model_validate(one) for one in messages]
+        options = PenchantOptions(budget=BUDGET)
+        exchange = await take(
+            service, ChatRequest(messages=sent, temperature=0, max_tokens=ANSWER, penchant=options), identity
+        )
+        (made,) = await write(exchange.answerings, exchange.written)
         answer = made.text.strip() or "Yes."
         plain = chat_prompt(service.loaded, messages)
         alone = sum(1 for _ in takewhile(_same, zip(opening_ids(service.loaded, plain), before, strict=False)))
@@ -51,7 +53,7 @@ async def talk(service: Service, questions: list[str], user: str) -> list[dict[s
             {
                 "prompt": made.prompt_tokens,
                 "cached": made.cached,
-                "profile": personal.profile.tokens if personal.profile else 0,
+                "profile": exchange.personal.profile.tokens if exchange.personal.profile else 0,
                 "alone": alone,
             }
         )

@@ -16,6 +16,8 @@ from penchant_lab.ablation.features import FLOOR, Source, Totals, alone, joint, 
 from penchant_lab.ablation.passes import Pass, cut
 from tests.index.cases import lens_of, texts
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "The notes: "
 QUERIES = ["What should I read by the sea?", "Who is allergic?"]
 EVERY = [Readout(kind, rows) for kind in ("sum", "mean", "max", "log-mean") for rows in ("mean", "last")]

@@ -15,6 +15,8 @@ from penchant.models.tokenization import continuation_ids
 from penchant_lab.bench.answering import Answerer, Prompt
 from tests.families import tiny
 
+pytestmark = pytest.mark.slow
+
 FAMILIES = ("llama", "qwen3", "gemma3", "gpt_neox")
 
 

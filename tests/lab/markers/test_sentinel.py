@@ -35,6 +35,8 @@ from tests.index.cases import model_calls
 from tests.lens.cases import eager_of, eager_rows, lens_of
 from tests.marking.cases import halves, history_of, whole_records
 
+pytestmark = pytest.mark.slow
+
 HISTORY = history_of(["I like long walks.", "The film was sad, and long.", "Peanuts!", "She wrote three letters."])
 ASKED = Request("What should I read?", task="Answer.")
 SEEING = {"gemma3": (1, 3)}

@@ -28,6 +28,8 @@ from penchant_lab.methods.facts import (
 from penchant_lab.methods.method import Method, Notes, Session
 from tests.families import FAMILIES, tiny, tiny_tokenizer
 
+pytestmark = pytest.mark.slow
+
 START = datetime(2023, 1, 5, 9, 30, tzinfo=UTC)
 SLOW = 0.05
 LETTERS = "abcdefghijklmnopqrstuvwxyz"

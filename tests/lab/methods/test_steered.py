@@ -27,7 +27,7 @@ from tests.lab.methods.steered_cases import (
     trusting,
 )
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from tests.lab.methods.steered_cases import (
     traced,
 )
 
-pytestmark = pytest.mark.usefixtures("quick")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from penchant_lab.reports.page import page
 from penchant_lab.reports.plots import plots, variables
 from tests.lab.synthetic import document, rows
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta", "br", "img", "link", "path", "use", "rect"}
 
 

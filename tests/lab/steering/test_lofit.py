@@ -12,6 +12,8 @@ from penchant_lab.steering.lofit import Offsets, choose_heads, learn_offsets
 from tests.families import tiny
 from tests.steering.methods.cases import answered, exchanges, hooks
 
+pytestmark = pytest.mark.slow
+
 PLANTED = Head(2, 1)
 
 

@@ -33,6 +33,8 @@ from penchant.store.erasure.lineage import read_rows, source_of
 from tests.steering.cases import same
 from tests.steering.people import ASKED, BEGAN, LOADED, WORDING, choose_little, record, store_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:

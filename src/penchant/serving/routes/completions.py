@@ -14,7 +14,7 @@ from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
 from penchant.serving.answers import FINISH, Written, sse, stream, usage_of, while_listening, write
 from penchant.serving.asking import identify
-from penchant.serving.engine import Ended, Piece, Prompt
+from penchant.serving.engine import Begun, Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
 from penchant.serving.generation import chat_prompt, prompts_of
 from penchant.serving.schemas import CompletionRequest, Message
@@ -66,7 +66,7 @@ def router(service: Service) -> APIRouter:
         if body.stream:
             chunks = _chunks(service, body, asked, about, echoed)
             return StreamingResponse(sse(chunks), media_type="text/event-stream", headers=headers)
-        written = await while_listening(request, write(asked))
+        written = await while_listening(request, write(asked, [Written() for _ in asked]))
         choices = [
             {
                 "index": number,
@@ -89,6 +89,8 @@ async def _chunks(
         if text:
             yield {**about, "choices": [{"index": number, "text": text, "logprobs": None, "finish_reason": None}]}
     async for number, event in stream(asked, written):
+        if isinstance(event, Begun):
+            continue
         choice: dict[str, Any] = {"index": number, "text": "", "logprobs": None, "finish_reason": None}
         if isinstance(event, Piece):
             choice["text"] = event.text
