@@ -24,7 +24,9 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(service.warming.follow())
         yield
+        following.cancel()
         await asyncio.to_thread(service.close, GRACE)
 
     app = FastAPI(
