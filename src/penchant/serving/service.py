@@ -17,6 +17,7 @@ from penchant.compression.profile import Profile
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.conversation.about_user import about_user
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.records import Request
 from penchant.personalizer import Personalizer
 from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt, user_owner
 from penchant.serving.errors import ApiError
@@ -231,7 +232,7 @@ class Service:
         except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
             return "unknown-user", None, steering
         profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
-        profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
+        profile = about_user(history, profile, Request(query), partial(count_tokens, self.loaded.tokenizer))
         return ("used" if profile.text.strip() else "empty"), profile, steering
 
 
