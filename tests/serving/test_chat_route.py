@@ -42,6 +42,7 @@ def test_an_answer_has_what_clients_need(client: httpx.Client) -> None:
     assert 0 < used["completion_tokens"] <= 6
     assert response.headers["x-penchant-user"] == "anna" and response.headers["x-penchant-profile"] == "used"
     assert int(response.headers["x-penchant-profile-tokens"]) == used["penchant"]["profile_tokens"]
+    assert used["penchant"]["shortening"]
 
 
 def test_a_stream_says_the_same_as_the_whole(client: httpx.Client) -> None:

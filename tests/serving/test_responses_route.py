@@ -184,13 +184,13 @@ def test_a_first_turn_off_the_record_can_be_gone_on_from(client: httpx.Client, s
     exported = "".join(service.store.conversations.export("newcomer"))
     assert "boat" in exported and "Quill" not in exported
     history = [
-        {"role": "user", "content": "Don't save this: I am 80."},
-        {"role": "assistant", "content": "You are 80."},
+        {"role": "user", "content": "Don't save this: I am an octogenarian."},
+        {"role": "assistant", "content": "An octogenarian, then."},
         {"role": "user", "content": "I sail a ketch."},
     ]
     post(client, history, user="newcomer")
     exported = "".join(service.store.conversations.export("newcomer"))
-    assert "ketch" in exported and "80" not in exported
+    assert "ketch" in exported and "octogenarian" not in exported
 
 
 def test_what_is_to_be_forgotten_leaves_chains_and_records(
