@@ -24,8 +24,8 @@ test test-fast: export PYTHONDONTWRITEBYTECODE :=
 test: $(VENV)/installed-dev  ## every test
 	$(PYTEST)
 
-test-fast: $(VENV)/installed-dev  ## for every edit: no real model, browser, terminal, data set or slow test
-	$(PYTEST) -m "not model and not browser and not terminal and not data and not slow"
+test-fast: $(VENV)/installed-dev  ## for every edit: no real model, browser, terminal, database server, data set or slow test
+	$(PYTEST) -m "not model and not browser and not terminal and not postgres and not data and not slow"
 
 lint: style types  ## ruff, import-linter, mypy --strict
 

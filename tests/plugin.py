@@ -21,6 +21,7 @@ from penchant.models import loading  # noqa: E402
 from penchant.models.gguf import GgufSource  # noqa: E402
 from penchant.models.loading import LoadedModel, load_model  # noqa: E402
 from tests.commands import home, penchant, tiny_directory  # noqa: E402, F401 (fixtures)
+from tests.postgres import open_store, places, postgres  # noqa: E402, F401 (fixtures)
 
 # The machine may be busy: a slow example is no failing one.
 settings.register_profile("penchant", deadline=None, suppress_health_check=[HealthCheck.too_slow])

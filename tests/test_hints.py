@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import penchant as package
 import penchant_lab
@@ -134,17 +135,8 @@ def test_a_hint_carries_the_model_and_the_file(penchant: Invoke, home: Home, tmp
 
 
 def test_no_password_is_printed() -> None:
-    class Url:
-        database = "penchant"
-
-        def get_backend_name(self) -> str:
-            return "postgresql"
-
-        def __str__(self) -> str:
-            return "postgresql://ann:***@host/penchant"
-
     class Engine:
-        url = Url()
+        url = sa.make_url("postgresql+psycopg://ann:secret@host/penchant")
 
     assert store_options(Engine()) == {"store": "postgresql://ann:***@host/penchant"}  # type: ignore[arg-type]
 

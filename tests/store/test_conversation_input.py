@@ -5,6 +5,7 @@ import sqlite3
 from datetime import datetime
 
 import pytest
+import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
@@ -17,8 +18,8 @@ from tests.store.conversation_cases import START, at, said, talk
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with open_store(tmp_path / "store") as opened:
         yield opened
 
 
@@ -89,7 +90,7 @@ def test_what_cant_be_stored_is_named(store):
 
 
 def test_a_store_of_the_old_schema_is_brought_up_to_date(tmp_path):
-    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    engine = database.open_engine(sa.URL.create("sqlite", database=str(tmp_path / "penchant.db")))
     config = Config()
     config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
     with database.writing(engine) as connection:
@@ -135,7 +136,7 @@ def test_a_busy_store_is_named_and_nothing_is_kept_by_halves(tmp_path, monkeypat
 
 
 def test_answers_that_were_stopped_say_so_in_the_new_schema(tmp_path):
-    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    engine = database.open_engine(sa.URL.create("sqlite", database=str(tmp_path / "penchant.db")))
     config = Config()
     config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
     with database.writing(engine) as connection:
@@ -154,7 +155,7 @@ def test_answers_that_were_stopped_say_so_in_the_new_schema(tmp_path):
 
 
 def test_conversations_of_the_schema_before_are_on_the_record(tmp_path):
-    engine = database.open_engine(f"sqlite:///{tmp_path / 'penchant.db'}")
+    engine = database.open_engine(sa.URL.create("sqlite", database=str(tmp_path / "penchant.db")))
     config = Config()
     config.set_main_option("script_location", str(database.Path(database.__file__).parent / "migrations"))
     with database.writing(engine) as connection:

@@ -10,12 +10,12 @@ from dataclasses import replace
 from datetime import UTC
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Instruction, Turn, exchanges
-from penchant.store import Store, UserEntry
+from penchant.store import UserEntry
 from tests.store.conversation_cases import START, at, said, talk
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
@@ -24,8 +24,8 @@ TIMES = st.none() | st.datetimes(timezones=st.just(UTC))
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with open_store(tmp_path / "store") as opened:
         yield opened
 
 
@@ -34,21 +34,21 @@ def talks(store):
     return store.conversations
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     turns=st.lists(
         st.tuples(st.sampled_from(["user", "assistant"]), TEXT, TIMES, st.sampled_from(FINISHES)), max_size=5
     ),
     system=st.none() | TEXT,
 )
-def test_turns_come_back_as_they_were(tmp_path_factory, turns, system):
+def test_turns_come_back_as_they_were(open_store, tmp_path_factory, turns, system):
     kept = [Turn(number, *fields) for number, fields in enumerate(turns)]
     folder = tmp_path_factory.mktemp("store")
-    with Store(folder) as store:
+    with open_store(folder) as store:
         store.conversations.open("u", "c", system=system, when=START)
         for turn in kept:
             store.conversations.add("u", "c", turn)
-    with Store(folder) as store:
+    with open_store(folder) as store:
         assert store.conversations.turns("u", "c") == kept
         (entry,) = store.conversations.list("u")
         times = [turn.when for turn in kept if turn.when]
@@ -71,11 +71,11 @@ INSTRUCTIONS = st.builds(
 )
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(one=INSTRUCTIONS)
-def test_instructions_come_back_as_they_were(tmp_path_factory, one):
+def test_instructions_come_back_as_they_were(open_store, tmp_path_factory, one):
     direct = replace(one, id="j", conversation="", turn=None)
-    with Store(tmp_path_factory.mktemp("store")) as store:
+    with open_store(tmp_path_factory.mktemp("store")) as store:
         talk(store.conversations, "u", "c", "hello")
         store.conversations.put("u", one, direct)
         assert store.conversations.instructions("u", None) == [one, direct]
@@ -141,25 +141,25 @@ def test_two_threads_cant_interleave_silently(store):
     assert [turn.text for turn in store.conversations.turns("u", "c")] == wins
 
 
-def test_kill_between_two_turns_loses_nothing_acknowledged(tmp_path):
+def test_kill_between_two_turns_loses_nothing_acknowledged(open_store, places, tmp_path):
     code = """
         import sys
         from datetime import UTC, datetime
         from penchant.history.dialogue import Turn
         from penchant.store import Store
-        talks = Store(sys.argv[1]).conversations
+        talks = Store(*sys.argv[1:]).conversations
         talks.open("u", "c", when=datetime.now(UTC))
         for number in range(10**6):
             talks.add("u", "c", Turn(number, ("user", "assistant")[number % 2], f"turn {number} " * 50))
             print(number, flush=True)
     """
     writer = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(code), *places.arguments(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     told = [int(writer.stdout.readline()) for _ in range(21)][-1]
     writer.send_signal(signal.SIGKILL)
     told = max([told, *map(int, writer.communicate(timeout=60)[0].split("\n")[:-1])])
-    with Store(tmp_path) as store:
+    with open_store(tmp_path) as store:
         kept = store.conversations.turns("u", "c")
         assert len(kept) - 1 in (told, told + 1)
         assert [turn.text for turn in kept] == [f"turn {number} " * 50 for number in range(len(kept))]

@@ -38,7 +38,7 @@ def add(
     record = Record(text, reply=reply, label=_label(label), when=_time(when), kind=kind)
     with open_store(store) as opened:
         opened.add(user, [record])
-        document = {"user": user, "record": record.id, "records": opened.count(user), "store": str(opened.directory)}
+        document = {"user": user, "record": record.id, "records": opened.count(user), "store": opened.place}
     many = "1 record" if document["records"] == 1 else f"{document['records']:,} records"
     emit(document, as_json, lambda: say(f"added; {user} has {many} in {document['store']}"))
 

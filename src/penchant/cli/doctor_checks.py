@@ -93,7 +93,7 @@ def checks(
     def opened() -> tuple[bool, str]:
         try:
             with open_store(store, create=False) as found:
-                return True, f"{found.count():,} records in {found.directory}"
+                return True, f"{found.count():,} records in {found.place}"
         except NoStoreError:
             return True, f"none yet in {store or default_store()}"
 

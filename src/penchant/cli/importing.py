@@ -96,7 +96,7 @@ def import_command(
             progress.update(task, description=f"{done:,} records of {len(users):,} users")
 
         counts = opened.add_many(noted(pairs), replace=replace, acknowledge=show)
-        where = str(opened.directory)
+        where = opened.place
     if not users and not wishes.left_out:
         wanted = f" of user {user!r}" if user and IMPORTERS[format].several_users else ""
         raise InputError(f"{path} holds no records{wanted}: expected at least one; check the file and the options")

@@ -37,14 +37,14 @@ def serve(
 ) -> None:
     """Serve personal answers behind the API of OpenAI: clients change their base URL.
 
-    They also say who is asking, in the body's "user" or in another way that they can. Without keys the server listens
-    on loopback addresses only.
+    They also say who is asking, in the body's "user" or in another way that they can. Without keys
+    (`penchant keys`) the server listens on loopback addresses only.
     """
     require("fastapi", "uvicorn", extra="serve", why="the server")
     from penchant.serving.run import check_address, run_server
 
-    check_address(host)
     with open_store(store) as opened, encoding_bar() as progress:
+        check_address(host, opened)
         from penchant.personalizer import Personalizer
         from penchant.serving.service import ServerSettings, Service
 

@@ -113,7 +113,7 @@ def forget_user(
     """Erase a user and everything stored for the user, and print a receipt."""
     with _opened(context, store) as opened:
         kept = f"{opened.count(user):,} records and {len(opened.conversations.list(user)):,} conversations"
-        if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.directory} for good?"):
+        if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.place} for good?"):
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
         with stderr.status("Erasing, and checking that nothing is left"):
             receipt = opened.forget(user).as_dict()
@@ -122,12 +122,13 @@ def forget_user(
 
 def _say_receipt(receipt: Mapping[str, Any]) -> None:
     """Say what was erased, and what was then looked for, in sentences."""
+    rows = f" and {receipt['scanned_rows']:,} rows of its database" if receipt["scanned_rows"] else ""
     said = [
         f"erased {receipt['user']}: {receipt['records']:,} records, {receipt['conversations']:,} conversations with "
         f"{receipt['turns']:,} turns, {receipt['instructions']:,} instructions and {receipt['files']:,} files "
         f"({receipt['bytes']:,} bytes)",
-        f"then searched all {receipt['scanned_files']:,} files of the store ({receipt['scanned_bytes']:,} bytes) for "
-        f"{receipt['searched']:,} passages of the user's texts, of 8 words each: none is left",
+        f"then searched all {receipt['scanned_files']:,} files of the store ({receipt['scanned_bytes']:,} bytes){rows} "
+        f"for {receipt['searched']:,} passages of the user's texts, of 8 words each: none is left",
     ]
     if receipt["derived"]:
         said.append(f"{receipt['derived']:,} results made from the user's data together with others' were erased too")
@@ -135,6 +136,8 @@ def _say_receipt(receipt: Mapping[str, Any]) -> None:
         said.append(f"{receipt['shared']:,} of the passages are also in records of other users, and stay there")
     if receipt["too_short"]:
         said.append(f"{receipt['too_short']:,} texts of fewer than 8 bytes were too short to search for")
+    if receipt["remains"]:
+        said.append(f"the database's server may still hold them in its {', '.join(receipt['remains'])}")
     for line in said:
         say(line)
 

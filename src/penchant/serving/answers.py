@@ -148,14 +148,17 @@ def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None)
     return used
 
 
-def saved(written: Sequence[Written], personal: PersonalPrompt) -> dict[str, int]:
+def saved(written: Sequence[Written], personal: PersonalPrompt) -> dict[str, int | str]:
     """Return what the profile took and what it replaced, and how many leading tokens are those of the user's last
     prompt; nothing for a request that names nobody.
     """
-    about = {"repeated_tokens": max(one.repeated for one in written)} if personal.identity is not None else {}
+    about: dict[str, int | str] = {}
+    if personal.identity is not None:
+        about["repeated_tokens"] = max(one.repeated for one in written)
     if personal.profile is not None:
         tokens, history = personal.profile.tokens, personal.profile.history_tokens
         about |= {"profile_tokens": tokens, "history_tokens": history, "saved_tokens": max(0, history - tokens)}
+        about["shortening"] = personal.profile.shortening
     return about
 
 
@@ -184,6 +187,7 @@ def explanation(personal: PersonalPrompt) -> dict[str, Any]:
             "text": personal.profile.text,
             "tokens": personal.profile.tokens,
             "budget": personal.profile.budget,
+            "shortening": personal.profile.shortening,
             "marker": personal.profile.marker,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}

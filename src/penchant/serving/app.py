@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 import penchant
 from penchant.serving import errors
+from penchant.serving.access import Gate
 from penchant.serving.edge import Edge
 from penchant.serving.routes import chat, completions, models, users
 from penchant.serving.service import Service
@@ -23,7 +24,9 @@ def create_app(service: Service) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(service.warming.follow())
         yield
+        following.cancel()
         await asyncio.to_thread(service.close, GRACE)
 
     app = FastAPI(
@@ -36,4 +39,5 @@ def create_app(service: Service) -> FastAPI:
     for module in (chat, completions, models, users):
         app.include_router(module.router(service))
     app.add_middleware(Edge, limit=service.settings.body_bytes)
+    app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     return app

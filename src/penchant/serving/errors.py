@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -21,11 +22,21 @@ tries.
 
 
 class ApiError(PenchantError):
-    """An error with its place on the wire. param: the field that it is about; code: a name for programs."""
+    """An error with its place on the wire. param: the field that it is about; code: a name for programs; retry_after:
+    seconds after which the request may be tried again.
+    """
 
-    def __init__(self, status: int, message: str, *, param: str | None = None, code: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        retry_after: int = RETRY_AFTER,
+    ) -> None:
         super().__init__(message)
-        self.status, self.param, self.code = status, param, code
+        self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
 
 
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -37,28 +48,38 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     """Return the status and the body of an error. One that nobody expected is logged, and says nothing of its cause."""
     if isinstance(error, ApiError):
         return error.status, error_body(error.status, str(error), error.param, error.code)
-    for kind, status, code in _KINDS:
+    for kind, status, code, message in _KINDS:
         if isinstance(error, kind):
-            return status, error_body(status, str(error), code=code)
+            if status >= 500:
+                log.error("a request failed", exc_info=error)
+            return status, error_body(status, message or _PLACES.sub(r"`\1`", str(error)), code=code)
     log.error("a request failed", exc_info=error)
     return 500, error_body(500, "the server failed; its log says why", code="internal_error")
 
 
-_KINDS: tuple[tuple[type[Exception], int, str], ...] = (
-    (UnknownUserError, 404, "unknown_user"),
-    (InputError, 400, "invalid_value"),
-    (BusyError, 429, "busy"),
-    (StoreError, 503, "store_unavailable"),
-    (ModelError, 500, "model_error"),
-    (PenchantError, 500, "internal_error"),
-    (RecursionError, 400, "too_deep"),
+# The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
+# goes out, and the log has the error's own.
+_KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
+    (UnknownUserError, 404, "unknown_user", "no such user: add records first"),
+    (ModelError, 500, "model_error", "the model failed; the server's log says why"),
+    (InputError, 400, "invalid_value", None),
+    (BusyError, 429, "busy", None),
+    (StoreError, 503, "store_unavailable", "the store can't be read or written now: try again"),
+    (PenchantError, 500, "internal_error", None),
+    (RecursionError, 400, "too_deep", None),
 )
+_PLACES = re.compile(r"`(penchant [^`]*?) --[^`]*`")
+"""A command with options in a message: they say where the store is."""
 
 
 def response(error: Exception) -> JSONResponse:
     """Return an error as a response."""
     status, body = describe(error)
-    headers = {"Retry-After": str(RETRY_AFTER)} if status in {429, 503} else None
+    headers = {}
+    if status in {429, 503}:
+        headers["Retry-After"] = str(error.retry_after if isinstance(error, ApiError) else RETRY_AFTER)
+    elif status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, status, headers)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import unquote
 
 from penchant.serving.errors import ApiError
+from penchant.store.api_keys import ApiKey
 
 HEADERS = ("x-penchant-user", "x-openwebui-user-id", "x-litellm-end-user-id")
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -18,17 +19,25 @@ USER_ID = 1_000
 
 @dataclass(frozen=True)
 class Identity:
-    """A user, and where the id came from: "user", "user_id", "metadata.user_id", "header:NAME", "model", "url",
-    "key"."""
+    """A user. user: the id in the store. source: where it came from: "user", "user_id", "metadata.user_id",
+    "header:NAME", "model", "url", "key". name: the id that the client knows (None: the same); clients with keys know
+    nothing of their tenant.
+    """
 
     user: str
     source: str
+    name: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The id for the client."""
+        return self.user if self.name is None else self.name
 
 
 @dataclass(frozen=True)
 class IdentityRules:
     """Where user ids are looked for besides the body. headers: names, in lower case; only requests of `trusted`
-    networks may use them. models: names that a client may extend, as in "smollm2@alice".
+    networks, or with a key, may use them. models: names that a client may extend, as in "smollm2@alice".
 
     The id never comes from `safety_identifier`: it is often a hash.
     """
@@ -44,24 +53,27 @@ class IdentityRules:
         *,
         peer: str | None = None,
         url_user: str | None = None,
-        key_user: str | None = None,
+        key: ApiKey | None = None,
     ) -> Identity | None:
         """Return who is asking; None if the request names nobody. peer: the address it came from. url_user: from the
-        URL's prefix. key_user: the one user of the key.
+        URL's prefix. key: the request's, whose tenant the user belongs to.
 
-        Raises `ApiError` for an id that is no text, and for two different ids.
+        Raises `ApiError` for an id that is no text, and for two different ids, and `InputError` for one that the key
+        can't use.
         """
-        found = [*_in_body(body), *self._in_headers(headers, peer)]
+        found = [*_in_body(body), *self._in_headers(headers, self.trusts(peer) or key is not None)]
         _, user = self.split_model(body.get("model"))
         found += [Identity(user, "model")] if user else []
         found += [Identity(url_user, "url")] if url_user else []
-        found += [Identity(key_user, "key")] if key_user else []
+        found += [Identity(key.user, "key")] if key is not None and key.user else []
         for one in found:
             _check(one)
         if len({one.user for one in found}) > 1:
             named = ", ".join(f"{one.user!r:.40} ({one.source})" for one in found)
             raise ApiError(400, f"the request names different users: {named}; name one", param="user", code="two_users")
-        return found[0] if found else None
+        if not found or key is None:
+            return found[0] if found else None
+        return replace(found[0], user=key.stored_user(found[0].user), name=found[0].user)
 
     def split_model(self, model: Any) -> tuple[str | None, str | None]:
         """Return the model of a name like "smollm2@alice", and the user in it."""
@@ -75,9 +87,9 @@ class IdentityRules:
         at = model.find("@", 1)
         return (model, None) if at < 0 else (model[:at], model[at + 1 :] or None)
 
-    def _in_headers(self, headers: Mapping[str, str], peer: str | None) -> list[Identity]:
+    def _in_headers(self, headers: Mapping[str, str], trusted: bool) -> list[Identity]:
         given = [(name, headers[name]) for name in self.headers if headers.get(name)]
-        if given and not self._trusts(peer):
+        if given and not trusted:
             name = given[0][0]
             raise ApiError(
                 403,
@@ -87,10 +99,11 @@ class IdentityRules:
             )
         return [Identity(unquote(value), f"header:{name}") for name, value in given]
 
-    def _trusts(self, peer: str | None) -> bool:
+    def trusts(self, peer: str | None) -> bool:
+        """Whether an address is in a trusted network; a Unix socket, which has none, is."""
         try:
             address = ipaddress.ip_address(peer or "")
-        except ValueError:  # a Unix socket has no address
+        except ValueError:
             return peer is None
         return any(address in ipaddress.ip_network(network) for network in self.trusted)
 

@@ -10,23 +10,25 @@ from collections.abc import Callable
 import uvicorn
 
 from penchant.errors import InputError
+from penchant.hints import command
 from penchant.serving.app import GRACE, create_app
 from penchant.serving.service import Service
+from penchant.store import Store
 
 BODY_TIMEOUT = 30
 """Seconds that a connection may stay idle."""
 
 
-def check_address(host: str) -> None:
-    """Raise `InputError` for an address that others can reach: there are no keys yet that would protect it."""
+def check_address(host: str, store: Store) -> None:
+    """Raise `InputError` for an address that others can reach, if the store has no keys that protect it."""
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         raise InputError(f"host {host!r:.80} is no address: expected one such as 127.0.0.1") from None
-    if not loopback:
+    if not loopback and not store.api_keys.exist():
         raise InputError(
-            f"host {host} can be reached by others, and the server has no keys: use 127.0.0.1, behind a proxy that "
-            "checks who may ask"
+            f"host {host} can be reached by others, and the store has no keys: make one with "
+            f"{command('keys create', 'acme', **store.options)}, or use 127.0.0.1"
         )
 
 

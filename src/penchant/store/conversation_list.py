@@ -49,7 +49,8 @@ def entries(connection: sa.Connection, owner: int, conversation: str | None = No
         .group_by(turns.c.conversation)
         .subquery()
     )
-    begins = sa.select(turns.c.conversation, sa.func.substr(turns.c.text, 1, 4 * _OPENING).label("text")).join(
+    begin = sa.func.substr(turns.c.text, 1, 4 * _OPENING, type_=turns.c.text.type).label("text")
+    begins = sa.select(turns.c.conversation, begin).join(
         first, (first.c.conversation == turns.c.conversation) & (first.c.number == turns.c.number)
     )
     openings: Mapping[int, str] = {row.conversation: row.text for row in connection.execute(begins)}

@@ -19,6 +19,7 @@ from penchant.store.erasure import redaction
 from penchant.store.erasure import turns as turn_erasure
 from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
 from penchant.store.schema import (
+    LAST_TURN,
     conversations,
     instructions,
     microseconds,
@@ -87,18 +88,17 @@ class Conversations:
         rows = [to_turn_row(turn) for turn in given]
         if not rows:
             return
-        first, numbers = given[0].number, [turn.number for turn in given]
+        numbers = [turn.number for turn in given]
         with database.writing(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
-            # Of two writers, one finds the number taken, in any database.
-            mine = sa.update(conversations).where(conversations.c.key == key, conversations.c.next == first)
-            follow = numbers == list(range(first, first + len(rows)))
-            if not follow or not connection.execute(mine.values(next=first + len(rows))).rowcount:
-                wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar()
+            wanted = connection.execute(sa.select(conversations.c.next).where(conversations.c.key == key)).scalar_one()
+            if numbers != list(range(wanted, wanted + len(rows))):
                 raise InputError(
-                    f"turn {first} can't be added to conversation {conversation!r}: expected number {wanted}; read its "
-                    "turns again, as another process may be writing to it"
+                    f"turn {numbers[0]} can't be added to conversation {conversation!r}: expected number {wanted}; "
+                    "read its turns again, as another process may be writing to it"
                 )
+            mine = sa.update(conversations).where(conversations.c.key == key)
+            connection.execute(mine.values(next=wanted + len(rows)))
             connection.execute(sa.insert(turns), [{"conversation": key, **row} for row in rows])
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
@@ -293,7 +293,8 @@ def _check_turn(connection: sa.Connection, one: Instruction, conversation: int |
     if one.turn is None:
         return
     where = (turns.c.conversation == conversation) & (turns.c.number == one.turn)
-    if conversation is None or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
+    known = conversation is not None and 0 <= one.turn < LAST_TURN
+    if not known or connection.execute(sa.select(turns.c.key).where(where)).first() is None:
         raise InputError(
             f"instruction {one.id!r} stands in turn {one.turn} of conversation {one.conversation!r}, which isn't "
             "there: expected a turn that was added and not erased; add the turn first"

@@ -1,91 +1,100 @@
-"""The database engine: setting up SQLite, migrating the schema, translating errors."""
+"""The database engine: connections for reading and writing, migrating the schema, translating errors."""
 
 from __future__ import annotations
 
+import random
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from penchant.errors import InputError, StoreError
+from penchant.store import postgresql, sqlite
 from penchant.store.schema import SCHEMA, alembic_version, metadata
 
 BUSY_SECONDS = 60.0
 """How many seconds a writer waits for another process before it gives up."""
 
-_BEGIN = "penchant_begin"
+_MIGRATING = 0x70656E6368616E74  # the number of PostgreSQL's lock: "penchant"
+T = TypeVar("T")
 
 
 def open_engine(url: str | sa.URL) -> sa.Engine:
-    """Open an engine whose SQLite connections use WAL, wait for each other, check foreign keys, sync every commit and
-    overwrite deleted data. Raises `InputError` for an invalid URL or a missing driver.
+    """Open an engine for an SQLite file or a PostgreSQL database. Raises `InputError` for another URL or a missing
+    driver.
     """
-    try:
-        engine = sa.create_engine(url)
-    except (SQLAlchemyError, ModuleNotFoundError) as error:
-        raise InputError(f"the store {url!r} can't be opened ({error}): expected a folder or a database URL") from error
-    if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _set_up_sqlite)
-        sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
-    connection.isolation_level = None  # transactions are begun by _begin_sqlite alone
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={int(BUSY_SECONDS * 1000)}")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.execute("PRAGMA secure_delete=ON")
-    cursor.execute("PRAGMA synchronous=FULL")  # NORMAL may lose an acknowledged commit in a power failure
-    _switch_to_wal(cursor)
-    cursor.close()
-
-
-def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
-    # Switching to WAL, needed once per database, ignores the busy timeout.
-    deadline = time.monotonic() + BUSY_SECONDS
-    while cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if statement := connection.get_execution_options().get(_BEGIN, "BEGIN"):
-        connection.exec_driver_sql(statement)
+    if isinstance(url, sa.URL) and url.get_backend_name() == "sqlite":
+        engine = sa.create_engine(url, hide_parameters=True)
+        sqlite.set_up(engine, lambda: BUSY_SECONDS)
+        return engine
+    return postgresql.create_engine(postgresql.parse_url(url), lambda: BUSY_SECONDS)
 
 
 @contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a read transaction: one consistent view, never blocked by a writer."""
-    with _named_errors(engine), engine.connect() as connection:
+    with _named_errors(engine), _connected(engine, _READING) as connection:
         yield connection
 
 
 @contextmanager
 def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """Open a write transaction: all or nothing."""
-    # Take the lock at once: a reader that becomes a writer half-way can fail without waiting.
-    options = {_BEGIN: "BEGIN IMMEDIATE"}
-    with _named_errors(engine), engine.connect().execution_options(**options) as connection, connection.begin():
+    """Open a write transaction: all or nothing. In SQLite all writers wait for each other; in PostgreSQL those of one
+    user do, because each locks the row of its user first (`keys.find_user`, `keys.made_users`).
+    """
+    with _named_errors(engine), _connected(engine, _WRITING) as connection, connection.begin():
         yield connection
+
+
+def written(engine: sa.Engine, work: Callable[[sa.Connection], T]) -> T:
+    """Return what `work` returns in a write transaction. It is run again if the database undid it in favour of another
+    one, as happens to transactions of several users that wait for each other.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            with writing(engine) as connection:
+                return work(connection)
+        except StoreError as error:
+            undone = getattr(getattr(error.__cause__, "orig", None), "sqlstate", None) in postgresql.RETRIED
+            if not undone or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0, 0.05))
+
+
+def is_writing(connection: sa.Connection) -> bool:
+    """Whether the connection was opened by `writing`."""
+    return bool(connection.get_execution_options().get(_WRITER))
 
 
 @contextmanager
 def outside_transactions(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a connection for VACUUM and checkpoints, which can't run inside a transaction."""
-    # SQLite connections are in autocommit mode until a BEGIN (see _set_up_sqlite); setting it would undo that later.
-    options = {_BEGIN: ""} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
-    with _named_errors(engine), engine.connect().execution_options(**options) as connection:
+    with _named_errors(engine), _connected(engine, _OUTSIDE) as connection:
         yield connection
+
+
+_WRITER = "penchant_writer"
+_READING = {"postgresql": {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}}
+_WRITING = {
+    # Take the lock at once: a reader that becomes a writer half-way can fail without waiting.
+    "sqlite": {_WRITER: True, sqlite.BEGIN: "BEGIN IMMEDIATE"},
+    "postgresql": {_WRITER: True, "isolation_level": "READ COMMITTED"},
+}
+_OUTSIDE = {
+    # SQLite connections are in autocommit mode until a BEGIN (see sqlite.py); setting it would undo that later.
+    "sqlite": {sqlite.BEGIN: ""},
+    "postgresql": {"isolation_level": "AUTOCOMMIT"},
+}
+
+
+def _connected(engine: sa.Engine, options: Mapping[str, Mapping[str, Any]]) -> sa.Connection:
+    return engine.connect().execution_options(**options.get(engine.dialect.name, {}))
 
 
 @contextmanager
@@ -93,24 +102,25 @@ def _named_errors(engine: sa.Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        raise StoreError(_explain(engine, str(error.orig))) from error
-    except SQLAlchemyError as error:
-        raise StoreError(_explain(engine, str(error))) from error
-    except sqlite3.Error as error:  # raised by _set_up_sqlite
-        raise StoreError(_explain(engine, str(error))) from error
+        if getattr(error.orig, "sqlstate", None) == postgresql.TOO_LONG:
+            raise InputError(
+                f"an id can't be stored ({postgresql.problem(error.orig)}): expected at most 2,600 bytes; choose a "
+                "shorter one"
+            ) from error
+        raise StoreError(_explain(engine, error.orig)) from error
+    except (SQLAlchemyError, sqlite3.Error) as error:  # of SQLite: raised while a connection is set up
+        raise StoreError(_explain(engine, error)) from error
 
 
-def _explain(engine: sa.Engine, problem: str) -> str:
-    where = engine.url.database if engine.dialect.name == "sqlite" else engine.url.render_as_string()
-    advice = "check the disk and the permissions; what was acknowledged is kept"
-    if "locked" in problem or "busy" in problem:
-        advice = f"another process held it for over {BUSY_SECONDS:.0f} s; try again when that one is done"
-    elif "full" in problem or "disk I/O" in problem:
-        advice = "the disk or the quota is full; free some space and run it again: what was acknowledged is kept"
-    elif "not a database" in problem or "malformed" in problem:
-        advice = "expected a store written by Penchant; restore a backup or name another folder"
-    elif "readonly" in problem or "unable to open" in problem:
-        advice = "make the folder writable or name another one"
+def _explain(engine: sa.Engine, error: BaseException | None) -> str:
+    if engine.dialect.name == "sqlite":
+        where, problem = str(engine.url.database), str(error)
+        advice = sqlite.advice(problem, BUSY_SECONDS)
+    else:
+        where, problem = postgresql.shown(engine.url), postgresql.problem(error)
+        advice = postgresql.advice(error, engine.url, BUSY_SECONDS)
+        for secret in postgresql.passwords(engine.url):
+            problem = problem.replace(secret, "***")
     return f"the store {where} failed ({problem}): {advice}"
 
 
@@ -122,6 +132,8 @@ def migrate(engine: sa.Engine) -> None:
         if _revision(connection) == SCHEMA:
             return
     with writing(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
         revision = _revision(connection)  # check again, now that no other process can be migrating
         if revision is None and not sa.inspect(connection).get_table_names():
             _create(connection)
@@ -147,7 +159,7 @@ def _upgrade(connection: sa.Connection, revision: str | None) -> None:
     if revision is not None and revision not in known:
         raise StoreError(
             f"the store {connection.engine.url.database} has schema {revision!r}, which is newer than this Penchant "
-            f"knows (up to {SCHEMA!r}): upgrade penchant, or name another store"
+            f"knows (up to {SCHEMA!r}), or another program's: upgrade penchant, or name another store"
         )
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from importlib import import_module
 
 import sqlalchemy as sa
 
 from penchant.errors import InputError, UnknownUserError
 from penchant.hints import command
+from penchant.store.engine import is_writing
 from penchant.store.location import store_options
 from penchant.store.schema import LONGEST, conversations, instructions, is_id, records, token_counts, users
 
@@ -26,8 +28,13 @@ def checked(name: str, what: str = "user") -> str:
 
 
 def find_user(connection: sa.Connection, user: str) -> int | None:
-    """Return a user's row key; None for an unknown user. Raises `InputError` for an invalid id."""
-    key = connection.execute(sa.select(users.c.key).where(users.c.id == checked(user))).scalar()
+    """Return a user's row key; None for an unknown user. In a write transaction the row is locked until its end: of two
+    writers for one user, the second waits. Raises `InputError` for an invalid id.
+    """
+    query = sa.select(users.c.key).where(users.c.id == checked(user))
+    if is_writing(connection):
+        query = query.with_for_update()  # nothing in SQLite, which has one lock for all
+    key = connection.execute(query).scalar()
     return None if key is None else int(key)
 
 
@@ -52,15 +59,23 @@ def _unknown(connection: sa.Connection, user: str) -> UnknownUserError:
 
 
 def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
-    """Return row keys of users by id; missing users are created."""
+    """Return row keys of users by id; missing users are created. The rows are locked, in the order of their ids, so
+    that two writers of several users don't wait for each other.
+    """
     names = sorted(wanted)
-    find = sa.select(users.c.id, users.c.key)
+    find = sa.select(users.c.id, users.c.key).order_by(users.c.id).with_for_update()
     keys: dict[str, int] = {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(names)))}
-    missing = [name for name in names if name not in keys]
-    if missing:
-        connection.execute(sa.insert(users), [{"id": name, "revision": secrets.randbits(48)} for name in missing])
+    while missing := [name for name in names if name not in keys]:
+        # Another process may make the same user at this moment, or erase it again.
+        insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(users).on_conflict_do_nothing()
+        connection.execute(insert, [{"id": name, "revision": secrets.randbits(48)} for name in missing])
         keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
     return keys
+
+
+def lock_user(connection: sa.Connection, key: int) -> None:
+    """Lock a user's row until the end of the write transaction, as `find_user` does."""
+    connection.execute(sa.select(users.c.key).where(users.c.key == key).with_for_update())
 
 
 def find_conversation(connection: sa.Connection, user: int, conversation: str) -> int | None:

@@ -19,7 +19,6 @@ from sqlalchemy import (
     RowMapping,
     String,
     Table,
-    Text,
     UniqueConstraint,
     false,
 )
@@ -27,15 +26,19 @@ from sqlalchemy import (
 from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
+from penchant.store.columns import row_key, text
 
-SCHEMA = "0005"
+SCHEMA = "0006"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
 """Longest id, in characters."""
 
-_LAST_TURN = 1 << 31  # the range of an Integer
-_Key = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER is SQLite's row id
+LAST_TURN = 1 << 31
+"""Turns have lower numbers: the range of an Integer."""
+
+_Key = row_key()
+_Text = text()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 metadata = MetaData()
@@ -51,7 +54,7 @@ users = Table(
     "users",
     metadata,
     Column("key", _Key, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", text(collation="C"), nullable=False, unique=True),
     # A new number after each change of the user's records. It starts at a random value, so that a user who was erased
     # and added again never has an earlier revision.
     Column("revision", BigInteger, nullable=False, server_default="0"),
@@ -63,16 +66,16 @@ records = Table(
     # Also the order in which records arrived, which orders records without a time.
     Column("key", _Key, primary_key=True),
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
-    Column("id", Text, nullable=False),
-    Column("hash", Text, nullable=False),
-    Column("text", Text, nullable=False),
-    Column("reply", Text),
-    Column("label", Text),  # JSON: keeps 4, 4.0 and "4" apart
+    Column("id", _Text, nullable=False),
+    Column("hash", _Text, nullable=False),
+    Column("text", _Text, nullable=False),
+    Column("reply", _Text),
+    Column("label", _Text),  # JSON: keeps 4, 4.0 and "4" apart
     Column("when", BigInteger),  # microseconds since 1970 in UTC
-    Column("kind", Text),
-    Column("meta", Text),  # JSON object
+    Column("kind", _Text),
+    Column("meta", _Text),  # JSON object
     # The turn that the record came from, as its meta says: {"conversation": id, "turn": number}.
-    Column("conversation", Text),
+    Column("conversation", _Text),
     Column("turn", Integer),
     UniqueConstraint("user", "id", name="one_id_a_user"),
     Index("records_of_a_conversation", "user", "conversation"),
@@ -82,7 +85,7 @@ token_counts = Table(
     "token_counts",
     metadata,
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), primary_key=True),
-    Column("tokenizer", Text, primary_key=True),
+    Column("tokenizer", _Text, primary_key=True),
     Column("revision", BigInteger, nullable=False),  # the revision of the records that were counted
     Column("tokens", BigInteger, nullable=False),
 )
@@ -92,8 +95,8 @@ conversations = Table(
     metadata,
     Column("key", _Key, primary_key=True),
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
-    Column("id", Text, nullable=False),
-    Column("system", Text),
+    Column("id", _Text, nullable=False),
+    Column("system", _Text),
     Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
     Column("next", Integer, nullable=False),  # number of the next turn; erasing turns doesn't lower it
     Column("off_record", Boolean, nullable=False, server_default=false()),  # nothing that is said from now on is kept
@@ -106,10 +109,10 @@ turns = Table(
     Column("key", _Key, primary_key=True),
     Column("conversation", _Key, ForeignKey("conversations.key", ondelete="CASCADE"), nullable=False),
     Column("number", Integer, nullable=False),
-    Column("role", Text, nullable=False),
-    Column("text", Text, nullable=False),
+    Column("role", _Text, nullable=False),
+    Column("text", _Text, nullable=False),
     Column("when", BigInteger),
-    Column("finish", Text),  # of an answer: why it ended
+    Column("finish", _Text),  # of an answer: why it ended
     UniqueConstraint("conversation", "number", name="one_number_a_conversation"),
 )
 
@@ -118,18 +121,32 @@ instructions = Table(
     metadata,
     Column("key", _Key, primary_key=True),  # also the order in which they were given
     Column("user", _Key, ForeignKey("users.key", ondelete="CASCADE"), nullable=False),
-    Column("id", Text, nullable=False),
+    Column("id", _Text, nullable=False),
     Column("conversation", _Key, ForeignKey("conversations.key", ondelete="CASCADE")),
     Column("turn", Integer),
-    Column("text", Text, nullable=False),
-    Column("scope", Text, nullable=False),
-    Column("until", Text),
-    Column("slot", Text),
+    Column("text", _Text, nullable=False),
+    Column("scope", _Text, nullable=False),
+    Column("until", _Text),
+    Column("slot", _Text),
     Column("added", BigInteger),
     Column("ended", BigInteger),
-    Column("ended_by", Text),
+    Column("ended_by", _Text),
     UniqueConstraint("user", "id", name="one_instruction_a_user"),
     Index("instructions_of_a_conversation", "conversation"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", _Text, primary_key=True),
+    Column("hash", _Text, nullable=False),  # of the secret, which isn't stored
+    Column("tenant", _Text, nullable=False),
+    Column("scope", _Text, nullable=False),
+    Column("user", _Text),  # the only user of the key, as its client says it
+    Column("rate", Integer),  # requests a minute
+    Column("body_bytes", BigInteger),
+    Column("created", BigInteger, nullable=False),
+    Column("revoked", BigInteger),  # the row stays: a store that had keys is never open again
 )
 
 
@@ -165,7 +182,7 @@ def _turn_of(record: Record) -> dict[str, Any]:
     name, turn = record.meta.get("conversation"), record.meta.get("turn")
     if not isinstance(name, str) or not is_id(name):
         return {"conversation": None, "turn": None}
-    return {"conversation": name, "turn": turn if type(turn) is int and 0 <= turn < _LAST_TURN else None}
+    return {"conversation": name, "turn": turn if type(turn) is int and 0 <= turn < LAST_TURN else None}
 
 
 def is_id(name: str) -> bool:

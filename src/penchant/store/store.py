@@ -1,10 +1,11 @@
-"""The store: the records of all users, in SQLite in a folder by default, or in any database that SQLAlchemy serves."""
+"""The store: the records of all users, in SQLite in a folder by default, or in a PostgreSQL database."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,19 +14,29 @@ import sqlalchemy as sa
 
 from penchant import arguments
 from penchant.errors import InputError
-from penchant.folders import data_folder
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
+from penchant.store.api_keys import ApiKeys
 from penchant.store.conversations import Conversations
 from penchant.store.entries import Counts, UserEntry
+from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.cascade import Erased
 from penchant.store.erasure.lineage import source_of
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import Search, pages, search
 from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
-from penchant.store.location import DATABASE, INDEXES, conversation_folder, store_options, user_folder
+from penchant.store.location import (
+    DATABASE,
+    INDEXES,
+    conversation_folder,
+    files_of,
+    place_of,
+    store_options,
+    user_folder,
+)
+from penchant.store.postgresql import parse_url
 from penchant.store.schema import records, to_record, to_row, token_counts, users
 
 BATCH = 2_000
@@ -37,17 +48,22 @@ class Store:
     """Records of many users on disk, with all other data of each user in folders next to them.
 
     `path_or_url`: a folder (created if missing) for `penchant.db` (SQLite) and one folder per area and user
-    (`indexes/<sha256 of user id>/`); or the SQLAlchemy URL of another database, with `directory` for the folders (the
-    platform's data folder by default). Safe for several threads and processes; writers wait for each other. A context
-    manager. Raises `InputError` for a path that can't be a store, and `StoreError` for one that can't be opened or was
-    written by a newer Penchant.
+    (`indexes/<sha256 of user id>/`); or the URL of a PostgreSQL database (`postgresql://user@host/database`), with
+    `directory` for the folders (by default one for each database, in the platform's data folder). Safe for several
+    threads and processes; writers wait for each other. A context manager. Raises `InputError` for a path that can't be
+    a store, and `StoreError` for one that can't be opened or was written by a newer Penchant.
     """
 
     def __init__(self, path_or_url: str | Path, directory: str | Path | None = None) -> None:
         named = str(path_or_url)
         if named.startswith("sqlite"):
             raise InputError(f"the store {named!r} is an SQLite URL: expected the folder of the store; name the folder")
-        self.directory = Path(directory or data_folder()) if "://" in named else Path(named)
+        if "://" in named:
+            url = parse_url(named)
+            self.directory = Path(directory or files_of(url))
+        else:
+            self.directory = Path(named)
+            url = sa.URL.create("sqlite", database=str(self.directory / DATABASE))
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -55,10 +71,11 @@ class Store:
             raise InputError(
                 f"the store {self.directory} can't be opened ({why}): expected a folder to write to"
             ) from error
-        url = named if "://" in named else sa.URL.create("sqlite", database=str(self.directory / DATABASE))
         self._engine = database.open_engine(url)
         self.conversations = Conversations(self._engine, self.directory)
         """The users' conversations and the instructions in them."""
+        self.api_keys = ApiKeys(self._engine)
+        """The keys of the server's clients."""
         try:
             database.migrate(self._engine)
             erasure.finish_erasures(self._engine, self.directory)
@@ -70,6 +87,11 @@ class Store:
     def options(self) -> dict[str, str]:
         """The option of the command line that names this store, for `hints.command`."""
         return store_options(self._engine)
+
+    @property
+    def place(self) -> str:
+        """Where the store is, for people: its folder, or the URL of its database without a password."""
+        return place_of(self._engine)
 
     def __enter__(self) -> Self:
         return self
@@ -123,8 +145,7 @@ class Store:
         while pairs := list(itertools.islice(source, batch)):
             rows = [_row(pair) for pair in pairs]
             try:
-                with database.writing(self._engine) as connection:
-                    counts = _write(connection, rows, replace)
+                counts = database.written(self._engine, partial(_write, rows=rows, overwrite=replace))
             except InputError as error:
                 raise InputError(f"{error} ({total.added} records were added before)") from None
             total += counts
@@ -191,6 +212,19 @@ class Store:
         with database.reading(self._engine) as connection:
             return user_revision(connection, user)
 
+    def arrivals(self, after: int | None = None) -> tuple[list[str], int]:
+        """Return the users with records that were added after a mark, by any process, and the next mark. None: nobody,
+        and the mark of now.
+        """
+        newest = sa.select(sa.func.coalesce(sa.func.max(records.c.key), 0))
+        added = sa.select(users.c.id).join(records, records.c.user == users.c.key).distinct()
+        with database.reading(self._engine) as connection:
+            mark = connection.execute(newest).scalar_one()
+            if after is None or mark <= after:  # smaller: the newest records were erased
+                return [], mark
+            found = connection.execute(added.where(records.c.key > after, records.c.key <= mark)).scalars().all()
+        return [str(user) for user in found], mark
+
     def token_count(self, user: str, revision: int, tokenizer: str) -> int | None:
         """Return the size of a user's records in tokens, as `keep_token_count` stored it at this revision; None:
         unknown.
@@ -218,12 +252,13 @@ class Store:
         """Erase a user: records, conversations with their turns, instructions, every folder of the user, every row
         derived from the user's records in other users' folders, every aggregate that includes them
         (erasure/lineage.py), and the database's remains of deleted rows (secure delete, vacuum, empty log). Then search
-        every file under the store's folder for each run of 8 consecutive words of the texts (shorter texts as a whole,
-        from 8 bytes; erasure/residue.py has the details), except for words that another user's live row contains too.
+        every file under the store's folder, and every row of a database elsewhere, for each run of 8 consecutive words
+        of the texts (shorter texts as a whole, from 8 bytes; erasure/residue.py has the details), except for words that
+        another user's live row contains too.
 
         Raises `UnknownUserError`, and `StoreError` if anything is left or another process keeps the log in use. An
-        interrupted erasure is finished when the store is next opened. Ids are erased but not searched for. With a
-        database other than SQLite, only the folder's files are searched.
+        interrupted erasure is finished when the store is next opened. Ids are erased but not searched for. What a
+        PostgreSQL server still holds is named in the receipt (`remains`).
         """
         return erasure.forget(self._engine, self.directory, user, self._key(user))
 
@@ -245,6 +280,13 @@ class Store:
         """
         erased = Erased(source_of(user, name) for name in names)
         return search(self._engine, self.directory, texts, erased)
+
+    def compact(self) -> None:
+        """Rewrite the database without what deleted rows left in its files. Nobody else can use the store meanwhile.
+        Erasing does this by itself with SQLite; with PostgreSQL it only frees the room for other rows. Raises
+        `StoreError`.
+        """
+        cleaning.rewrite(self._engine)
 
     def _key(self, user: str) -> int:
         with database.reading(self._engine) as connection:

@@ -14,7 +14,6 @@ from safetensors.torch import load_file, save_file
 
 from penchant.errors import InputError, StoreError
 from penchant.history.records import Record
-from penchant.store import Store
 from penchant.store.erasure import lineage
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.cascade import Erased, erase_derived
@@ -28,6 +27,7 @@ from penchant.store.erasure.lineage import (
     source_of,
     write_shared,
 )
+from tests.store.erasure.contents import holding
 
 USERS = ("ann", "bob", "cem", "dee")
 
@@ -50,15 +50,9 @@ def contrasts(store, user):
     return store.user_dir("contrasts", user) / "contrasts.jsonl"
 
 
-def found(folder, text):
-    parts = text.split()
-    grams = [" ".join(parts[i : i + 8]).encode() for i in range(len(parts) - 7)]
-    return [file.name for file in folder.rglob("*") if file.is_file() for gram in grams if gram in file.read_bytes()]
-
-
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with open_store(tmp_path / "store") as opened:
         opened.add_many((user, record(user, n)) for user in USERS for n in range(4))
         yield opened
 
@@ -71,12 +65,12 @@ def test_rows_of_others_go_with_their_donor_and_the_rest_stays_byte_for_byte(sto
     append_lines(contrasts(store, "cem"), [row("cem", 0, [("dee", 0)])])
     append_lines(contrasts(store, "ann"), [row("ann", 0, [("bob", 0)], gone.text)])
     untouched = contrasts(store, "cem").stat()
-    assert len(found(store.directory, gone.text)) > 20
+    assert holding(store, gone.text)
 
     receipt = store.forget("ann")
 
     assert (receipt.records, receipt.files, receipt.derived) == (4, 1, 1)
-    assert found(store.directory, gone.text) == []
+    assert holding(store, gone.text) == []
     assert contrasts(store, "bob").read_text() == "".join(line + "\n" for line in kept)
     assert (contrasts(store, "cem").stat().st_ino, contrasts(store, "cem").stat().st_mtime_ns) == (
         untouched.st_ino,
@@ -107,14 +101,14 @@ def test_the_last_record_takes_everything_kept_for_the_user(store):
     assert contrasts(store, "dee").read_text().splitlines() == [row("dee", 1, [])]
 
 
-def test_nothing_is_erased_while_a_writer_is_at_work(store, monkeypatch):
+def test_nothing_is_erased_while_a_writer_is_at_work(store, open_store, monkeypatch):
     append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)])])
     monkeypatch.setattr(lineage, "BUSY_SECONDS", 0.05)
     for erase in (lambda: store.forget("ann"), lambda: store.forget_record("ann", "ann0")):
         with locked(store.directory), pytest.raises(StoreError, match="held by another process"):
             erase()
         assert store.count("ann") == 4
-    with Store(store.directory):
+    with open_store(store.directory):
         assert not contrasts(store, "bob").exists()
 
 
@@ -224,20 +218,20 @@ def test_words_that_a_model_wrote_for_others_by_itself_are_no_remains(store):
     assert contrasts(store, "bob").read_text().splitlines() == lines
 
 
-def test_a_row_that_should_have_gone_is_found(store, monkeypatch):
+def test_a_row_that_should_have_gone_is_found(store, open_store, monkeypatch):
     monkeypatch.setattr(erasure, "erase_derived", lambda directory, erased: 0)
     append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)], record("ann", 0).text)])
     with pytest.raises(StoreError, match=r"still found in contrasts/[0-9a-f]{64}/contrasts\.jsonl"):
         store.forget("ann")
     monkeypatch.undo()
     assert list(store.directory.glob("erasing-*"))
-    with Store(store.directory):  # the next opening finishes
+    with open_store(store.directory):  # the next opening finishes
         assert not contrasts(store, "bob").exists()
         assert not list(store.directory.glob("erasing-*"))
 
 
 @pytest.mark.parametrize("of", ["user", "record"])
-def test_an_erasure_cut_off_before_derived_rows_went_is_finished_on_opening(store, monkeypatch, of):
+def test_an_erasure_cut_off_before_derived_rows_went_is_finished_on_opening(store, open_store, monkeypatch, of):
     append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)]), row("bob", 1, [("ann", 1)]), row("bob", 2, [])])
     shared = write_shared(store.directory, "p.bin", b"1", [source_of("ann")])
 
@@ -249,7 +243,7 @@ def test_an_erasure_cut_off_before_derived_rows_went_is_finished_on_opening(stor
         store.forget("ann") if of == "user" else store.forget_record("ann", "ann0")
     monkeypatch.undo()
     assert shared.exists()
-    with Store(store.directory) as again:
+    with open_store(store.directory) as again:
         left = [json.loads(line)["record"] for line in contrasts(again, "bob").read_text().splitlines()]
         assert left == (["bob2"] if of == "user" else ["bob1", "bob2"])
         assert not shared.exists()

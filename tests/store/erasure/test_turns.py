@@ -6,15 +6,16 @@ import torch
 from penchant.errors import InputError, StoreError, UnknownUserError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
-from penchant.store import Store, UserEntry
+from penchant.store import UserEntry
 from penchant.store import engine as database
 from penchant.store.erasure.lineage import append_lines, derived_line, read_rows, save_rows, source_of
-from tests.store.erasure.turn_cases import START, fill, filled, holding, instruction, kept, record, turn, words
+from tests.store.erasure.contents import holding
+from tests.store.erasure.turn_cases import START, fill, filled, instruction, kept, record, turn, words
 
 
 @pytest.fixture
-def store(tmp_path):
-    with filled(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with filled(open_store(tmp_path / "store")) as opened:
         yield opened
 
 
@@ -25,10 +26,10 @@ def test_forget_turns_leaves_no_byte_of_them(store):
     for folder in (cache, other, store.conversation_dir("ann", "a"), store.index_dir("bob")):
         folder.mkdir(parents=True)
         (folder / "keys").write_bytes(turn("bob", "a", 4).text.encode() if folder == cache else b"kept")
-    assert holding(store.directory, turn("bob", "a", 5).text)
+    assert holding(store, turn("bob", "a", 5).text)
     assert store.conversations.forget_turns("bob", "a", [4, 5, 4]) == ("a-4",)
     for number in (4, 5):
-        assert holding(store.directory, turn("bob", "a", number).text) == []
+        assert holding(store, turn("bob", "a", number).text) == []
     assert (cache.exists(), other.exists(), store.conversation_dir("ann", "a").exists()) == (False, True, True)
     assert not store.index_dir("bob").exists()
     assert [one.number for one in store.conversations.turns("bob", "a")] == [n for n in range(12) if n not in (4, 5)]
@@ -38,9 +39,9 @@ def test_forget_turns_leaves_no_byte_of_them(store):
     assert not list(store.directory.glob("erasing-*"))
 
 
-def test_forgetting_turns_equals_never_having_had_them(store, tmp_path):
+def test_forgetting_turns_equals_never_having_had_them(store, open_store, tmp_path):
     store.conversations.forget_turns("bob", "a", [0, 4, 5, 7])
-    with Store(tmp_path / "rebuilt") as rebuilt:
+    with open_store(tmp_path / "rebuilt") as rebuilt:
         fill(rebuilt, "bob", "a", numbers=(), given=(), facts=())
         for number in range(12):  # numbers have to be passed over in a store that never had them
             if number in (0, 4, 5, 7):
@@ -86,8 +87,8 @@ def test_forget_erases_the_conversation_alone(store):
     store.conversations.put("bob", lasting, instruction("bob", "a", 8, "always"), Instruction("own", "Use metres."))
     assert store.conversations.forget("bob", "a") == ("a-2", "a-4", "x")
     for number in range(12):
-        assert holding(store.directory, turn("bob", "a", number).text) == []
-    assert holding(store.directory, words("bob a system")) == []
+        assert holding(store, turn("bob", "a", number).text) == []
+    assert holding(store, words("bob a system")) == []
     assert [entry.id for entry in store.conversations.list("bob")] == ["b"]
     assert [one.id for one in store.conversations.instructions("bob", "a")] == ["b-8"]
     ids = [one.id for one in store.conversations.instructions("bob", None)]
@@ -169,7 +170,7 @@ def test_forgetting_the_user_counts_and_looks_for_everything_said(store):
     assert receipt.searched > 24 * 12
     assert receipt.shared == 0
     for text in (*mine, words("bob a system"), direct.text, direct.until):
-        assert holding(store.directory, text) == []
+        assert holding(store, text) == []
     assert not store.conversation_dir("bob", "a").parent.exists()
     assert kept(store, "ann") == ann
     with pytest.raises(UnknownUserError):

@@ -8,8 +8,8 @@ from tests.store.erasure.turn_cases import START, filled, instruction, turn
 
 
 @pytest.fixture
-def store(tmp_path):
-    with filled(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with filled(open_store(tmp_path / "store")) as opened:
         yield opened
 
 

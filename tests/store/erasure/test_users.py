@@ -11,8 +11,9 @@ from penchant.errors import InputError, StoreError, UnknownUserError
 from penchant.history.records import Record
 from penchant.store import Counts, Store
 from penchant.store import engine as database
-from penchant.store.erasure import users as erasure
+from penchant.store.erasure import cleaning
 from penchant.store.erasure.residue import Needles, grams
+from tests.store.erasure.contents import holding
 
 VOCABULARY = [f"{a}{b}" for a in ("mar", "tok", "süß", "quen", "lid") for b in ("o", "ith", "ava", "éne", "u", "orn")]
 
@@ -30,16 +31,9 @@ def records(user, count=60):
     return [one(i) for i in range(count)]
 
 
-def found_by_hand(folder, text):
-    """Independent of the code under test: plain substring search of every run of 8 words in every file."""
-    parts = text.split()
-    wanted = [" ".join(parts[i : i + 8]).encode() for i in range(max(1, len(parts) - 7))]
-    return [file.name for file in folder.rglob("*") if file.is_file() for gram in wanted if gram in file.read_bytes()]
-
-
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "store") as opened:
+def store(open_store, tmp_path):
+    with open_store(tmp_path / "store") as opened:
         opened.add_many((user, record) for user in ("ann", "bob", "cem") for record in records(user))
         yield opened
 
@@ -54,7 +48,7 @@ def test_forget_leaves_nothing_and_touches_nobody_else(store):
     (store.user_dir("memories", "bob") / "deep" / "notes.json").write_text(mine[1].text)
     store.index_dir("ann").mkdir(parents=True)
     (store.index_dir("ann") / "keys.safetensors").write_bytes(b"kept")
-    assert found_by_hand(store.directory, mine[3].text)
+    assert holding(store, mine[3].text)
 
     receipt = store.forget("bob")
 
@@ -65,7 +59,7 @@ def test_forget_leaves_nothing_and_touches_nobody_else(store):
     assert receipt.shared == 0
     for record in mine:
         for part in (record.text, record.reply, record.meta["note"]):
-            assert found_by_hand(store.directory, part) == []
+            assert holding(store, part) == []
     assert not cache.exists()
     assert not store.user_dir("memories", "bob").exists()
     assert (store.index_dir("ann") / "keys.safetensors").read_bytes() == b"kept"
@@ -139,6 +133,7 @@ def test_words_of_scripts_without_spaces():
     assert [len(gram) for gram in grams("文" * 100)][:2] == [64, 64]
 
 
+@pytest.mark.parametrize("places", ["sqlite"], indirect=True)
 def test_a_reader_in_the_way_is_named_and_the_next_opening_finishes(store, monkeypatch):
     text = store.history("bob")[3].text
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.2)
@@ -148,28 +143,29 @@ def test_a_reader_in_the_way_is_named_and_the_next_opening_finishes(store, monke
     reader.execute("SELECT count(*) FROM records").fetchone()
     with pytest.raises(StoreError, match="being read by another process"):
         store.forget("bob")
-    assert found_by_hand(store.directory, text)
+    assert holding(store, text)
     reader.execute("ROLLBACK")
     reader.close()
     with Store(store.directory) as again:
-        assert found_by_hand(store.directory, text) == []
+        assert holding(store, text) == []
         assert again.count() == 2
     assert not list(store.directory.glob("erasing-*"))
 
 
-def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, monkeypatch):
+def test_an_erasure_cut_off_after_its_commit_is_finished_on_opening(store, open_store, monkeypatch):
     text = store.history("bob")[3].text
-    monkeypatch.setattr(erasure, "compact", lambda engine: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(cleaning, "compact", lambda engine: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         store.forget("bob")
     monkeypatch.undo()
     store.index_dir("bob").mkdir(parents=True)
-    with Store(store.directory):
-        assert found_by_hand(store.directory, text) == []
+    with open_store(store.directory):
+        assert holding(store, text) == []
         assert not store.index_dir("bob").exists()
         assert not list(store.directory.glob("erasing-*"))
 
 
+@pytest.mark.parametrize("places", ["sqlite"], indirect=True)
 def test_an_erasure_that_cant_be_finished_doesnt_close_the_store(store, monkeypatch, caplog):
     (store.directory / "erasing-abc").touch()
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
@@ -181,17 +177,17 @@ def test_an_erasure_that_cant_be_finished_doesnt_close_the_store(store, monkeypa
     assert (store.directory / "erasing-abc").exists()
 
 
-def test_forgetting_a_record_equals_never_having_had_it(store, tmp_path):
+def test_forgetting_a_record_equals_never_having_had_it(store, open_store, tmp_path):
     gone = store.history("bob")[7]
     store.index_dir("bob").mkdir(parents=True)
     (store.index_dir("bob") / "keys").write_bytes(b"x")
     store.forget_record("bob", gone.id)
-    with Store(tmp_path / "rebuilt") as rebuilt:
+    with open_store(tmp_path / "rebuilt") as rebuilt:
         rebuilt.add("bob", [record for record in records("bob") if record.id != gone.id])
         assert list(rebuilt.export("bob")) == list(store.export("bob"))
     assert not store.index_dir("bob").exists()
     for part in (gone.text, gone.reply, gone.meta["note"]):
-        assert found_by_hand(store.directory, part) == []
+        assert holding(store, part) == []
     with pytest.raises(InputError, match="user 'bob' has no record 'bob-7'"):
         store.forget_record("bob", "bob-8", gone.id)
     assert store.count("bob") == 59
@@ -207,7 +203,7 @@ def test_forgetting_record_after_record_leaves_no_bytes_and_then_no_user(store):
     assert store.index_dir("bob").exists()
     assert store.count() == 2
     for record in mine:
-        assert found_by_hand(store.directory, record.text) == []
+        assert holding(store, record.text) == []
     assert store.add("bob", mine) == Counts(added=60)
 
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
-from penchant.store import Store
 
 VOCABULARY = [f"{a}{b}" for a in ("mar", "tok", "süß", "quen", "lid") for b in ("o", "ith", "ava", "éne", "u", "orn")]
 START = datetime(2025, 3, 1, 9, tzinfo=UTC)
@@ -40,22 +39,13 @@ def fill(store, user, name, *, numbers=range(12), given=(0, 4, 6), facts=(2, 4))
     store.add(user, [record(user, name, number) for number in facts])
 
 
-def holding(folder, text):
-    """Independent of the code under test: the files that hold any run of 8 words."""
-    parts = text.split()
-    wanted = [" ".join(parts[i : i + 8]).encode() for i in range(max(1, len(parts) - 7))]
-    files = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-    return sorted({file.name for file, data in files.items() if any(gram in data for gram in wanted)})
-
-
 def kept(store, user):
     talks = store.conversations
     return (list(talks.export(user)), talks.list(user), list(store.export(user)))
 
 
-def filled(path):
-    """A store of two users with two conversations each; bob has records from elsewhere, too."""
-    opened = Store(path)
+def filled(opened):
+    """A new store, now of two users with two conversations each; bob has records from elsewhere, too."""
     for user in ("ann", "bob"):
         for name in ("a", "b"):
             fill(opened, user, name)

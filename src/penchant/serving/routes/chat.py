@@ -53,7 +53,7 @@ def router(service: Service) -> APIRouter:
         return {
             "messages": personal.messages,
             "prompt_tokens": await service.run(count),
-            "user": personal.identity.user if personal.identity else None,
+            "user": personal.identity.shown if personal.identity else None,
             "penchant": explanation(personal),
         }
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from penchant.errors import InputError
 from penchant.history.jsonl import parse_records, to_line
+from penchant.serving.access import StoredUser, needs
 from penchant.serving.errors import check_type
 from penchant.serving.service import Service
 
@@ -35,34 +36,39 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["users"])
     store = service.store
 
-    @routes.post("/v1/users/{user}/records")
-    async def add(user: str, request: Request) -> dict[str, int]:
+    @routes.post("/v1/users/{user}/records", dependencies=[needs("write")])
+    async def add(user: StoredUser, request: Request) -> dict[str, int]:
         """Add records: a JSON object, a list of them, or JSON Lines. A record that is stored already stays as it is, so
         that a call may be repeated.
         """
         check_type(request, *RECORDS)
         records = await asyncio.to_thread(parse_records, _text(await request.body()))
         counts = await asyncio.to_thread(store.add, user, records)
+        service.warming.begin(user)
         return {"added": counts.added, "unchanged": counts.unchanged}
 
     @routes.get("/v1/users/{user}/records")
-    async def records(user: str, limit: int = 100, offset: int = 0) -> dict[str, Any]:
+    async def records(user: StoredUser, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         """Return a page of a user's records, in time order."""
         history = await asyncio.to_thread(store.history, user)
         page = [json.loads(to_line(one)) for one in islice(history, max(0, offset), max(0, offset) + max(1, limit))]
         return {"object": "list", "data": page, "total": len(history)}
 
-    @routes.delete("/v1/users/{user}/records/{record}")
-    async def remove(user: str, record: str) -> dict[str, Any]:
+    @routes.delete("/v1/users/{user}/records/{record}", dependencies=[needs("admin")])
+    async def remove(user: StoredUser, record: str) -> dict[str, Any]:
         """Erase one record and everything made from it."""
-        await asyncio.to_thread(store.forget_record, user, record)
-        await service.forget(user)
+        async with service.erasing(user):
+            await asyncio.to_thread(store.forget_record, user, record)
+        service.warming.begin(user)
         return {"erased": record}
 
     @routes.post("/v1/users/{user}/profile")
-    async def profile(user: str, body: ProfileRequest) -> dict[str, Any]:
+    async def profile(user: StoredUser, body: ProfileRequest) -> dict[str, Any]:
         """Mark and compress for a query; nothing is answered."""
         budget = body.budget or service.settings.budget
+        service.check_erasing(user)
+        if await service.run(partial(service.warming.unread, user)):
+            await service.warming.finish(user)
         made = await service.run(partial(service.personalizer.compress, user, body.query, budget))
         pairs = zip(made.segments, made.scores, strict=True)
         return {
@@ -70,6 +76,7 @@ def router(service: Service) -> APIRouter:
             "tokens": made.tokens,
             "budget": made.budget,
             "history_tokens": made.history_tokens,
+            "shortening": made.shortening,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs
@@ -78,18 +85,19 @@ def router(service: Service) -> APIRouter:
             "compressor": made.compressor,
         }
 
-    @routes.get("/v1/users/{user}/export", response_class=StreamingResponse)
-    async def export(user: str) -> StreamingResponse:
+    @routes.get("/v1/users/{user}/export", response_class=StreamingResponse, dependencies=[needs("admin")])
+    async def export(user: StoredUser) -> StreamingResponse:
         """Return all records of a user as a history file (JSON Lines)."""
         lines = await asyncio.to_thread(store.export, user)
         return StreamingResponse(_pages(lines), media_type="application/x-ndjson")
 
-    @routes.delete("/v1/users/{user}")
-    async def erase(user: str) -> dict[str, Any]:
+    @routes.delete("/v1/users/{user}", dependencies=[needs("admin")])
+    async def erase(user: StoredUser, request: Request) -> dict[str, Any]:
         """Erase a user with everything stored or made for them, and return the receipt."""
-        receipt = await asyncio.to_thread(store.forget, user)
-        await service.forget(user)
-        return {"erased": user, "receipt": receipt.as_dict()}
+        async with service.erasing(user):
+            receipt = await asyncio.to_thread(store.forget, user)
+        shown = request.path_params["user"]
+        return {"erased": shown, "receipt": {**receipt.as_dict(), "user": shown}}
 
     return routes
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
+from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
 from penchant.store.keys import checked, conversation_key
 from penchant.store.location import conversation_folder
@@ -32,7 +33,7 @@ def redact(engine: sa.Engine, directory: Path, user: str, conversation: str, tex
             # Before the commit: from then on the erasure will be finished, whatever happens.
             erasure.write_marker(marker, [], [folder.relative_to(directory)])
         erasure.remove_folder(folder)
-        erasure.compact(engine)
+        cleaning.compact(engine)
         marker.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(

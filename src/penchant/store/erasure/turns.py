@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
+from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import locked, source_of
@@ -55,7 +56,7 @@ def forget(
                 erasure.remove_folder(found)
         if (gone.records or gone.user) and not keep_index:
             erasure.remove_folder(directory / INDEXES / user_folder(user))
-        erasure.compact(engine)
+        cleaning.compact(engine)
         marker.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(

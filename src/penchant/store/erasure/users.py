@@ -19,10 +19,12 @@ import sqlalchemy as sa
 from penchant.errors import InputError, StoreError
 from penchant.hints import command
 from penchant.store import engine as database
+from penchant.store.api_keys import end_keys_of
+from penchant.store.erasure import cleaning
 from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
 from penchant.store.erasure.verification import collect, files, verify
-from penchant.store.keys import drop_if_empty, records_changed
+from penchant.store.keys import drop_if_empty, lock_user, records_changed
 from penchant.store.location import EPISODES, INDEXES, store_options, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
@@ -39,9 +41,11 @@ class ErasureReceipt:
     records, conversations, turns, instructions, files: how many were erased; bytes: size of their UTF-8 texts and files
     together. derived: erased rows of other users' data that were derived from the user's records, and aggregates over
     several users that included them. searched: runs of 8 words (or short whole texts) that were searched for in
-    `scanned_files` files of `scanned_bytes` bytes; shared: those found because another user's live record contains them
-    too; too_short: different texts under 8 bytes, which are not searched for. Nothing else is left: `forget` raises
-    otherwise. seconds: wall time.
+    `scanned_files` files of `scanned_bytes` bytes, and in `scanned_rows` rows of a database elsewhere (0 with SQLite,
+    whose rows are in a file); shared: those found because another user's live record contains them too; too_short:
+    different texts under 8 bytes, which are not searched for. Nothing else is left in what was searched: `forget`
+    raises otherwise. remains: where the database's server may still hold the texts (`cleaning.remains`); empty with
+    SQLite. seconds: wall time.
     """
 
     user: str
@@ -57,6 +61,8 @@ class ErasureReceipt:
     too_short: int
     scanned_files: int
     scanned_bytes: int
+    scanned_rows: int
+    remains: tuple[str, ...]
     seconds: float
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,15 +81,17 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
         count, size = remove_folders(directory, user_folder(user))
         with locked(directory):
             with database.writing(engine) as connection:
+                lock_user(connection, key)
                 said = sa.select(conversations.c.key).where(conversations.c.user == key)
                 connection.execute(sa.delete(turns).where(turns.c.conversation.in_(said)))
                 for table in (instructions, conversations, records):
                     connection.execute(sa.delete(table).where(table.c.user == key))
                 connection.execute(sa.delete(users).where(users.c.key == key))
+                end_keys_of(connection, user)
             more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
             derived = erase_derived(directory, erased)
-        compact(engine)
-        shared, scanned_files, scanned_bytes = verify(engine, directory, kept.needles, erased)
+        cleaning.compact(engine)
+        seen = verify(engine, directory, kept.needles, erased)
         marker.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
@@ -99,11 +107,13 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
         files=count + more,
         bytes=kept.bytes + size + more_size,
         derived=derived,
-        searched=len(kept.needles),
-        shared=shared,
-        too_short=kept.needles.skipped,
-        scanned_files=scanned_files,
-        scanned_bytes=scanned_bytes,
+        searched=seen.searched,
+        shared=seen.shared,
+        too_short=seen.too_short,
+        scanned_files=seen.files,
+        scanned_bytes=seen.bytes,
+        scanned_rows=seen.rows,
+        remains=cleaning.remains(engine),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -128,7 +138,7 @@ def forget_records(
         if index is not None:
             remove_folder(index)
         # Overwriting deleted rows isn't enough: SQLite leaves copies behind when it rearranges its pages.
-        compact(engine)
+        cleaning.compact(engine)
         marker.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(
@@ -141,6 +151,7 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
     having no other data.
     """
     with database.writing(engine) as connection:
+        lock_user(connection, key)
         for name in names:
             found = sa.delete(records).where(records.c.user == key, records.c.id == name)
             if not connection.execute(found).rowcount:
@@ -167,7 +178,7 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
             if sources:
                 with locked(directory):
                     erase_derived(directory, Erased(sources))
-            compact(engine)
+            cleaning.compact(engine)
             marker.unlink(missing_ok=True)
         except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again
             _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
@@ -216,28 +227,3 @@ def remove_folder(folder: Path) -> None:
     """Remove a folder if it exists. Raises `OSError`."""
     if folder.exists():
         shutil.rmtree(folder)
-
-
-def compact(engine: sa.Engine) -> None:
-    """Rewrite the database without its deleted rows and empty the write-ahead log."""
-    with database.outside_transactions(engine) as connection:
-        connection.exec_driver_sql("VACUUM")
-    truncate_log(engine)
-
-
-def truncate_log(engine: sa.Engine) -> None:
-    """Move SQLite's write-ahead log, with its older copies of pages, into the database and truncate it."""
-    if engine.dialect.name != "sqlite":
-        return
-    with database.outside_transactions(engine) as connection:
-        deadline = time.monotonic() + database.BUSY_SECONDS
-        while True:
-            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
-            if not busy:
-                return
-            if time.monotonic() > deadline:
-                raise StoreError(
-                    f"the store {engine.url.database} is being read by another process, which keeps deleted text in "
-                    "its log: the rows are erased; stop that process and open the store again, which empties the log"
-                )
-            time.sleep(0.05)

@@ -1,4 +1,5 @@
-"""Verification of an erasure: collects the user's texts, then searches the store's files for them.
+"""Verification of an erasure: collects the user's texts, then searches the store for them: its files and, of a database
+elsewhere, what SQL shows of it (all rows, and the values that the planner's statistics quote).
 
 Two users may have written the same sentence. After the erasure of one, its bytes may rightly remain, so a match counts
 as a remnant only if no live row of the database contains the same words. Live rows are read once, and only if something
@@ -22,7 +23,7 @@ from penchant.errors import StoreError
 from penchant.store import engine as database
 from penchant.store.erasure.cascade import Erased, surviving_text
 from penchant.store.location import DATABASE
-from penchant.store.schema import conversations, instructions, records, to_record, turns, users
+from penchant.store.schema import conversations, instructions, metadata, records, to_record, turns, users
 
 if TYPE_CHECKING:
     from penchant.store.erasure.residue import Needles
@@ -45,7 +46,7 @@ class Collected(NamedTuple):
 class Search:
     """What a store's files were searched for. searched: runs of 8 words, or short whole texts; shared: those that live
     rows contain too; too_short: different texts under 8 bytes, which aren't searched for; files, bytes: of the files
-    searched. Nothing else was found, or there would be a `StoreError`.
+    searched; rows: of a database elsewhere. Nothing else was found, or there would be a `StoreError`.
     """
 
     searched: int
@@ -53,17 +54,16 @@ class Search:
     too_short: int
     files: int
     bytes: int
+    rows: int
 
 
 def search(engine: sa.Engine, directory: Path, texts: Iterable[str], erased: Erased) -> Search:
-    """Search every file under a store's folder for erased texts. Raises `StoreError` for one that no live row
+    """Search a store for erased texts. Raises `StoreError` for one that no live row
     contains.
     """
     from penchant.store.erasure.residue import Needles  # numpy: only erasing waits for it
 
-    needles = Needles(texts)
-    shared, files, size = verify(engine, directory, needles, erased)
-    return Search(len(needles), shared, needles.skipped, files, size)
+    return verify(engine, directory, Needles(texts), erased)
 
 
 def collect(engine: sa.Engine, key: int) -> Collected:
@@ -118,52 +118,83 @@ def pages(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) ->
         last = rows[-1]["key"]
 
 
-def verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased) -> tuple[int, int, int]:
-    """Search every file under a store's folder. Returns how many matches live rows explain, and how many files and
-    bytes were searched. Raises `StoreError` for a match that no live row explains.
+def verify(engine: sa.Engine, directory: Path, needles: Needles, erased: Erased) -> Search:
+    """Search every file under a store's folder, and all that SQL shows of a database elsewhere. Raises `StoreError` for
+    a match that no live row explains.
     """
-    count = size = 0
-    found: dict[bytes, set[Path]] = {}
+    count = size = rows = 0
+    found: dict[bytes, set[str]] = {}
+    holding: set[Path] = set()
     for file in files(directory):
         try:
             for raw in needles.within_file(file, short=file.name.startswith(DATABASE)):
-                found.setdefault(raw, set()).add(file)
+                found.setdefault(raw, set()).add(str(file.relative_to(directory)))
+                holding.add(file)
             size += file.stat().st_size
             count += 1
         except FileNotFoundError:  # another process removed it meanwhile
             continue
+    for raw in needles.within(_statistics(engine)):
+        found.setdefault(raw, set()).add("the statistics of the database")
+    elsewhere = engine.dialect.name != "sqlite"
     left = set(found)
-    if left:
-        for block in _live_blocks(engine, set().union(*found.values()), erased):
-            left -= needles.within(block)
-            if not left:
+    if left or elsewhere:
+        for block in _live_blocks(engine):
+            live = needles.within(block.data)
+            rows += block.rows
+            if elsewhere and block.rows:
+                for raw in live:
+                    found.setdefault(raw, set())
+            left -= live
+            if not (left or elsewhere):
                 break
+        for file in holding:
+            with contextlib.suppress(FileNotFoundError):
+                left -= needles.within(surviving_text(file, erased))
     if left:
-        names = sorted({str(file.relative_to(directory)) for raw in left for file in found[raw]})
+        names = sorted({name for raw in left for name in found[raw]})
         raise StoreError(
             f"{len(left)} of {len(needles)} erased texts are still found in {', '.join(names[:5])}: expected none; "
             "stop whatever else writes to the store, remove those files if they are caches, and open the store again"
         )
-    return len(found), count, size
+    return Search(len(needles), len(found), needles.skipped, count, size, rows if elsewhere else 0)
 
 
-def _live_blocks(engine: sa.Engine, holding: set[Path], erased: Erased) -> Iterator[bytes]:
+class _Block(NamedTuple):
+    """Texts of live rows."""
+
+    data: bytes
+    rows: int
+
+
+def _live_blocks(engine: sa.Engine) -> Iterator[_Block]:
     from penchant.store.erasure.residue import live_block
 
-    for file in sorted(holding):
-        with contextlib.suppress(FileNotFoundError):
-            yield surviving_text(file, erased)
     with database.reading(engine) as connection:
         if engine.dialect.name == "sqlite":
-            yield live_block(tuple(row) for row in connection.exec_driver_sql("SELECT sql FROM sqlite_master"))
-        yield live_block(tuple(row) for row in connection.execute(sa.select(users.c.id)))
+            yield _Block(
+                live_block(tuple(row) for row in connection.exec_driver_sql("SELECT sql FROM sqlite_master")), 0
+            )
+        names = [tuple(row) for row in connection.execute(sa.select(users.c.id))]
+    yield _Block(live_block(names), len(names))
     block: list[tuple[Any, ...]] = []
     for row in chain.from_iterable(pages(engine, table) for table in (records, conversations, turns, instructions)):
         block.append(tuple(row.values()))
         if len(block) == _PAGE:
-            yield live_block(block)
+            yield _Block(live_block(block), len(block))
             block = []
-    yield live_block(block)
+    yield _Block(live_block(block), len(block))
+
+
+def _statistics(engine: sa.Engine) -> bytes:
+    """Return the values that PostgreSQL's planner keeps of the columns: samples of them, in the clear."""
+    if engine.dialect.name != "postgresql":
+        return b""
+    columns = ", ".join(f"{name}::text" for name in ("most_common_vals", "histogram_bounds", "most_common_elems"))
+    query = f"SELECT {columns} FROM pg_stats WHERE schemaname = current_schema() AND tablename = ANY(%s)"
+    with database.reading(engine) as connection:
+        found = connection.exec_driver_sql(query, ([table.name for table in metadata.sorted_tables],))
+        return b"\xff".join(str(field).encode() for row in found for field in row if field)
 
 
 def files(directory: Path) -> Iterator[Path]:

@@ -14,7 +14,8 @@ def upgrade() -> None:
     op.create_table(
         "users",
         sa.Column("key", key, primary_key=True),
-        sa.Column("id", sa.Text, nullable=False, unique=True),
+        # Users are paged in the order of their ids: by code points, in every database.
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False, unique=True),
     )
     op.create_table(
         "records",

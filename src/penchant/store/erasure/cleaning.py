@@ -1,0 +1,67 @@
+"""Cleans the database of what deleted rows leave behind, as far as its kind lets a client do that."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+
+from penchant.errors import StoreError
+from penchant.store import engine as database
+from penchant.store.schema import metadata
+
+PAGES = "table files"
+LOG = "write-ahead log"
+COPIES = "backups and replicas"
+"""Where a PostgreSQL server holds deleted text: in the free room of its table files, until that is used again or
+`rewrite` is called; in its log of changes, until the segments are recycled; and in copies made before."""
+
+
+def compact(engine: sa.Engine) -> None:
+    """After an erasure: rewrite SQLite's database without its deleted rows and empty its write-ahead log. PostgreSQL
+    would have to lock everybody out for that: it frees the room of the deleted rows for others (VACUUM), and makes its
+    statistics, which quote values, anew from the rows that are left.
+    """
+    with database.outside_transactions(engine) as connection:
+        connection.exec_driver_sql("VACUUM" if _sqlite(engine) else f"VACUUM (ANALYZE) {_tables(connection)}")
+    truncate_log(engine)
+
+
+def rewrite(engine: sa.Engine) -> None:
+    """Rewrite the files of every table and index without what deleted rows left in them. Nobody else can use the store
+    meanwhile.
+    """
+    with database.outside_transactions(engine) as connection:
+        connection.exec_driver_sql("VACUUM" if _sqlite(engine) else f"VACUUM (FULL, ANALYZE) {_tables(connection)}")
+    truncate_log(engine)
+
+
+def remains(engine: sa.Engine) -> tuple[str, ...]:
+    """Return where the database may still hold erased text after `compact`."""
+    return () if _sqlite(engine) else (PAGES, LOG, COPIES)
+
+
+def truncate_log(engine: sa.Engine) -> None:
+    """Move SQLite's write-ahead log, with its older copies of pages, into the database and truncate it."""
+    if not _sqlite(engine):
+        return
+    with database.outside_transactions(engine) as connection:
+        deadline = time.monotonic() + database.BUSY_SECONDS
+        while True:
+            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+            if not busy:
+                return
+            if time.monotonic() > deadline:
+                raise StoreError(
+                    f"the store {engine.url.database} is being read by another process, which keeps deleted text in "
+                    "its log: the rows are erased; stop that process and open the store again, which empties the log"
+                )
+            time.sleep(0.05)
+
+
+def _sqlite(engine: sa.Engine) -> bool:
+    return engine.dialect.name == "sqlite"
+
+
+def _tables(connection: sa.Connection) -> str:
+    return ", ".join(connection.dialect.identifier_preparer.format_table(table) for table in metadata.sorted_tables)
