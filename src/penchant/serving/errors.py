@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -51,14 +52,23 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     for kind, status, code, message in _KINDS:
         if isinstance(error, kind):
             if status >= 500:
-                log.error("a request failed", exc_info=error)
+                log_failure(error)
             return status, error_body(status, message or _PLACES.sub(r"`\1`", str(error)), code=code)
-    log.error("a request failed", exc_info=error)
+    log_failure(error)
     return 500, error_body(500, "the server failed; its log says why", code="internal_error")
 
 
 # The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
 # goes out, and the log has the error's own.
+def log_failure(error: Exception) -> None:
+    """Log an error that is no client's fault: where it happened, and its message only if it is one of ours. Others may
+    quote what a user said.
+    """
+    message = str(error) if isinstance(error, PenchantError) else type(error).__name__
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request failed: %s\n%s", message, where)
+
+
 _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (UnknownUserError, 404, "unknown_user", "no such user: add records first"),
     (ModelError, 500, "model_error", "the model failed; the server's log says why"),
@@ -117,7 +127,7 @@ def install(app: FastAPI) -> None:
             message = f"{request.method} is not allowed at {request.url.path}: see /docs"
         return JSONResponse(error_body(error.status_code, message), error.status_code, error.headers)
 
-    for kind in (PenchantError, RecursionError, Exception):
+    for kind in (PenchantError, RecursionError):
 
         @app.exception_handler(kind)
         async def failed(request: Request, error: Exception) -> JSONResponse:
