@@ -73,9 +73,9 @@ def run(client: Client, base: str) -> dict[str, Any]:
     pairs = (line.partition(": ") for line in done.stdout.splitlines())
     answers = {way: answer.strip() for way, found, answer in pairs if found}
     said = done.stderr.strip().splitlines()
-    error = None if done.returncode == 0 else (said[-1] if said else f"exit {done.returncode}")[:300]
+    failed = None if done.returncode == 0 else (said[-1] if said else f"exit {done.returncode}")[:300]
     personal = bool(answers) and all(WANTED in answer for answer in answers.values())
-    return {"passed": error is None and personal, "answers": answers, "error": error}
+    return {"passed": failed is None and personal, "answers": answers, "error": failed}
 
 
 def table(result: dict[str, Any]) -> str:

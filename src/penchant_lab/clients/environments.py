@@ -84,6 +84,13 @@ def clients() -> Mapping[str, Client]:
     """Return the clients by name."""
     listed = tomllib.loads((HERE / "clients.toml").read_text(encoding="utf-8"))
     return {
-        name: Client(name=name, **{key: tuple(one) if isinstance(one, list) else one for key, one in facts.items()})
+        name: Client(
+            name=name,
+            program=facts["program"],
+            api=facts["api"],
+            user=facts["user"],
+            packages=tuple(facts.get("packages", ())),
+            npm=tuple(facts.get("npm", ())),
+        )
         for name, facts in listed.items()
     }
