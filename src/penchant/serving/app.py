@@ -12,6 +12,7 @@ import penchant
 from penchant.serving import errors
 from penchant.serving.access import Gate
 from penchant.serving.edge import Edge
+from penchant.serving.forwarding import Forwarding
 from penchant.serving.routes import chat, completions, models, users
 from penchant.serving.service import Service
 
@@ -27,6 +28,7 @@ def create_app(service: Service) -> FastAPI:
         following = asyncio.create_task(service.warming.follow())
         yield
         following.cancel()
+        await service.upstreams.close()
         await asyncio.to_thread(service.close, GRACE)
 
     app = FastAPI(
@@ -38,6 +40,7 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     for module in (chat, completions, models, users):
         app.include_router(module.router(service))
+    app.add_middleware(Forwarding, service=service)
     app.add_middleware(Edge, limit=service.settings.body_bytes)
     app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     return app
