@@ -118,7 +118,7 @@ def test_a_stream_passes_byte_by_byte(start: Start) -> None:
     with start(Reply(events, kind="text/event-stream", headers={"x-request-id": "r1"})) as (client, _):
         answer = chat(client, stream=True)
         assert answer.content == b"".join(events)
-        assert answer.headers["x-request-id"] == "r1"
+        assert answer.headers["x-upstream-request-id"] == "r1"
 
 
 def test_errors_and_limits_of_the_upstream_pass(start: Start) -> None:

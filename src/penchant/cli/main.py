@@ -56,12 +56,14 @@ ENVIRONMENT = {
     "PENCHANT_CACHE": "the folder for unpacked models, calibrations and indexes of files",
     "PENCHANT_DEVICE": "where models run: cpu, cuda, cuda:1, mps",
     "PENCHANT_DTYPE": "their number format: float32, bfloat16, float16",
+    "PENCHANT_ENDPOINT": "the URL of an endpoint that answers",
+    "PENCHANT_ENDPOINT_MODEL": "the model to use there",
     "OPENAI_API_KEY": "the key for an endpoint",
 }
 
 app = typer.Typer(
     name="penchant",
-    epilog="\b\nEnvironment variables:\n" + "\n".join(f"  {name:<15}  {about}" for name, about in ENVIRONMENT.items()),
+    epilog="\b\nEnvironment variables:\n" + "\n".join(f"  {name:<23}  {about}" for name, about in ENVIRONMENT.items()),
     cls=group_of(COMMANDS, ABOUT),
     help="Personal answers from any open-weight language model, at the price of a short prompt.",
     no_args_is_help=True,

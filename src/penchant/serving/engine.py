@@ -138,6 +138,11 @@ class Engine:
         self._thread.start()
 
     @property
+    def alive(self) -> bool:
+        """Whether the engine takes requests."""
+        return self._thread.is_alive() and not self._queues.closing
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many answers are being generated, and how many requests wait."""
         with self._changed:

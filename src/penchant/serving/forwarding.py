@@ -19,6 +19,7 @@ from penchant.serving.access import key_of
 from penchant.serving.answers import while_listening
 from penchant.serving.errors import ApiError, check_type, error_body, response
 from penchant.serving.identity import Identity
+from penchant.serving.observation import observed
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import PenchantOptions
 from penchant.serving.service import Outcome, PersonalPrompt, Service, headers_of
@@ -31,6 +32,7 @@ SENT = ("accept", "anthropic-version", "anthropic-beta", "idempotency-key", "ope
 _HOP_BY_HOP = "connection keep-alive proxy-authenticate proxy-connection te trailer transfer-encoding upgrade"
 _KEPT_BACK = frozenset({*_HOP_BY_HOP.split(), "set-cookie"})
 _HASHES = ("safety_identifier", "prompt_cache_key")  # of the user, where a client does as it is told
+_NUMBER = "x-request-id"
 Body = dict[str, Any]
 
 
@@ -67,6 +69,7 @@ class Forwarding:
 
     async def _answer(self, request: Request, upstream: Upstream, raw: bytes, body: Body) -> Response:
         check_type(request, "application/json")
+        observed().route = request.scope["path"]
         identity = self._service.rules.find(
             body,
             request.headers,
@@ -82,6 +85,8 @@ class Forwarding:
         asked = upstream.client.build_request("POST", upstream.url + path, content=content, headers=headers)
         answer = await while_listening(request, _send(upstream, asked))
         kept = {name: value for name, value in answer.headers.items() if name not in _KEPT_BACK}
+        if number := kept.pop(_NUMBER, None):  # this server's request has a number of its own
+            kept[f"x-upstream{_NUMBER.removeprefix('x')}"] = number
         streamed = kept.get("content-type", "").startswith("text/event-stream")
         pieces = _events(upstream, answer, path) if streamed else _bytes(upstream, answer)
         return StreamingResponse(pieces, answer.status_code, {**kept, **headers_of(personal)})
@@ -97,9 +102,11 @@ class Forwarding:
             return sent, about("no-user" if identity is None else "off")
         found = await self._service.in_time(self._service.marked(identity.user, query, options, upstream.sharing))
         if found is None:
+            observed().outcome = "deadline"
             return sent, about("deadline")
         outcome: Outcome = found[0]
         profile = found[1]
+        observed().outcome = outcome
         if outcome != "used" or profile is None:
             return sent, about(outcome)
         if "messages" in sent:

@@ -17,10 +17,12 @@ from penchant.compression.profile import Profile
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.conversation.about_user import about_user
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.records import Request
 from penchant.personalizer import Personalizer
 from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt, user_owner
 from penchant.serving.errors import ApiError
 from penchant.serving.identity import Identity, IdentityRules
+from penchant.serving.observation import observed
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import Message, PenchantOptions
 from penchant.serving.upstreams import Upstream, Upstreams
@@ -152,6 +154,16 @@ class Service:
         """Put a profile for the newest user turn into a client's messages, and steer as the request asks. Raises
         `InputError` for a bad budget, and for steering that wasn't fitted or of nobody.
         """
+        made = await self._personal(messages, identity, options)
+        seen = observed()
+        seen.outcome, seen.marking = made.outcome, made.seconds or None
+        if made.profile is not None:
+            seen.saved_tokens = max(0, made.profile.history_tokens - made.profile.tokens)
+        return made
+
+    async def _personal(
+        self, messages: Sequence[Message], identity: Identity | None, options: PenchantOptions | None
+    ) -> PersonalPrompt:
         raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
         at = newest_user_turn(raw)
         query = messages[at].text.strip() if at is not None else ""
@@ -229,7 +241,7 @@ class Service:
         if self.warming.unread(history):
             return None
         profile = self.personalizer.compress(history, query, options.budget or self.settings.budget)
-        profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
+        profile = about_user(history, profile, Request(query), partial(count_tokens, self.loaded.tokenizer))
         return ("used" if profile.text.strip() else "empty"), profile, steering
 
 

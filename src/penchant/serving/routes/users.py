@@ -76,6 +76,7 @@ def router(service: Service) -> APIRouter:
             "tokens": made.tokens,
             "budget": made.budget,
             "history_tokens": made.history_tokens,
+            "shortening": made.shortening,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs
