@@ -7,7 +7,7 @@ may be a hash of its text, and the hash of its content are replaced by tokens th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 
@@ -47,8 +47,9 @@ class Rows:
         stored["sealed"] = self.cipher.sealed(_place(table, stored), private)
         return stored
 
-    def opened(self, table: sa.Table, row: sa.RowMapping) -> Mapping[str, Any]:
+    def opened(self, table: sa.Table, given: sa.RowMapping) -> Mapping[str, Any]:
         """Return a row as it was before `closed`. Raises `StoreError` for one that was stored for another place."""
+        row = cast("Mapping[str, Any]", given)
         if self.cipher is None:
             return row
         if row["sealed"] is None:
