@@ -125,6 +125,10 @@ def postgres() -> Iterator[Server]:
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "encrypted"]
 
 
+on_plain_text = pytest.mark.parametrize("places", KINDS[:2], indirect=True)
+"""For tests that look for texts in a store before they are erased: in an encrypted one they can't be found."""
+
+
 class Places:
     """Where stores of one test are: a folder, and with PostgreSQL a schema for each folder."""
 
@@ -157,16 +161,15 @@ class Places:
 
 
 @pytest.fixture(params=KINDS)
-def places(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Places]:
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """Runs a test on every kind of database."""
     encrypted = request.param == "encrypted"
-    if encrypted:
-        monkeypatch.setenv("PENCHANT_MASTER_KEY", "ab" * 32)
-        monkeypatch.setenv("PENCHANT_KEY_STORE", str(tmp_path_factory.mktemp("keys")))
     found = Places(request.getfixturevalue("postgres") if request.param == "postgresql" else None, encrypted)
-    yield found
+    with pytest.MonkeyPatch.context() as environment:
+        if encrypted:
+            environment.setenv("PENCHANT_MASTER_KEY", "ab" * 32)
+            environment.setenv("PENCHANT_KEY_STORE", str(tmp_path_factory.mktemp("keys")))
+        yield found
     found.close()
 
 
