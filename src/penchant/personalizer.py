@@ -14,7 +14,7 @@ from penchant.answers import Answer, Prepared, answer_batch, answers_from
 from penchant.asked import Knowledge, Steer, Who, as_pairs, as_request, as_who
 from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
-from penchant.compression.prompt import answer_messages, newest_records
+from penchant.compression.prompt import answer_messages, answer_notes, newest_records
 from penchant.compression.registry import DEFAULT_BUDGET, DEFAULT_COMPRESSOR, make_compressor
 from penchant.conversation.factory import ConversationFactory, ConversationOptions
 from penchant.conversation.session import Conversation
@@ -274,7 +274,7 @@ class Personalizer:
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
             profile = self.compress(who, request, budget)
-            notes = profile.text
+            notes = answer_notes(self.history(who), profile, request) if profile.segments else profile.text
         elif knowledge == "full":
             notes, dropped = newest_records(self.loaded, self.history(who), request, max_tokens)
         messages = answer_messages(notes, request)

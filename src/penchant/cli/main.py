@@ -61,6 +61,8 @@ ENVIRONMENT = {
     "PENCHANT_CACHE": "the folder for unpacked models, calibrations and indexes of files",
     "PENCHANT_DEVICE": "where models run: cpu, cuda, cuda:1, mps",
     "PENCHANT_DTYPE": "their number format: float32, bfloat16, float16",
+    "PENCHANT_ENDPOINT": "the URL of an endpoint that answers",
+    "PENCHANT_ENDPOINT_MODEL": "the model to use there",
     "OPENAI_API_KEY": "the key for an endpoint",
 }
 

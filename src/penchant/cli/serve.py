@@ -40,7 +40,7 @@ def serve(
     They also say who is asking, in the body's "user" or in another way that they can. Without keys
     (`penchant keys`) the server listens on loopback addresses only.
     """
-    require("fastapi", "uvicorn", extra="serve", why="the server")
+    require("fastapi", "llguidance", "prometheus_client", "uvicorn", extra="serve", why="the server")
     from penchant.serving.run import check_address, run_server
 
     with open_store(store) as opened, encoding_bar() as progress:

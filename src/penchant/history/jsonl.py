@@ -15,8 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
 
 from penchant import arguments
-from penchant.errors import InputError, StoreError
-from penchant.files import atomic_write
+from penchant.errors import InputError
+from penchant.files import atomic_write, unwritable
 from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import History, Record
 
@@ -128,7 +128,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> int:
 def write_lines(path: str | Path, lines: Iterable[str]) -> int:
     """Write lines to a file, atomically: after an error the file is as it was before.
 
-    Returns the number of lines. Raises `StoreError` if the file can't be written.
+    Returns the number of lines. Raises `InputError` if the file can't be written.
     """
     path = Path(path)
     count = 0
@@ -138,8 +138,7 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
                 out.write(line + "\n")
                 count += 1
     except OSError as error:
-        why = error.strerror or error
-        raise StoreError(f"{path} can't be written: {why}; free space or choose another folder") from error
+        raise unwritable(path, error) from error
     return count
 
 

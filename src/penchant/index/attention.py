@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from penchant.history.records import History, Segment
+from penchant.history.records import History, Record, Segment
 from penchant.index.chunk_list import ChunkList, in_parts
-from penchant.index.encode import BLOCK, OVERLAP, Encoder
+from penchant.index.encode import BLOCK, OVERLAP, EncodedRecord, Encoder
 from penchant.index.score import TOKENS_A_BLOCK, FloatArray, Layout, head_scores, lay_out, segment_log_mass
-from penchant.index.table import Chunk, RecordKeys, Storage, blocks, make_chunk
+from penchant.index.table import Chunk, RecordKey, RecordKeys, Storage, blocks, make_chunk
 from penchant.models.tokenization import appends
 from penchant.progress import Progress, no_progress
 
@@ -124,6 +124,23 @@ class AttentionIndex:
             encoded, done = encoded + chunk.rows, done + len(part)
             self._stored.append(chunk)
         return Change(len(new), gone, encoded)
+
+    def missing(self, history: History) -> list[tuple[RecordKey, Record]]:
+        """Return the records of a history that aren't encoded yet, with their keys."""
+        with self._lock:
+            self._follow_model()
+            if history is self._synced:
+                return []
+            stored = self._stored.records()
+            return [pair for pair in zip(self._keys.of(history), history, strict=True) if pair[0] not in stored]
+
+    def add(self, encoded: Sequence[tuple[RecordKey, EncodedRecord]]) -> None:
+        """Add records that were encoded elsewhere (`IndexPool.slices`), unless they are here by now."""
+        with self._lock:
+            stored = self._stored.records()
+            if new := [one for one in encoded if one[0] not in stored]:
+                self._synced = self._layout = None
+                self._stored.append(make_chunk(new, self.storage))
 
     def score(self, history: History, segments: Sequence[Segment], request: str) -> tuple[FloatArray, int]:
         """Score the segments for a request: float32 [segments], and how many tokens went through the model.

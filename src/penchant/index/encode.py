@@ -37,6 +37,14 @@ class EncodedRecord:
 
 
 @dataclass(frozen=True)
+class Pass:
+    """A forward pass. records: those that it finished, with their positions. tokens: how many it read."""
+
+    records: Sequence[tuple[int, EncodedRecord]]
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Encoder:
     """Encodes text for one model and calibration.
 
@@ -71,25 +79,31 @@ class Encoder:
         A record longer than BLOCK tokens is split with OVERLAP; every token is stored once, from the block in which
         it has more context. A body without tokens yields zero rows.
         """
+        for done in self.passes(bodies, BATCH_TOKENS):
+            yield from done.records
+
+    def passes(self, bodies: Sequence[str], size: int) -> Iterator[Pass]:
+        """Do the same in forward passes of at most `size` tokens (or one block); yields after each one."""
         ids, spans = self._tokenize(bodies)
         blocks = [(record, start) for record, tokens in enumerate(ids) for start in _block_starts(len(tokens))]
         left = np.bincount([record for record, _ in blocks], minlength=len(bodies))
         parts: dict[int, dict[int, Tensor]] = {}
         lengths = [min(len(ids[record]) - start, BLOCK) for record, start in blocks]
         wanted = Wanted(keys=frozenset(layer for layer, _ in self.pairs))
-        for batch in self._batches(lengths):
+        for batch in self._batches(lengths, size):
             tokens = [ids[blocks[i][0]][blocks[i][1] : blocks[i][1] + BLOCK] for i in batch]
+            finished = []
             for i, keys in zip(batch, self._forward(tokens, wanted), strict=True):
                 record, start = blocks[i]
                 parts.setdefault(record, {})[start] = keys if start == 0 else keys[:, OVERLAP:]
                 left[record] -= 1
                 if left[record] == 0:
                     done = parts.pop(record)
-                    yield record, EncodedRecord(torch.cat([done[at] for at in sorted(done)], dim=1), spans[record])
-        for record in range(len(ids)):
-            if not ids[record]:
-                empty = torch.zeros(len(self.pairs), 0, self.width, dtype=self.lens.loaded.dtype)
-                yield record, EncodedRecord(empty, spans[record])
+                    whole = torch.cat([done[at] for at in sorted(done)], dim=1)
+                    finished.append((record, EncodedRecord(whole, spans[record])))
+            yield Pass(finished, sum(lengths[i] for i in batch))
+        empty = torch.zeros(len(self.pairs), 0, self.width, dtype=self.lens.loaded.dtype)
+        yield Pass([(record, EncodedRecord(empty, spans[record])) for record in range(len(ids)) if not ids[record]], 0)
 
     def requests(self, texts: Sequence[str]) -> list[Float[Tensor, "heads rows dim"]]:
         """Return the queries of every request's own tokens at the calibrated heads, in the order of
@@ -171,9 +185,9 @@ class Encoder:
         # Padding goes to the right, where a causal model can't see it: no mask is needed, SDPA takes its fast path.
         return self.lens.read(pad_right([prefix + tokens for tokens in batch]).ids, wanted)
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+    def _batches(self, lengths: Sequence[int], size: int = BATCH_TOKENS) -> Iterator[list[int]]:
         prefix = len(self._prefix())
-        return length_batches([prefix + length for length in lengths], tokens=BATCH_TOKENS)
+        return length_batches([prefix + length for length in lengths], tokens=size)
 
     def _prefix(self) -> list[int]:
         # Includes the tokenizer's begin-of-text token. The prefix is the attention sink, so that no record's token

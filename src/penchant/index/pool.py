@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from penchant.history.records import History, Segment
 from penchant.index.attention import AttentionIndex, Change
-from penchant.index.encode import Encoder
-from penchant.index.table import Storage
+from penchant.index.encode import EncodedRecord, Encoder
+from penchant.index.table import RecordKey, Storage
 from penchant.index.vectors import Embed, SegmentVectors, VectorIndex
 from penchant.progress import Progress, no_progress
 
 DEFAULT_LIMIT = 2 << 30
 _VECTORS_LIMIT = 1 << 28
+RECORDS_A_SLICE = 64
+"""Records encoded in slices between two writes."""
+_CHARACTERS = 4  # of a token, about
 
 Directory = Callable[[str], Path | None]
 """Returns the folder of a user's indexes; None: in memory only."""
@@ -108,6 +112,26 @@ class IndexPool(_OpenIndexes[AttentionIndex]):
         self.close_old()
         return index, change
 
+    def slices(self, history: History, size: Callable[[], int]) -> Iterator[int]:
+        """Encode what the index of a history lacks, in forward passes of about `size()` tokens, and yield the tokens of
+        each: between two of them other work may be done. What was encoded is kept every `RECORDS_A_SLICE` records, and
+        at the end the index is synced; stopping in between loses no more than those.
+        """
+        index = self.get(history)
+        missing = index.missing(history)
+        for at in range(0, len(missing), RECORDS_A_SLICE):
+            part, identity = missing[at : at + RECORDS_A_SLICE], index.identity
+            encoded: list[tuple[RecordKey, EncodedRecord]] = []
+            for done in self.encoder.passes([record.body for _, record in part], size()):
+                encoded += [(part[position][0], record) for position, record in done.records]
+                yield done.tokens
+            index = self.get(history)  # it may have been closed meanwhile
+            if index.identity != identity:  # so may the adapters have changed: what was encoded is of no use
+                return
+            index.add(encoded)
+            self.close_old()
+        self.open(history)
+
 
 class VectorPool(_OpenIndexes[VectorIndex]):
     """Gives the sentence vectors of a history's segments; see `IndexPool` for `directory` and `limit`."""
@@ -115,8 +139,24 @@ class VectorPool(_OpenIndexes[VectorIndex]):
     def __init__(self, embed: Embed, directory: Directory = in_memory, *, limit: int = _VECTORS_LIMIT) -> None:
         super().__init__(lambda where: VectorIndex(embed, where), directory, limit)
 
+    def slices(self, history: History, segments: Sequence[Segment], size: Callable[[], int]) -> Iterator[int]:
+        """Do what the first `vectors` does a few segments at a time, of about `size()` tokens, and yield after each."""
+        missing = self.get(history).missing(history, segments)
+        while missing:
+            some = _first(missing, size() * _CHARACTERS)
+            self.get(history).embed(history, some)
+            missing = missing[len(some) :]
+            yield 0
+        self.vectors(history, segments)
+
     def vectors(self, history: History, segments: Sequence[Segment]) -> tuple[SegmentVectors, int]:
         """Return the vectors, and how many tokens had to be run for them."""
         found = self.get(history).vectors(history, segments)
         self.close_old()
         return found
+
+
+def _first(segments: Sequence[Segment], characters: int) -> Sequence[Segment]:
+    """Return the first segments, as many as have about so many characters together; at least one."""
+    ends = accumulate(len(one.text) for one in segments)
+    return segments[: next((at for at, end in enumerate(ends, 1) if end >= characters), len(segments))]

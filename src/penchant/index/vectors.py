@@ -84,9 +84,26 @@ class VectorIndex:
             self._laid_out = history, segments, found
             return found, fed
 
-    def _add(self, keys: Sequence[RecordKey], segments: Sequence[Segment]) -> int:
+    def missing(self, history: History, segments: Sequence[Segment]) -> Sequence[Segment]:
+        """Return the segments of a history that have no vectors yet."""
+        with self._lock:
+            known = self._laid_out
+            if known is not None and known[0] is history and known[1] is segments:
+                return ()
+            return self._new(self._keys.of(history), segments)
+
+    def embed(self, history: History, segments: Sequence[Segment]) -> None:
+        """Add the vectors of some segments of a history; nothing is dropped."""
+        with self._lock:
+            self._laid_out = None
+            self._add(self._keys.of(history), segments)
+
+    def _new(self, keys: Sequence[RecordKey], segments: Sequence[Segment]) -> list[Segment]:
         there = self._positions()
-        new = [one for one in segments if (keys[one.record], one.start, one.end) not in there]
+        return [one for one in segments if (keys[one.record], one.start, one.end) not in there]
+
+    def _add(self, keys: Sequence[RecordKey], segments: Sequence[Segment]) -> int:
+        new = self._new(keys, segments)
         by_record = [list(group) for _, group in groupby(new, key=lambda one: one.record)]
         fed = 0
         for part in in_parts(by_record):

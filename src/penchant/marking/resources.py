@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from penchant.history.records import History
+from penchant.history.records import History, Segment
 from penchant.index.encode import Encoder
 from penchant.index.pool import DEFAULT_LIMIT, Directory, IndexPool, VectorPool, in_memory
 from penchant.index.table import Storage
@@ -91,6 +91,24 @@ class Resources:
             self.embeddings(requests)
         with self.indexes.encoder.holding(requests) if "indexes" in vars(self) else nullcontext():
             yield
+
+    def slices(self, history: History, segments: Sequence[Segment], size: Callable[[], int]) -> Iterator[int]:
+        """Prepare a history for marking in passes of about `size()` tokens, and yield the tokens of each (0: unknown).
+        Only what the marker uses is prepared.
+        """
+        if "indexes" in vars(self):
+            yield from self.indexes.slices(history, size)
+        if "vectors" in vars(self):
+            yield from self.vectors.slices(history, segments, size)
+
+    def unread(self, history: History, segments: Sequence[Segment]) -> int:
+        """Return how many characters of a history the first mark would have to read."""
+        unread = 0
+        if "indexes" in vars(self):
+            unread = sum(len(record.body) for _, record in self.indexes.get(history).missing(history))
+        if not unread and "vectors" in vars(self):
+            unread = sum(len(one.text) for one in self.vectors.get(history).missing(history, segments))
+        return unread
 
     def beside(self, directory: Directory) -> Resources:
         """Return resources with the same model and calibration, and separate indexes that are kept elsewhere."""

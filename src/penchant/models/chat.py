@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from penchant.errors import InputError
 from penchant.models.loading import LoadedModel
+from penchant.text.control_tokens import bracketed, break_tokens
+from penchant.text.reasoning import MARKS
 
 ROLES = {"system": "System", "user": "User", "assistant": "Assistant"}
 PLAIN_END = "Assistant:"
@@ -28,8 +31,9 @@ def render_chat(loaded: LoadedModel, messages: Sequence[dict[str, str]], add_gen
 
     Uses the tokenizer's chat template. Where it refuses a message or leaves its text out, the messages are given in
     another form: content as a list of parts, consecutive turns of one role as one turn, or a system message before the
-    text of the next user turn. A model without a template gets "System: ...\\nUser: ...\\nAssistant:". Special tokens
-    spelled out in a content are broken up by a space, so that text of a history can't end its turn or start another.
+    text of the next user turn. A model without a template gets "System: ...\\nUser: ...\\nAssistant:". Special tokens,
+    and what else the template writes around turns, are broken up by a space where a content spells them out, so that
+    text of a history can't end its turn or start another.
 
     Raises `InputError` for no messages, an unknown role, and messages that the template refuses or leaves out in every
     form.
@@ -170,13 +174,43 @@ def _template(loaded: LoadedModel) -> str:
 
 
 def _defused(loaded: LoadedModel, text: str) -> str:
+    return break_tokens(text, _control_tokens(loaded))
+
+
+def _control_tokens(loaded: LoadedModel) -> frozenset[str]:
+    """Return the texts that could end a turn or begin another: special tokens, and what the template writes around the
+    turns. Some families' role tokens aren't special (DeepSeek), and some are no tokens at all (Llama 2's "[INST]").
+    Marks of reasoning aren't among these: templates look for them in past answers.
+    """
     tokenizer = loaded.tokenizer
-    special = {str(token) for token in tokenizer.all_special_tokens}
-    special |= {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
-    for token in sorted(special, key=len, reverse=True):
-        if len(token) > 1 and token in text:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
+    template = _template(loaded) if tokenizer.chat_template else ""
+    known = _controls.setdefault(tokenizer, {})
+    key = (template, len(tokenizer))
+    if key not in known:
+        added = list(tokenizer.added_tokens_decoder.values())
+        special = {str(token) for token in tokenizer.all_special_tokens} | {one.content for one in added if one.special}
+        around = _around_turns(loaded, template)
+        written = bracketed(around) | {one.content for one in added if one.content in around and _is_mark(one.content)}
+        known[key] = frozenset(special | (written - MARKS))
+    return known[key]
+
+
+_controls: WeakKeyDictionary[Any, dict[tuple[str, int], frozenset[str]]] = WeakKeyDictionary()
+
+
+def _is_mark(token: str) -> bool:
+    """Whether an added token is no word and no white space (Gemma's runs of line ends)."""
+    return bool(token.strip()) and not token.replace(" ", "").isalnum()
+
+
+def _around_turns(loaded: LoadedModel, template: str) -> str:
+    """Return what a template writes around the turns of conversations."""
+    around = []
+    for roles in (["user", "assistant", "user"], ["system", "user", "assistant", "user"]) if template else ():
+        probe = [{"role": role, "content": f"zq{i}qz"} for i, role in enumerate(roles)]
+        with suppress(_RefusedError):  # a template without a system prompt, say
+            around.append(_apply(loaded, template, probe, True))
+    return "\n".join(around)
 
 
 def _check(messages: Sequence[dict[str, str]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -22,6 +22,7 @@ from penchant.inference.prefix_cache import LIMIT, PrefixCache
 from penchant.inference.running_batch import RunningBatch, most_rows, read_prompt
 from penchant.inference.runtime import steered
 from penchant.models.loading import LoadedModel
+from penchant.serving.slices import Slices
 
 log = logging.getLogger(__name__)
 R = TypeVar("R")
@@ -32,6 +33,11 @@ WAITING = 128
 """Most requests that wait; further ones are refused."""
 OWNERS = 1_000
 """Owners whose last prompt is remembered."""
+
+
+def user_owner(user: str) -> str:
+    """Return the owner of a user's prompts."""
+    return f"user:{user}"
 
 
 class BusyError(PenchantError):
@@ -126,10 +132,15 @@ class Engine:
         self._last: LRUCache[str, tuple[int, ...]] = LRUCache(OWNERS)  # each owner's last prompt
         self._running: dict[int, Ticket] = {}
         self._batch = RunningBatch(loaded, self._context)
-        self._queues, self._numbers = _Queues(), count()
+        self._queues, self._numbers, self._slices = _Queues(), count(), Slices()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._loop, name="penchant-engine", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the engine takes requests."""
+        return self._thread.is_alive() and not self._queues.closing
 
     @property
     def load(self) -> tuple[int, int]:
@@ -157,6 +168,17 @@ class Engine:
             self._changed.notify()
         return future
 
+    def slice(self, owner: str, make: Callable[[], Iterator[object]], *, urgent: bool) -> Future[None]:
+        """Run an iterator for an owner in the engine's thread, a step at a time between the steps of answers; see
+        `Slices`. It is given up when the engine ends. Raises `BusyError`.
+        """
+        with self._changed:
+            if self._queues.closing:
+                raise BusyError("the server is shutting down: try again")
+            future = self._slices.add(owner, make, urgent)
+            self._changed.notify()
+        return future
+
     def answer(self, prompt: Prompt, emit: Callable[[Event], None]) -> Ticket:
         """Ask for an answer. Raises `BusyError`."""
         with self._changed:
@@ -167,12 +189,13 @@ class Engine:
         return ticket
 
     def forget(self, owner: str) -> Future[None]:
-        """Drop the cached prompts of an owner, and end their answers with an error, those that are being generated and
-        those that wait.
+        """Drop the cached prompts of an owner, give up sliced work for it, and end its answers with an error, those
+        that are being generated and those that wait.
         """
 
         def forget() -> None:
             with self._changed:
+                self._slices.end(owner)
                 waiting = [one for one in self._queues.waiting if one.prompt.owner == owner]
                 for ticket in waiting:
                     self._queues.waiting.remove(ticket)
@@ -213,6 +236,8 @@ class Engine:
                 self._begin(ticket)
             if self._running:
                 self._step()
+            self._slice()
+        self._slices.end()
         for ticket in [*self._running.values(), *self._queues.waiting]:
             ticket.emit(BusyError("the server has shut down: ask again"))
 
@@ -220,13 +245,22 @@ class Engine:
         """Wait for work; return one call and one prompt that can begin now, or None at the end."""
         queues = self._queues
         with self._changed:
-            while not (queues.calls or queues.waiting or self._running or queues.closing):
+            while not (queues.calls or queues.waiting or self._running or self._slices or queues.closing):
                 self._changed.wait()
             if queues.closed or (queues.closing and not (queues.calls or queues.waiting or self._running)):
                 return None
             call = queues.calls.popleft() if queues.calls else None
             free = len(self._running) < self.rows
             return call, queues.waiting.popleft() if queues.waiting and free else None
+
+    def _slice(self) -> None:
+        with self._changed:
+            if self._queues.closing:
+                return
+            asked = bool(self._queues.calls or self._queues.waiting)
+            key = self._slices.next(answering=bool(self._running), asked=asked)
+        if key is not None:
+            self._slices.step(key)
 
     def _begin(self, ticket: Ticket) -> None:
         if ticket.cancelled:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from penchant.conversation.prompt_rendering import ABOUT_HEADING, TURN_SEPARATOR, USE_NOTES
+from penchant.text.control_tokens import break_common_tokens
 
 Message = Mapping[str, Any]
 """A message as the client sent it."""
@@ -26,11 +27,13 @@ def newest_user_turn(messages: Sequence[Message]) -> int | None:
 
 
 def with_profile(messages: Sequence[Message], profile: str) -> list[dict[str, Any]]:
-    """Return the messages with a profile beside the newest user turn, by the rules above."""
+    """Return the messages with a profile beside the newest user turn, by the rules above. Control tokens in the profile
+    are broken up: whoever renders the messages may take them for the end of the turn.
+    """
     out, at = [dict(one) for one in messages], newest_user_turn(messages)
     if at is None or not profile.strip():
         return out
-    about = f"{ABOUT_HEADING}\n{profile.strip()}\n{USE_NOTES}"
+    about = f"{ABOUT_HEADING}\n{break_common_tokens(profile.strip())}\n{USE_NOTES}"
     content = messages[at].get("content")
     if isinstance(content, list):
         out[at]["content"] = [{"type": "text", "text": about}, *content]

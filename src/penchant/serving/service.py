@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -17,12 +17,15 @@ from penchant.compression.profile import Profile
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.conversation.about_user import about_user
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.records import Request
 from penchant.personalizer import Personalizer
-from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt
+from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt, user_owner
 from penchant.serving.errors import ApiError
 from penchant.serving.identity import Identity, IdentityRules
+from penchant.serving.observation import observed
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import Message, PenchantOptions
+from penchant.serving.warming import Warming
 from penchant.steering.apply.context import Steering
 from penchant.steering.methods.registry import EMPHASIS
 
@@ -63,6 +66,9 @@ class PersonalPrompt:
     profile: Profile | None = None
     steering: Steering | None = None
     seconds: float = 0.0
+
+
+Marked = tuple[Outcome, Profile | None, Steering | None]
 
 
 class Answering:
@@ -114,6 +120,8 @@ class Service:
             rows=self.settings.rows,
             waiting=self.settings.waiting,
         )
+        self.warming = Warming(personalizer, self.engine)
+        self._erasing: Counter[str] = Counter()
 
     def close(self, timeout: float | None = None) -> None:
         """Finish what was taken, and end the engine; see `Engine.close`."""
@@ -140,6 +148,16 @@ class Service:
         """Put a profile for the newest user turn into a client's messages, and steer as the request asks. Raises
         `InputError` for a bad budget, and for steering that wasn't fitted or of nobody.
         """
+        made = await self._personal(messages, identity, options)
+        seen = observed()
+        seen.outcome, seen.marking = made.outcome, made.seconds or None
+        if made.profile is not None:
+            seen.saved_tokens = max(0, made.profile.history_tokens - made.profile.tokens)
+        return made
+
+    async def _personal(
+        self, messages: Sequence[Message], identity: Identity | None, options: PenchantOptions | None
+    ) -> PersonalPrompt:
         raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
         at = newest_user_turn(raw)
         query = messages[at].text.strip() if at is not None else ""
@@ -148,8 +166,7 @@ class Service:
         if identity is None or not query or (options.knowledge == "none" and options.steer is None):
             return PersonalPrompt(raw, identity, "no-user" if identity is None else "off")
         began = time.perf_counter()
-        future = self.engine.run(partial(self._profile, identity.user, query, options))
-        found = await self._in_time(future)
+        found = await self._in_time(self._marked(identity.user, query, options))
         seconds = time.perf_counter() - began
         if found is None:
             return PersonalPrompt(raw, identity, "deadline", seconds=seconds)
@@ -170,31 +187,52 @@ class Service:
             raise
         return asked
 
-    async def forget(self, user: str) -> None:
-        """Drop what is in memory of a user whose records were erased."""
-        await asyncio.wrap_future(self.engine.forget(owner_of(Identity(user, ""))))
-        await self.run(partial(self.personalizer.release, user))
-
-    async def _in_time(self, future: Future[R]) -> R | None:
-        waited = asyncio.wrap_future(future)
+    @asynccontextmanager
+    async def erasing(self, user: str) -> AsyncIterator[None]:
+        """Let records of a user be erased in this context: what is in memory of the user is dropped before, and nothing
+        is marked for the user meanwhile, which might write what is being erased again.
+        """
+        self._erasing.update([user])
         try:
-            return await asyncio.wait_for(waited, self.settings.deadline)
+            await asyncio.wrap_future(self.engine.forget(user_owner(user)))
+            await self.run(partial(self.personalizer.release, user))
+            yield
+        finally:
+            self._erasing.subtract([user])
+
+    async def _in_time(self, work: Coroutine[Any, Any, R]) -> R | None:
+        try:
+            return await asyncio.wait_for(work, self.settings.deadline)
         except TimeoutError:
             return None
 
-    def _profile(
-        self, user: str, query: str, options: PenchantOptions
-    ) -> tuple[Outcome, Profile | None, Steering | None]:
-        """Mark, compress and write the notes; in the engine's thread."""
+    async def _marked(self, user: str, query: str, options: PenchantOptions) -> Marked:
+        """Mark and compress. A long history that is new is read in slices before, so that answers go on meanwhile."""
+        while True:
+            self.check_erasing(user)
+            found = await self.run(partial(self._profile, user, query, options))
+            if found is not None:
+                return found
+            await self.warming.finish(user)
+
+    def check_erasing(self, user: str) -> None:
+        """Raise `ApiError` while records of a user are being erased."""
+        if self._erasing[user] > 0:
+            raise ApiError(409, "records of the user are being erased: ask again", code="erasing")
+
+    def _profile(self, user: str, query: str, options: PenchantOptions) -> Marked | None:
+        """Mark, compress and write the notes, in the engine's thread; None: the history has to be read first."""
         steering = self.personalizer.steered(user, query, options.steer) if options.steer is not None else None
         if options.knowledge == "none":
             return "off", None, steering
         try:
+            if self.warming.unread(user):
+                return None
             history = self.personalizer.history(user)
         except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
             return "unknown-user", None, steering
         profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
-        profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
+        profile = about_user(history, profile, Request(query), partial(count_tokens, self.loaded.tokenizer))
         return ("used" if profile.text.strip() else "empty"), profile, steering
 
 
@@ -213,7 +251,7 @@ def _check_steering(method: str, identity: Identity | None) -> None:
 
 def owner_of(identity: Identity | None) -> str:
     """Return whose cached prompts a request may go on from: its user's, or nobody's."""
-    return "" if identity is None else f"user:{identity.user}"
+    return "" if identity is None else user_owner(identity.user)
 
 
 def headers_of(personal: PersonalPrompt) -> Mapping[str, str]:

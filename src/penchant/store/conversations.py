@@ -164,6 +164,14 @@ class Conversations:
             owner = find_user(connection, user)
             return [] if owner is None else entries(connection, owner)
 
+    def find(self, user: str, conversation: str) -> ConversationEntry | None:
+        """Return a conversation; None: the user has none of this name, or is unknown."""
+        checked(user), checked(conversation, "conversation")
+        with database.reading(self._engine) as connection:
+            owner = find_user(connection, user)
+            found = [] if owner is None else entries(connection, owner, conversation)
+        return found[0] if found else None
+
     def turns(self, user: str, conversation: str, after: int = -1) -> _Turns:
         """Return the turns after a number, in order."""
         with database.reading(self._engine) as connection:

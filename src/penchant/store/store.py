@@ -236,6 +236,19 @@ class Store:
         with database.reading(self._engine) as connection:
             return user_revision(connection, user)
 
+    def arrivals(self, after: int | None = None) -> tuple[list[str], int]:
+        """Return the users with records that were added after a mark, by any process, and the next mark. None: nobody,
+        and the mark of now.
+        """
+        newest = sa.select(sa.func.coalesce(sa.func.max(records.c.key), 0))
+        added = sa.select(users.c.id).join(records, records.c.user == users.c.key).distinct()
+        with database.reading(self._engine) as connection:
+            mark = connection.execute(newest).scalar_one()
+            if after is None or mark <= after:  # smaller: the newest records were erased
+                return [], mark
+            found = connection.execute(added.where(records.c.key > after, records.c.key <= mark)).scalars().all()
+        return [str(user) for user in found], mark
+
     def token_count(self, user: str, revision: int, tokenizer: str) -> int | None:
         """Return the size of a user's records in tokens, as `keep_token_count` stored it at this revision; None:
         unknown.

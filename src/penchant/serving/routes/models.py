@@ -108,19 +108,6 @@ def router(service: Service) -> APIRouter:
             results.append(one)
         return {"model": service.model, "results": results, "usage": {"total_tokens": marks.tokens_fed}}
 
-    @routes.get("/livez", tags=["operation"])
-    async def live() -> dict[str, str]:
-        """Whether the process answers."""
-        return {"status": "ok"}
-
-    @routes.get("/readyz", tags=["operation"])
-    async def ready() -> dict[str, Any]:
-        """Whether requests are taken, and how many are being answered."""
-        running, waiting = service.engine.load
-        if waiting >= service.engine.waiting:
-            raise ApiError(503, "too many requests are waiting", code="busy")
-        return {"status": "ok", "model": service.model, "running": running, "waiting": waiting}
-
     return routes
 
 

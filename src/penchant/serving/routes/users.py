@@ -44,6 +44,7 @@ def router(service: Service) -> APIRouter:
         check_type(request, *RECORDS)
         records = await asyncio.to_thread(parse_records, _text(await request.body()))
         counts = await asyncio.to_thread(store.add, user, records)
+        service.warming.begin(user)
         return {"added": counts.added, "unchanged": counts.unchanged}
 
     @routes.get("/v1/users/{user}/records")
@@ -56,14 +57,18 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/v1/users/{user}/records/{record}", dependencies=[needs("admin")])
     async def remove(user: StoredUser, record: str) -> dict[str, Any]:
         """Erase one record and everything made from it."""
-        await asyncio.to_thread(store.forget_record, user, record)
-        await service.forget(user)
+        async with service.erasing(user):
+            await asyncio.to_thread(store.forget_record, user, record)
+        service.warming.begin(user)
         return {"erased": record}
 
     @routes.post("/v1/users/{user}/profile")
     async def profile(user: StoredUser, body: ProfileRequest) -> dict[str, Any]:
         """Mark and compress for a query; nothing is answered."""
         budget = body.budget or service.settings.budget
+        service.check_erasing(user)
+        if await service.run(partial(service.warming.unread, user)):
+            await service.warming.finish(user)
         made = await service.run(partial(service.personalizer.compress, user, body.query, budget))
         pairs = zip(made.segments, made.scores, strict=True)
         return {
@@ -71,6 +76,7 @@ def router(service: Service) -> APIRouter:
             "tokens": made.tokens,
             "budget": made.budget,
             "history_tokens": made.history_tokens,
+            "shortening": made.shortening,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs
@@ -88,8 +94,8 @@ def router(service: Service) -> APIRouter:
     @routes.delete("/v1/users/{user}", dependencies=[needs("admin")])
     async def erase(user: StoredUser, request: Request) -> dict[str, Any]:
         """Erase a user with everything stored or made for them, and return the receipt."""
-        receipt = await asyncio.to_thread(store.forget, user)
-        await service.forget(user)
+        async with service.erasing(user):
+            receipt = await asyncio.to_thread(store.forget, user)
         shown = request.path_params["user"]
         return {"erased": shown, "receipt": {**receipt.as_dict(), "user": shown}}
 

@@ -1,0 +1,105 @@
+"""Histories are read when records arrive, a little at a time, so that a first request finds them ready."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
+
+from penchant.errors import InputError, PenchantError, UnknownUserError
+from penchant.personalizer import Personalizer
+from penchant.serving.engine import BusyError, Engine, user_owner
+
+log = logging.getLogger(__name__)
+SLICE = 0.1
+"""Seconds that a slice may take."""
+SMALL, LARGE = 64, 1024
+"""Tokens of a slice: at least, and at most."""
+UNREAD = 2_000
+"""Characters of a history that a request reads by itself; if more are new, it waits for slices."""
+LOOK = 2.0
+"""Seconds between two looks at what other processes have added."""
+
+
+class Warming:
+    """Reads histories of stored users in the engine's thread. Used from one event loop."""
+
+    def __init__(self, personalizer: Personalizer, engine: Engine) -> None:
+        self._personalizer, self._engine = personalizer, engine
+        assert personalizer.store is not None  # the service checks it
+        self._store = personalizer.store
+        self._rate = SMALL / SLICE  # tokens a second
+
+    def begin(self, user: str) -> None:
+        """Read what is new of a user when there is time."""
+        with suppress(BusyError):  # the server is shutting down
+            self._slice(user, urgent=False)
+
+    async def finish(self, user: str) -> None:
+        """Wait until a history is read; answers go on meanwhile. Raises `BusyError` if that is given up."""
+        future = self._slice(user, urgent=True)
+        try:
+            await asyncio.shield(asyncio.wrap_future(future))  # others may wait for the same
+        except asyncio.CancelledError:
+            if future.cancelled():
+                raise BusyError(
+                    "reading the history was given up: records were erased, or the server is shutting down; ask again"
+                ) from None
+            raise
+
+    def unread(self, user: str) -> bool:
+        """Whether a request should wait for `finish` before it marks. In the engine's thread. Raises as
+        `Personalizer.history`.
+        """
+        history = self._personalizer.history(user)
+        return self._personalizer.resources.unread(history, self._personalizer.segments(history)) > UNREAD
+
+    async def follow(self) -> None:
+        """Read what is added to the store by anybody, until it is cancelled; first, the users that were never read."""
+        _, newest = await asyncio.to_thread(self._store.arrivals)
+        for entry in await asyncio.to_thread(lambda: list(self._store.all_users())):
+            if not await asyncio.to_thread(self._store.index_dir(entry.user).exists):
+                await asyncio.wait([asyncio.wrap_future(self._slice(entry.user, urgent=False))])
+        while True:
+            await asyncio.sleep(LOOK)
+            try:
+                users, newest = await asyncio.to_thread(self._store.arrivals, newest)
+            except PenchantError as error:  # the store is locked, say: the next look may find more
+                log.warning("new records can't be looked for: %s", error)
+                continue
+            for user in users:
+                self.begin(user)
+
+    def _slice(self, user: str, *, urgent: bool) -> Future[None]:
+        return self._engine.slice(user_owner(user), partial(self._read, user), urgent=urgent)
+
+    def _read(self, user: str) -> Iterator[None]:
+        try:
+            revision = None
+            while revision != (revision := self._store.revision(user)):  # records may arrive meanwhile
+                yield from self._slices(user)
+        except (UnknownUserError, InputError):  # erased, or there is nothing to read yet
+            return
+
+    def _slices(self, user: str) -> Iterator[None]:
+        personalizer = self._personalizer
+        history = personalizer.history(user)
+        yield
+        segments = personalizer.segments(history)
+        yield
+        if personalizer.resources.history_tokens is not None:
+            personalizer.resources.history_tokens(history)
+        yield
+        began = time.perf_counter()
+        for tokens in personalizer.resources.slices(history, segments, self._size):
+            if tokens >= SMALL // 2:
+                self._rate += (tokens / (time.perf_counter() - began) - self._rate) / 4
+            yield
+            began = time.perf_counter()
+
+    def _size(self) -> int:
+        return max(SMALL, min(LARGE, int(self._rate * SLICE)))
