@@ -12,8 +12,9 @@ import penchant
 from penchant.serving import errors
 from penchant.serving.access import Gate
 from penchant.serving.edge import Edge
+from penchant.serving.forwarding import Forwarding
 from penchant.serving.observation import Metrics, Observer, observed
-from penchant.serving.routes import chat, completions, models, operation, users
+from penchant.serving.routes import chat, completions, messages, models, operation, responses, users
 from penchant.serving.service import Service
 
 GRACE = 30.0
@@ -28,6 +29,7 @@ def create_app(service: Service) -> FastAPI:
         following = asyncio.create_task(service.warming.follow())
         yield
         following.cancel()
+        await service.upstreams.close()
         await asyncio.to_thread(service.close, GRACE)
 
     app = FastAPI(
@@ -40,8 +42,9 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     metrics = Metrics(service.engine)
     app.include_router(operation.router(service, metrics))
-    for module in (chat, completions, models, users):
+    for module in (chat, completions, responses, messages, models, users):
         app.include_router(module.router(service))
+    app.add_middleware(Forwarding, service=service)
     app.add_middleware(Edge, limit=service.settings.body_bytes)
     app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     app.add_middleware(Observer, metrics=metrics)

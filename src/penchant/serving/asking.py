@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import Request
 from pydantic import BaseModel
 
@@ -10,10 +13,19 @@ from penchant.serving.identity import Identity
 from penchant.serving.service import Service
 
 
+def asked_by(service: Service, request: Request) -> Identity | None:
+    """Return who is asking in a request without a body, whose query may have `user` or `user_id`; see `identify`."""
+    return _find(service, request, {name: request.query_params.get(name) for name in ("user", "user_id")})
+
+
 def identify(service: Service, request: Request, body: BaseModel) -> Identity | None:
-    """Return who is asking; None: the request names nobody. See `IdentityRules.find`."""
+    """Return who is asking; None: the request names nobody. Raises `ApiError`; see `IdentityRules.find`."""
+    return _find(service, request, body.model_dump(exclude_unset=True))
+
+
+def _find(service: Service, request: Request, given: Mapping[str, Any]) -> Identity | None:
     return service.rules.find(
-        body.model_dump(exclude_unset=True),
+        given,
         request.headers,
         peer=request.client.host if request.client else None,
         url_user=request.scope.get("penchant.user"),

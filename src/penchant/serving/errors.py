@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -40,9 +42,20 @@ class ApiError(PenchantError):
         self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
 
 
+@contextmanager
+def named_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name fields as another API does. names: fields of chat completions, and what they are called there."""
+    try:
+        yield
+    except ApiError as error:
+        first, dot, rest = (error.param or "").partition(".")
+        error.param = f"{names.get(first, first)}{dot}{rest}" or None
+        raise
+
+
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Return the body of an error. A stream carries the same as a data line."""
-    return {"error": {"message": message, "type": _type(status), "param": param, "code": code}}
+    """Return the body of an error, in OpenAI's form and in Anthropic's. A stream carries the same as a data line."""
+    return {"type": "error", "error": {"message": message, "type": _type(status), "param": param, "code": code}}
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:
