@@ -63,6 +63,7 @@ def run(client: Client, base: str) -> dict[str, Any]:
     """Run a client's program; return its answers by the way that it asked, or what went wrong."""
     left = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
     offline = {"BASE": base, "OPENAI_API_KEY": "none", "PYTHONNOUSERSITE": "1", "NO_PROXY": "127.0.0.1"}
+    offline |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # otherwise it looks for prices on the network
     try:
         client.make()
         done = subprocess.run(
