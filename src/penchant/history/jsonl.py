@@ -1,6 +1,9 @@
 """History files: JSON Lines, one record per line.
 
-{"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?}
+{"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?,
+"private": bool?}
+
+"private" stands in the record's meta: nothing of a private record is sent to another machine (`penchant.sharing`).
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator
 
 from penchant import arguments
 from penchant.errors import InputError
@@ -35,6 +38,7 @@ class RecordLine(BaseModel):
     kind: StrictStr | None = None
     id: StrictStr | None = None
     meta: dict[str, Any] | None = None
+    private: StrictBool | None = None
 
     @field_validator("label")
     @classmethod
@@ -144,7 +148,8 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
 
 def line_record(line: RecordLine) -> Record:
     """Return the record of a line. Raises `InputError`."""
-    return Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
+    meta = {**(line.meta or {}), **({"private": line.private} if line.private is not None else {})}
+    return Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, meta)
 
 
 def _made(line: RecordLine) -> tuple[Record, bool]:

@@ -12,6 +12,7 @@ import penchant
 from penchant.serving import errors
 from penchant.serving.access import Gate
 from penchant.serving.edge import Edge
+from penchant.serving.forwarding import Forwarding
 from penchant.serving.observation import Metrics, Observer, observed
 from penchant.serving.routes import chat, completions, messages, models, operation, responses, users
 from penchant.serving.service import Service
@@ -28,6 +29,7 @@ def create_app(service: Service) -> FastAPI:
         following = asyncio.create_task(service.warming.follow())
         yield
         following.cancel()
+        await service.upstreams.close()
         await asyncio.to_thread(service.close, GRACE)
 
     app = FastAPI(
@@ -42,6 +44,7 @@ def create_app(service: Service) -> FastAPI:
     app.include_router(operation.router(service, metrics))
     for module in (chat, completions, responses, messages, models, users):
         app.include_router(module.router(service))
+    app.add_middleware(Forwarding, service=service)
     app.add_middleware(Edge, limit=service.settings.body_bytes)
     app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     app.add_middleware(Observer, metrics=metrics)

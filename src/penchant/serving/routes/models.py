@@ -50,11 +50,13 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/models")
     async def models() -> dict[str, Any]:
         """List the models."""
-        return {"object": "list", "data": [_model(service)]}
+        return {"object": "list", "data": [_model(service), *await service.upstreams.models()]}
 
     @routes.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:
         """Describe a model."""
+        if found := next((one for one in await service.upstreams.models() if one["id"] == name), None):
+            return found
         service.check_model(name)
         return _model(service)
 

@@ -67,7 +67,7 @@ def router(service: Service) -> APIRouter:
         """Mark and compress for a query; nothing is answered."""
         budget = body.budget or service.settings.budget
         service.check_erasing(user)
-        if await service.run(partial(service.warming.unread, user)):
+        if await service.run(lambda: service.warming.unread(service.warming.history(user))):
             await service.warming.finish(user)
         made = await service.run(partial(service.personalizer.compress, user, body.query, budget))
         pairs = zip(made.segments, made.scores, strict=True)
