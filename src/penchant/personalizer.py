@@ -141,7 +141,8 @@ class Personalizer:
         tokens = resolve_budget(budget, size)
         if is_courtesy(request.query) and not request.task:
             return Profile.nothing(tokens, size, "the request asks nothing: it is a greeting, thanks or a goodbye")
-        return self.compressor(history, request, self.mark(history, request), tokens)
+        marks = self.mark(history, request)
+        return replace(self.compressor(history, request, marks, tokens), heads=marks.heads)
 
     def compress_many(
         self,

@@ -194,6 +194,7 @@ def explanation(personal: PersonalPrompt) -> dict[str, Any]:
             "budget": personal.profile.budget,
             "shortening": personal.profile.shortening,
             "marker": personal.profile.marker,
+            "heads": [{"layer": layer, "head": head} for layer, head in personal.profile.heads],
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs

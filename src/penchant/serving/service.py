@@ -169,6 +169,13 @@ class Service:
         raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
         at = newest_user_turn(raw)
         query = messages[at].text.strip() if at is not None else ""
+        if options.conversation is not None:
+            raise ApiError(
+                400,
+                "only /v1/responses goes on with a stored conversation: leave penchant.conversation out",
+                param="penchant.conversation",
+                code="unsupported",
+            )
         if options.steer is not None:
             _check_steering(options.steer, identity)
         if identity is None or not query or (options.knowledge == "none" and options.steer is None):

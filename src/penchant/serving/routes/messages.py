@@ -7,7 +7,7 @@ import uuid
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from penchant.serving.asking import identify
+from penchant.serving.asking import chosen, identify
 from penchant.serving.errors import named_as
 from penchant.serving.exchange import check, prompt_size, take
 from penchant.serving.service import Service, headers_of
@@ -22,6 +22,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/messages", response_model=None)
     async def create(body: MessagesRequest, request: Request) -> Response:
         """Answer a conversation in the form of Anthropic's API, with what matters in its user's history."""
+        body = chosen(request, body)
         with named_as(FIELDS):
             exchange = await take(service, to_chat(body), identify(service, request, body))
         head = {"id": f"msg_{uuid.uuid4().hex}", "model": body.model or service.model}
@@ -35,6 +36,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/messages/count_tokens", response_model=None)
     async def count(body: CountRequest, request: Request) -> Response:
         """Count the tokens of the prompt that would be sent to the model, with what is put into it."""
+        body = chosen(request, body)
         with named_as(FIELDS):
             asked = to_chat(body)
             check(service, asked)

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from penchant.conversation.retention import wish_in
 from penchant.history.dialogue import Role, Turn
 from penchant.serving.access import key_of, needs
-from penchant.serving.asking import asked_by, identify
+from penchant.serving.asking import asked_by, chosen, identify
 from penchant.serving.chains import Chain, Chains, Spoken
 from penchant.serving.errors import named_as
 from penchant.serving.exchange import Exchange, answered, check, take
@@ -37,6 +37,7 @@ def router(service: Service) -> APIRouter:
         """Answer an input, going on from an earlier response or conversation, with what matters in its user's history.
         What was said is kept, unless the request or the user wants otherwise.
         """
+        body = chosen(request, body).with_conversation()
         body.check()
         identity, key = identify(service, request, body), key_of(request)
         if key is not None and not key.allows("write"):

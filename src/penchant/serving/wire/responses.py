@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,6 +53,14 @@ class ResponsesRequest(BaseModel):
     def items(self) -> list[Item]:
         """The input as items."""
         return [{"role": "user", "content": self.input}] if isinstance(self.input, str) else list(self.input)
+
+    def with_conversation(self) -> Self:
+        """Return the request with the conversation that `penchant` names as its own."""
+        options = self.penchant
+        if options is None or options.conversation is None:
+            return self
+        given = {"penchant": options.model_copy(update={"conversation": None})}
+        return self.model_copy(update={**given, "conversation": options.conversation})
 
     @property
     def newest(self) -> str:
