@@ -41,8 +41,8 @@ def readable(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
 
 
 def without_courtesies(past: Iterable[Exchange]) -> tuple[Exchange, ...]:
-    """Return the exchanges without greetings, thanks and goodbyes, which a small model goes on with instead of answering
-    what it is asked now.
+    """Return the exchanges without greetings, thanks and goodbyes, which a small model goes on with instead of
+    answering what it is asked now.
     """
     return tuple(one for one in past if not is_courtesy(one.user.text))
 
