@@ -147,11 +147,14 @@ class AsyncStore(_Closing[Store]):
     count = _awaited(Store.count)
     holds = _awaited(Store.holds)
     revision = _awaited(Store.revision)
+    arrivals = _awaited(Store.arrivals)
     token_count = _awaited(Store.token_count)
     keep_token_count = _awaited(Store.keep_token_count)
     forget = _awaited(Store.forget)
     forget_record = _awaited(Store.forget_record)
     search_remains = _awaited(Store.search_remains)
+    encrypt = _awaited(Store.encrypt)
+    compact = _awaited(Store.compact)
 
     def __init__(self, store: Store) -> None:
         if not isinstance(store, Store):

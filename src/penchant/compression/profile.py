@@ -18,7 +18,7 @@ class Profile:
 
     segments: the chosen ones, in time order, with their marks in `scores`. compressor: the requested one. fallback: the
     text is extractive although a rewriter was requested; `reason` says why, or why the text is empty. mass_kept: share
-    of the positive marking mass in the chosen segments, 0 to 1.
+    of the positive marking mass in the chosen segments, 0 to 1. heads: the (layer, head) pairs that were read to mark.
     """
 
     text: str
@@ -33,6 +33,7 @@ class Profile:
     reason: str | None = None
     mass_kept: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+    heads: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def nothing(cls, budget: int, history_tokens: int, reason: str) -> Profile:

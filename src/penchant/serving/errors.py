@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -39,9 +42,20 @@ class ApiError(PenchantError):
         self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
 
 
+@contextmanager
+def named_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name fields as another API does. names: fields of chat completions, and what they are called there."""
+    try:
+        yield
+    except ApiError as error:
+        first, dot, rest = (error.param or "").partition(".")
+        error.param = f"{names.get(first, first)}{dot}{rest}" or None
+        raise
+
+
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Return the body of an error. A stream carries the same as a data line."""
-    return {"error": {"message": message, "type": _type(status), "param": param, "code": code}}
+    """Return the body of an error, in OpenAI's form and in Anthropic's. A stream carries the same as a data line."""
+    return {"type": "error", "error": {"message": message, "type": _type(status), "param": param, "code": code}}
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -51,14 +65,23 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     for kind, status, code, message in _KINDS:
         if isinstance(error, kind):
             if status >= 500:
-                log.error("a request failed", exc_info=error)
+                log_failure(error)
             return status, error_body(status, message or _PLACES.sub(r"`\1`", str(error)), code=code)
-    log.error("a request failed", exc_info=error)
+    log_failure(error)
     return 500, error_body(500, "the server failed; its log says why", code="internal_error")
 
 
 # The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
 # goes out, and the log has the error's own.
+def log_failure(error: Exception) -> None:
+    """Log an error that is no client's fault: where it happened, and its message only if it is one of ours. Others may
+    quote what a user said.
+    """
+    message = str(error) if isinstance(error, PenchantError) else type(error).__name__
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request failed: %s\n%s", message, where)
+
+
 _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (UnknownUserError, 404, "unknown_user", "no such user: add records first"),
     (ModelError, 500, "model_error", "the model failed; the server's log says why"),
@@ -117,7 +140,7 @@ def install(app: FastAPI) -> None:
             message = f"{request.method} is not allowed at {request.url.path}: see /docs"
         return JSONResponse(error_body(error.status_code, message), error.status_code, error.headers)
 
-    for kind in (PenchantError, RecursionError, Exception):
+    for kind in (PenchantError, RecursionError):
 
         @app.exception_handler(kind)
         async def failed(request: Request, error: Exception) -> JSONResponse:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
+import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -14,9 +15,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    RowMapping,
     String,
     Table,
     UniqueConstraint,
@@ -28,7 +29,7 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 from penchant.store.columns import row_key, text
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -58,6 +59,7 @@ users = Table(
     # A new number after each change of the user's records. It starts at a random value, so that a user who was erased
     # and added again never has an earlier revision.
     Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("data_key", _Text),  # in an encrypted store: the name of the user's key in the key store
 )
 
 records = Table(
@@ -77,6 +79,7 @@ records = Table(
     # The turn that the record came from, as its meta says: {"conversation": id, "turn": number}.
     Column("conversation", _Text),
     Column("turn", Integer),
+    Column("sealed", LargeBinary),  # in an encrypted store, in every table: encryption/rows.py
     UniqueConstraint("user", "id", name="one_id_a_user"),
     Index("records_of_a_conversation", "user", "conversation"),
 )
@@ -100,6 +103,7 @@ conversations = Table(
     Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
     Column("next", Integer, nullable=False),  # number of the next turn; erasing turns doesn't lower it
     Column("off_record", Boolean, nullable=False, server_default=false()),  # nothing that is said from now on is kept
+    Column("sealed", LargeBinary),
     UniqueConstraint("user", "id", name="one_conversation_a_user"),
 )
 
@@ -113,6 +117,7 @@ turns = Table(
     Column("text", _Text, nullable=False),
     Column("when", BigInteger),
     Column("finish", _Text),  # of an answer: why it ended
+    Column("sealed", LargeBinary),
     UniqueConstraint("conversation", "number", name="one_number_a_conversation"),
 )
 
@@ -131,8 +136,16 @@ instructions = Table(
     Column("added", BigInteger),
     Column("ended", BigInteger),
     Column("ended_by", _Text),
+    Column("sealed", LargeBinary),
     UniqueConstraint("user", "id", name="one_instruction_a_user"),
     Index("instructions_of_a_conversation", "conversation"),
+)
+
+encryption = Table(
+    "encryption",
+    metadata,
+    # One row in an encrypted store: the name of a key of no user, by which a wrong master key or key store is noticed.
+    Column("check", _Text, primary_key=True),
 )
 
 api_keys = Table(
@@ -148,6 +161,20 @@ api_keys = Table(
     Column("created", BigInteger, nullable=False),
     Column("revoked", BigInteger),  # the row stays: a store that had keys is never open again
 )
+
+
+def time_order(user: int) -> sa.Select[Any]:
+    """Return the query for keys of a user's records with their places in the user's `History`, in that order: a record
+    without a time has that of the one before it.
+    """
+    when = records.c.when
+    known = sa.func.count(when).over(order_by=records.c.key).label("known")
+    mine = sa.select(records.c.key, when, known).where(records.c.user == user).subquery()
+    time = sa.func.max(mine.c.when).over(partition_by=mine.c.known)
+    timed = sa.select(mine.c.key, time.label("time")).subquery()
+    order = (timed.c.time.nulls_first(), timed.c.key)
+    place = sa.func.row_number().over(order_by=order).label("place")
+    return sa.select(timed.c.key, place).order_by(place)
 
 
 def to_row(record: Record) -> dict[str, Any]:
@@ -190,7 +217,7 @@ def is_id(name: str) -> bool:
     return 0 < len(name) <= LONGEST and name.isprintable()
 
 
-def to_record(row: RowMapping) -> Record:
+def to_record(row: Mapping[str, Any]) -> Record:
     """Return the record of a row: the inverse of `to_row`."""
     return Record(
         text=row["text"],
@@ -220,7 +247,7 @@ def to_turn_row(turn: Turn) -> dict[str, Any]:
     }
 
 
-def to_turn(row: RowMapping) -> Turn:
+def to_turn(row: Mapping[str, Any]) -> Turn:
     """Return the turn of a row: the inverse of `to_turn_row`."""
     return Turn(row["number"], row["role"], row["text"], moment(row["when"]), row["finish"])
 
@@ -251,7 +278,7 @@ def to_instruction_row(instruction: Instruction) -> dict[str, Any]:
     }
 
 
-def to_instruction(row: RowMapping) -> Instruction:
+def to_instruction(row: Mapping[str, Any]) -> Instruction:
     """Return the instruction of a row that has its conversation's id as "named"."""
     return Instruction(
         id=row["id"],

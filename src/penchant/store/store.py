@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -17,8 +16,12 @@ from penchant.errors import InputError
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
+from penchant.store.adding import add_rows, row_of
 from penchant.store.api_keys import ApiKeys
 from penchant.store.conversations import Conversations
+from penchant.store.encryption import conversion
+from penchant.store.encryption.rows import rows_of
+from penchant.store.encryption.vault import vault_of
 from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
@@ -26,7 +29,7 @@ from penchant.store.erasure.cascade import Erased
 from penchant.store.erasure.lineage import source_of
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import Search, pages, search
-from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
+from penchant.store.keys import checked, find_user, user_key, user_revision
 from penchant.store.location import (
     DATABASE,
     INDEXES,
@@ -37,7 +40,7 @@ from penchant.store.location import (
     user_folder,
 )
 from penchant.store.postgresql import parse_url
-from penchant.store.schema import records, to_record, to_row, token_counts, users
+from penchant.store.schema import records, time_order, to_record, token_counts, users
 
 BATCH = 2_000
 """Records per transaction."""
@@ -50,11 +53,23 @@ class Store:
     `path_or_url`: a folder (created if missing) for `penchant.db` (SQLite) and one folder per area and user
     (`indexes/<sha256 of user id>/`); or the URL of a PostgreSQL database (`postgresql://user@host/database`), with
     `directory` for the folders (by default one for each database, in the platform's data folder). Safe for several
-    threads and processes; writers wait for each other. A context manager. Raises `InputError` for a path that can't be
-    a store, and `StoreError` for one that can't be opened or was written by a newer Penchant.
+    threads and processes; writers wait for each other. A context manager.
+
+    master_key, key_store: of an encrypted store (`encrypt`): 32 bytes in base64, and a folder or PostgreSQL URL for the
+    users' keys; by default what the environment names (encryption/ciphers.py, encryption/vault.py).
+
+    Raises `InputError` for a path that can't be a store, and `StoreError` for one that can't be opened or was written
+    by a newer Penchant.
     """
 
-    def __init__(self, path_or_url: str | Path, directory: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path_or_url: str | Path,
+        directory: str | Path | None = None,
+        *,
+        master_key: str | None = None,
+        key_store: str | None = None,
+    ) -> None:
         named = str(path_or_url)
         if named.startswith("sqlite"):
             raise InputError(f"the store {named!r} is an SQLite URL: expected the folder of the store; name the folder")
@@ -71,17 +86,22 @@ class Store:
             raise InputError(
                 f"the store {self.directory} can't be opened ({why}): expected a folder to write to"
             ) from error
+        self._secrets = (master_key, key_store)
         self._engine = database.open_engine(url)
-        self.conversations = Conversations(self._engine, self.directory)
-        """The users' conversations and the instructions in them."""
-        self.api_keys = ApiKeys(self._engine)
-        """The keys of the server's clients."""
         try:
             database.migrate(self._engine)
+            self._engine = conversion.opened(self._engine, self.directory, *self._secrets)
+            self._attach()
             erasure.finish_erasures(self._engine, self.directory)
         except BaseException:
             self.close()
             raise
+
+    def _attach(self) -> None:
+        self.conversations = Conversations(self._engine, self.directory)
+        """The users' conversations and the instructions in them."""
+        self.api_keys = ApiKeys(self._engine)
+        """The keys of the server's clients."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -100,6 +120,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
+        if (vault := vault_of(self._engine)) is not None:
+            vault.close()
         self._engine.dispose()
 
     def index_dir(self, user: str) -> Path:
@@ -143,9 +165,9 @@ class Store:
         total = Counts()
         source = iter(new)
         while pairs := list(itertools.islice(source, batch)):
-            rows = [_row(pair) for pair in pairs]
+            rows = [row_of(pair) for pair in pairs]
             try:
-                counts = database.written(self._engine, partial(_write, rows=rows, overwrite=replace))
+                counts = database.written(self._engine, partial(add_rows, rows=rows, overwrite=replace))
             except InputError as error:
                 raise InputError(f"{error} ({total.added} records were added before)") from None
             total += counts
@@ -158,6 +180,16 @@ class Store:
     def history(self, user: str) -> History:
         """Return a user's whole history. Raises `UnknownUserError`."""
         return History(self._records(user), user)
+
+    def page(self, user: str, limit: int, offset: int = 0) -> list[Record]:
+        """Return some of a user's records, in the order of `history`; no others are read. Raises `UnknownUserError`."""
+        with database.reading(self._engine) as connection:
+            key = user_key(connection, user)
+            mine = rows_of(connection, key)
+            chosen = time_order(key).limit(limit).offset(offset).subquery()
+            query = sa.select(records).join(chosen, chosen.c.key == records.c.key).order_by(chosen.c.place)
+            rows = connection.execute(query).mappings().all()
+        return [to_record(mine.opened(records, row)) for row in rows]
 
     def export(self, user: str) -> Iterator[str]:
         """Yield a user's records as lines of a history file, in the order they arrived: importing them gives the same
@@ -200,10 +232,12 @@ class Store:
 
     def holds(self, user: str, record: str) -> bool:
         """Whether a user has a record with that id; False for an unknown user."""
-        query = sa.select(records.c.key).join(users, users.c.key == records.c.user)
         with database.reading(self._engine) as connection:
-            found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
-            return found.first() is not None
+            key = connection.execute(sa.select(users.c.key).where(users.c.id == user)).scalar()
+            if key is None:
+                return False
+            there = (records.c.user == key) & (records.c.id == rows_of(connection, key).record_id(record))
+            return connection.execute(sa.select(records.c.key).where(there).limit(1)).first() is not None
 
     def revision(self, user: str) -> int:
         """Return a number that changes with each change of the user's records, by any process. Raises
@@ -281,6 +315,27 @@ class Store:
         erased = Erased(source_of(user, name) for name in names)
         return search(self._engine, self.directory, texts, erased)
 
+    def encrypt(self) -> None:
+        """Encrypt the texts of all users, each with a key of its own, in one transaction, and rewrite the database
+        without the plain texts. Nobody else can use the store meanwhile. From then on it can only be opened with the
+        master key and the key store. Raises `InputError` without a master key, or if the store is encrypted already.
+        """
+        marker = self.directory / erasure.PLAIN_TEXTS
+        erasure.write_marker(marker, [])  # a crash after the commit: the next opening rewrites the tables
+        try:
+            self._engine = conversion.encrypt(self._engine, self.directory, *self._secrets)
+        except InputError:
+            marker.unlink(missing_ok=True)
+            raise
+        self._attach()
+        self.compact()
+        marker.unlink(missing_ok=True)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether users' texts are encrypted."""
+        return vault_of(self._engine) is not None
+
     def compact(self) -> None:
         """Rewrite the database without what deleted rows left in its files. Nobody else can use the store meanwhile.
         Erasing does this by itself with SQLite; with PostgreSQL it only frees the room for other rows. Raises
@@ -293,59 +348,7 @@ class Store:
             return user_key(connection, user)
 
     def _records(self, user: str) -> Iterator[Record]:
-        return map(to_record, pages(self._engine, records, records.c.user == self._key(user)))
-
-
-def _row(pair: object) -> tuple[str, dict[str, Any]]:
-    if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-        raise InputError(f"{pair!r:.60} can't be added: expected pairs of a user's id and a record")
-    (record,) = as_records([pair[1]])
-    return checked(pair[0]), to_row(record)
-
-
-def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:
-    keys = made_users(connection, {user for user, _ in rows})
-    there = _hashes(connection, keys, rows)
-    fresh: dict[tuple[int, str], dict[str, Any]] = {}
-    changed: dict[tuple[int, str], dict[str, Any]] = {}
-    counts = Counts()
-    for user, row in rows:
-        key = (keys[user], row["id"])
-        known = there.get(key)
-        if known == row["hash"]:
-            counts = replace(counts, unchanged=counts.unchanged + 1)
-            continue
-        if known is not None and not overwrite:
-            raise InputError(
-                f"record {row['id']!r} of user {user!r} is already stored with other content: expected a new id or the "
-                "same content; give it another id, or replace it on purpose"
-            )
-        there[key] = row["hash"]
-        if known is None:
-            counts = replace(counts, added=counts.added + 1)
-            fresh[key] = {"user": keys[user], **row}
-        else:
-            counts = replace(counts, replaced=counts.replaced + 1)
-            target = fresh if key in fresh else changed
-            target[key] = {"user": keys[user], **row}
-    if fresh:
-        connection.execute(sa.insert(records), list(fresh.values()))
-    for (user_row, name), row in changed.items():
-        where = (records.c.user == user_row) & (records.c.id == name)
-        connection.execute(sa.update(records).where(where).values(row))
-    records_changed(connection, (user_row for user_row, _ in (*fresh, *changed)))
-    return counts
-
-
-def _hashes(
-    connection: sa.Connection, keys: Mapping[str, int], rows: list[tuple[str, dict[str, Any]]]
-) -> dict[tuple[int, str], str]:
-    """Return content hashes of the records that are already stored, by (user key, record id)."""
-    there: dict[tuple[int, str], str] = {}
-    by_user: dict[int, list[str]] = {}
-    for user, row in rows:
-        by_user.setdefault(keys[user], []).append(row["id"])
-    for key, names in by_user.items():
-        query = sa.select(records.c.id, records.c.hash).where(records.c.user == key, records.c.id.in_(names))
-        there |= {(key, row.id): row.hash for row in connection.execute(query)}
-    return there
+        with database.reading(self._engine) as connection:
+            key = user_key(connection, user)
+            mine = rows_of(connection, key)
+        return (to_record(mine.opened(records, row)) for row in pages(self._engine, records, records.c.user == key))
