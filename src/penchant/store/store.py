@@ -40,7 +40,7 @@ from penchant.store.location import (
     user_folder,
 )
 from penchant.store.postgresql import parse_url
-from penchant.store.schema import records, to_record, token_counts, users
+from penchant.store.schema import records, time_order, to_record, token_counts, users
 
 BATCH = 2_000
 """Records per transaction."""
@@ -180,6 +180,16 @@ class Store:
     def history(self, user: str) -> History:
         """Return a user's whole history. Raises `UnknownUserError`."""
         return History(self._records(user), user)
+
+    def page(self, user: str, limit: int, offset: int = 0) -> list[Record]:
+        """Return some of a user's records, in the order of `history`; no others are read. Raises `UnknownUserError`."""
+        with database.reading(self._engine) as connection:
+            key = user_key(connection, user)
+            mine = rows_of(connection, key)
+            chosen = time_order(key).limit(limit).offset(offset).subquery()
+            query = sa.select(records).join(chosen, chosen.c.key == records.c.key).order_by(chosen.c.place)
+            rows = connection.execute(query).mappings().all()
+        return [to_record(mine.opened(records, row)) for row in rows]
 
     def export(self, user: str) -> Iterator[str]:
         """Yield a user's records as lines of a history file, in the order they arrived: importing them gives the same
