@@ -17,11 +17,14 @@ from penchant.errors import InputError
 from penchant.history.jsonl import parse_records, to_line
 from penchant.serving.access import StoredUser, needs
 from penchant.serving.errors import check_type
+from penchant.serving.path_ids import PathId, with_slashes
 from penchant.serving.service import Service
 
 RECORDS = ("application/json", "application/jsonl", "application/x-ndjson")
 """Types of bodies with records."""
 _LINES = 500
+_PAGE = 1_000
+"""Most records that are listed at a time."""
 
 
 class ProfileRequest(BaseModel):
@@ -50,12 +53,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/users/{user}/records")
     async def records(user: StoredUser, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         """Return a page of a user's records, in time order."""
-        history = await asyncio.to_thread(store.history, user)
-        page = [json.loads(to_line(one)) for one in islice(history, max(0, offset), max(0, offset) + max(1, limit))]
-        return {"object": "list", "data": page, "total": len(history)}
+        found = await asyncio.to_thread(store.page, user, max(1, min(limit, _PAGE)), max(0, offset))
+        total = await asyncio.to_thread(store.count, user)
+        return {"object": "list", "data": [json.loads(to_line(one)) for one in found], "total": total}
 
     @routes.delete("/v1/users/{user}/records/{record}", dependencies=[needs("admin")])
-    async def remove(user: StoredUser, record: str) -> dict[str, Any]:
+    async def remove(user: StoredUser, record: PathId) -> dict[str, Any]:
         """Erase one record and everything made from it."""
         async with service.erasing(user):
             await asyncio.to_thread(store.forget_record, user, record)
@@ -96,7 +99,7 @@ def router(service: Service) -> APIRouter:
         """Erase a user with everything stored or made for them, and return the receipt."""
         async with service.erasing(user):
             receipt = await asyncio.to_thread(store.forget, user)
-        shown = request.path_params["user"]
+        shown = with_slashes(request.path_params["user"])
         return {"erased": shown, "receipt": {**receipt.as_dict(), "user": shown}}
 
     return routes
