@@ -1,6 +1,7 @@
 """`/v1/users`: records come in, go out, and are erased with what was made from them."""
 
 import json
+import sqlite3
 
 import httpx
 import pytest
@@ -73,3 +74,27 @@ def test_rerank(client: httpx.Client, service: Service) -> None:
     assert made[0]["relevance_score"] >= made[1]["relevance_score"]
     assert all(one["document"]["text"][one["start"] : one["end"]] for one in made)
     assert len(indexes._open) == before  # nothing of the documents stays
+
+
+@pytest.mark.parametrize("page", [{"limit": 0}, {"limit": 10**30}, {"offset": -1}, {"offset": 10**30}, {"limit": "x"}])
+def test_pages_out_of_range_are_refused(client: httpx.Client, page: dict[str, object]) -> None:
+    response = client.get("/v1/users/anna/records", params=page)
+    assert response.status_code == 400 and next(iter(page)) in response.json()["error"]["param"]
+
+
+def test_a_locked_store_is_said(client: httpx.Client, service: Service) -> None:
+    locking = sqlite3.connect(service.store.directory / "penchant.db", isolation_level=None)
+    engine = service.store._engine
+    with engine.connect() as connection:  # in the pool afterwards: it waits briefly
+        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    locking.execute("BEGIN EXCLUSIVE")
+    try:
+        response = client.post("/v1/users/eve/records", json={"text": "Not while it is locked."})
+    finally:
+        locking.execute("ROLLBACK")
+        locking.close()
+        engine.dispose()
+    assert response.status_code == 503 and 1 <= int(response.headers["retry-after"]) <= 10
+    error = response.json()["error"]
+    assert error["code"] == "store_unavailable" and str(service.store.directory) not in error["message"]
+    assert client.post("/v1/users/eve/records", json={"text": "Not while it is locked."}).json()["added"] == 1

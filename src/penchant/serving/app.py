@@ -34,6 +34,7 @@ def create_app(service: Service) -> FastAPI:
         version=penchant.__version__,
         summary="Personal answers behind the APIs that clients already speak.",
         lifespan=lifespan,
+        responses=errors.RESPONSES,
     )
     errors.install(app)
     for module in (chat, completions, models, users):

@@ -9,10 +9,12 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from penchant.errors import InputError, ModelError, PenchantError, StoreError, UnknownUserError
 from penchant.serving.engine import BusyError
+from penchant.store.api_keys import ApiKey
 
 log = logging.getLogger(__name__)
 RETRY_AFTER = 2
@@ -37,6 +39,51 @@ class ApiError(PenchantError):
     ) -> None:
         super().__init__(message)
         self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong. type: its kind in the words of the API; see `ApiError` for the rest."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """The body of every error."""
+
+    error: ErrorDetail
+
+
+_REASONS = {
+    400: "The request can't be used; the message says why",
+    401: "A key is needed",
+    403: "The key or the address may not do this",
+    404: "There is no such route, model or user",
+    405: "The route has no such method",
+    413: "The body is too large",
+    415: "The body has another type or is compressed",
+    429: "Too many requests; Retry-After says when to try again",
+    500: "The server failed; its log says why",
+    503: "The store can't be reached; Retry-After says when to try again",
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    **{status: {"model": ErrorBody, "description": reason} for status, reason in _REASONS.items()},
+    "default": {"model": ErrorBody, "description": "Any other error"},  # also: no 422 of FastAPI's
+}
+"""Errors of all routes, for the description of the API."""
+_EVENT = {"type": "object", "properties": {"data": {"type": "string"}, "event": {"type": "string"}}}
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer, or its chunks as server-sent events if the request has stream: true",
+        "content": {
+            "application/json": {"schema": {"type": "object"}},
+            "text/event-stream": {"schema": _EVENT},
+        },
+    }
+}
+"""The answer of routes that stream, for the description of the API: one event of a stream is an object there."""
 
 
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
@@ -72,9 +119,13 @@ _PLACES = re.compile(r"`(penchant [^`]*?) --[^`]*`")
 """A command with options in a message: they say where the store is."""
 
 
-def response(error: Exception) -> JSONResponse:
-    """Return an error as a response."""
+def response(error: Exception, tenant: str | None = None) -> JSONResponse:
+    """Return an error as a response. tenant: of the key, whose clients know nothing of it: their users go by the names
+    that they gave.
+    """
     status, body = describe(error)
+    if tenant is not None:
+        body["error"]["message"] = re.sub(rf"(?<![\w/-]){re.escape(tenant)}/", "", body["error"]["message"])
     headers = {}
     if status in {429, 503}:
         headers["Retry-After"] = str(error.retry_after if isinstance(error, ApiError) else RETRY_AFTER)
@@ -121,7 +172,8 @@ def install(app: FastAPI) -> None:
 
         @app.exception_handler(kind)
         async def failed(request: Request, error: Exception) -> JSONResponse:
-            return response(error)
+            key: ApiKey | None = request.scope.get("penchant.key")
+            return response(error, None if key is None else key.tenant)
 
 
 def _type(status: int) -> str:

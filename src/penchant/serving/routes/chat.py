@@ -14,6 +14,7 @@ from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import FINISH, Written, explanation, logprobs_of, sse, usage_of
 from penchant.serving.asking import identify
 from penchant.serving.engine import Begun, Ended
+from penchant.serving.errors import STREAMED
 from penchant.serving.exchange import Exchange, Said, take
 from penchant.serving.generation import chat_prompt
 from penchant.serving.schemas import ChatRequest
@@ -24,7 +25,7 @@ def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["chat"])
 
-    @routes.post("/v1/chat/completions", response_model=None)
+    @routes.post("/v1/chat/completions", response_model=None, responses=STREAMED)
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation, with what matters in its user's history."""
         exchange = await take(service, body, identify(service, request, body))
