@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from penchant.serving.service import Service
+from penchant.store import engine as database
 from tests.serving.server import client, service  # noqa: F401 (fixtures)
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -82,11 +83,11 @@ def test_pages_out_of_range_are_refused(client: httpx.Client, page: dict[str, ob
     assert response.status_code == 400 and next(iter(page)) in response.json()["error"]["param"]
 
 
-def test_a_locked_store_is_said(client: httpx.Client, service: Service) -> None:
+def test_a_locked_store_is_said(client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     locking = sqlite3.connect(service.store.directory / "penchant.db", isolation_level=None)
     engine = service.store._engine
-    with engine.connect() as connection:  # in the pool afterwards: it waits briefly
-        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+    engine.dispose()  # new connections wait as briefly
     locking.execute("BEGIN EXCLUSIVE")
     try:
         response = client.post("/v1/users/eve/records", json={"text": "Not while it is locked."})
