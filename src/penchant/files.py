@@ -1,8 +1,9 @@
-"""Atomic writes: a file has its old content or its new content, never a part of either."""
+"""Writing files: a file has its old content or its new content, never a part of either."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import time
@@ -10,6 +11,8 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from penchant.errors import InputError
 
 PART = ".part"
 """Suffix of a temporary file's name."""
@@ -22,8 +25,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     file is synced to disk and replaces `path` in one step. After an exception it is removed, and `path` is unchanged.
 
     Several writers of one path don't disturb each other: the last one wins. A file that a killed writer left behind is
-    removed when the same path is written a day or more later. Raises `OSError`.
+    removed when the same path is written a day or more later. A link is followed. What is no file (/dev/stdout, a named
+    pipe) is given itself. Raises `OSError`.
     """
+    path = path.resolve()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        yield path
+        return
     _sweep(path)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
     try:
@@ -33,6 +41,35 @@ def atomic_write(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):  # it has been renamed, or was never written
             part.unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Raise `InputError` if a file can't be written: before the work, not after it. See `try_to_write`."""
+    try:
+        try_to_write(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def try_to_write(path: Path) -> None:
+    """Raise `OSError` if a file can't be written. Tried, since permissions don't tell (root, /proc, a full or read-only
+    disk, a name that is too long). Nothing is left, and a file that is there stays as it is.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        return
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
+    part.touch()
+    part.unlink()
+
+
+def unwritable(path: Path, error: OSError) -> InputError:
+    """The error for a file that the user named and that can't be written."""
+    return InputError(
+        f"can't write {path} ({error.strerror or error}): expected a file in a folder that can be written"
+    )
 
 
 def write_bytes(path: Path, content: bytes) -> None:

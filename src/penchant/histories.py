@@ -13,6 +13,7 @@ from penchant.compression.budget import history_counter
 from penchant.errors import StoreError, UnknownUserError
 from penchant.history.records import History, Segment
 from penchant.history.segmentation import Unit, segment
+from penchant.index.pool import VIEW
 from penchant.models.fingerprint import tokenizer_fingerprint
 from penchant.models.loading import LoadedModel
 from penchant.store import Store
@@ -58,8 +59,7 @@ class Histories:
                 return known.history
             history = store.history(user)
         except UnknownUserError:  # forgotten, perhaps by another process
-            with self._lock:
-                self._held.pop(user, None)
+            self.release(user)
             self._close(user)
             raise
         with self._lock:
@@ -83,9 +83,11 @@ class Histories:
         return held.tokens
 
     def release(self, who: str | History) -> None:
-        """Drop a user's history, or one without a user, from memory."""
+        """Drop a user's history, with its views, or one without a user, from memory."""
+        key = who if isinstance(who, str) else who.user or id(who)
         with self._lock:
-            self._held.pop(who if isinstance(who, str) else who.user or id(who), None)
+            for one in [one for one in self._held if one == key or str(one).startswith(f"{key}{VIEW}")]:
+                del self._held[one]
 
     def _known(self, key: str | int) -> _Held | None:
         with self._lock:

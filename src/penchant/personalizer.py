@@ -14,7 +14,7 @@ from penchant.answers import Answer, Prepared, answer_batch, answers_from
 from penchant.asked import Knowledge, Steer, Who, as_pairs, as_request, as_who
 from penchant.compression.budget import resolve_budget
 from penchant.compression.profile import Compressor, Profile
-from penchant.compression.prompt import answer_messages, newest_records
+from penchant.compression.prompt import answer_messages, answer_notes, newest_records
 from penchant.compression.registry import DEFAULT_BUDGET, DEFAULT_COMPRESSOR, make_compressor
 from penchant.conversation.factory import ConversationFactory, ConversationOptions
 from penchant.conversation.session import Conversation
@@ -24,7 +24,7 @@ from penchant.history.records import History, Request, Segment
 from penchant.history.segmentation import Unit
 from penchant.index.pool import DEFAULT_LIMIT, Directory, in_memory
 from penchant.index.table import Storage
-from penchant.inference.endpoint import Endpoint
+from penchant.inference.endpoint import Endpoint, is_loopback
 from penchant.inference.intervention import Intervention
 from penchant.inference.sampling import own_sampling
 from penchant.lens.calibration import Calibration
@@ -36,6 +36,7 @@ from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
 from penchant.options import Options
 from penchant.progress import Progress, no_progress
+from penchant.sharing import EVERYTHING, Sharing, Views, with_views
 from penchant.steering.apply.context import Steering, steer_request
 from penchant.steering.fit.report import FitReport
 from penchant.steering.fit.trainer import FitOptions, fit_user
@@ -57,7 +58,8 @@ class Personalizer:
     steering of users is kept (default: in the store). progress: see `Progress`; called while histories are encoded.
     options: those of the compressor, as its options class (`RemoteOptions`, ...) or by name. endpoint: answers in the
     model's place (it is closed with the personalizer); the model marks, compresses and remembers, and its tokenizer
-    counts every budget.
+    counts every budget. To an endpoint on another machine, that of a compressor too, goes nothing of a private record
+    (`penchant.sharing`): such records are left out before anything is marked.
 
     Raises `InputError` for an unknown name or an option that the compressor doesn't have, and `ModelError` for a model
     that can't be used; every call, `InputError` for an argument of a wrong type.
@@ -88,7 +90,7 @@ class Personalizer:
         self.resources = Resources(
             model,
             calibration=calibration,
-            directory=directory or (store.index_dir if store is not None else in_memory),
+            directory=with_views(directory or (store.index_dir if store is not None else in_memory)),
             storage=storage,
             limit=index_limit,
             progress=progress,
@@ -97,6 +99,7 @@ class Personalizer:
         self.marker: Marker = dated(made) if dates else made
         self._histories = Histories(self.loaded, store, unit, self.resources.close)
         self.resources.history_tokens = self._histories.tokens
+        self._views, self._sharing = Views(), Sharing() if _leaves(endpoint, options) else EVERYTHING
         self.compressor: Compressor = make_compressor(compressor, self.resources, options or {})
 
     def __enter__(self) -> Self:
@@ -138,7 +141,8 @@ class Personalizer:
         tokens = resolve_budget(budget, size)
         if is_courtesy(request.query) and not request.task:
             return Profile.nothing(tokens, size, "the request asks nothing: it is a greeting, thanks or a goodbye")
-        return self.compressor(history, request, self.mark(history, request), tokens)
+        marks = self.mark(history, request)
+        return replace(self.compressor(history, request, marks, tokens), heads=marks.heads)
 
     def compress_many(
         self,
@@ -274,7 +278,7 @@ class Personalizer:
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
             profile = self.compress(who, request, budget)
-            notes = profile.text
+            notes = answer_notes(self.history(who), profile, request) if profile.segments else profile.text
         elif knowledge == "full":
             notes, dropped = newest_records(self.loaded, self.history(who), request, max_tokens)
         messages = answer_messages(notes, request)
@@ -344,6 +348,7 @@ class Personalizer:
             if self.store is None:
                 raise InputError(f"no store to look up user {who!r}: pass Personalizer(store=...) or a History")
             who = self._histories.stored(self.store, who)
+        who = self._views.of(who, self._sharing)
         if not len(who):
             raise InputError("the history is empty: expected at least one record; import some first")
         return who
@@ -356,3 +361,9 @@ class Personalizer:
     def segments(self, history: History) -> tuple[Segment, ...]:
         """Return the segments of a history; a second request doesn't segment it again."""
         return self._histories.segments(history)
+
+
+def _leaves(endpoint: Endpoint | None, options: Options | Mapping[str, object] | None) -> bool:
+    """Whether what is known about a user is sent to another machine, to be answered or to be rewritten."""
+    url = options.get("base_url") if isinstance(options, Mapping) else getattr(options, "base_url", None)
+    return (endpoint is not None and not endpoint.loopback) or (isinstance(url, str) and not is_loopback(url))

@@ -59,7 +59,7 @@ def test_a_second_discovery_replaces_the_first(penchant: Invoke, home: Home) -> 
 
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(penchant: Invoke, tmp_path: Path) -> None:
-    one, two = tmp_path / "new folder" / "one.json", tmp_path / "two.json"
+    one, two = tmp_path / "one.json", tmp_path / "two.json"
     for out in (one, two):
         ran = penchant(*SMALL, "--max-layer", "1", "--max-heads", "2", "--out", out)
         assert ran.code == 0
@@ -74,9 +74,6 @@ def test_the_same_seed_gives_the_same_file(penchant: Invoke, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--out", "{file}/x.json"), "name a file elsewhere with --out"),
-        (("--out", "{folder}"), "expected a file in a folder that can be written"),
-        (("--plot", "{folder}/no/x.png"), "file in a folder that exists"),
         (("--plot", "{folder}/x.bmpx"), "expected a .png, .svg, .pdf file"),
         (("--data", "{folder}/none.json"), "none.json"),
         (("--data", "{file}"), "file.txt"),
@@ -99,7 +96,9 @@ def test_bad_options_are_told_before_the_work(
 
 
 def test_one_history_leaves_nothing_out(penchant: Invoke) -> None:
-    document = penchant(*SMALL[:5], "1", "--records", "20", "--json").document
+    ran = penchant(*SMALL[:5], "1", "--records", "20", "--json")
+    document = ran.document
+    assert "better than chance is unknown" in ran.err
     assert document["scores"]["auc_left_out"] is None
     assert set(document["scores"]["auc_fusion_left_out"].values()) == {None}
 

@@ -19,8 +19,8 @@ from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, writ
 
 TINY = ("--model", "{model}", "--request", REQUEST)
 SEGMENT = {"record", "start", "end", "text", "score"}
-PROFILE = {"profile", "tokens", "budget", "history_tokens", "ratio", "segments", "marker", "compressor", "fallback",
-           "seconds"}  # fmt: skip
+PROFILE = {"profile", "tokens", "budget", "history_tokens", "ratio", "shortening", "segments", "marker", "compressor",
+           "fallback", "seconds"}  # fmt: skip
 MARKS = {"segments", "marker", "heads", "layers_run", "history_tokens", "seconds"}
 
 
@@ -72,6 +72,14 @@ def test_compress(penchant: Invoke, whose: tuple[str, str], home: Home) -> None:
     text = penchant("compress", *whose, *TINY, "--budget", "40")
     assert text.out == document["profile"]  # the file has as many tokens as are printed
     assert "of 40 tokens" in text.err
+    assert text.err.count(document["shortening"]) == 1
+
+
+def test_a_budget_larger_than_the_history_says_so(penchant: Invoke, whose: tuple[str, str]) -> None:
+    document = penchant("compress", *whose, *TINY, "--budget", "250%", "--json").document
+    assert document["shortening"] == "not shorter: the budget is 250% of the history"
+    assert len(document["segments"]) >= len(TEXTS)
+    assert document["shortening"] in penchant("compress", *whose, *TINY, "--budget", "250%").err
 
 
 def test_ask(penchant: Invoke, whose: tuple[str, str]) -> None:

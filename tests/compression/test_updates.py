@@ -26,7 +26,7 @@ OTHERS = (
 PAIRS = (
     ("My dentist is Dr. Lee.", "Changed to Dr. Voss, the dentist near the bridge."),
     ("The choir meets on Tuesdays.", "The choir meets on Thursdays now."),
-    ("Der Chor probt dienstags.", "Die Chorprobe ist ab jetzt donnerstags, sagt der Chor."),
+    ("Der Chor probt dienstags im Pfarrsaal.", "Die Chorproben sind ab jetzt donnerstags."),  # a compound
     ("歯医者はリー先生です。", "歯医者はボス先生に変わりました。"),
 )
 

@@ -9,9 +9,10 @@ from penchant.compression.layout import lay_out
 from penchant.compression.profile import Profile
 from penchant.conversation.about_user import about_user
 from penchant.conversation.facts.third_person import third_person
-from penchant.history.records import History, Record
+from penchant.history.records import History, Record, Request
 from penchant.history.segmentation import segment
 
+REQUEST = Request("When did I buy the bicycle?")
 WHEN = datetime(2026, 5, 6, tzinfo=UTC)
 HISTORY = History(
     [
@@ -49,7 +50,7 @@ def profile(budget: int, text: str | None = None) -> Profile:
 
 
 def test_statements_are_about_the_user_and_records_stay_verbatim() -> None:
-    made = about_user(HISTORY, profile(999), len)
+    made = about_user(HISTORY, profile(999), REQUEST, len)
     assert made.text.splitlines() == [
         "The user lives in Bergen.", "The user's flight leaves tomorrow. (said on 6 May 2026)",
         "From the user's history:", "6 May 2026:", "Bought a red bicycle.",
@@ -57,9 +58,19 @@ def test_statements_are_about_the_user_and_records_stay_verbatim() -> None:
     assert made.tokens == len(made.text)
 
 
+def test_days_stand_only_where_they_are_asked_for() -> None:
+    asked = Request("Which bicycle is mine?")
+    undated = lay_out(HISTORY, segment(HISTORY, "record"), dates=False)
+    for text in (None, undated):  # with and without days in the profile
+        assert about_user(HISTORY, profile(999, text), asked, len).text.splitlines()[-2:] == [
+            "From the user's history:", "Bought a red bicycle.",
+        ]  # fmt: skip
+    assert "6 May 2026:" not in about_user(HISTORY, profile(999, undated), REQUEST, len).text
+
+
 @pytest.mark.parametrize("budget", [1, 30, 80, 110, 200])
 def test_the_best_that_fit_the_budget_stay(budget: int) -> None:
-    made = about_user(HISTORY, profile(budget), len)
+    made = about_user(HISTORY, profile(budget), REQUEST, len)
     assert made.tokens == len(made.text) <= budget
     assert len(made.segments) == len(made.scores)
     assert made.scores == (3.0, 2.0, 1.0)[: len(made.scores)]
@@ -67,4 +78,4 @@ def test_the_best_that_fit_the_budget_stay(budget: int) -> None:
 
 def test_a_rewritten_profile_is_left_alone() -> None:
     rewritten = replace(profile(999, "The user lives in Norway."), compressor="rewriting")
-    assert about_user(HISTORY, rewritten, len) == rewritten
+    assert about_user(HISTORY, rewritten, REQUEST, len) == rewritten

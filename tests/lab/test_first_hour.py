@@ -35,7 +35,7 @@ def test_what_is_counted() -> None:
     told = {"facts": ["I have a dog."], "instruction": None, "asks": [["Have I a dog?", "."], ["A dog?", "never said"]]}
     found = measure(tiny("llama"), FRAMINGS["Notes about the user (now)"], [told])
     assert (found["facts"], found["answers"], found["instructed"]) == (2, 3, 0)
-    assert found["right"] <= 1
+    assert found["alone"] <= found["right"] <= 1
 
 
 @pytest.mark.model
@@ -46,6 +46,6 @@ def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
     assert all(one["finish"] == "stop" for one in turns)
     # The answer to the pasted mail itself repeats its writer's words: docs/guides/chat.md.
     assert all("mail" in one["user"] for one in turns if one["as_the_user"])
-    half = dict.fromkeys(("facts", "right", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
+    half = dict.fromkeys(("facts", "right", "alone", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
     page = table({"model": "smollm2", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns})
     assert all(one["user"].split()[0] in page for one in turns)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from penchant.errors import InputError
+from penchant.figures import check_plot
 from penchant.lens.calibration import Calibration
-from penchant.lens.plot import check_plot, plot_heads
+from penchant.lens.plot import plot_heads
 
 MADE = Calibration("tiny", "f" * 64, ((1, 2), (0, 3)), (1.0, 0.5))
 
@@ -42,14 +43,14 @@ def test_an_svg_names_the_model_and_frames_each_calibrated_head(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["heads.xyz", "heads", "no/heads.png"])
 def test_a_place_or_format_that_can_not_be_written(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match=r"expected a \.png, \.svg, \.pdf file in a folder that exists"):
+    with pytest.raises(InputError, match=rf"can't write .*{name}"):
         plot_heads(auc(), MADE, tmp_path / name)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_of_that_name(tmp_path: Path) -> None:
     (tmp_path / "heads.png").mkdir()
-    with pytest.raises(InputError, match="can't write the plot"):
+    with pytest.raises(InputError, match=r"can't write .*heads\.png"):
         plot_heads(auc(), MADE, tmp_path / "heads.png")
 
 

@@ -23,11 +23,14 @@ READS = {
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
     "/v1/render",
     "/v1/rerank",
+    "/v1/responses",
     "/v1/users/{user}/profile",
 }
-"""POST routes that any key may use: they store nothing."""
+"""POST routes that any key may use: they store nothing (responses: with such a key)."""
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +170,30 @@ def test_a_rate_is_given_back_evenly_and_a_revoked_key_ends_soon(tmp_path: Path)
         now[0] += 6
         asyncio.run(gate(scope, None, send))
         assert sent.pop() == 401
+
+
+def test_responses_stay_in_the_tenant_and_are_kept_with_a_key_that_may_write(
+    client: httpx.Client, store: Store
+) -> None:
+    read, write, other = bearer(store), bearer(store, scope="write"), bearer(store, "umbrella", "write")
+    body = {"input": "I sail a boat.", "user": "sam"}
+    assert client.post("/v1/responses", json=body, headers=read).json()["store"] is False
+    assert not store.conversations.list("acme/sam")
+    made = client.post("/v1/responses", json=body, headers=write).json()
+    assert made["store"] and len(store.conversations.list("acme/sam")) == 1
+    path = f"/v1/responses/{made['id']}?user=sam"
+    assert client.get(path, headers=read).status_code == 200
+    assert client.get(path, headers=other).status_code == client.delete(path, headers=other).status_code == 404
+    going_on = {**body, "previous_response_id": made["id"]}
+    assert client.post("/v1/responses", json=going_on, headers=other).status_code == 404
+    assert client.post("/v1/responses", json=going_on, headers=read).json()["store"] is False
+    assert client.delete(path, headers=read).status_code == 403
+    assert client.delete(path, headers=write).status_code == 200 and not store.conversations.list("acme/sam")
+    message = {"messages": ASKED, "max_tokens": 2, "metadata": {"user_id": "ruth"}}
+    key = {"x-api-key": read["Authorization"].removeprefix("Bearer ")}
+    assert client.post("/v1/messages", json=message, headers=key).headers["x-penchant-user"] == "ruth"
+    refused = client.post("/v1/messages", json=message)
+    assert refused.status_code == 401 and refused.json()["type"] == "error"
 
 
 def test_every_route_says_what_its_key_must_be(store: Store) -> None:

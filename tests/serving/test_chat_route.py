@@ -42,6 +42,7 @@ def test_an_answer_has_what_clients_need(client: httpx.Client) -> None:
     assert 0 < used["completion_tokens"] <= 6
     assert response.headers["x-penchant-user"] == "anna" and response.headers["x-penchant-profile"] == "used"
     assert int(response.headers["x-penchant-profile-tokens"]) == used["penchant"]["profile_tokens"]
+    assert used["penchant"]["shortening"]
 
 
 def test_a_stream_says_the_same_as_the_whole(client: httpx.Client) -> None:
@@ -88,6 +89,28 @@ def test_explain_says_what_was_put_in(client: httpx.Client) -> None:
     assert "penchant" not in post(client, user="anna").json()
 
 
+def test_headers_choose_as_the_body_does(client: httpx.Client) -> None:
+    def ask(path: str, headers: dict[str, str], **body: Any) -> httpx.Response:
+        sent = {"messages": ASKED, "input": "Who is the dentist?", "max_tokens": 2, **body}
+        sent |= {"prompt": "Who?"} if path == "/v1/completions" else {}
+        return client.post(path, json={**sent, "user": "anna"}, headers=headers)
+
+    paths = ("/v1/chat/completions", "/v1/completions", "/v1/messages", "/v1/responses", "/v1/render")
+    for path in (*paths, "/v1/messages/count_tokens"):
+        bad = ask(path, {"X-Penchant-Budget": "lots"})
+        assert bad.status_code == 400 and "lots" in bad.json()["error"]["message"], path
+        assert ask(path, {"X-Penchant-Marker": "bm25"}).json()["error"]["param"] == "penchant.marker"
+        twice = ask(path, {"X-Penchant-Budget": "50"}, penchant={"budget": 60})
+        assert twice.status_code == 400 and twice.json()["error"]["code"] == "two_values"
+    about = ask(paths[0], {"X-Penchant-Budget": "50", "X-Penchant-Explain": "true"}).json()["penchant"]
+    assert about["budget"] == 50 and about["heads"] and set(about["heads"][0]) == {"layer", "head"}
+    same = ask(paths[0], {"X-Penchant-Budget": "50", "X-Penchant-Explain": "true"}, penchant={"budget": 50})
+    assert same.json()["penchant"]["budget"] == 50
+    assert ask(paths[1], {"X-Penchant-Knowledge": "none"}).headers["x-penchant-profile"] == "off"
+    made = ask(paths[3], {"X-Penchant-Conversation": "trip"}).json()
+    assert made["id"].startswith("resp_trip_")
+
+
 def test_log_probabilities(client: httpx.Client) -> None:
     made = post(client, logprobs=True, top_logprobs=2).json()
     content = made["choices"][0]["logprobs"]["content"]
@@ -129,7 +152,10 @@ def test_roles_and_parts_of_real_clients(client: httpx.Client) -> None:
         ({"user": 7}, 400, "user", "valid string"),
         ({"user": "anna", "user_id": "ben"}, 400, "user", "different users"),
         ({"user": "anna", "penchant": {"budget": "lots"}}, 400, None, "lots"),
-        ({"user": "anna", "penchant": {"depth": 2}}, 400, "penchant.depth", "not permitted"),
+        ({"user": "anna", "penchant": {"depth": 2}}, 400, "penchant.depth", "can't choose the depth"),
+        ({"user": "anna", "penchant": {"marker": "bm25"}}, 400, "penchant.marker", "can't choose the marker"),
+        ({"user": "anna", "penchant": {"heat": 2}}, 400, "penchant.heat", "not permitted"),
+        ({"user": "anna", "penchant": {"conversation": "c"}}, 400, "penchant.conversation", "only /v1/responses"),
         ({"user": "anna", "penchant": {"steer": "caa"}}, 400, None, "steer fit"),
         ({"user": "anna", "penchant": {"steer": "caa", "knowledge": "none"}}, 400, None, "steer fit"),
         ({"user": "anna", "penchant": {"steer": "emphasis"}}, 400, "penchant.steer", "isn't offered"),

@@ -23,7 +23,7 @@ HERE = "http://127.0.0.1:8000"
 @pytest.mark.model
 def test_the_examples_run_and_the_answer_is_personal(tmp_path: Path) -> None:
     mine = [block for block in blocks(PAGE) if block.skipped and block.language in {"python", "bash"}]
-    assert [block.language for block in mine] == ["python", "bash", "python"]
+    assert [block.language for block in mine] == ["python", "bash", "python", "python", "python"]
     with Store(tmp_path / "store") as store:
         store.add("ruth", ["My dentist is Dr. Amara Okafor, on Elm Street.", "I like long walks."])
         service = Service(Personalizer(store=store), ServerSettings(max_tokens=40))
@@ -50,3 +50,5 @@ def test_the_examples_run_and_the_answer_is_personal(tmp_path: Path) -> None:
     shown = said.getvalue()
     assert "Okafor" in shown.splitlines()[0]
     assert "My dentist is Dr. Amara Okafor" in shown.splitlines()[1]
+    assert "Wren" in shown.splitlines()[-2]
+    assert "Okafor" in shown.splitlines()[-1]

@@ -32,10 +32,10 @@ def run(slices: Slices, **state: bool) -> bool:
 def test_urgent_work_goes_first_and_the_same_key_is_one_work() -> None:
     clock, done = Clock(), list[str]()
     slices = Slices(clock)
-    first = slices.add("a", lambda: steps(clock, done, "a"), urgent=False)
-    second = slices.add("b", lambda: steps(clock, done, "b"), urgent=False)
+    first = slices.add(("a", ""), lambda: steps(clock, done, "a"), urgent=False)
+    second = slices.add(("b", ""), lambda: steps(clock, done, "b"), urgent=False)
     assert run(slices)
-    assert slices.add("b", lambda: steps(clock, done, "again"), urgent=True) is second
+    assert slices.add(("b", ""), lambda: steps(clock, done, "again"), urgent=True) is second
     while run(slices):
         pass
     assert done == ["a", "b", "b", "b", "a", "a"]
@@ -46,13 +46,13 @@ def test_urgent_work_goes_first_and_the_same_key_is_one_work() -> None:
 def test_answers_get_their_share_and_requests_go_before() -> None:
     clock, done = Clock(), list[str]()
     slices = Slices(clock)
-    slices.add("a", lambda: steps(clock, done, "a"), urgent=False)
+    slices.add(("a", ""), lambda: steps(clock, done, "a"), urgent=False)
     assert not run(slices, asked=True)
     assert run(slices, answering=True)
     assert not run(slices, answering=True)
     clock.now += 1 / SHARE - 1
     assert run(slices, answering=True)
-    slices.add("a", lambda: steps(clock, done, "a"), urgent=True)
+    slices.add(("a", ""), lambda: steps(clock, done, "a"), urgent=True)
     clock.now += 1 / SHARE
     assert run(slices, answering=True, asked=True)
 
@@ -63,7 +63,7 @@ def test_a_failure_and_an_end_reach_who_waits() -> None:
         raise ValueError("broken")
 
     slices = Slices()
-    failing, ended = slices.add("a", fail, urgent=True), slices.add("b", fail, urgent=False)
+    failing, ended = slices.add(("a", ""), fail, urgent=True), slices.add(("b", ""), fail, urgent=False)
     slices.end("b")
     while run(slices):
         pass

@@ -26,6 +26,7 @@ def test_records_come_in_once(client: httpx.Client) -> None:
     assert client.get("/v1/users/eve/records").json()["total"] == 2
     made = client.post("/v1/users/eve/profile", json={"query": "What do I play?", "budget": 50}).json()
     assert "cello" in made["profile"] and made["tokens"] <= 50
+    assert made["shortening"].startswith("not shorter: the budget is ")
     assert client.post("/v1/users/eve/records", json={"text": "x", "id": "a"}).status_code == 400
 
 

@@ -85,7 +85,7 @@ def test_an_answer_goes_on_while_a_request_reads_a_long_history(service: Service
     service.store.add("anna", LONG)
 
     async def first_request() -> None:
-        await service._marked("anna", "What about the sea?", PenchantOptions())
+        await service.marked("anna", "What about the sea?", PenchantOptions())
 
     events: queue.Queue[Event] = queue.Queue()
     try:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penchant.text.dates import time_expressions
+from penchant.text.dates import asks_for_time, time_expressions
 from penchant.text.dates.languages import PHRASES, PREFIXES, languages
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)  # a Wednesday
@@ -133,3 +133,28 @@ def test_any_text_gives_periods_that_have_begun(text: str) -> None:
         assert one.start is None or one.start <= NOW
         assert one.start is None or one.end is None or one.start < one.end
         str(one)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "When was the piano tuned?", "Which year did I move?", "What did I cook last week?",
+        "How long have I had the cat?",
+        "What did I do on 5 March 2026?", "Wann war ich beim Arzt?", "Seit wann spiele ich Cello?",
+        "Quand ai-je vu Paul ?",
+        "¿Cuándo compré el coche?", "In che anno ho traslocato?", "私はいつ引っ越しましたか。",
+    ],
+)  # fmt: skip
+def test_requests_about_a_time(text: str) -> None:
+    assert asks_for_time(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Who is my dentist?", "What should I cook for Nora?", "Write a reply to my landlord.", "Wer ist mein Zahnarzt?",
+        "Où habite ma soeur ?", "¿Quién es mi dentista?", "Dove abita la zia?",
+    ],
+)  # fmt: skip
+def test_requests_about_no_time(text: str) -> None:
+    assert not asks_for_time(text)

@@ -31,11 +31,16 @@ def add(
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="NAME", help="The kind of record.", show_default=False)
     ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Never send anything of it to an endpoint on another machine.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Add one record to a user's history; a new user is made."""
-    record = Record(text, reply=reply, label=_label(label), when=_time(when), kind=kind)
+    record = Record(
+        text, reply=reply, label=_label(label), when=_time(when), kind=kind, meta={"private": True} if private else None
+    )
     with open_store(store) as opened:
         opened.add(user, [record])
         document = {"user": user, "record": record.id, "records": opened.count(user), "store": opened.place}

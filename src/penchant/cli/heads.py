@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +11,10 @@ import typer
 from rich.table import Table
 
 from penchant.cli.options import ModelOption
-from penchant.cli.output import JsonOption, emit, stderr, stdout_console, step_bar
+from penchant.cli.output import JsonOption, check_file, emit, stderr, stdout_console, step_bar
 from penchant.errors import InputError
+from penchant.figures import check_plot
+from penchant.files import check_writable, unwritable
 from penchant.lens.labelled import TASKS, LabelledHistory
 
 if TYPE_CHECKING:
@@ -69,9 +71,12 @@ def discover_command(
     as_json: JsonOption = False,
 ) -> None:
     """Find the heads of a model whose attention marks evidence, weigh them, and write the calibration file."""
+    check_file(out)  # now, not after minutes of work
+    if plot is not None:
+        check_plot(plot)
     from penchant.index.discovery import discover, prefix_of
     from penchant.lens.lens import Lens
-    from penchant.lens.plot import check_plot, plot_heads
+    from penchant.lens.plot import plot_heads
     from penchant.lens.synthetic import needle_histories
     from penchant.marking.fusion_weights import fit_fusion
     from penchant.models.loading import load_model
@@ -81,11 +86,8 @@ def discover_command(
         if data is None
         else _picked(TASKS.find(task).labelled(data), conversations)
     )
-    if plot is not None:
-        check_plot(plot)
     loaded = load_model(model)
     path = out or _default_path(loaded)
-    _check_folder(path)  # fail now, not after minutes of work
     with step_bar() as progress:
         lens = Lens(loaded)
         found = discover(
@@ -119,7 +121,13 @@ def discover_command(
 
     emit(document, as_json, show)
     reached = calibration.scores["auc_left_out"]
-    if reached is not None and reached < NO_BETTER:
+    if reached is None:
+        stderr.print(
+            "[yellow]whether these heads are better than chance is unknown: a single history leaves none to test them "
+            "on; discover on two or more[/]",
+            soft_wrap=True,
+        )
+    elif reached < NO_BETTER:
         stderr.print(
             f"[yellow]these heads find evidence hardly better than chance (AUC {reached:.2f}; chance is 0.5): mark "
             "with --marker bm25, or discover on data of your own with --data[/]",
@@ -143,16 +151,11 @@ def _default_path(loaded: LoadedModel) -> Path:
     from penchant.lens.calibration import user_calibrations
 
     # One file per model: a second discovery replaces the first, so that an outdated file is never read.
-    return user_calibrations() / f"{loaded.name.replace('/', '--')}-{loaded.fingerprint[:8]}.json"
-
-
-def _check_folder(path: Path) -> None:
-    try:
+    path = user_calibrations() / f"{loaded.name.replace('/', '--')}-{loaded.fingerprint[:8]}.json"
+    with contextlib.suppress(OSError):  # `check_writable` says what is wrong
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise InputError(f"can't write {path}: expected a file in a folder that can be written; name one with --out")
+    check_writable(path)
+    return path
 
 
 def _save(calibration: Calibration, path: Path) -> None:
@@ -161,8 +164,4 @@ def _save(calibration: Calibration, path: Path) -> None:
     try:
         save_calibration(calibration, path)
     except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> InputError:
-    return InputError(f"can't write {path} ({error.strerror or error}): name a file elsewhere with --out")
+        raise unwritable(path, error) from error

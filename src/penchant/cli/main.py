@@ -28,6 +28,7 @@ COMMANDS: Registry[Command] = Registry(
         "chat": "penchant.cli.chat:chat",
         "serve": "penchant.cli.serve:serve",
         "keys": "penchant.cli.keys:keys_app",
+        "store": "penchant.cli.store:store_app",
         "steer": "penchant.cli.steer:steer_app",
         "heads": "penchant.cli.heads:heads_app",
         "doctor": "penchant.cli.doctor:doctor",
@@ -45,6 +46,7 @@ ABOUT = {
     "chat": "Chat with the model: it follows your standing instructions and remembers what you said.",
     "serve": "Serve personal answers behind the API of OpenAI: clients change their base URL.",
     "keys": "Make, list and revoke the keys of the server's clients.",
+    "store": "Encrypt or rewrite the database of a store.",
     "steer": "Steer the model with a user's own answers.",
     "heads": "Find the retrieval heads of a model.",
     "doctor": "Say what is installed, and check in a minute that everything works on this machine.",
@@ -53,15 +55,20 @@ ABOUT = {
 
 ENVIRONMENT = {
     "PENCHANT_STORE": "the folder of the store, or the URL of a database",
+    "PENCHANT_MASTER_KEY": "the master key of an encrypted store",
+    "PENCHANT_MASTER_KEY_FILE": "a file with that key",
+    "PENCHANT_KEY_STORE": "where the users' keys of an encrypted store are: a folder or a database URL",
     "PENCHANT_CACHE": "the folder for unpacked models, calibrations and indexes of files",
     "PENCHANT_DEVICE": "where models run: cpu, cuda, cuda:1, mps",
     "PENCHANT_DTYPE": "their number format: float32, bfloat16, float16",
+    "PENCHANT_ENDPOINT": "the URL of an endpoint that answers",
+    "PENCHANT_ENDPOINT_MODEL": "the model to use there",
     "OPENAI_API_KEY": "the key for an endpoint",
 }
 
 app = typer.Typer(
     name="penchant",
-    epilog="\b\nEnvironment variables:\n" + "\n".join(f"  {name:<15}  {about}" for name, about in ENVIRONMENT.items()),
+    epilog="\b\nEnvironment variables:\n" + "\n".join(f"  {name:<24}  {about}" for name, about in ENVIRONMENT.items()),
     cls=group_of(COMMANDS, ABOUT),
     help="Personal answers from any open-weight language model, at the price of a short prompt.",
     no_args_is_help=True,

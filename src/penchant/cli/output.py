@@ -15,6 +15,7 @@ from rich import progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from penchant import files
 from penchant.cli.streams import columns, stdout
 from penchant.errors import InputError, PenchantError
 from penchant.hints import command
@@ -84,16 +85,16 @@ def open_store(named: str | None, *, create: bool = True) -> Store:
 
 def check_file(path: Path | None) -> None:
     """Raise `InputError` for a file that can't be written: before the work, not after it."""
-    if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
-        raise InputError(f"can't write {path}: expected a file in a folder that exists")
+    if path is not None:
+        files.check_writable(path)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file that the user named. Raises `InputError` if that fails."""
     try:
-        path.write_text(text, encoding="utf-8")
+        files.write_text(path, text)
     except OSError as error:
-        raise InputError(f"can't write {path} ({error.strerror}): expected a file in a folder that exists") from error
+        raise files.unwritable(path, error) from error
 
 
 def write_verbatim(text: str) -> None:

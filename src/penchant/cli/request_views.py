@@ -45,6 +45,7 @@ def profile_document(profile: Profile) -> dict[str, Any]:
         "budget": profile.budget,
         "history_tokens": profile.history_tokens,
         "ratio": round(profile.ratio, 2) if profile.tokens else None,
+        "shortening": profile.shortening,
         "segments": [
             segment_document(segment, score) for segment, score in zip(profile.segments, profile.scores, strict=True)
         ],

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from penchant.cli.options import HistoryOption, ModelOption, TaskOption, UserOption
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, stderr, stdout_console, step_bar
+from penchant.cli.output import JsonOption, StoreOption, check_file, emit, open_store, stderr, stdout_console, step_bar
 from penchant.cli.request import prepared
 from penchant.errors import InputError
+from penchant.figures import check_plot
 from penchant.history.records import Request
 from penchant.steering.choices import FORMATS, PAIRS, RANK, Similarity, Storage
 from penchant.steering.methods.registry import DEFAULT_METHOD, VECTOR_METHODS, vector_method
@@ -90,11 +91,9 @@ def fit_command(
 
     Only new answers are read, so run it again after an import.
     """
-    vector_method(method)
     if plot is not None:
-        from penchant.lens.plot import check_plot
-
         check_plot(plot)
+    vector_method(method)
     with (
         prepared(user, history, store, model=model, marker=_MARKER) as (personalizer, who),
         step_bar() as progress,
@@ -193,9 +192,10 @@ def export_command(
     as_json: JsonOption = False,
 ) -> None:
     """Write the vectors of one request for another engine, or for `penchant ask --steer-file`."""
+    asked = Request(request)
+    check_file(out)
     from penchant.steering.formats import export as write_export
 
-    asked = Request(request)
     runs = {"model": model, "marker": _MARKER}
     with prepared(user, history, store, **runs) as (personalizer, who):
         found = personalizer.steered(who, asked, method)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from penchant.history.records import History, Request, Segment
 from penchant.marking.marks import Marks
 
+NOT_SHORTER = 1.05
+"""Below this ratio nothing was shortened: it would read as "1.0x"."""
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -15,7 +18,7 @@ class Profile:
 
     segments: the chosen ones, in time order, with their marks in `scores`. compressor: the requested one. fallback: the
     text is extractive although a rewriter was requested; `reason` says why, or why the text is empty. mass_kept: share
-    of the positive marking mass in the chosen segments, 0 to 1.
+    of the positive marking mass in the chosen segments, 0 to 1. heads: the (layer, head) pairs that were read to mark.
     """
 
     text: str
@@ -30,6 +33,7 @@ class Profile:
     reason: str | None = None
     mass_kept: float = 0.0
     seconds: dict[str, float] = field(default_factory=dict)
+    heads: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def nothing(cls, budget: int, history_tokens: int, reason: str) -> Profile:
@@ -43,10 +47,12 @@ class Profile:
 
     @property
     def shortening(self) -> str:
-        """The ratio in words: "50x shorter", "1.3x shorter", or that the budget was too large to shorten anything."""
+        """The ratio in words: "50x shorter", "1.3x shorter", or that the budget was too large to shorten anything. The
+        command line, the server and the heat map say the same.
+        """
         if not self.tokens:
             return "empty"
-        if self.tokens >= self.history_tokens:
+        if self.ratio < NOT_SHORTER:
             return f"not shorter: the budget is {self.budget / max(1, self.history_tokens):.0%} of the history"
         return f"{self.ratio:.0f}x shorter" if self.ratio >= 2 else f"{self.ratio:.1f}x shorter"
 

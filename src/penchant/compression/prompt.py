@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from penchant.compression.budget import count_tokens
 from penchant.compression.layout import lay_out
+from penchant.compression.profile import Profile
+from penchant.compression.updates import updates
 from penchant.history.records import History, Request
 from penchant.history.segmentation import segment
 from penchant.models.chat import render_chat
 from penchant.models.loading import LoadedModel
+from penchant.text.dates import asks_for_time
 
 # Prompts were compared by the NLL of the gold answer under SmolLM2-135M with the gold evidence as notes (48 questions
 # of LoCoMo, conversations 0 to 2): no notes 4.86; bare notes 3.79; "Notes about me:" 3.77; this one 3.49. Most of the
@@ -39,6 +42,25 @@ def answer_messages(profile_text: str | None, request: Request) -> list[dict[str
         asked = f"Question: {request.query}"
     user = f"Notes about me:\n{notes}\n\n{asked}" if notes else asked
     return [{"role": "system", "content": system}, {"role": "user", "content": user}]
+
+
+def answer_notes(history: History, profile: Profile, request: Request) -> str:
+    """Return a profile's text as notes for an answer: without days, unless they matter (`needs_days`). A profile that
+    isn't verbatim text of the history is returned as it is.
+    """
+    if needs_days(profile, request) or profile.text != lay_out(history, profile.segments):
+        return profile.text
+    return lay_out(history, profile.segments, dates=False)
+
+
+def needs_days(profile: Profile, request: Request) -> bool:
+    """Whether an answer needs the days of a profile's records: the request is about a time, or there are two records on
+    one subject. Otherwise a small model repeats them in its answer (benchmarks/results/headings.md).
+    """
+    if request.task or asks_for_time(request.query):
+        return True
+    best_first = sorted(zip(profile.scores, profile.segments, strict=True), key=lambda pair: -pair[0])
+    return bool((updates([segment for _, segment in best_first]) >= 0).any())
 
 
 def newest_records(loaded: LoadedModel, history: History, request: Request, answer_tokens: int) -> tuple[str, int]:

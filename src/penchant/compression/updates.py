@@ -16,12 +16,12 @@ ALIKE = 0.15
 WITHIN = 3
 """An update stands at most so many places behind what it updates: the request that one answers, the other answers too.
 
-Both were chosen on the tuning half of `penchant_lab.small`'s contradictions and on one conversation of LoCoMo, where
+Chosen, like the constants below, on `penchant_lab.small`'s contradictions and on four conversations of LoCoMo, where
 similarity alone would cost 3 to 15 points of evidence (benchmarks/results/small.md).
 """
-COMMON = 5
+COMMON = 8
 """A segment that is about as alike to so many others shares a form with them ("bought at the market"), no subject."""
-BEGINNING = 5  # characters: "meets", "meeting", "dentist's"; no memory of words as with stems
+BEGINNING = 4  # characters: "meets" and "meeting", "Chor" and "Chorproben"; no memory of words as with stems
 FEW = 64  # segments: rarity among fewer is that among so many, or what two records share would hardly count
 
 
@@ -39,8 +39,8 @@ def updates(
     with the records that replaced them, wherever these stand.
     """
     texts = [segment.text for segment in segments]
-    empty = stop_words(language_of(sample(texts)))
-    words = [{word[:BEGINNING] for word in split_words(text) if word not in empty} for text in texts]
+    common = stop_words(language_of(sample(texts)))
+    words = [_words(text, common) for text in texts]
     where: dict[str, list[int]] = {}
     for position, known in enumerate(words):
         for word in known:
@@ -68,6 +68,12 @@ def updates(
             if (by := superseded.get(segment.record_id)) in first:
                 found[position] = first[by]
     return found
+
+
+def _words(text: str, common: frozenset[str]) -> set[str]:
+    """Return the beginnings of the words of a text without `common` ones, and those of its own language."""
+    empty = common | stop_words(language_of(text))
+    return {word[:BEGINNING] for word in split_words(text) if word not in empty}
 
 
 def updates_first(newer: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

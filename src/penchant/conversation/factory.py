@@ -119,7 +119,7 @@ class ConversationFactory:
         if not marks.segments:
             return None
         profile = self.compress(history, request, marks, budget)
-        return about_user(history, profile, partial(count_tokens, self.resources.loaded.tokenizer))
+        return about_user(history, profile, request, partial(count_tokens, self.resources.loaded.tokenizer))
 
     def _memory(self, name: str, options: Mapping[str, object]) -> Memory:
         key = (name, *sorted(options.items()))

@@ -1,6 +1,9 @@
 """History files: JSON Lines, one record per line.
 
-{"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?}
+{"text": str, "reply": str?, "label": number|str?, "when": ISO 8601?, "kind": str?, "id": str?, "meta": object?,
+"private": bool?}
+
+"private" stands in the record's meta: nothing of a private record is sent to another machine (`penchant.sharing`).
 """
 
 from __future__ import annotations
@@ -12,11 +15,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt, StrictStr, field_validator
+from pydantic import BaseModel, ConfigDict, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator
 
 from penchant import arguments
-from penchant.errors import InputError, StoreError
-from penchant.files import atomic_write
+from penchant.errors import InputError
+from penchant.files import atomic_write, unwritable
 from penchant.history.lines import numbered_lines, parse_line
 from penchant.history.records import History, Record
 
@@ -35,6 +38,7 @@ class RecordLine(BaseModel):
     kind: StrictStr | None = None
     id: StrictStr | None = None
     meta: dict[str, Any] | None = None
+    private: StrictBool | None = None
 
     @field_validator("label")
     @classmethod
@@ -128,7 +132,7 @@ def write_records(path: str | Path, records: Iterable[Record]) -> int:
 def write_lines(path: str | Path, lines: Iterable[str]) -> int:
     """Write lines to a file, atomically: after an error the file is as it was before.
 
-    Returns the number of lines. Raises `StoreError` if the file can't be written.
+    Returns the number of lines. Raises `InputError` if the file can't be written.
     """
     path = Path(path)
     count = 0
@@ -138,14 +142,14 @@ def write_lines(path: str | Path, lines: Iterable[str]) -> int:
                 out.write(line + "\n")
                 count += 1
     except OSError as error:
-        why = error.strerror or error
-        raise StoreError(f"{path} can't be written: {why}; free space or choose another folder") from error
+        raise unwritable(path, error) from error
     return count
 
 
 def line_record(line: RecordLine) -> Record:
     """Return the record of a line. Raises `InputError`."""
-    return Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, line.meta or {})
+    meta = {**(line.meta or {}), **({"private": line.private} if line.private is not None else {})}
+    return Record(line.text, line.id or "", line.reply, line.label, line.when, line.kind, meta)
 
 
 def _made(line: RecordLine) -> tuple[Record, bool]:

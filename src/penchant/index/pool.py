@@ -20,7 +20,12 @@ DEFAULT_LIMIT = 2 << 30
 _VECTORS_LIMIT = 1 << 28
 RECORDS_A_SLICE = 64
 """Records encoded in slices between two writes."""
+SEGMENTS_A_WRITE = 512
 _CHARACTERS = 4  # of a token, about
+_FASTER = 3  # the sentence encoder than the model, about
+
+VIEW = "\x1f"
+"""Separates a user's id, which can't hold it, from the name of a view of the history (`penchant.sharing`)."""
 
 Directory = Callable[[str], Path | None]
 """Returns the folder of a user's indexes; None: in memory only."""
@@ -68,9 +73,13 @@ class _OpenIndexes(Generic[Index]):
                 self._open.popitem(last=False)
 
     def close(self, who: str | History) -> None:
-        """Drop the index of a user, or of a history without one, from memory (the store erases the files)."""
+        """Drop the index of a user, with those of views, or of a history without one, from memory (the store erases the
+        files).
+        """
+        key = _key(who)
         with self._lock:
-            self._open.pop(_key(who), None)
+            for one in [one for one in self._open if one == key or one.startswith(f"{key}{VIEW}")]:
+                del self._open[one]
 
     @property
     def nbytes(self) -> int:
@@ -138,15 +147,21 @@ class VectorPool(_OpenIndexes[VectorIndex]):
 
     def __init__(self, embed: Embed, directory: Directory = in_memory, *, limit: int = _VECTORS_LIMIT) -> None:
         super().__init__(lambda where: VectorIndex(embed, where), directory, limit)
+        self._embed = embed
 
     def slices(self, history: History, segments: Sequence[Segment], size: Callable[[], int]) -> Iterator[int]:
         """Do what the first `vectors` does a few segments at a time, of about `size()` tokens, and yield after each."""
         missing = self.get(history).missing(history, segments)
+        ready: list[Segment] = []
         while missing:
-            some = _first(missing, size() * _CHARACTERS)
-            self.get(history).embed(history, some)
+            some = _first(missing, size() * _CHARACTERS * _FASTER)
             missing = missing[len(some) :]
+            self._embed([one.text for one in some])  # it holds the vectors, until they are written below
+            ready += some
             yield 0
+            if not missing or len(ready) >= SEGMENTS_A_WRITE:
+                self.get(history).embed(history, ready)
+                ready = []
         self.vectors(history, segments)
 
     def vectors(self, history: History, segments: Sequence[Segment]) -> tuple[SegmentVectors, int]:

@@ -78,7 +78,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         key = os.environ.get(KEY_VARIABLE, "") if self.api_key is None else self.api_key
         object.__setattr__(self, "api_key", key.strip())
-        object.__setattr__(self, "base_url", _base(self.base_url))
+        object.__setattr__(self, "base_url", base_url(self.base_url))
         if not self.model.strip():
             raise InputError(f"no model named for {self.base_url}: expected the name of one that it serves")
         if not key.isascii() or not key.strip().isprintable():
@@ -107,11 +107,7 @@ class Endpoint:
     @property
     def loopback(self) -> bool:
         """Whether the endpoint is on this machine: nothing that is sent to it leaves it."""
-        host = httpx.URL(self.base_url).host
-        try:
-            return ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            return host == "localhost" or host.endswith(".localhost")
+        return is_loopback(self.base_url)
 
     # For callers that wait
 
@@ -279,11 +275,22 @@ class EndpointStream(Iterator[str]):
             run(self._chunks.aclose())
 
 
+def is_loopback(url: str) -> bool:
+    """Whether a URL is on this machine."""
+    try:
+        host = httpx.URL(url).host
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    except httpx.InvalidURL:
+        return False
+
+
 async def _next(chunks: AsyncGenerator[Chunk, None]) -> Chunk | None:
     return await anext(chunks, None)
 
 
-def _base(given: str) -> str:
+def base_url(given: str) -> str:
     """Return a base URL without what doesn't belong to it. Raises `InputError` for what is none."""
     base = given.strip().rstrip("/").removesuffix(_PATH).rstrip("/")
     url = None

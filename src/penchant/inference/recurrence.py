@@ -10,7 +10,7 @@ model; only the output is wrong. Nothing of it is looked up by name: each model 
 from __future__ import annotations
 
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -22,6 +22,7 @@ from transformers import Cache, DynamicCache, PreTrainedModel
 from penchant.errors import ModelError
 from penchant.inference.kv_cache import cache_argument, growing_cache, is_filled, mask_for, recurrent_layers
 from penchant.inference.positions import positions_of
+from penchant.inference.recurrence_file import keep, kept
 from penchant.models.anatomy import takes
 from penchant.models.embedded import EMBEDDED
 from penchant.models.loading import LoadedModel
@@ -53,11 +54,25 @@ _measured: WeakKeyDictionary[PreTrainedModel, Recurrence | None] = WeakKeyDictio
 
 
 def recurrence(loaded: LoadedModel) -> Recurrence | None:
-    """Measure a model; None if it reads a text in any parts. Costs a few short forward passes, once per model."""
+    """Measure a model; None if it reads a text in any parts. Costs a few short forward passes, once per model: the
+    answer is kept on disk under the model's identity (`recurrence_file`).
+    """
     if loaded.model not in _measured:
-        # In a separate context: interventions and reads around this call don't affect it.
-        _measured[loaded.model] = None if loaded.name in EMBEDDED else Context().run(_measure, loaded)
+        _measured[loaded.model] = None if loaded.name in EMBEDDED else _known(loaded)
     return _measured[loaded.model]
+
+
+def _known(loaded: LoadedModel) -> Recurrence | None:
+    try:
+        known = kept(loaded)
+        if known is not None:
+            return Recurrence(**known) if known else None
+    except TypeError:  # another release's fields
+        pass
+    # In a separate context: interventions and reads around this call don't affect it.
+    measured = Context().run(_measure, loaded)
+    keep(loaded, asdict(measured) if measured else {})
+    return measured
 
 
 def has_states(loaded: LoadedModel) -> bool:

@@ -9,20 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from penchant.errors import InputError
-from penchant.extras import require
+from penchant.figures import check_plot, save_plot
 from penchant.lens.calibration import Calibration
-
-FORMATS = (".png", ".svg", ".pdf")
-
-
-def check_plot(path: Path) -> None:
-    """Raise `InputError` if a plot can't be written to `path`: matplotlib is missing, the format is unknown, or the
-    folder doesn't exist.
-    """
-    require("matplotlib", extra="bench", why="a plot")
-    if path.suffix.lower() not in FORMATS or not path.parent.is_dir():
-        raise InputError(f"can't write the plot {path}: expected a {', '.join(FORMATS)} file in a folder that exists")
 
 
 def plot_heads(auc: npt.NDArray[np.float32], calibration: Calibration, path: Path) -> None:
@@ -68,7 +56,4 @@ def plot_maps(maps: Sequence[HeadMap], framed: Iterable[tuple[int, int]], path: 
         axes.set_yticks(range(tall))
         figure.colorbar(image, ax=axes, shrink=0.8, label=one.label)
     figure.suptitle(title)
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(f"can't write the plot {path} ({error.strerror or error}): name another file") from error
+    save_plot(figure, path)

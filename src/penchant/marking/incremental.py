@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 from cachetools import LRUCache
 
 from penchant.history.records import History, Segment
+from penchant.index.pool import VIEW
 
 T = TypeVar("T")
 _HISTORIES = 8
@@ -39,6 +40,8 @@ class IncrementalCache(Generic[T]):
             return made
 
     def close(self, who: str | History) -> None:
-        """Drop the result of a user, or of a history without one."""
+        """Drop the result of a user, with those of views, or of a history without one."""
+        key = who if isinstance(who, str) else who.user or id(who)
         with self._lock:
-            self._kept.pop(who if isinstance(who, str) else who.user or id(who), None)
+            for one in [one for one in self._kept if one == key or str(one).startswith(f"{key}{VIEW}")]:
+                del self._kept[one]

@@ -157,7 +157,9 @@ def load_model(
         adapter=adapter,
         trust_remote_code=trust_remote_code,
     )
-    return replace(wrap_model(model.to(chosen_device), tokenizer, name), spec=spec)  # type: ignore[arg-type]
+    # transformers wraps `to` in a decorator that loses `self`: mypy takes the device for it.
+    placed = model.to(chosen_device)  # type: ignore[arg-type]
+    return replace(wrap_model(placed, tokenizer, name), spec=spec)
 
 
 def wrap_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> LoadedModel:

@@ -15,6 +15,7 @@ from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
 from penchant.serving.engine import Begun, Ended, Event, Piece
 from penchant.serving.errors import describe
+from penchant.serving.observation import observed
 from penchant.serving.service import Answering, PersonalPrompt
 from penchant.text.reasoning import separated
 
@@ -51,13 +52,17 @@ class Written:
 
     def take(self, event: Event) -> None:
         """Add an event."""
+        seen = observed()
         if isinstance(event, Begun):
             self.prompt_tokens, self.cached, self.repeated = event.tokens, event.cached, event.repeated
+            seen.prompt_tokens, seen.cached_tokens = event.tokens, max(seen.cached_tokens, event.cached)
         elif isinstance(event, Piece):
             self.text += event.text
+            seen.saw_text()
             self.choices += event.choices
         elif isinstance(event, Ended):
             self.finish, self.tokens, self.stop = event.finish, event.tokens, event.stop
+            seen.answer_tokens += event.tokens
 
 
 async def write(asked: Sequence[Answering], written: Sequence[Written]) -> Sequence[Written]:
@@ -148,14 +153,17 @@ def usage_of(written: Sequence[Written], personal: PersonalPrompt | None = None)
     return used
 
 
-def saved(written: Sequence[Written], personal: PersonalPrompt) -> dict[str, int]:
+def saved(written: Sequence[Written], personal: PersonalPrompt) -> dict[str, int | str]:
     """Return what the profile took and what it replaced, and how many leading tokens are those of the user's last
     prompt; nothing for a request that names nobody.
     """
-    about = {"repeated_tokens": max(one.repeated for one in written)} if personal.identity is not None else {}
+    about: dict[str, int | str] = {}
+    if personal.identity is not None:
+        about["repeated_tokens"] = max(one.repeated for one in written)
     if personal.profile is not None:
         tokens, history = personal.profile.tokens, personal.profile.history_tokens
         about |= {"profile_tokens": tokens, "history_tokens": history, "saved_tokens": max(0, history - tokens)}
+        about["shortening"] = personal.profile.shortening
     return about
 
 
@@ -184,7 +192,9 @@ def explanation(personal: PersonalPrompt) -> dict[str, Any]:
             "text": personal.profile.text,
             "tokens": personal.profile.tokens,
             "budget": personal.profile.budget,
+            "shortening": personal.profile.shortening,
             "marker": personal.profile.marker,
+            "heads": [{"layer": layer, "head": head} for layer, head in personal.profile.heads],
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs

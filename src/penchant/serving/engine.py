@@ -138,6 +138,11 @@ class Engine:
         self._thread.start()
 
     @property
+    def alive(self) -> bool:
+        """Whether the engine takes requests."""
+        return self._thread.is_alive() and not self._queues.closing
+
+    @property
     def load(self) -> tuple[int, int]:
         """How many answers are being generated, and how many requests wait."""
         with self._changed:
@@ -163,14 +168,14 @@ class Engine:
             self._changed.notify()
         return future
 
-    def slice(self, owner: str, make: Callable[[], Iterator[object]], *, urgent: bool) -> Future[None]:
+    def slice(self, owner: str, name: str, make: Callable[[], Iterator[object]], *, urgent: bool) -> Future[None]:
         """Run an iterator for an owner in the engine's thread, a step at a time between the steps of answers; see
-        `Slices`. It is given up when the engine ends. Raises `BusyError`.
+        `Slices`. name: distinguishes works of an owner. It is given up when the engine ends. Raises `BusyError`.
         """
         with self._changed:
             if self._queues.closing:
                 raise BusyError("the server is shutting down: try again")
-            future = self._slices.add(owner, make, urgent)
+            future = self._slices.add((owner, name), make, urgent)
             self._changed.notify()
         return future
 

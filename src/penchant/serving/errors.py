@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from penchant.errors import InputError, ModelError, PenchantError, StoreError, UnknownUserError
@@ -41,54 +43,20 @@ class ApiError(PenchantError):
         self.status, self.param, self.code, self.retry_after = status, param, code, retry_after
 
 
-class ErrorDetail(BaseModel):
-    """What went wrong. type: its kind in the words of the API; see `ApiError` for the rest."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorBody(BaseModel):
-    """The body of every error."""
-
-    error: ErrorDetail
-
-
-_REASONS = {
-    400: "The request can't be used; the message says why",
-    401: "A key is needed",
-    403: "The key or the address may not do this",
-    404: "There is no such route, model or user",
-    405: "The route has no such method",
-    413: "The body is too large",
-    415: "The body has another type or is compressed",
-    429: "Too many requests; Retry-After says when to try again",
-    500: "The server failed; its log says why",
-    503: "The store can't be reached; Retry-After says when to try again",
-}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    **{status: {"model": ErrorBody, "description": reason} for status, reason in _REASONS.items()},
-    "default": {"model": ErrorBody, "description": "Any other error"},  # also: no 422 of FastAPI's
-}
-"""Errors of all routes, for the description of the API."""
-_EVENT = {"type": "object", "properties": {"data": {"type": "string"}, "event": {"type": "string"}}}
-STREAMED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The answer, or its chunks as server-sent events if the request has stream: true",
-        "content": {
-            "application/json": {"schema": {"type": "object"}},
-            "text/event-stream": {"schema": _EVENT},
-        },
-    }
-}
-"""The answer of routes that stream, for the description of the API: one event of a stream is an object there."""
+@contextmanager
+def named_as(names: Mapping[str, str]) -> Iterator[None]:
+    """Let errors name fields as another API does. names: fields of chat completions, and what they are called there."""
+    try:
+        yield
+    except ApiError as error:
+        first, dot, rest = (error.param or "").partition(".")
+        error.param = f"{names.get(first, first)}{dot}{rest}" or None
+        raise
 
 
 def error_body(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """Return the body of an error. A stream carries the same as a data line."""
-    return {"error": {"message": message, "type": _type(status), "param": param, "code": code}}
+    """Return the body of an error, in OpenAI's form and in Anthropic's. A stream carries the same as a data line."""
+    return {"type": "error", "error": {"message": message, "type": _type(status), "param": param, "code": code}}
 
 
 def describe(error: Exception) -> tuple[int, dict[str, Any]]:
@@ -98,10 +66,19 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     for kind, status, code, message in _KINDS:
         if isinstance(error, kind):
             if status >= 500:
-                log.error("a request failed", exc_info=error)
+                log_failure(error)
             return status, error_body(status, message or _PLACES.sub(r"`\1`", str(error)), code=code)
-    log.error("a request failed", exc_info=error)
+    log_failure(error)
     return 500, error_body(500, "the server failed; its log says why", code="internal_error")
+
+
+def log_failure(error: Exception) -> None:
+    """Log an error that is no client's fault: where it happened, and its message only if it is one of ours. Others may
+    quote what a user said.
+    """
+    message = str(error) if isinstance(error, PenchantError) else type(error).__name__
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error("a request failed: %s\n%s", message, where)
 
 
 # The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
@@ -168,7 +145,7 @@ def install(app: FastAPI) -> None:
             message = f"{request.method} is not allowed at {request.url.path}: see /docs"
         return JSONResponse(error_body(error.status_code, message), error.status_code, error.headers)
 
-    for kind in (PenchantError, RecursionError, Exception):
+    for kind in (PenchantError, RecursionError):
 
         @app.exception_handler(kind)
         async def failed(request: Request, error: Exception) -> JSONResponse:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from penchant.compression.budget import count_tokens
 from penchant.inference.answer_row import TokenChoice
+from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import Written, explanation, stream, while_listening, write
 from penchant.serving.engine import Begun, Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
@@ -32,7 +33,7 @@ class Said:
 @dataclass(frozen=True)
 class Exchange:
     """A request that was taken, in the form of chat completions, which the other APIs are translated to. answerings:
-    its answers, which are being generated. written: them, as far as they were read.
+    its answers, which are being generated (none: Penchant has answered itself). written: as far as they were read.
     """
 
     service: Service
@@ -48,10 +49,15 @@ class Exchange:
 
     async def whole(self, request: Request) -> Sequence[Written]:
         """Return the answers when they are complete. They are given up when the client goes away."""
+        if not self.answerings:
+            return self.written
         return await while_listening(request, write(self.answerings, self.written))
 
     async def events(self) -> AsyncIterator[tuple[int, Begun | Said | Ended]]:
         """Yield what happens to the answers as it comes, each with its number."""
+        for number, one in enumerate([] if self.answerings else self.written):
+            yield number, Said((Part("answer", one.text),))
+            yield number, Ended("stop", 0)
         splitters = [ReasoningSplitter(one.opened) for one in self.written]
         async for number, event in stream(self.answerings, self.written):
             if isinstance(event, Piece):
@@ -83,12 +89,17 @@ async def take(service: Service, asked: ChatRequest, identity: Identity | None) 
     Raises `ApiError` for a model, tools or parts of messages that aren't here, `InputError` for options out of range
     and a prompt that doesn't fit, and `BusyError`; a stream has not begun then, so that each has a status of its own.
     """
-    service.check_model(asked.model)
-    _check_tools(asked)
+    check(service, asked)
     personal = await service.personal(asked.messages, identity, asked.penchant)
     opened, prompts = await service.run(lambda: _prompts(service, asked, personal))
     answerings = service.ask(prompts)
     return Exchange(service, asked, personal, answerings, [Written(opened) for _ in answerings])
+
+
+def answered(service: Service, asked: ChatRequest, identity: Identity | None, text: str) -> Exchange:
+    """Return an exchange that no model takes part in."""
+    personal = PersonalPrompt([one.model_dump(exclude_unset=True) for one in asked.messages], identity, "off")
+    return Exchange(service, asked, personal, (), [Written(text=text, finish="stop")])
 
 
 def _prompts(service: Service, asked: ChatRequest, personal: PersonalPrompt) -> tuple[str, list[Prompt]]:
@@ -106,7 +117,15 @@ def _prompts(service: Service, asked: ChatRequest, personal: PersonalPrompt) -> 
     return opened_reasoning(rendered), prompts
 
 
-def _check_tools(asked: ChatRequest) -> None:
+async def prompt_size(service: Service, personal: PersonalPrompt) -> int:
+    """Return the size of a prompt in tokens, as the model reads it."""
+    messages = personal.messages
+    return await service.run(lambda: len(opening_ids(service.loaded, chat_prompt(service.loaded, messages))))
+
+
+def check(service: Service, asked: ChatRequest) -> None:
+    """Raise `ApiError` for a model that isn't here, and for tools that might be called."""
+    service.check_model(asked.model)
     choice = asked.tool_choice
     if asked.tools and choice != "none" and not (isinstance(choice, dict) and choice.get("type") == "none"):
         raise ApiError(

@@ -75,6 +75,7 @@ def _sampling(loaded: LoadedModel, request: Sampled, seed: int | str | None) -> 
     return replace(
         own,
         top_p=own.top_p if request.top_p is None else request.top_p,
+        top_k=own.top_k if request.top_k is None else request.top_k,
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
         bias=tuple((request.logit_bias or {}).items()),

@@ -17,13 +17,16 @@ from typing import Any
 from penchant.conversation.prompt_rendering import ABOUT_HEADING, TURN_SEPARATOR, USE_NOTES
 from penchant.text.control_tokens import break_common_tokens
 
+TOOL_RESULT = "tool_result"
 Message = Mapping[str, Any]
 """A message as the client sent it."""
 
 
 def newest_user_turn(messages: Sequence[Message]) -> int | None:
-    """Return the position of the newest user turn; None: there is none."""
-    return next((at for at in reversed(range(len(messages))) if messages[at].get("role") == "user"), None)
+    """Return the position of the newest user turn; None: there is none. A turn that only holds results of tools, as in
+    Anthropic's API, is none.
+    """
+    return next((at for at in reversed(range(len(messages))) if _is_user_turn(messages[at])), None)
 
 
 def with_profile(messages: Sequence[Message], profile: str) -> list[dict[str, Any]]:
@@ -36,7 +39,19 @@ def with_profile(messages: Sequence[Message], profile: str) -> list[dict[str, An
     about = f"{ABOUT_HEADING}\n{break_common_tokens(profile.strip())}\n{USE_NOTES}"
     content = messages[at].get("content")
     if isinstance(content, list):
-        out[at]["content"] = [{"type": "text", "text": about}, *content]
+        # Results of tools have to stand first in a turn of Anthropic's API.
+        first = next((at for at, part in enumerate(content) if _kind(part) != TOOL_RESULT), len(content))
+        out[at]["content"] = [*content[:first], {"type": "text", "text": about}, *content[first:]]
     else:
         out[at]["content"] = f"{about}{TURN_SEPARATOR}{content or ''}"
     return out
+
+
+def _is_user_turn(message: Message) -> bool:
+    content = message.get("content")
+    only_results = isinstance(content, list) and bool(content) and all(_kind(part) == TOOL_RESULT for part in content)
+    return message.get("role") == "user" and not only_results
+
+
+def _kind(part: Any) -> Any:
+    return part.get("type") if isinstance(part, Mapping) else None

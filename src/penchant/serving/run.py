@@ -12,6 +12,7 @@ import uvicorn
 from penchant.errors import InputError
 from penchant.hints import command
 from penchant.serving.app import GRACE, create_app
+from penchant.serving.observation import log
 from penchant.serving.service import Service
 from penchant.store import Store
 
@@ -32,6 +33,14 @@ def check_address(host: str, store: Store) -> None:
         )
 
 
+def _log_requests() -> None:
+    """Write a line of JSON for each request to stderr, as it is: log collectors read it."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log.handlers, log.propagate = [handler], False
+    log.setLevel(logging.INFO)
+
+
 def run_server(service: Service, host: str, port: int, say: Callable[[str], None]) -> None:
     """Serve until the process is told to end (SIGINT, SIGTERM); then finish what was taken. Raises `InputError` for an
     address that can't be used.
@@ -45,6 +54,7 @@ def run_server(service: Service, host: str, port: int, say: Callable[[str], None
             service.close(0)
             raise InputError(f"can't listen at {host}:{port} ({error.strerror}): choose another --port") from None
         address = f"[{host}]" if ":" in host else host
+        _log_requests()
         say(f"{service.model} at http://{address}:{listening.getsockname()[1]}/v1 (Ctrl-C ends it)")
         config = uvicorn.Config(
             create_app(service),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -31,7 +31,7 @@ class PenchantOptions(BaseModel):
     """What a request may choose besides the model: an object "penchant" in its body.
 
     budget: of the profile, as `penchant ask --budget`. knowledge: "profile", or "none" to answer without one. explain:
-    return what was retrieved and what was put in.
+    return what was retrieved and what was put in. conversation: the stored one that a response goes on with.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +40,17 @@ class PenchantOptions(BaseModel):
     knowledge: Literal["profile", "none"] = "profile"
     steer: str | None = None
     explain: bool = False
+    conversation: str | None = None
+    marker: None = None
+    compressor: None = None
+    depth: None = None
+
+    @field_validator("marker", "compressor", "depth", mode="before")
+    @classmethod
+    def _fixed(cls, given: object, field: ValidationInfo) -> None:
+        """Indexes and models are loaded for one marker: a request that names another would wait for them."""
+        if given is not None:
+            raise ValueError(f"a request can't choose the {field.field_name}, which is the server's own: leave it out")
 
 
 class StreamOptions(_Open):
@@ -56,6 +67,7 @@ class Sampled(_Open):
     stop: str | list[str] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
     seed: int | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None

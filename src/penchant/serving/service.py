@@ -17,13 +17,17 @@ from penchant.compression.profile import Profile
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.conversation.about_user import about_user
 from penchant.errors import InputError, UnknownUserError
+from penchant.history.records import Request
 from penchant.personalizer import Personalizer
 from penchant.serving.engine import ROWS, WAITING, BusyError, Ended, Engine, Event, Prompt, user_owner
 from penchant.serving.errors import ApiError
 from penchant.serving.identity import Identity, IdentityRules
+from penchant.serving.observation import observed
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import Message, PenchantOptions
+from penchant.serving.upstreams import Upstream, Upstreams
 from penchant.serving.warming import Warming
+from penchant.sharing import EVERYTHING, Sharing
 from penchant.steering.apply.context import Steering
 from penchant.steering.methods.registry import EMPHASIS
 
@@ -39,7 +43,7 @@ class ServerSettings:
     """The operator's choices. model: the name under which the local model is offered (None: its own). budget: of a
     profile, unless a request says otherwise. deadline: seconds after which a request is answered without a profile
     (None: never). max_tokens: longest answer, unless a request says otherwise. body_bytes: largest body. rows, waiting:
-    see `Engine`. rules: where users are named.
+    see `Engine`. rules: where users are named. upstreams: other engines that answer.
     """
 
     model: str | None = None
@@ -50,6 +54,7 @@ class ServerSettings:
     rows: int = ROWS
     waiting: int = WAITING
     rules: IdentityRules = field(default_factory=IdentityRules)
+    upstreams: tuple[Upstream, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,11 @@ class Service:
         self.loaded = personalizer.loaded
         self.settings = settings or ServerSettings()
         self.model = self.settings.model or self.loaded.name
+        self.upstreams = Upstreams(self.settings.upstreams)
         self.fingerprint = f"penchant-{self.loaded.fingerprint[:12]}"
-        self.rules = replace(self.settings.rules, models={self.model, *self.settings.rules.models})
+        self.rules = replace(
+            self.settings.rules, models={self.model, *self.upstreams.names, *self.settings.rules.models}
+        )
         self.engine = Engine(
             self.loaded,
             rows=self.settings.rows,
@@ -146,15 +154,32 @@ class Service:
         """Put a profile for the newest user turn into a client's messages, and steer as the request asks. Raises
         `InputError` for a bad budget, and for steering that wasn't fitted or of nobody.
         """
+        made = await self._personal(messages, identity, options)
+        seen = observed()
+        seen.outcome, seen.marking = made.outcome, made.seconds or None
+        if made.profile is not None:
+            seen.saved_tokens = max(0, made.profile.history_tokens - made.profile.tokens)
+        return made
+
+    async def _personal(
+        self, messages: Sequence[Message], identity: Identity | None, options: PenchantOptions | None
+    ) -> PersonalPrompt:
         raw, options = [one.model_dump(exclude_unset=True) for one in messages], options or PenchantOptions()
         at = newest_user_turn(raw)
         query = messages[at].text.strip() if at is not None else ""
+        if options.conversation is not None:
+            raise ApiError(
+                400,
+                "only /v1/responses goes on with a stored conversation: leave penchant.conversation out",
+                param="penchant.conversation",
+                code="unsupported",
+            )
         if options.steer is not None:
             _check_steering(options.steer, identity)
         if identity is None or not query or (options.knowledge == "none" and options.steer is None):
             return PersonalPrompt(raw, identity, "no-user" if identity is None else "off")
         began = time.perf_counter()
-        found = await self._in_time(self._marked(identity.user, query, options))
+        found = await self.in_time(self.marked(identity.user, query, options))
         seconds = time.perf_counter() - began
         if found is None:
             return PersonalPrompt(raw, identity, "deadline", seconds=seconds)
@@ -188,39 +213,42 @@ class Service:
         finally:
             self._erasing.subtract([user])
 
-    async def _in_time(self, work: Coroutine[Any, Any, R]) -> R | None:
+    async def in_time(self, work: Coroutine[Any, Any, R]) -> R | None:
+        """Return a result; None if it takes longer than the operator's deadline."""
         try:
             return await asyncio.wait_for(work, self.settings.deadline)
         except TimeoutError:
             return None
 
-    async def _marked(self, user: str, query: str, options: PenchantOptions) -> Marked:
-        """Mark and compress. A long history that is new is read in slices before, so that answers go on meanwhile."""
+    async def marked(self, user: str, query: str, options: PenchantOptions, sharing: Sharing = EVERYTHING) -> Marked:
+        """Mark and compress what may leave of a history. A long one that is new is read in slices before, so that
+        answers go on meanwhile.
+        """
         while True:
             self.check_erasing(user)
-            found = await self.run(partial(self._profile, user, query, options))
+            found = await self.run(partial(self._profile, user, query, options, sharing))
             if found is not None:
                 return found
-            await self.warming.finish(user)
+            await self.warming.finish(user, sharing)
 
     def check_erasing(self, user: str) -> None:
         """Raise `ApiError` while records of a user are being erased."""
         if self._erasing[user] > 0:
             raise ApiError(409, "records of the user are being erased: ask again", code="erasing")
 
-    def _profile(self, user: str, query: str, options: PenchantOptions) -> Marked | None:
+    def _profile(self, user: str, query: str, options: PenchantOptions, sharing: Sharing) -> Marked | None:
         """Mark, compress and write the notes, in the engine's thread; None: the history has to be read first."""
         steering = self.personalizer.steered(user, query, options.steer) if options.steer is not None else None
         if options.knowledge == "none":
             return "off", None, steering
         try:
-            if self.warming.unread(user):
-                return None
-            history = self.personalizer.history(user)
+            history = self.warming.history(user, sharing)
         except (UnknownUserError, InputError):  # nobody of this name, or nothing known yet
             return "unknown-user", None, steering
-        profile = self.personalizer.compress(user, query, options.budget or self.settings.budget)
-        profile = about_user(history, profile, partial(count_tokens, self.loaded.tokenizer))
+        if self.warming.unread(history):
+            return None
+        profile = self.personalizer.compress(history, query, options.budget or self.settings.budget)
+        profile = about_user(history, profile, Request(query), partial(count_tokens, self.loaded.tokenizer))
         return ("used" if profile.text.strip() else "empty"), profile, steering
 
 

@@ -14,6 +14,10 @@ it.
 """
 
 
+Key = tuple[str, str]
+"""Whose work it is, and its name."""
+
+
 @dataclass(eq=False)
 class _Work:
     steps: Iterator[object]
@@ -27,13 +31,13 @@ class Slices:
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self._works: OrderedDict[str, _Work] = OrderedDict()
+        self._works: OrderedDict[Key, _Work] = OrderedDict()
         self._clock, self._rested = clock, 0.0
 
     def __len__(self) -> int:
         return len(self._works)
 
-    def add(self, key: str, make: Callable[[], Iterator[object]], urgent: bool) -> Future[None]:
+    def add(self, key: Key, make: Callable[[], Iterator[object]], urgent: bool) -> Future[None]:
         """Add work, or join the one with the same key. The future is done when the work is."""
         work = self._works.get(key)
         if work is None:
@@ -41,13 +45,12 @@ class Slices:
         work.urgent = work.urgent or urgent
         return work.future
 
-    def end(self, key: str | None = None) -> None:
-        """Give work up, or all of it; its future is cancelled."""
-        for one in [*self._works] if key is None else [key]:
-            if (work := self._works.pop(one, None)) is not None:
-                work.future.cancel()
+    def end(self, owner: str | None = None) -> None:
+        """Give all work of an owner up, or all of it; its future is cancelled."""
+        for key in [key for key in self._works if owner in {None, key[0]}]:
+            self._works.pop(key).future.cancel()
 
-    def next(self, *, answering: bool, asked: bool) -> str | None:
+    def next(self, *, answering: bool, asked: bool) -> Key | None:
         """Return the key of the work to go on with now, if any. answering: whether answers are being generated; asked:
         whether requests wait for the engine, which only urgent work may delay.
         """
@@ -58,7 +61,7 @@ class Slices:
             return None
         return key
 
-    def step(self, key: str) -> None:
+    def step(self, key: Key) -> None:
         """Do one step of a work; one that fails ends with its error."""
         work, began = self._works[key], self._clock()
         try:
@@ -71,6 +74,6 @@ class Slices:
         share = URGENT_SHARE if work.urgent else SHARE
         self._rested = ended + (ended - began) * (1 / share - 1)
 
-    def _finish(self, key: str) -> Future[None]:
+    def _finish(self, key: Key) -> Future[None]:
         future = self._works.pop(key).future
         return future if future.set_running_or_notify_cancel() else Future()

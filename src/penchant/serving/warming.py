@@ -11,13 +11,15 @@ from contextlib import suppress
 from functools import partial
 
 from penchant.errors import InputError, PenchantError, UnknownUserError
+from penchant.history.records import History
 from penchant.personalizer import Personalizer
 from penchant.serving.engine import BusyError, Engine, user_owner
+from penchant.sharing import EVERYTHING, Sharing, Views
 
 log = logging.getLogger(__name__)
 SLICE = 0.1
 """Seconds that a slice may take."""
-SMALL, LARGE = 64, 1024
+SMALL, LARGE = 128, 1024
 """Tokens of a slice: at least, and at most."""
 UNREAD = 2_000
 """Characters of a history that a request reads by itself; if more are new, it waits for slices."""
@@ -32,6 +34,7 @@ class Warming:
         self._personalizer, self._engine = personalizer, engine
         assert personalizer.store is not None  # the service checks it
         self._store = personalizer.store
+        self._views = Views()
         self._rate = SMALL / SLICE  # tokens a second
 
     def begin(self, user: str) -> None:
@@ -39,9 +42,11 @@ class Warming:
         with suppress(BusyError):  # the server is shutting down
             self._slice(user, urgent=False)
 
-    async def finish(self, user: str) -> None:
-        """Wait until a history is read; answers go on meanwhile. Raises `BusyError` if that is given up."""
-        future = self._slice(user, urgent=True)
+    async def finish(self, user: str, sharing: Sharing = EVERYTHING) -> None:
+        """Wait until what may leave of a history is read; answers go on meanwhile. Raises `BusyError` if that is given
+        up.
+        """
+        future = self._slice(user, urgent=True, sharing=sharing)
         try:
             await asyncio.shield(asyncio.wrap_future(future))  # others may wait for the same
         except asyncio.CancelledError:
@@ -51,11 +56,15 @@ class Warming:
                 ) from None
             raise
 
-    def unread(self, user: str) -> bool:
-        """Whether a request should wait for `finish` before it marks. In the engine's thread. Raises as
-        `Personalizer.history`.
-        """
-        history = self._personalizer.history(user)
+    def history(self, user: str, sharing: Sharing = EVERYTHING) -> History:
+        """Return what may leave of a user's history. Raises as `Personalizer.history`, also if that is nothing."""
+        history = self._views.of(self._personalizer.history(user), sharing)
+        if not len(history):
+            raise InputError("none of the user's records may be sent there")
+        return history
+
+    def unread(self, history: History) -> bool:
+        """Whether a request should wait for `finish` before it marks. In the engine's thread."""
         return self._personalizer.resources.unread(history, self._personalizer.segments(history)) > UNREAD
 
     async def follow(self) -> None:
@@ -74,20 +83,20 @@ class Warming:
             for user in users:
                 self.begin(user)
 
-    def _slice(self, user: str, *, urgent: bool) -> Future[None]:
-        return self._engine.slice(user_owner(user), partial(self._read, user), urgent=urgent)
+    def _slice(self, user: str, *, urgent: bool, sharing: Sharing = EVERYTHING) -> Future[None]:
+        return self._engine.slice(user_owner(user), sharing.name, partial(self._read, user, sharing), urgent=urgent)
 
-    def _read(self, user: str) -> Iterator[None]:
+    def _read(self, user: str, sharing: Sharing) -> Iterator[None]:
         try:
             revision = None
             while revision != (revision := self._store.revision(user)):  # records may arrive meanwhile
-                yield from self._slices(user)
+                yield from self._slices(user, sharing)
         except (UnknownUserError, InputError):  # erased, or there is nothing to read yet
             return
 
-    def _slices(self, user: str) -> Iterator[None]:
+    def _slices(self, user: str, sharing: Sharing) -> Iterator[None]:
         personalizer = self._personalizer
-        history = personalizer.history(user)
+        history = self.history(user, sharing)
         yield
         segments = personalizer.segments(history)
         yield

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from penchant.store.encryption.rows import rows_of
 from penchant.store.schema import conversations, moment, turns
 
 _OPENING = 80  # characters
@@ -49,12 +50,15 @@ def entries(connection: sa.Connection, owner: int, conversation: str | None = No
         .group_by(turns.c.conversation)
         .subquery()
     )
-    begin = sa.func.substr(turns.c.text, 1, 4 * _OPENING, type_=turns.c.text.type).label("text")
-    begins = sa.select(turns.c.conversation, begin).join(
+    mine = rows_of(connection, owner)
+    text = turns.c.text if mine.cipher else sa.func.substr(turns.c.text, 1, 4 * _OPENING, type_=turns.c.text.type)
+    begins = sa.select(turns.c.conversation, turns.c.number, turns.c.sealed, text.label("text")).join(
         first, (first.c.conversation == turns.c.conversation) & (first.c.number == turns.c.number)
     )
-    openings: Mapping[int, str] = {row.conversation: row.text for row in connection.execute(begins)}
-    rows = connection.execute(counted).mappings().all()
+    openings: Mapping[int, str] = {
+        row["conversation"]: mine.opened(turns, row)["text"] for row in connection.execute(begins).mappings()
+    }
+    rows = [mine.opened(conversations, row) for row in connection.execute(counted).mappings()]
     ordered = sorted(rows, key=lambda row: (row["begun"] if row["last"] is None else row["last"], row["key"]))
     return [
         ConversationEntry(

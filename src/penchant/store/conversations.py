@@ -15,6 +15,7 @@ from penchant.errors import InputError
 from penchant.history.dialogue import Instruction, Turn
 from penchant.store import engine as database
 from penchant.store.conversation_list import ConversationEntry, entries
+from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure import redaction
 from penchant.store.erasure import turns as turn_erasure
 from penchant.store.keys import checked, conversation_key, find_conversation, find_user, made_users, user_key
@@ -74,10 +75,12 @@ class Conversations:
             key = find_conversation(connection, owner, conversation)
             if key is None:
                 row = {"user": owner, "id": conversation, "system": system or None, "begun": microseconds(when)}
+                row = rows_of(connection, owner).closed(conversations, row)
                 connection.execute(sa.insert(conversations).values(**row, next=0))
             elif system is not None:
                 changed = sa.update(conversations).where(conversations.c.key == key)
-                connection.execute(changed.values(system=system or None))
+                row = rows_of(connection, owner).closed(conversations, {"id": conversation, "system": system or None})
+                connection.execute(changed.values(row))
             (entry,) = entries(connection, owner, conversation)
         return entry
 
@@ -97,9 +100,11 @@ class Conversations:
                     f"turn {numbers[0]} can't be added to conversation {conversation!r}: expected number {wanted}; "
                     "read its turns again, as another process may be writing to it"
                 )
-            mine = sa.update(conversations).where(conversations.c.key == key)
-            connection.execute(mine.values(next=wanted + len(rows)))
-            connection.execute(sa.insert(turns), [{"conversation": key, **row} for row in rows])
+            moved = sa.update(conversations).where(conversations.c.key == key)
+            connection.execute(moved.values(next=wanted + len(rows)))
+            mine = rows_of(connection, user_key(connection, user))
+            stored = [mine.closed(turns, {"conversation": key, **row}) for row in rows]
+            connection.execute(sa.insert(turns), stored)
 
     def set_off_record(self, user: str, conversation: str, off_record: bool) -> None:
         """Store whether a conversation is off the record from now on: whoever continues it keeps nothing."""
@@ -127,7 +132,9 @@ class Conversations:
                 instructions.c.user == owner, instructions.c.id.in_([one.id for one in given])
             )
             there = {row.id: row.conversation for row in connection.execute(known)}
-            for one, row in rows:
+            closing = rows_of(connection, owner)
+            for one, given_row in rows:
+                row = closing.closed(instructions, given_row)
                 key = keys.get(one.conversation)
                 _check_turn(connection, one, key)
                 if one.id not in there:
@@ -157,13 +164,22 @@ class Conversations:
             owner = find_user(connection, user)
             return [] if owner is None else entries(connection, owner)
 
+    def find(self, user: str, conversation: str) -> ConversationEntry | None:
+        """Return a conversation; None: the user has none of this name, or is unknown."""
+        checked(user), checked(conversation, "conversation")
+        with database.reading(self._engine) as connection:
+            owner = find_user(connection, user)
+            found = [] if owner is None else entries(connection, owner, conversation)
+        return found[0] if found else None
+
     def turns(self, user: str, conversation: str, after: int = -1) -> _Turns:
         """Return the turns after a number, in order."""
         with database.reading(self._engine) as connection:
             key = conversation_key(connection, user, conversation)
             where = (turns.c.conversation == key) & (turns.c.number > after)
             rows = connection.execute(sa.select(turns).where(where).order_by(turns.c.number)).mappings()
-            return [to_turn(row) for row in rows]
+            mine = rows_of(connection, user_key(connection, user))
+            return [to_turn(mine.opened(turns, row)) for row in rows]
 
     def instructions(self, user: str, conversation: str | None) -> _Instructions:
         """Return the instructions of a conversation and those that hold in all, in the order they were given, ended
@@ -179,7 +195,8 @@ class Conversations:
             if conversation is not None:
                 here = conversations.c.id == checked(conversation, "conversation")
                 query = query.where(here | (instructions.c.scope == "always"))
-            return [to_instruction(row) for row in connection.execute(query).mappings()]
+            mine = rows_of(connection, owner)
+            return [to_instruction(mine.opened(instructions, row)) for row in connection.execute(query).mappings()]
 
     def search(self, user: str, query: str, limit: int = 10) -> _Found:
         """Search all of a user's conversations for turns that share words with a query: best first by BM25, and of
@@ -252,7 +269,8 @@ class Conversations:
                 if (owner := find_user(connection, user)) is None:
                     return
                 rows = connection.execute(query.where(conversations.c.user == owner)).mappings().all()
-            yield from ((row["named"], to_turn(row)) for row in rows)
+                mine = rows_of(connection, owner)
+            yield from ((row["named"], to_turn(mine.opened(turns, row))) for row in rows)
             if len(rows) < _EXPORTED:
                 return
             last = rows[-1]["key"]

@@ -132,13 +132,18 @@ def migrate(engine: sa.Engine) -> None:
         if _revision(connection) == SCHEMA:
             return
     with writing(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        lock_schema(connection)
         revision = _revision(connection)  # check again, now that no other process can be migrating
         if revision is None and not sa.inspect(connection).get_table_names():
             _create(connection)
         elif revision != SCHEMA:
             _upgrade(connection, revision)
+
+
+def lock_schema(connection: sa.Connection) -> None:
+    """Let no other process change the schema until the end of the write transaction."""
+    if connection.dialect.name == "postgresql":  # SQLite's write transactions exclude each other anyway
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
 
 
 def _create(connection: sa.Connection) -> None:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, UnknownUserError
 from penchant.hints import command
+from penchant.store.encryption.rows import new_data_keys
 from penchant.store.engine import is_writing
 from penchant.store.location import store_options
 from penchant.store.schema import LONGEST, conversations, instructions, is_id, records, token_counts, users
@@ -68,7 +69,9 @@ def made_users(connection: sa.Connection, wanted: set[str]) -> dict[str, int]:
     while missing := [name for name in names if name not in keys]:
         # Another process may make the same user at this moment, or erase it again.
         insert = import_module(f"sqlalchemy.dialects.{connection.dialect.name}").insert(users).on_conflict_do_nothing()
-        connection.execute(insert, [{"id": name, "revision": secrets.randbits(48)} for name in missing])
+        fresh = zip(missing, new_data_keys(connection, len(missing)), strict=True)
+        rows = [{"id": name, "revision": secrets.randbits(48), "data_key": data_key} for name, data_key in fresh]
+        connection.execute(insert, rows)
         keys |= {row.id: row.key for row in connection.execute(find.where(users.c.id.in_(missing)))}
     return keys
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
@@ -14,9 +14,9 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
-    RowMapping,
     String,
     Table,
     UniqueConstraint,
@@ -28,7 +28,7 @@ from penchant.history.dialogue import Instruction, Turn
 from penchant.history.records import Record
 from penchant.store.columns import row_key, text
 
-SCHEMA = "0006"
+SCHEMA = "0007"
 """The newest migration; a test compares it with the scripts in store/migrations/versions."""
 
 LONGEST = 1_000
@@ -58,6 +58,7 @@ users = Table(
     # A new number after each change of the user's records. It starts at a random value, so that a user who was erased
     # and added again never has an earlier revision.
     Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("data_key", _Text),  # in an encrypted store: the name of the user's key in the key store
 )
 
 records = Table(
@@ -77,6 +78,7 @@ records = Table(
     # The turn that the record came from, as its meta says: {"conversation": id, "turn": number}.
     Column("conversation", _Text),
     Column("turn", Integer),
+    Column("sealed", LargeBinary),  # in an encrypted store, in every table: encryption/rows.py
     UniqueConstraint("user", "id", name="one_id_a_user"),
     Index("records_of_a_conversation", "user", "conversation"),
 )
@@ -100,6 +102,7 @@ conversations = Table(
     Column("begun", BigInteger, nullable=False),  # microseconds since 1970 in UTC, as in every table
     Column("next", Integer, nullable=False),  # number of the next turn; erasing turns doesn't lower it
     Column("off_record", Boolean, nullable=False, server_default=false()),  # nothing that is said from now on is kept
+    Column("sealed", LargeBinary),
     UniqueConstraint("user", "id", name="one_conversation_a_user"),
 )
 
@@ -113,6 +116,7 @@ turns = Table(
     Column("text", _Text, nullable=False),
     Column("when", BigInteger),
     Column("finish", _Text),  # of an answer: why it ended
+    Column("sealed", LargeBinary),
     UniqueConstraint("conversation", "number", name="one_number_a_conversation"),
 )
 
@@ -131,8 +135,16 @@ instructions = Table(
     Column("added", BigInteger),
     Column("ended", BigInteger),
     Column("ended_by", _Text),
+    Column("sealed", LargeBinary),
     UniqueConstraint("user", "id", name="one_instruction_a_user"),
     Index("instructions_of_a_conversation", "conversation"),
+)
+
+encryption = Table(
+    "encryption",
+    metadata,
+    # One row in an encrypted store: the name of a key of no user, by which a wrong master key or key store is noticed.
+    Column("check", _Text, primary_key=True),
 )
 
 api_keys = Table(
@@ -190,7 +202,7 @@ def is_id(name: str) -> bool:
     return 0 < len(name) <= LONGEST and name.isprintable()
 
 
-def to_record(row: RowMapping) -> Record:
+def to_record(row: Mapping[str, Any]) -> Record:
     """Return the record of a row: the inverse of `to_row`."""
     return Record(
         text=row["text"],
@@ -220,7 +232,7 @@ def to_turn_row(turn: Turn) -> dict[str, Any]:
     }
 
 
-def to_turn(row: RowMapping) -> Turn:
+def to_turn(row: Mapping[str, Any]) -> Turn:
     """Return the turn of a row: the inverse of `to_turn_row`."""
     return Turn(row["number"], row["role"], row["text"], moment(row["when"]), row["finish"])
 
@@ -251,7 +263,7 @@ def to_instruction_row(instruction: Instruction) -> dict[str, Any]:
     }
 
 
-def to_instruction(row: RowMapping) -> Instruction:
+def to_instruction(row: Mapping[str, Any]) -> Instruction:
     """Return the instruction of a row that has its conversation's id as "named"."""
     return Instruction(
         id=row["id"],

@@ -19,6 +19,9 @@ from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
 from penchant.store.api_keys import ApiKeys
 from penchant.store.conversations import Conversations
+from penchant.store.encryption import conversion
+from penchant.store.encryption.rows import rows_of
+from penchant.store.encryption.vault import vault_of
 from penchant.store.entries import Counts, UserEntry
 from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
@@ -50,11 +53,23 @@ class Store:
     `path_or_url`: a folder (created if missing) for `penchant.db` (SQLite) and one folder per area and user
     (`indexes/<sha256 of user id>/`); or the URL of a PostgreSQL database (`postgresql://user@host/database`), with
     `directory` for the folders (by default one for each database, in the platform's data folder). Safe for several
-    threads and processes; writers wait for each other. A context manager. Raises `InputError` for a path that can't be
-    a store, and `StoreError` for one that can't be opened or was written by a newer Penchant.
+    threads and processes; writers wait for each other. A context manager.
+
+    master_key, key_store: of an encrypted store (`encrypt`): 32 bytes in base64, and a folder or PostgreSQL URL for the
+    users' keys; by default what the environment names (encryption/ciphers.py, encryption/vault.py).
+
+    Raises `InputError` for a path that can't be a store, and `StoreError` for one that can't be opened or was written
+    by a newer Penchant.
     """
 
-    def __init__(self, path_or_url: str | Path, directory: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        path_or_url: str | Path,
+        directory: str | Path | None = None,
+        *,
+        master_key: str | None = None,
+        key_store: str | None = None,
+    ) -> None:
         named = str(path_or_url)
         if named.startswith("sqlite"):
             raise InputError(f"the store {named!r} is an SQLite URL: expected the folder of the store; name the folder")
@@ -71,17 +86,22 @@ class Store:
             raise InputError(
                 f"the store {self.directory} can't be opened ({why}): expected a folder to write to"
             ) from error
+        self._secrets = (master_key, key_store)
         self._engine = database.open_engine(url)
-        self.conversations = Conversations(self._engine, self.directory)
-        """The users' conversations and the instructions in them."""
-        self.api_keys = ApiKeys(self._engine)
-        """The keys of the server's clients."""
         try:
             database.migrate(self._engine)
+            self._engine = conversion.opened(self._engine, self.directory, *self._secrets)
+            self._attach()
             erasure.finish_erasures(self._engine, self.directory)
         except BaseException:
             self.close()
             raise
+
+    def _attach(self) -> None:
+        self.conversations = Conversations(self._engine, self.directory)
+        """The users' conversations and the instructions in them."""
+        self.api_keys = ApiKeys(self._engine)
+        """The keys of the server's clients."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -100,6 +120,8 @@ class Store:
         self.close()
 
     def close(self) -> None:
+        if (vault := vault_of(self._engine)) is not None:
+            vault.close()
         self._engine.dispose()
 
     def index_dir(self, user: str) -> Path:
@@ -200,10 +222,12 @@ class Store:
 
     def holds(self, user: str, record: str) -> bool:
         """Whether a user has a record with that id; False for an unknown user."""
-        query = sa.select(records.c.key).join(users, users.c.key == records.c.user)
         with database.reading(self._engine) as connection:
-            found = connection.execute(query.where(users.c.id == user, records.c.id == record).limit(1))
-            return found.first() is not None
+            key = connection.execute(sa.select(users.c.key).where(users.c.id == user)).scalar()
+            if key is None:
+                return False
+            there = (records.c.user == key) & (records.c.id == rows_of(connection, key).record_id(record))
+            return connection.execute(sa.select(records.c.key).where(there).limit(1)).first() is not None
 
     def revision(self, user: str) -> int:
         """Return a number that changes with each change of the user's records, by any process. Raises
@@ -281,6 +305,27 @@ class Store:
         erased = Erased(source_of(user, name) for name in names)
         return search(self._engine, self.directory, texts, erased)
 
+    def encrypt(self) -> None:
+        """Encrypt the texts of all users, each with a key of its own, in one transaction, and rewrite the database
+        without the plain texts. Nobody else can use the store meanwhile. From then on it can only be opened with the
+        master key and the key store. Raises `InputError` without a master key, or if the store is encrypted already.
+        """
+        marker = self.directory / f"{erasure.MARKER}plain-texts"
+        erasure.write_marker(marker, [])  # a crash after the commit: the next opening compacts
+        try:
+            self._engine = conversion.encrypt(self._engine, self.directory, *self._secrets)
+        except InputError:
+            marker.unlink(missing_ok=True)
+            raise
+        self._attach()
+        self.compact()
+        marker.unlink(missing_ok=True)
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether users' texts are encrypted."""
+        return vault_of(self._engine) is not None
+
     def compact(self) -> None:
         """Rewrite the database without what deleted rows left in its files. Nobody else can use the store meanwhile.
         Erasing does this by itself with SQLite; with PostgreSQL it only frees the room for other rows. Raises
@@ -293,7 +338,10 @@ class Store:
             return user_key(connection, user)
 
     def _records(self, user: str) -> Iterator[Record]:
-        return map(to_record, pages(self._engine, records, records.c.user == self._key(user)))
+        with database.reading(self._engine) as connection:
+            key = user_key(connection, user)
+            mine = rows_of(connection, key)
+        return (to_record(mine.opened(records, row)) for row in pages(self._engine, records, records.c.user == key))
 
 
 def _row(pair: object) -> tuple[str, dict[str, Any]]:
@@ -305,11 +353,13 @@ def _row(pair: object) -> tuple[str, dict[str, Any]]:
 
 def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:
     keys = made_users(connection, {user for user, _ in rows})
-    there = _hashes(connection, keys, rows)
+    closing = {user: rows_of(connection, key) for user, key in keys.items()}
+    stored = [(user, closing[user].closed(records, row)) for user, row in rows]
+    there = _hashes(connection, keys, stored)
     fresh: dict[tuple[int, str], dict[str, Any]] = {}
     changed: dict[tuple[int, str], dict[str, Any]] = {}
     counts = Counts()
-    for user, row in rows:
+    for (user, given), (_, row) in zip(rows, stored, strict=True):
         key = (keys[user], row["id"])
         known = there.get(key)
         if known == row["hash"]:
@@ -317,8 +367,8 @@ def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], ov
             continue
         if known is not None and not overwrite:
             raise InputError(
-                f"record {row['id']!r} of user {user!r} is already stored with other content: expected a new id or the "
-                "same content; give it another id, or replace it on purpose"
+                f"record {given['id']!r} of user {user!r} is already stored with other content: expected a new id or "
+                "the same content; give it another id, or replace it on purpose"
             )
         there[key] = row["hash"]
         if known is None:

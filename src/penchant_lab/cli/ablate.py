@@ -13,6 +13,7 @@ from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.streams import stdout
 from penchant.errors import InputError
+from penchant.figures import check_plot
 from penchant_lab.ablation.axes import AXES, check_axes
 from penchant_lab.bench.results import make_folder
 from penchant_lab.cli.published import command_line
@@ -44,14 +45,13 @@ def ablate(
     For every variant, heads and weights are chosen on all conversations except the one they are scored on. Only the
     tuning half of LoCoMo is used, so that the test half stays unseen.
     """
-    from penchant.lens.plot import check_plot
-    from penchant_lab.ablation.report import markdown
-    from penchant_lab.ablation.run import AblationOptions, run_ablation
-
     chosen = [axis.strip() for axis in axes.split(",") if axis.strip()]
     check_axes(chosen)
     make_folder(out)
     check_plot(out / "ablation.svg")
+    from penchant_lab.ablation.report import markdown
+    from penchant_lab.ablation.run import AblationOptions, run_ablation
+
     columns = (*Progress.get_default_columns()[:-1], TimeRemainingColumn())
     with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as bar:
         task = bar.add_task("Encoding", total=None)

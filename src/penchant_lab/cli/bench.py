@@ -9,6 +9,7 @@ import typer
 from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption
 from penchant.errors import InputError
+from penchant_lab.bench.results import check_folder
 from penchant_lab.cli.app import ABOUT
 from penchant_lab.cli.published import command_line
 from penchant_lab.methods.defaults import DEFAULTS
@@ -98,6 +99,7 @@ def _command(kind: Bench) -> Callable[..., None]:
     ) -> None:
         if task is None:
             raise InputError(f"which task? Name it with --task: one of {', '.join(one.name for one in tasks)}")
+        check_folder(out)
         from penchant_lab.cli.bench_run import BenchOptions, run_bench
 
         options = BenchOptions(

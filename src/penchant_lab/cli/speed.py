@@ -12,6 +12,7 @@ from penchant.cli.options import ModelOption
 from penchant.cli.output import JsonOption, emit, stderr
 from penchant.cli.streams import stdout
 from penchant.models.model_name import ModelName
+from penchant_lab.bench.results import check_folder
 from penchant_lab.cli.published import command_line
 from penchant_lab.speed.parts import DTYPES, PARTS
 
@@ -64,7 +65,7 @@ def speed(
 
     Takes about half an hour on two cores; run it on an idle machine. If it is stopped, finished parts are kept.
     """
-
+    check_folder(out)
     from penchant_lab.speed.report import markdown
     from penchant_lab.speed.run import SpeedOptions, run_speed
 

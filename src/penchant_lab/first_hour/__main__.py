@@ -44,7 +44,13 @@ _OWN = re.compile(
     re.IGNORECASE,
 )
 _YOU = re.compile(r"\byou(?:r|rs|'re|'ve)?\b", re.IGNORECASE)
-COLUMNS = (("right", "facts"), ("addressed", "facts"), ("as_the_user", "answers"), ("kept", "instructed"))
+COLUMNS = (
+    ("right", "facts"),
+    ("alone", "facts"),
+    ("addressed", "facts"),
+    ("as_the_user", "answers"),
+    ("kept", "instructed"),
+)
 Framing = Callable[[Sequence[str], tuple[Instruction, ...], str], list[dict[str, str]]]
 
 
@@ -72,8 +78,14 @@ def kept(kind: str, answer: str) -> bool:
     return not re.search(r"^\s*(?:[-*•]|\d+\.)", answer, re.MULTILINE) if kind == "no list" else "!" not in answer
 
 
+def _holds(answer: str, text: str) -> bool:
+    return re.search(answer, text, re.IGNORECASE) is not None
+
+
 def measure(loaded: LoadedModel, framing: Framing, dialogues: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Ask everything, greedily, in batches; count answers with the right fact, in the user's person, as instructed."""
+    """Ask everything, greedily, in batches; count answers with the right fact, with it alone and not with others that
+    were not asked for, in the user's person, as instructed.
+    """
     asked = [
         (dialogue, question, answer)
         for at, dialogue in enumerate(dialogues)
@@ -90,11 +102,16 @@ def measure(loaded: LoadedModel, framing: Framing, dialogues: Sequence[dict[str,
         for at, made in zip(batch, generate(loaded, [starts[at] for at in batch]), strict=True):
             texts[at] = made.text
     pairs = list(zip(asked, texts, strict=True))
-    facts = [bool(re.search(answer, text, re.IGNORECASE)) for (_, _, answer), text in pairs if answer]
+    facts = [(dialogue, answer, text) for (dialogue, _, answer), text in pairs if answer]
+    right = [_holds(answer, text) for _, answer, text in facts]
     told = [kept(dialogue["kept"], text) for (dialogue, _, _), text in pairs if dialogue["instruction"]]
     return {
         "facts": len(facts),
-        "right": sum(facts),
+        "right": sum(right),
+        "alone": sum(
+            held and not any(_holds(other, text) for _, other in dialogue["asks"] if other != answer)
+            for held, (dialogue, answer, text) in zip(right, facts, strict=True)
+        ),
         "answers": len(texts),
         "addressed": sum(_YOU.search(text) is not None for (_, _, answer), text in pairs if answer),
         "as_the_user": sum(_OWN.search(text) is not None for text in texts),
@@ -108,6 +125,7 @@ def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
     """Run the script as `penchant chat` does, with its defaults; return its turns with answers."""
     script = json.loads((HERE / "script.json").read_text(encoding="utf-8"))
     conversations, others = script["conversations"], script["others"]
+    facts = {line["fact"].lower() for lines in conversations for line in lines if "fact" in line}
     turns = []
     with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
         personalizer = Personalizer(loaded, store=store)
@@ -115,7 +133,8 @@ def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
             conversation = personalizer.conversation("anna")
             for line in lines:
                 said = conversation.say(line["say"])
-                right = None if "fact" not in line else line["fact"].lower() in said.text.lower()
+                told = {fact for fact in facts if fact in said.text.lower()}
+                right = None if "fact" not in line else line["fact"].lower() in told
                 # Whoever wrote the pasted mail is not the user.
                 mixed = right is not None and any(name.lower() in said.text.lower() for name in others)
                 turns.append(
@@ -126,6 +145,7 @@ def first_hour(loaded: LoadedModel) -> list[dict[str, Any]]:
                         "finish": said.finish,
                         "prompt_tokens": said.context.tokens,
                         "right": right,
+                        "alone": None if right is None else right and len(told) == 1,
                         "as_the_user": mixed or _OWN.search(said.text) is not None,
                     }
                 )
@@ -139,11 +159,12 @@ def table(result: dict[str, Any]) -> str:
         "# The first hour",
         "",
         f"{result['model']}, greedy. Each cell: tuning half, unseen half. right: answers with the fact that was asked "
-        "for. to the user: those that say 'you'. as the user: answers in which the assistant speaks as if it were the "
-        "user. kept: answers that keep the standing instruction.",
+        "for. alone: those of them that tell none of the user's other facts. to the user: those that say 'you'. as the "
+        "user: answers in which the assistant speaks as if it were the user. kept: answers that keep the standing "
+        "instruction.",
         "",
-        "| framing | right | to the user | as the user | kept |",
-        "|---|--:|--:|--:|--:|",
+        "| framing | right | alone | to the user | as the user | kept |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for name, halves in result["framings"].items():
         cells = [
@@ -154,7 +175,8 @@ def table(result: dict[str, Any]) -> str:
     lines += [
         "",
         f"The scripted first hour: {sum(one['right'] for one in asked)} of {len(asked)} questions about the user "
-        f"answered, {sum(one['finish'] != 'stop' for one in hour)} of {len(hour)} answers cut off or repeating "
+        f"answered ({sum(one['alone'] for one in asked)} of them without facts that weren't asked for), "
+        f"{sum(one['finish'] != 'stop' for one in hour)} of {len(hour)} answers cut off or repeating "
         f"themselves, {sum(one['as_the_user'] for one in hour)} as if the assistant were the user, or with another "
         "person's name or home.",
         "",

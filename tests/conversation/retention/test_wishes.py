@@ -138,3 +138,59 @@ def test_what_people_do_themselves_is_no_wish(text: str) -> None:
 def test_a_wish_may_begin_with_who_has_it(text: str) -> None:
     wish = wish_in(text)
     assert wish is not None and wish.off_record
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We talked off the record with the journalist.",
+        "I spoke to the minister off the record last week.",
+        "My boss told me off the record that I'd be promoted.",
+        "The editor wants an off the record interview.",
+        "She gave us an off the record comment.",
+        "They had a conversation off the record.",
+        "Our source has only talked off the record so far.",
+        "He said it off the record, so the paper can't print it.",
+        "The interview was off the record.",
+        "Is it normal to talk to reporters off the record?",
+        'What does "off the record" mean?',
+        "Wir haben off the record mit dem Journalisten gesprochen.",
+        "Ich habe mit ihr unter vier Augen gesprochen.",
+        "Der Minister hat das off the record gesagt.",
+        "Nous avons parlé off the record avec le journaliste.",
+        "Le ministre l'a dit en off.",
+        "Hablamos off the record con el periodista.",
+        "Abbiamo parlato off the record con il giornalista.",
+        "Der Chef wollte mich unter vier Augen sprechen.",
+    ],
+)
+def test_how_people_spoke_is_no_wish(text: str) -> None:
+    assert wish_in(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Off the record: I have diabetes.",
+        "I'm telling you this off the record: I quit.",
+        "This is off the record, but I'm pregnant.",
+        "I'd like to tell you something off the record.",
+        "Can we talk off the record?",
+        "Let's talk off the record for a moment. I hate my job.",
+        "I was fired. That's off the record.",
+        "Off the record, we talked to the journalist.",
+        "Unter vier Augen: ich habe gekündigt.",
+        "Das ist off the record: ich bin schwanger.",
+        "Ich sage dir das unter vier Augen: ich habe gekündigt.",
+        "Entre nous, je déteste mon travail.",
+        "En off : je déteste mon travail.",
+        "Off the record, odio mi trabajo.",
+        "Te lo digo off the record: odio mi trabajo.",
+        "Off the record: odio il mio lavoro.",
+        "I told you off the record that I'm ill.",
+        "Don't save this: we talked off the record with the journalist.",
+    ],
+)
+def test_what_is_said_here_is_off_the_record(text: str) -> None:
+    wish = wish_in(text)
+    assert wish is not None and wish.off_record

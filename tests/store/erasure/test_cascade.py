@@ -27,6 +27,7 @@ from penchant.store.erasure.lineage import (
     source_of,
     write_shared,
 )
+from tests.postgres import on_plain_text
 from tests.store.erasure.contents import holding
 
 USERS = ("ann", "bob", "cem", "dee")
@@ -218,6 +219,7 @@ def test_words_that_a_model_wrote_for_others_by_itself_are_no_remains(store):
     assert contrasts(store, "bob").read_text().splitlines() == lines
 
 
+@on_plain_text
 def test_a_row_that_should_have_gone_is_found(store, open_store, monkeypatch):
     monkeypatch.setattr(erasure, "erase_derived", lambda directory, erased: 0)
     append_lines(contrasts(store, "bob"), [row("bob", 0, [("ann", 0)], record("ann", 0).text)])

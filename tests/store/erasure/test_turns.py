@@ -9,6 +9,7 @@ from penchant.history.records import Record
 from penchant.store import UserEntry
 from penchant.store import engine as database
 from penchant.store.erasure.lineage import append_lines, derived_line, read_rows, save_rows, source_of
+from tests.postgres import on_plain_text
 from tests.store.erasure.contents import holding
 from tests.store.erasure.turn_cases import START, fill, filled, instruction, kept, record, turn, words
 
@@ -19,6 +20,7 @@ def store(open_store, tmp_path):
         yield opened
 
 
+@on_plain_text
 def test_forget_turns_leaves_no_byte_of_them(store):
     ann = kept(store, "ann")
     cache = store.conversation_dir("bob", "a")
@@ -177,6 +179,7 @@ def test_forgetting_the_user_counts_and_looks_for_everything_said(store):
         store.conversations.turns("bob", "a")
 
 
+@on_plain_text
 @pytest.mark.parametrize("what", ["turn", "system", "instruction", "until"])
 def test_a_copy_of_what_was_said_is_found_and_what_others_said_too_explains_it(store, what):
     text = words("said by both")

@@ -13,6 +13,7 @@ from penchant.store import Counts, Store
 from penchant.store import engine as database
 from penchant.store.erasure import cleaning
 from penchant.store.erasure.residue import Needles, grams
+from tests.postgres import on_plain_text
 from tests.store.erasure.contents import holding
 
 VOCABULARY = [f"{a}{b}" for a in ("mar", "tok", "süß", "quen", "lid") for b in ("o", "ith", "ava", "éne", "u", "orn")]
@@ -38,6 +39,7 @@ def store(open_store, tmp_path):
         yield opened
 
 
+@on_plain_text
 def test_forget_leaves_nothing_and_touches_nobody_else(store):
     mine = store.history("bob")
     others = {user: list(store.export(user)) for user in ("ann", "cem")}
@@ -69,6 +71,7 @@ def test_forget_leaves_nothing_and_touches_nobody_else(store):
     assert not list(store.directory.glob("erasing-*"))
 
 
+@on_plain_text
 def test_a_sentence_that_another_user_shares_stays_and_is_counted(store):
     shared = words("shared", 20)
     store.add("ann", [Record(shared, id="s1"), Record("Jon Smith", id="s2")])

@@ -72,7 +72,7 @@ def claim_of(sentence: str, language: Language, subject: str = "") -> Claim | No
 
     claim = Claim(
         next(iter(made([said])), frozenset()) if positive else frozenset(),
-        made(over) + (made(language.excluded(sentence), "") if positive else ()),
+        made(over) + (() if denies else made(language.excluded(sentence), "")),
         made(denies),
         bool(language.pattern("again").search(sentence)),
     )

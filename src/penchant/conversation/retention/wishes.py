@@ -88,9 +88,17 @@ def _in_sentence(sentence: Sentence) -> Iterator[tuple[Wishes, str, re.Match[str
             if match := language.find(field, sentence.plain):
                 if language.find("subject", sentence.plain[: match.start()]):  # "I don't save anything": a report
                     continue
+                if field == "off_record" and _reported(match, sentence.plain, language):
+                    continue
                 lasts = field == "off_record" and language.find("from_here", sentence.plain)
                 yield language, "lasting" if lasts else field, match, sentence
                 return
+
+
+def _reported(match: re.Match[str], plain: str, language: Wishes) -> bool:
+    """Whether a phrase says how others, or the user and others, spoke: "we talked off the record with a journalist"."""
+    told = language.find("reported", plain)
+    return told is not None and told.start() <= match.start() and match.end() <= told.end()
 
 
 def _requests(field: str, wanted: str, match: re.Match[str]) -> list[ForgetRequest]:

@@ -10,13 +10,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
-from penchant.models.tokenization import opening_ids
 from penchant.serving.answers import FINISH, Written, explanation, logprobs_of, sse, usage_of
-from penchant.serving.asking import identify
+from penchant.serving.asking import chosen, identify
+from penchant.serving.description import STREAMED
 from penchant.serving.engine import Begun, Ended
-from penchant.serving.errors import STREAMED
-from penchant.serving.exchange import Exchange, Said, take
-from penchant.serving.generation import chat_prompt
+from penchant.serving.exchange import Exchange, Said, prompt_size, take
 from penchant.serving.schemas import ChatRequest
 from penchant.serving.service import Service
 
@@ -28,6 +26,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/chat/completions", response_model=None, responses=STREAMED)
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation, with what matters in its user's history."""
+        body = chosen(request, body)
         exchange = await take(service, body, identify(service, request, body))
         head = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
@@ -46,14 +45,11 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/render")
     async def render(body: ChatRequest, request: Request) -> dict[str, Any]:
         """Return the messages that would be sent to the model, and what was put into them; nothing is generated."""
+        body = chosen(request, body)
         personal = await service.personal(body.messages, identify(service, request, body), body.penchant)
-
-        def count() -> int:
-            return len(opening_ids(service.loaded, chat_prompt(service.loaded, personal.messages)))
-
         return {
             "messages": personal.messages,
-            "prompt_tokens": await service.run(count),
+            "prompt_tokens": await prompt_size(service, personal),
             "user": personal.identity.shown if personal.identity else None,
             "penchant": explanation(personal),
         }

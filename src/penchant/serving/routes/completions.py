@@ -13,9 +13,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
 from penchant.serving.answers import FINISH, Written, sse, stream, usage_of, while_listening, write
-from penchant.serving.asking import identify
+from penchant.serving.asking import chosen, identify
+from penchant.serving.description import STREAMED
 from penchant.serving.engine import Begun, Ended, Piece, Prompt
-from penchant.serving.errors import STREAMED, ApiError
+from penchant.serving.errors import ApiError
 from penchant.serving.generation import chat_prompt, prompts_of
 from penchant.serving.schemas import CompletionRequest, Message
 from penchant.serving.service import Answering, Service, headers_of, owner_of
@@ -28,6 +29,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/completions", response_model=None, responses=STREAMED)
     async def complete(body: CompletionRequest, request: Request) -> Response:
         """Answer a prompt, with what matters in its user's history: the prompt is the user's only turn."""
+        body = chosen(request, body)
         service.check_model(body.model)
         if body.suffix:
             raise ApiError(400, "suffix isn't supported: leave it out", param="suffix", code="unsupported")

@@ -50,11 +50,13 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/models")
     async def models() -> dict[str, Any]:
         """List the models."""
-        return {"object": "list", "data": [_model(service)]}
+        return {"object": "list", "data": [_model(service), *await service.upstreams.models()]}
 
     @routes.get("/v1/models/{name:path}")
     async def model(name: str) -> dict[str, Any]:
         """Describe a model."""
+        if found := next((one for one in await service.upstreams.models() if one["id"] == name), None):
+            return found
         service.check_model(name)
         return _model(service)
 
@@ -107,19 +109,6 @@ def router(service: Service) -> APIRouter:
                 one["document"] = {"text": texts[int(number)]}
             results.append(one)
         return {"model": service.model, "results": results, "usage": {"total_tokens": marks.tokens_fed}}
-
-    @routes.get("/livez", tags=["operation"])
-    async def live() -> dict[str, str]:
-        """Whether the process answers."""
-        return {"status": "ok"}
-
-    @routes.get("/readyz", tags=["operation"])
-    async def ready() -> dict[str, Any]:
-        """Whether requests are taken, and how many are being answered."""
-        running, waiting = service.engine.load
-        if waiting >= service.engine.waiting:
-            raise ApiError(503, "too many requests are waiting", code="busy")
-        return {"status": "ok", "model": service.model, "running": running, "waiting": waiting}
 
     return routes
 

@@ -77,7 +77,7 @@ def router(service: Service) -> APIRouter:
         """Mark and compress for a query; nothing is answered."""
         budget = body.budget or service.settings.budget
         service.check_erasing(user)
-        if await service.run(partial(service.warming.unread, user)):
+        if await service.run(lambda: service.warming.unread(service.warming.history(user))):
             await service.warming.finish(user)
         made = await service.run(partial(service.personalizer.compress, user, body.query, budget))
         pairs = zip(made.segments, made.scores, strict=True)
@@ -86,6 +86,7 @@ def router(service: Service) -> APIRouter:
             "tokens": made.tokens,
             "budget": made.budget,
             "history_tokens": made.history_tokens,
+            "shortening": made.shortening,
             "segments": [
                 {"record": one.record_id, "start": one.start, "end": one.end, "text": one.text, "score": score}
                 for one, score in pairs

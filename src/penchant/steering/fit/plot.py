@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from penchant.errors import InputError
-from penchant.lens.plot import check_plot
+from penchant.figures import check_plot, save_plot
 from penchant.steering.config import Effect, SteeringConfig
 
 PARTS = {"population": "what helps everyone", "own": "the users' own vectors"}
@@ -55,10 +55,7 @@ def plot_effects(config: SteeringConfig, path: Path) -> None:
         axes.set(ylabel="strength", xlabel="weights" if "," in grid[0][0] else "layer")
         figure.colorbar(image, ax=axes, label="gain, nats a token")
     figure.suptitle(f"{config.method} on {config.model_name}: {config.users} users, {config.pairs} answers")
-    try:
-        figure.savefig(path, dpi=150)
-    except OSError as error:
-        raise InputError(f"can't write the plot {path} ({error.strerror or error}): name another file") from error
+    save_plot(figure, path)
 
 
 def _draw(axes: Any, grid: tuple[list[str], list[float], npt.NDArray[np.float64]], most: float) -> Any:

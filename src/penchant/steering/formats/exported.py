@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from penchant.errors import InputError
-from penchant.files import atomic_write
+from penchant.files import atomic_write, unwritable
 from penchant.inference.intervention import Edit, Intervention
 from penchant.inference.sites import Site, site_width
 from penchant.models.loading import LoadedModel
@@ -109,7 +109,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         with atomic_write(path) as part:
             write(part)
     except OSError as error:
-        raise InputError(f"can't write {path}: {error.strerror or error}; choose another path") from error
+        raise unwritable(path, error) from error
 
 
 def check_file(path: Path) -> None:

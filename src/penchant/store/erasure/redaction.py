@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
+from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
-from penchant.store.keys import checked, conversation_key
+from penchant.store.keys import checked, conversation_key, user_key
 from penchant.store.location import conversation_folder
 from penchant.store.schema import turns
 
@@ -24,9 +25,11 @@ def redact(engine: sa.Engine, directory: Path, user: str, conversation: str, tex
     try:
         with database.writing(engine) as connection:
             key = conversation_key(connection, user, conversation)
+            mine = rows_of(connection, user_key(connection, user))
             for number, text in texts.items():
                 where = (turns.c.conversation == key) & (turns.c.number == number)
-                if not connection.execute(sa.update(turns).where(where).values(text=text)).rowcount:
+                row = mine.closed(turns, {"conversation": key, "number": number, "text": text})
+                if not connection.execute(sa.update(turns).where(where).values(row)).rowcount:
                     raise InputError(
                         f"conversation {conversation!r} has no turn {number}: expected the number of an existing turn"
                     )

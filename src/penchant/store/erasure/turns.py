@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from penchant.errors import InputError, StoreError
 from penchant.store import engine as database
+from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure import cleaning
 from penchant.store.erasure import users as erasure
 from penchant.store.erasure.cascade import Erased, erase_derived
@@ -45,17 +46,20 @@ def forget(
     try:
         with locked(directory):
             with database.writing(engine) as connection:
+                data_key = cleaning.data_key(connection, user_key(connection, user))
                 gone = _delete(connection, user, conversation, None if numbers is None else sorted(set(numbers)))
                 sources = [source_of(user, name) for name in gone.records] or ([source_of(user)] if gone.user else [])
                 folders = [folder, *_emptied(directory, user, gone)]
                 # Before the commit: from then on the erasure will be finished, whatever happens.
-                erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders])
+                ended = [data_key] if gone.user else []
+                erasure.write_marker(marker, sources, [found.relative_to(directory) for found in folders], ended)
             if sources:
                 erase_derived(directory, Erased([source_of(user)] if gone.last else sources))
             for found in folders:
                 erasure.remove_folder(found)
         if (gone.records or gone.user) and not keep_index:
             erasure.remove_folder(directory / INDEXES / user_folder(user))
+        cleaning.destroy_keys(engine, ended)
         cleaning.compact(engine)
         marker.unlink(missing_ok=True)
     except OSError as error:
@@ -139,11 +143,13 @@ def _delete_records(
     """Delete the records that came from turns, and return their ids. numbers: None for all turns of the
     conversation.
     """
-    named = sa.select(records.c.key, records.c.id, records.c.turn).where(
+    mine = rows_of(connection, owner)
+    named = sa.select(records.c.key, records.c.id, records.c.turn, records.c.sealed).where(
         records.c.user == owner, records.c.conversation == conversation
     )
-    rows = connection.execute(named.order_by(records.c.key))
-    found = {row.key: row.id for row in rows if numbers is None or row.turn in numbers}
+    rows = connection.execute(named.order_by(records.c.key)).mappings()
+    wanted = (row for row in rows if numbers is None or row["turn"] in numbers)
+    found: dict[int, str] = {row["key"]: mine.opened(records, row)["id"] for row in wanted}
     keys = list(found)
     for start in range(0, len(keys), VARIABLES):
         connection.execute(sa.delete(records).where(records.c.key.in_(keys[start : start + VARIABLES])))

@@ -20,6 +20,7 @@ from penchant.errors import InputError, StoreError
 from penchant.hints import command
 from penchant.store import engine as database
 from penchant.store.api_keys import end_keys_of
+from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure import cleaning
 from penchant.store.erasure.cascade import Erased, erase_derived
 from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
@@ -29,6 +30,7 @@ from penchant.store.location import EPISODES, INDEXES, store_options, user_folde
 from penchant.store.schema import conversations, instructions, records, turns, users
 
 MARKER = "erasing-"
+_KEY = "key:"
 _NAME = 64  # length of a user's folder name
 _FOLDER = re.compile(r"[^/.]+/[0-9a-f]{64}(/[0-9a-f]{16})?")
 _log = logging.getLogger(__name__)
@@ -44,8 +46,9 @@ class ErasureReceipt:
     `scanned_files` files of `scanned_bytes` bytes, and in `scanned_rows` rows of a database elsewhere (0 with SQLite,
     whose rows are in a file); shared: those found because another user's live record contains them too; too_short:
     different texts under 8 bytes, which are not searched for. Nothing else is left in what was searched: `forget`
-    raises otherwise. remains: where the database's server may still hold the texts (`cleaning.remains`); empty with
-    SQLite. seconds: wall time.
+    raises otherwise. key_destroyed: whether the store is encrypted and the user's key was destroyed: no copy of the
+    database can be read for this user any more. remains: where the database's server may still hold the texts
+    (`cleaning.remains`); empty with SQLite. seconds: wall time.
     """
 
     user: str
@@ -62,6 +65,7 @@ class ErasureReceipt:
     scanned_files: int
     scanned_bytes: int
     scanned_rows: int
+    key_destroyed: bool
     remains: tuple[str, ...]
     seconds: float
 
@@ -72,12 +76,14 @@ class ErasureReceipt:
 def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureReceipt:
     """See `Store.forget`. `key` is the user's row."""
     started = time.perf_counter()
+    with database.reading(engine) as connection:
+        data_key = cleaning.data_key(connection, key)
     kept = collect(engine, key)
     marker = directory / (MARKER + user_folder(user))
     erased = Erased([source_of(user)])
     try:
         # Kept until nothing is left, so that an interrupted erasure is finished when the store is next opened.
-        write_marker(marker, [source_of(user)])
+        write_marker(marker, [source_of(user)], data_keys=[data_key])
         count, size = remove_folders(directory, user_folder(user))
         with locked(directory):
             with database.writing(engine) as connection:
@@ -90,6 +96,7 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
                 end_keys_of(connection, user)
             more, more_size = remove_folders(directory, user_folder(user))  # written in the meantime
             derived = erase_derived(directory, erased)
+        destroyed = cleaning.destroy_keys(engine, [data_key])
         cleaning.compact(engine)
         seen = verify(engine, directory, kept.needles, erased)
         marker.unlink(missing_ok=True)
@@ -113,6 +120,7 @@ def forget(engine: sa.Engine, directory: Path, user: str, key: int) -> ErasureRe
         scanned_files=seen.files,
         scanned_bytes=seen.bytes,
         scanned_rows=seen.rows,
+        key_destroyed=destroyed,
         remains=cleaning.remains(engine),
         seconds=round(time.perf_counter() - started, 3),
     )
@@ -122,10 +130,12 @@ def forget_records(
     engine: sa.Engine, directory: Path, *, user: str, key: int, names: Sequence[str], index: Path | None
 ) -> None:
     """See `Store.forget_record`. `index`: a folder to remove with them."""
+    with database.reading(engine) as connection:
+        data_key = cleaning.data_key(connection, key)
     sources = [source_of(user, name) for name in names]
     marker = directory / f"{MARKER}records-{uuid.uuid4().hex[:16]}"
     try:
-        write_marker(marker, sources)
+        write_marker(marker, sources, data_keys=[data_key])
         with locked(directory):
             try:
                 last, gone = _delete_records(engine, user, key, names)
@@ -137,6 +147,7 @@ def forget_records(
                 remove_folders(directory, user_folder(user), keep=(INDEXES,) if gone else (INDEXES, EPISODES))
         if index is not None:
             remove_folder(index)
+        cleaning.destroy_keys(engine, [data_key])
         # Overwriting deleted rows isn't enough: SQLite leaves copies behind when it rearranges its pages.
         cleaning.compact(engine)
         marker.unlink(missing_ok=True)
@@ -152,8 +163,9 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
     """
     with database.writing(engine) as connection:
         lock_user(connection, key)
+        mine = rows_of(connection, key)
         for name in names:
-            found = sa.delete(records).where(records.c.user == key, records.c.id == name)
+            found = sa.delete(records).where(records.c.user == key, records.c.id == mine.record_id(name))
             if not connection.execute(found).rowcount:
                 raise InputError(
                     f"user {user!r} has no record {name!r}: expected an id that "
@@ -170,7 +182,7 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
     """
     for marker in sorted(directory.glob(MARKER + "*")):
         try:
-            sources, folders = _read_marker(marker)
+            sources, folders, data_keys = _read_marker(marker)
             if len(name := marker.name.removeprefix(MARKER)) == _NAME:
                 remove_folders(directory, name)
             for folder in folders:
@@ -178,34 +190,41 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
             if sources:
                 with locked(directory):
                     erase_derived(directory, Erased(sources))
+            cleaning.destroy_keys(engine, data_keys)
             cleaning.compact(engine)
             marker.unlink(missing_ok=True)
         except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again
             _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
 
 
-def write_marker(marker: Path, sources: Iterable[Source], folders: Iterable[Path] = ()) -> None:
+def write_marker(
+    marker: Path, sources: Iterable[Source], folders: Iterable[Path] = (), data_keys: Iterable[str | None] = ()
+) -> None:
     """Write to disk what an erasure is about to remove, so that it can be finished if it is interrupted. folders: of
-    users or conversations, relative to the store's. Raises `OSError`.
+    users or conversations, relative to the store's. data_keys: names of users' keys, destroyed if the user is gone.
+    Raises `OSError`.
     """
-    lines = [*map(str, sources), *(folder.as_posix() for folder in folders)]
+    keys = (f"{_KEY}{name}" for name in data_keys if name is not None)
+    lines = [*map(str, sources), *(folder.as_posix() for folder in folders), *keys]
     with marker.open("w", encoding="ascii") as file:
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
 
 
-def _read_marker(marker: Path) -> tuple[list[Source], list[str]]:
-    """Return what was being erased, and its folders. A line that a crash cut short is skipped: nothing had been erased
-    then.
+def _read_marker(marker: Path) -> tuple[list[Source], list[str], list[str]]:
+    """Return what was being erased, its folders, and names of users' keys. A line that a crash cut short is skipped:
+    nothing had been erased then.
     """
-    found, folders = [], []
+    found, folders, data_keys = [], [], []
     for line in marker.read_text(encoding="ascii", errors="replace").splitlines():
         if _FOLDER.fullmatch(line):
             folders.append(line)
+        if line.startswith(_KEY):
+            data_keys.append(line.removeprefix(_KEY))
         with contextlib.suppress(ValueError):
             found.append(parse_source(line))
-    return found, folders
+    return found, folders, data_keys
 
 
 def remove_folders(directory: Path, name: str, keep: Sequence[str] = ()) -> tuple[int, int]:

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from penchant.errors import StoreError
 from penchant.store import engine as database
+from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure.cascade import Erased, surviving_text
 from penchant.store.location import DATABASE
 from penchant.store.schema import conversations, instructions, metadata, records, to_record, turns, users
@@ -93,16 +94,19 @@ def collect(engine: sa.Engine, key: int) -> Collected:
 
 
 def _fields_of(engine: sa.Engine, key: int) -> Iterator[tuple[sa.Table, list[Any]]]:
+    with database.reading(engine) as connection:
+        opened = rows_of(connection, key).opened
     for row in pages(engine, records, records.c.user == key):
-        record = to_record(row)
+        record = to_record(opened(records, row))
         yield records, [record.text, record.reply, record.label, record.meta]
     for row in pages(engine, conversations, conversations.c.user == key):
-        yield conversations, [row["system"]]
+        yield conversations, [opened(conversations, row)["system"]]
     mine = sa.select(conversations.c.key).where(conversations.c.user == key)
     for row in pages(engine, turns, turns.c.conversation.in_(mine)):
-        yield turns, [row["text"]]
+        yield turns, [opened(turns, row)["text"]]
     for row in pages(engine, instructions, instructions.c.user == key):
-        yield instructions, [row["text"], row["until"]]
+        one = opened(instructions, row)
+        yield instructions, [one["text"], one["until"]]
 
 
 def pages(engine: sa.Engine, table: sa.Table, *where: sa.ColumnElement[bool]) -> Iterator[sa.RowMapping]:

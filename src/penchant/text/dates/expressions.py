@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from dateutil.relativedelta import relativedelta
 
 from penchant.text.dates.languages import NUMERIC, Language, languages
+from penchant.text.language import identify, spoken
 
 if TYPE_CHECKING:
     from dateparser.date import DateDataParser
@@ -29,6 +30,7 @@ _LENGTHS = {
 }
 _DAY = timedelta(days=1)
 _Period = tuple[datetime, datetime]
+_OF_TIME = ("asks", "dates", "bare", "seasons", "first", "last")
 _FIRST_MONTH = {"spring": 3, "summer": 6, "autumn": 9, "winter": 12}
 
 
@@ -78,6 +80,19 @@ def time_expressions(text: str, now: datetime, *, language: str | None = None) -
         if sum(f.to - f.at for f in found) > sum(f.to - f.at for f in best):
             best = found
     return tuple(found.time for found in best)
+
+
+def asks_for_time(text: str) -> bool:
+    """Whether a request may ask when something was, or for what was at some time. True for a language without words:
+    better a date too many than one too few.
+    """
+    plain = text.translate(_PLAIN)
+    known = spoken(plain, languages())
+    if len(known) > 1 and identify(plain) not in {*languages(), None}:
+        return True
+    return NUMERIC.search(plain) is not None or any(
+        one.search(plain) for language in known for name in _OF_TIME for one in language.phrases(name)
+    )
 
 
 def _in_language(text: str, language: Language, now: datetime) -> Iterator[_Found]:

@@ -24,6 +24,7 @@ PHRASES = (
     "mine",
     "have",
     "subject",
+    "reported",
 )
 FIELDS = (*PHRASES, "words", "replies")
 """docs/methods/retention.md says what each is for."""

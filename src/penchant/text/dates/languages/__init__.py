@@ -12,7 +12,7 @@ from typing import Any
 from penchant.text.phrases import compile_phrases, read_languages
 
 FOLDER = Path(__file__).parent
-PHRASES = ("dates", "bare", "seasons", "past", "previous", "first", "last")
+PHRASES = ("dates", "bare", "seasons", "past", "previous", "first", "last", "asks")
 PREFIXES = ("between", "before", "by", "after", "shift")
 FIELDS = (*PHRASES, *PREFIXES, "and", "months", "weekdays", "means", "numbers", "season", "units", "words")
 """docs/methods/markers.md says what each is for."""
