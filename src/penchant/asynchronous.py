@@ -147,6 +147,7 @@ class AsyncStore(_Closing[Store]):
     count = _awaited(Store.count)
     holds = _awaited(Store.holds)
     revision = _awaited(Store.revision)
+    arrivals = _awaited(Store.arrivals)
     token_count = _awaited(Store.token_count)
     keep_token_count = _awaited(Store.keep_token_count)
     forget = _awaited(Store.forget)

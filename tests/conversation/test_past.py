@@ -8,7 +8,7 @@ import pytest
 from penchant import Personalizer, Store
 from penchant.compression.profile import Profile
 from penchant.conversation import speaking as module
-from penchant.conversation.past import marked, readable, without_others
+from penchant.conversation.past import marked, readable, without_courtesies, without_others
 from penchant.conversation.session import Conversation
 from penchant.history.dialogue import Exchange, Finish, Turn
 from penchant.history.records import Segment
@@ -72,6 +72,32 @@ def test_others_who_speak_of_themselves_are_left_out_of_questions_about_the_user
     past = (Exchange(0, Turn(0, "user", said), Turn(1, "assistant", "Yes.")),)
     assert without_others(past, question, notes) == (past if stays else ())
     assert without_others(past, question, None) == past
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer", "question", "stays"),
+    [
+        ("Where do I live?", "The user's name is Anna. She lives in Bergen.", "What is my name?", False),
+        ("Where do I live?", "In Bergen, the rainy one.", "What is my name?", True),  # it says something of its own
+        ("Where do I live?", "The user lives in Bergen.", "Are you sure?", True),  # not about the user
+        ("Which city do I live in?", "The user lives in Bergen.", "Which city is my name from?", True),  # a shared word
+    ],
+)
+def test_answers_that_only_repeat_the_notes_are_left_out_of_questions_that_the_notes_answer(
+    asked: str, answer: str, question: str, stays: bool
+) -> None:
+    known = ["My name is Anna.", "I live in Bergen."]
+    segments = tuple(Segment(at, f"r{at}", 0, len(text), text) for at, text in enumerate(known))
+    text = "The user's name is Anna.\nThe user lives in Bergen."
+    notes = Profile(text, 9, 99, 99, segments, (1.0, 1.0), "m", "extractive")
+    past = (Exchange(0, Turn(0, "user", asked), Turn(1, "assistant", answer)),)
+    assert without_others(past, question, notes) == (past if stays else ())
+
+
+def test_greetings_and_thanks_are_left_out_of_later_prompts() -> None:
+    said = ("Hello!", "Hi, I have a question.", "Danke schön!")
+    past = [Exchange(at, Turn(at, "user", text), None) for at, text in enumerate(said)]
+    assert [one.user.text for one in without_courtesies(past)] == [said[1]]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from penchant.history.dialogue import Instruction
-from penchant.models.loading import LoadedModel
+from penchant.models.loading import load_model
 from penchant_lab.first_hour.__main__ import FRAMINGS, HERE, first_hour, kept, measure, table
 from tests.families import tiny
 
@@ -39,13 +39,16 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.model
-def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
-    turns = first_hour(smollm2)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_first_hour_on_the_embedded_model(dtype: str) -> None:
+    # Rounding leads to other answers, and each answer to others: what is promised holds in both formats.
+    turns = first_hour(load_model("smollm2", dtype=dtype))
     asked = [one for one in turns if one["right"] is not None]
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)
-    # The answer to the pasted mail itself repeats its writer's words: docs/guides/chat.md.
-    assert all("mail" in one["user"] for one in turns if one["as_the_user"])
+    assert not any(one["as_the_user"] for one in turns)
     half = dict.fromkeys(("facts", "right", "alone", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
-    page = table({"model": "smollm2", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns})
+    page = table(
+        {"model": "smollm2", "dtype": dtype, "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns}
+    )
     assert all(one["user"].split()[0] in page for one in turns)

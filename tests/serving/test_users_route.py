@@ -78,7 +78,7 @@ def test_rerank(client: httpx.Client, service: Service) -> None:
     assert len(indexes._open) == before  # nothing of the documents stays
 
 
-@pytest.mark.parametrize("page", [{"limit": 0}, {"limit": 10**30}, {"offset": -1}, {"offset": 10**30}, {"limit": "x"}])
+@pytest.mark.parametrize("page", [{"limit": 0}, {"offset": -1}, {"offset": 10**30}, {"limit": "x"}])
 def test_pages_out_of_range_are_refused(client: httpx.Client, page: dict[str, object]) -> None:
     response = client.get("/v1/users/anna/records", params=page)
     assert response.status_code == 400 and next(iter(page)) in response.json()["error"]["param"]
@@ -100,3 +100,32 @@ def test_a_locked_store_is_said(client: httpx.Client, service: Service, monkeypa
     error = response.json()["error"]
     assert error["code"] == "store_unavailable" and str(service.store.directory) not in error["message"]
     assert client.post("/v1/users/eve/records", json={"text": "Not while it is locked."}).json()["added"] == 1
+
+
+def test_ids_with_a_slash_are_reached(client: httpx.Client) -> None:
+    at = "/v1/users/acme%2Fanna%25"
+    record = {"text": "The dentist is Dr. Voss.", "id": "chat/1"}
+    assert client.post(f"{at}/records", json=record).json()["added"] == 1
+    assert client.get(f"{at}/records").json()["data"][0]["id"] == "chat/1"
+    asked = {"messages": [{"role": "user", "content": "Who is the dentist?"}]}
+    assert client.post("/u/acme%2Fanna%25/v1/render", json=asked).json()["user"] == "acme/anna%"
+    assert client.delete(f"{at}/records/chat%2f1").json() == {"erased": "chat/1"}
+    client.post(f"{at}/records", json=record)
+    assert client.delete(at).json()["erased"] == "acme/anna%"
+    assert client.get(f"{at}/records").status_code == 404
+
+
+def test_a_foreign_host_is_refused(client: httpx.Client) -> None:
+    for host in ("evil.example", "localhost.evil.example:80", "127.0.0.1.evil.example", ""):
+        answer = client.get("/v1/models", headers={"Host": host})
+        assert answer.status_code == 403
+        assert answer.json()["error"]["code"] == "unknown_host"
+    for host in ("LOCALHOST:9", "[::1]:80", "127.0.0.1", "a.localhost"):
+        assert client.get("/v1/models", headers={"Host": host}).status_code == 200
+
+
+def test_a_page_of_records(client: httpx.Client) -> None:
+    client.post("/v1/users/pages/records", json=[{"text": f"record {number}"} for number in range(5)])
+    made = client.get("/v1/users/pages/records", params={"limit": 2, "offset": 3}).json()
+    assert [one["text"] for one in made["data"]] == ["record 3", "record 4"]
+    assert made["total"] == 5

@@ -258,3 +258,19 @@ def test_the_key_stores_file_keeps_no_destroyed_key(tmp_path):
         files = b"".join(file.read_bytes() for file in (tmp_path / "keys").iterdir())
         assert sum(one in files for one in wrapped) == 198
     assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
+
+
+def test_encrypting_that_was_cut_off_before_the_plain_texts_went_is_finished_on_opening(place, monkeypatch):
+    with Store(**place) as store:
+        fill(store)
+        monkeypatch.setattr(Store, "compact", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            store.encrypt()
+        assert list(store.directory.glob("erasing-*"))
+    rewritten = []
+    rewrite = cleaning.rewrite
+    monkeypatch.setattr(cleaning, "rewrite", lambda *given: rewritten.append(rewrite(*given)))
+    with Store(**place) as store:
+        assert rewritten == [None]
+        assert holds_any(b"".join(data for _, data in contents(store))) == []
+        assert len(store.history("ann")) == 2

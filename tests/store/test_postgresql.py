@@ -311,3 +311,18 @@ def test_statistics_that_quote_an_erased_text_are_found(postgres, store, monkeyp
     monkeypatch.setattr(cleaning, "compact", lambda engine: None)
     with pytest.raises(StoreError, match="erased texts are still found in the statistics of the database"):
         store.forget("ann")
+
+
+def test_files_on_another_machine_go_when_it_next_opens_the_store(store, url, tmp_path):
+    elsewhere = tmp_path / "another machine"
+    with Store(url, elsewhere) as other:
+        for user in ("ann", "bob"):
+            other.add(user, [Record("x", id="1")])
+            other.user_dir("banks", user).mkdir(parents=True)
+            (other.user_dir("banks", user) / "vectors").write_bytes(b"x")
+        (elsewhere / "banks" / "notes").mkdir()
+    store.forget("ann")
+    with Store(url, elsewhere) as other:
+        assert not other.user_dir("banks", "ann").exists()
+        assert (other.user_dir("banks", "bob") / "vectors").exists()
+        assert (elsewhere / "banks" / "notes").exists()

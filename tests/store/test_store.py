@@ -56,6 +56,21 @@ def test_records_without_a_time_keep_their_order(store):
     assert store.history("u").records == tuple(records)
 
 
+def test_pages_have_the_order_of_the_history(store):
+    days = [None, 3, None, 1, None, None, 2, 3, None]
+    made = [
+        Record(f"text {number}", id=f"{number}", when=None if day is None else datetime(2026, 1, day, tzinfo=UTC))
+        for number, day in enumerate(days)
+    ]
+    store.add("other", made)
+    store.add("ann", made)
+    whole = list(store.history("ann"))
+    assert [record for at in range(0, 9, 2) for record in store.page("ann", 2, at)] == whole
+    assert store.page("ann", 5, 9) == []
+    with pytest.raises(UnknownUserError):
+        store.page("nobody", 1)
+
+
 def test_the_same_id_with_other_content(store):
     store.add("u", some(3))
     changed = Record("other text", id="r1")

@@ -57,6 +57,15 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allowed-host",
+            metavar="NAME",
+            help="A further name under which a server without keys may be asked; *: any.",
+            show_default=False,
+        ),
+    ] = None,
     send_users: Annotated[bool, typer.Option("--send-users", help="Let upstreams know who is asking.")] = False,
     rows: Annotated[int, typer.Option("--rows", min=1, metavar="N", help="Most answers generated together.")] = 16,
     marker: MarkerOption = DEFAULT_MARKER,
@@ -86,5 +95,6 @@ def serve(
             rows=rows,
             deadline=None if deadline is None else deadline / 1000,
             upstreams=upstreams,
+            hosts=tuple(allowed_host or ()),
         )
         run_server(Service(personalizer, settings), host, port, say)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from penchant.compression.profile import Profile
 from penchant.conversation.prompt_rendering import of_themselves, others_speak
 from penchant.history.dialogue import Exchange, Instruction, Turn, exchanges
+from penchant.text.courtesies import is_courtesy
 from penchant.text.reasoning import split_reasoning
 from penchant.text.repetition import repeats
 from penchant.text.terms import Terms, language_of, split_words
@@ -39,6 +40,13 @@ def readable(turns: Iterable[Turn]) -> tuple[Exchange, ...]:
     return tuple(found)
 
 
+def without_courtesies(past: Iterable[Exchange]) -> tuple[Exchange, ...]:
+    """Return the exchanges without greetings, thanks and goodbyes, which a small model goes on with instead of
+    answering what it is asked now.
+    """
+    return tuple(one for one in past if not is_courtesy(one.user.text))
+
+
 def without_told(
     past: Iterable[Exchange], conversation: str, notes: Profile | None, instructions: Sequence[Instruction]
 ) -> tuple[Exchange, ...]:
@@ -56,13 +64,15 @@ def without_told(
 
 def without_others(past: Iterable[Exchange], question: str, notes: Profile | None) -> tuple[Exchange, ...]:
     """Return the exchanges without those in which somebody else speaks of themselves (a pasted letter), if the user
-    asks about themselves what the notes tell: a small model gives the writer's name and home as the user's.
+    asks about themselves what the notes tell: a small model gives the writer's name and home as the user's. Those whose
+    answer said nothing but what the notes say are left out, too: it would be given again. So are questions without an
+    answer, which would stand before the new one.
 
     An exchange stays if the question shares a word with it that the notes don't hold ("Does the mail name my street?").
     """
     if notes is None or not of_themselves(question):
         return tuple(past)
-    told = " ".join(one.text for one in notes.segments)
+    told = " ".join([notes.text, *(one.text for one in notes.segments)])
     terms = Terms(language_of(f"{told} {question}"))
     asked, known = set(terms(split_words(question))), set(terms(split_words(told)))
     if not asked & known:
@@ -71,7 +81,11 @@ def without_others(past: Iterable[Exchange], question: str, notes: Profile | Non
     def meant(text: str) -> bool:
         return not (asked - known).isdisjoint(terms(split_words(text)))
 
-    return tuple(one for one in past if not others_speak(one.user.text) or meant(one.user.text))
+    def adds_nothing(one: Exchange) -> bool:
+        said = set() if one.assistant is None else set(terms(split_words(one.assistant.text)))
+        return said <= known | set(terms(split_words(one.user.text)))
+
+    return tuple(one for one in past if meant(one.user.text) or not (others_speak(one.user.text) or adds_nothing(one)))
 
 
 def _told(text: str, said: Sequence[str] | None) -> bool:

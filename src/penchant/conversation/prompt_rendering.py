@@ -101,9 +101,12 @@ def turn_layout(
 
     Instructions follow the question, in the words in which they were given. Notes stand before a question in which the
     user speaks of themselves, and otherwise in the system message: right before "Tell me a joke", a small model repeats
-    them instead of answering.
+    them instead of answering. They are left out where only somebody else speaks of themselves (a pasted letter): a
+    small model gives the user's name to the writer.
     """
     parts = [question]
+    if notes is not None and others_speak(question) and not of_themselves(question):
+        notes, system = None, system.strip() or ASSISTANT
     if notes is not None:
         about = f"{ABOUT_HEADING}\n{sanitize(notes.text)}"
         system = f"{system.strip() or ASSISTANT} {USE_NOTES}"

@@ -17,7 +17,7 @@ from penchant.conversation.context import Context, Detector, Dialogue, Memory
 from penchant.conversation.defaults import MAX_NEW_TOKENS
 from penchant.conversation.facts import records_of
 from penchant.conversation.instructions.store import InstructionStore
-from penchant.conversation.past import readable, without_others, without_told
+from penchant.conversation.past import readable, without_courtesies, without_others, without_told
 from penchant.conversation.retention import Wish, wish_in
 from penchant.conversation.retention.forgetting import Forgotten
 from penchant.conversation.retention.replies import reply_to
@@ -235,6 +235,7 @@ class Conversation:
         with _timed(seconds, "notes"):
             notes = self._notes(text) if self._notes is not None else None
         with _timed(seconds, "context"):
+            past = without_courtesies(past)
             past = without_told(past, self.name, notes, self.instructions)
             past = without_others(past, text, notes)
             dialogue = Dialogue(past, self.instructions, self.system, notes, key, "turn")

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from penchant.errors import PenchantError
 from penchant.serving.errors import ApiError, response
+from penchant.serving.path_ids import PathId
 from penchant.store import Store
 from penchant.store.api_keys import ApiKey
 from penchant.store.api_keys import Scope as KeyScope
@@ -129,7 +130,7 @@ def needs(scope: KeyScope) -> Any:
     return Depends(Needs(scope))
 
 
-def _stored_user(request: Request, user: str) -> str:
+def _stored_user(request: Request, user: PathId) -> str:
     key = key_of(request)
     if key is None:
         return user

@@ -47,7 +47,7 @@ def create_app(service: Service) -> FastAPI:
     for module in (chat, completions, responses, messages, models, users):
         app.include_router(module.router(service))
     app.add_middleware(Forwarding, service=service)
-    app.add_middleware(Edge, limit=service.settings.body_bytes)
+    app.add_middleware(Edge, limit=service.settings.body_bytes, hosts=service.settings.hosts)
     app.add_middleware(Gate, store=service.store)  # before the edge: a key has a limit of its own
     app.add_middleware(Observer, metrics=metrics)
     return app

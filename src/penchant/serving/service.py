@@ -44,6 +44,7 @@ class ServerSettings:
     profile, unless a request says otherwise. deadline: seconds after which a request is answered without a profile
     (None: never). max_tokens: longest answer, unless a request says otherwise. body_bytes: largest body. rows, waiting:
     see `Engine`. rules: where users are named. upstreams: other engines that answer.
+    hosts: further names of the server, see `Edge`.
     """
 
     model: str | None = None
@@ -55,6 +56,7 @@ class ServerSettings:
     waiting: int = WAITING
     rules: IdentityRules = field(default_factory=IdentityRules)
     upstreams: tuple[Upstream, ...] = ()
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
+import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -160,6 +161,20 @@ api_keys = Table(
     Column("created", BigInteger, nullable=False),
     Column("revoked", BigInteger),  # the row stays: a store that had keys is never open again
 )
+
+
+def time_order(user: int) -> sa.Select[Any]:
+    """Return the query for keys of a user's records with their places in the user's `History`, in that order: a record
+    without a time has that of the one before it.
+    """
+    when = records.c.when
+    known = sa.func.count(when).over(order_by=records.c.key).label("known")
+    mine = sa.select(records.c.key, when, known).where(records.c.user == user).subquery()
+    time = sa.func.max(mine.c.when).over(partition_by=mine.c.known)
+    timed = sa.select(mine.c.key, time.label("time")).subquery()
+    order = (timed.c.time.nulls_first(), timed.c.key)
+    place = sa.func.row_number().over(order_by=order).label("place")
+    return sa.select(timed.c.key, place).order_by(place)
 
 
 def to_row(record: Record) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import sqlalchemy as sa
 
@@ -17,6 +16,7 @@ from penchant.errors import InputError
 from penchant.history.jsonl import to_line
 from penchant.history.records import History, Record, RecordLike, as_records
 from penchant.store import engine as database
+from penchant.store.adding import add_rows, row_of
 from penchant.store.api_keys import ApiKeys
 from penchant.store.conversations import Conversations
 from penchant.store.encryption import conversion
@@ -29,7 +29,7 @@ from penchant.store.erasure.cascade import Erased
 from penchant.store.erasure.lineage import source_of
 from penchant.store.erasure.users import ErasureReceipt
 from penchant.store.erasure.verification import Search, pages, search
-from penchant.store.keys import checked, find_user, made_users, records_changed, user_key, user_revision
+from penchant.store.keys import checked, find_user, user_key, user_revision
 from penchant.store.location import (
     DATABASE,
     INDEXES,
@@ -40,7 +40,7 @@ from penchant.store.location import (
     user_folder,
 )
 from penchant.store.postgresql import parse_url
-from penchant.store.schema import records, to_record, to_row, token_counts, users
+from penchant.store.schema import records, time_order, to_record, token_counts, users
 
 BATCH = 2_000
 """Records per transaction."""
@@ -165,9 +165,9 @@ class Store:
         total = Counts()
         source = iter(new)
         while pairs := list(itertools.islice(source, batch)):
-            rows = [_row(pair) for pair in pairs]
+            rows = [row_of(pair) for pair in pairs]
             try:
-                counts = database.written(self._engine, partial(_write, rows=rows, overwrite=replace))
+                counts = database.written(self._engine, partial(add_rows, rows=rows, overwrite=replace))
             except InputError as error:
                 raise InputError(f"{error} ({total.added} records were added before)") from None
             total += counts
@@ -180,6 +180,16 @@ class Store:
     def history(self, user: str) -> History:
         """Return a user's whole history. Raises `UnknownUserError`."""
         return History(self._records(user), user)
+
+    def page(self, user: str, limit: int, offset: int = 0) -> list[Record]:
+        """Return some of a user's records, in the order of `history`; no others are read. Raises `UnknownUserError`."""
+        with database.reading(self._engine) as connection:
+            key = user_key(connection, user)
+            mine = rows_of(connection, key)
+            chosen = time_order(key).limit(limit).offset(offset).subquery()
+            query = sa.select(records).join(chosen, chosen.c.key == records.c.key).order_by(chosen.c.place)
+            rows = connection.execute(query).mappings().all()
+        return [to_record(mine.opened(records, row)) for row in rows]
 
     def export(self, user: str) -> Iterator[str]:
         """Yield a user's records as lines of a history file, in the order they arrived: importing them gives the same
@@ -310,8 +320,8 @@ class Store:
         without the plain texts. Nobody else can use the store meanwhile. From then on it can only be opened with the
         master key and the key store. Raises `InputError` without a master key, or if the store is encrypted already.
         """
-        marker = self.directory / f"{erasure.MARKER}plain-texts"
-        erasure.write_marker(marker, [])  # a crash after the commit: the next opening compacts
+        marker = self.directory / erasure.PLAIN_TEXTS
+        erasure.write_marker(marker, [])  # a crash after the commit: the next opening rewrites the tables
         try:
             self._engine = conversion.encrypt(self._engine, self.directory, *self._secrets)
         except InputError:
@@ -342,60 +352,3 @@ class Store:
             key = user_key(connection, user)
             mine = rows_of(connection, key)
         return (to_record(mine.opened(records, row)) for row in pages(self._engine, records, records.c.user == key))
-
-
-def _row(pair: object) -> tuple[str, dict[str, Any]]:
-    if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
-        raise InputError(f"{pair!r:.60} can't be added: expected pairs of a user's id and a record")
-    (record,) = as_records([pair[1]])
-    return checked(pair[0]), to_row(record)
-
-
-def _write(connection: sa.Connection, rows: list[tuple[str, dict[str, Any]]], overwrite: bool) -> Counts:
-    keys = made_users(connection, {user for user, _ in rows})
-    closing = {user: rows_of(connection, key) for user, key in keys.items()}
-    stored = [(user, closing[user].closed(records, row)) for user, row in rows]
-    there = _hashes(connection, keys, stored)
-    fresh: dict[tuple[int, str], dict[str, Any]] = {}
-    changed: dict[tuple[int, str], dict[str, Any]] = {}
-    counts = Counts()
-    for (user, given), (_, row) in zip(rows, stored, strict=True):
-        key = (keys[user], row["id"])
-        known = there.get(key)
-        if known == row["hash"]:
-            counts = replace(counts, unchanged=counts.unchanged + 1)
-            continue
-        if known is not None and not overwrite:
-            raise InputError(
-                f"record {given['id']!r} of user {user!r} is already stored with other content: expected a new id or "
-                "the same content; give it another id, or replace it on purpose"
-            )
-        there[key] = row["hash"]
-        if known is None:
-            counts = replace(counts, added=counts.added + 1)
-            fresh[key] = {"user": keys[user], **row}
-        else:
-            counts = replace(counts, replaced=counts.replaced + 1)
-            target = fresh if key in fresh else changed
-            target[key] = {"user": keys[user], **row}
-    if fresh:
-        connection.execute(sa.insert(records), list(fresh.values()))
-    for (user_row, name), row in changed.items():
-        where = (records.c.user == user_row) & (records.c.id == name)
-        connection.execute(sa.update(records).where(where).values(row))
-    records_changed(connection, (user_row for user_row, _ in (*fresh, *changed)))
-    return counts
-
-
-def _hashes(
-    connection: sa.Connection, keys: Mapping[str, int], rows: list[tuple[str, dict[str, Any]]]
-) -> dict[tuple[int, str], str]:
-    """Return content hashes of the records that are already stored, by (user key, record id)."""
-    there: dict[tuple[int, str], str] = {}
-    by_user: dict[int, list[str]] = {}
-    for user, row in rows:
-        by_user.setdefault(keys[user], []).append(row["id"])
-    for key, names in by_user.items():
-        query = sa.select(records.c.id, records.c.hash).where(records.c.user == key, records.c.id.in_(names))
-        there |= {(key, row.id): row.hash for row in connection.execute(query)}
-    return there

@@ -158,10 +158,10 @@ def table(result: dict[str, Any]) -> str:
     lines = [
         "# The first hour",
         "",
-        f"{result['model']}, greedy. Each cell: tuning half, unseen half. right: answers with the fact that was asked "
-        "for. alone: those of them that tell none of the user's other facts. to the user: those that say 'you'. as the "
-        "user: answers in which the assistant speaks as if it were the user. kept: answers that keep the standing "
-        "instruction.",
+        f"{result['model']} in {result['dtype']}, greedy. Each cell: tuning half, unseen half. right: answers with the "
+        "fact that was asked for. alone: those of them that tell none of the user's other facts. to the user: those "
+        "that say 'you'. as the user: answers in which the assistant speaks as if it were the user. kept: answers that "
+        "keep the standing instruction.",
         "",
         "| framing | right | alone | to the user | as the user | kept |",
         "|---|--:|--:|--:|--:|--:|",
@@ -205,6 +205,7 @@ def main() -> None:
         "command": f"python -m penchant_lab.first_hour --model {options.model}",
         **provenance(HERE),
         "model": options.model,
+        "dtype": str(loaded.dtype).removeprefix("torch."),
         "framings": {
             name: {half: measure(loaded, framing, dialogues[at::2]) for at, half in enumerate(("tune", "test"))}
             for name, framing in FRAMINGS.items()

@@ -17,12 +17,13 @@ from penchant.errors import InputError
 from penchant.history.jsonl import parse_records, to_line
 from penchant.serving.access import StoredUser, needs
 from penchant.serving.errors import check_type
+from penchant.serving.path_ids import PathId, with_slashes
 from penchant.serving.service import Service
 
 RECORDS = ("application/json", "application/jsonl", "application/x-ndjson")
 """Types of bodies with records."""
 _LINES = 500
-Limit = Annotated[int, Query(ge=1, le=100_000)]
+Limit = Annotated[int, Query(ge=1)]
 Offset = Annotated[int, Query(ge=0, le=1 << 60)]
 _RECORD = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}, "id": {"type": "string"}}}
 _EITHER = {"anyOf": [_RECORD, {"type": "array", "items": _RECORD}]}
@@ -32,6 +33,8 @@ _UPLOAD = {
         "content": {kind: {"schema": _EITHER if kind == RECORDS[0] else {"type": "string"}} for kind in RECORDS},
     }
 }
+_PAGE = 1_000
+"""Most records that are listed at a time."""
 
 
 class ProfileRequest(BaseModel):
@@ -60,12 +63,12 @@ def router(service: Service) -> APIRouter:
     @routes.get("/v1/users/{user}/records")
     async def records(user: StoredUser, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
         """Return a page of a user's records, in time order."""
-        history = await asyncio.to_thread(store.history, user)
-        page = [json.loads(to_line(one)) for one in islice(history, offset, offset + limit)]
-        return {"object": "list", "data": page, "total": len(history)}
+        found = await asyncio.to_thread(store.page, user, min(limit, _PAGE), offset)
+        total = await asyncio.to_thread(store.count, user)
+        return {"object": "list", "data": [json.loads(to_line(one)) for one in found], "total": total}
 
     @routes.delete("/v1/users/{user}/records/{record}", dependencies=[needs("admin")])
-    async def remove(user: StoredUser, record: str) -> dict[str, Any]:
+    async def remove(user: StoredUser, record: PathId) -> dict[str, Any]:
         """Erase one record and everything made from it."""
         async with service.erasing(user):
             await asyncio.to_thread(store.forget_record, user, record)
@@ -106,7 +109,7 @@ def router(service: Service) -> APIRouter:
         """Erase a user with everything stored or made for them, and return the receipt."""
         async with service.erasing(user):
             receipt = await asyncio.to_thread(store.forget, user)
-        shown = request.path_params["user"]
+        shown = with_slashes(request.path_params["user"])
         return {"erased": shown, "receipt": {**receipt.as_dict(), "user": shown}}
 
     return routes

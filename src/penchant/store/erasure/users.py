@@ -23,13 +23,16 @@ from penchant.store.api_keys import end_keys_of
 from penchant.store.encryption.rows import rows_of
 from penchant.store.erasure import cleaning
 from penchant.store.erasure.cascade import Erased, erase_derived
-from penchant.store.erasure.lineage import Source, locked, parse_source, source_of
+from penchant.store.erasure.lineage import Source, is_user_folder, locked, parse_source, source_of
 from penchant.store.erasure.verification import collect, files, verify
 from penchant.store.keys import drop_if_empty, lock_user, records_changed
 from penchant.store.location import EPISODES, INDEXES, store_options, user_folder
 from penchant.store.schema import conversations, instructions, records, turns, users
 
 MARKER = "erasing-"
+PLAIN_TEXTS = f"{MARKER}plain-texts"
+"""The marker of a store that is being encrypted: its tables have to be rewritten."""
+
 _KEY = "key:"
 _NAME = 64  # length of a user's folder name
 _FOLDER = re.compile(r"[^/.]+/[0-9a-f]{64}(/[0-9a-f]{16})?")
@@ -178,8 +181,10 @@ def _delete_records(engine: sa.Engine, user: str, key: int, names: Sequence[str]
 
 def finish_erasures(engine: sa.Engine, directory: Path) -> None:
     """Finish interrupted calls of `forget` or `forget_record`: files, derived rows, and remains of deleted rows in the
-    database.
+    database; and remove the folders of users who were erased on another machine.
     """
+    if engine.dialect.name != "sqlite":
+        _remove_strays(engine, directory)
     for marker in sorted(directory.glob(MARKER + "*")):
         try:
             sources, folders, data_keys = _read_marker(marker)
@@ -191,10 +196,24 @@ def finish_erasures(engine: sa.Engine, directory: Path) -> None:
                 with locked(directory):
                     erase_derived(directory, Erased(sources))
             cleaning.destroy_keys(engine, data_keys)
-            cleaning.compact(engine)
+            (cleaning.rewrite if marker.name == PLAIN_TEXTS else cleaning.compact)(engine)
             marker.unlink(missing_ok=True)
         except (OSError, StoreError) as error:  # the store itself is fine; the next opening tries again
             _log.warning("an interrupted erasure in %s could not be finished yet: %s", directory, error)
+
+
+def _remove_strays(engine: sa.Engine, directory: Path) -> None:
+    """Remove folders of users who aren't in the database."""
+    # In this order: a user whose folder is there by now was in the database before.
+    strays = {folder.name for folder in directory.glob("*/*") if is_user_folder(folder.name)}
+    if strays:
+        with database.reading(engine) as connection:
+            strays -= {user_folder(name) for name in connection.execute(sa.select(users.c.id)).scalars()}
+    for name in sorted(strays):
+        try:
+            remove_folders(directory, name)
+        except OSError as error:  # the next opening tries again
+            _log.warning("files of an erased user in %s could not be removed yet: %s", directory, error)
 
 
 def write_marker(
