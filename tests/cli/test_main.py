@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import penchant as package
 from tests.commands import REQUEST, TEXTS, Home, Invoke, finished, process, write_history
 from tests.demo.test_run import take_small_samples
 from tests.warm_process import WarmProcess
@@ -142,3 +144,23 @@ def rendered(stream: str) -> list[str]:
             column += 1
         i += 1
     return lines
+
+
+def test_no_line_is_wrapped_into_a_file(home: Home, tmp_path: Path) -> None:
+    history = write_history(tmp_path / "history.jsonl")
+    script = Path(sys.executable).with_name("penchant")
+    asked = [script, "compress", REQUEST, "--history", history, "--model", home.model, "--budget", "40"]
+    done = subprocess.run(
+        asked, capture_output=True, text=True, env={**home.environment, "COLUMNS": "40"}, check=True, cwd=tmp_path
+    )
+    assert [line for line in done.stderr.splitlines() if "segments, marker" in line and line.endswith(" s")], (
+        done.stderr
+    )
+
+
+def test_help_names_every_variable_that_is_read(penchant: Invoke) -> None:
+    sources = Path(package.__file__).parent.rglob("*.py")
+    read = {name for path in sources for name in re.findall(r'"(PENCHANT_[A-Z_]+)"', path.read_text(encoding="utf-8"))}
+    assert {"PENCHANT_STORE", "PENCHANT_ENDPOINT_MODEL"} <= read
+    said = penchant("--help").out
+    assert [name for name in sorted(read) if f" {name} " not in said] == []

@@ -23,6 +23,7 @@ HERE = "http://127.0.0.1:8000"
 @pytest.mark.model
 def test_the_examples_run_and_the_answer_is_personal(tmp_path: Path) -> None:
     mine = [block for block in blocks(PAGE) if block.skipped and block.language in {"python", "bash"}]
+    mine = [block for block in mine if "=BASE" not in block.text]  # other packages: make clients
     assert [block.language for block in mine] == ["python", "bash", "python", "python", "python"]
     with Store(tmp_path / "store") as store:
         store.add("ruth", ["My dentist is Dr. Amara Okafor, on Elm Street.", "I like long walks."])

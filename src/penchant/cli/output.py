@@ -24,6 +24,8 @@ from penchant.progress import Progress
 if TYPE_CHECKING:
     from penchant.store import Store
 
+_UNWRAPPED = 1_000_000  # characters
+
 CUT = {
     "interrupted": "stopped",
     "length": "cut off at the limit of tokens",
@@ -33,8 +35,8 @@ CUT = {
 }
 """Says of an answer that isn't complete why it ended, by `Finish`."""
 
-stderr = Console(stderr=True)
-"""Progress, questions and errors go here."""
+stderr = Console(stderr=True, width=None if sys.stderr.isatty() else _UNWRAPPED)
+"""Progress, questions and errors go here. What goes into a file or a pipe is not wrapped to any width."""
 
 
 def stdout_console() -> Console:
@@ -60,7 +62,6 @@ _UsageError = cast(
     type[typer.BadParameter], next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 )
 _INTERRUPTED = 130
-_UNWRAPPED = 1_000_000  # characters
 
 
 class NoStoreError(InputError):

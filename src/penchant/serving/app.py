@@ -15,7 +15,7 @@ from penchant.serving.description import RESPONSES
 from penchant.serving.edge import Edge
 from penchant.serving.forwarding import Forwarding
 from penchant.serving.observation import Metrics, Observer, observed
-from penchant.serving.routes import chat, completions, messages, models, operation, responses, users
+from penchant.serving.routes import chat, completions, memory, messages, models, operation, responses, users
 from penchant.serving.service import Service
 
 GRACE = 30.0
@@ -44,7 +44,7 @@ def create_app(service: Service) -> FastAPI:
     errors.install(app)
     metrics = Metrics(service.engine)
     app.include_router(operation.router(service, metrics))
-    for module in (chat, completions, responses, messages, models, users):
+    for module in (chat, completions, responses, messages, models, users, memory):
         app.include_router(module.router(service))
     app.add_middleware(Forwarding, service=service)
     app.add_middleware(Edge, limit=service.settings.body_bytes, hosts=service.settings.hosts)

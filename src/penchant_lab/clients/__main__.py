@@ -63,6 +63,7 @@ def run(client: Client, base: str) -> dict[str, Any]:
     """Run a client's program; return its answers by the way that it asked, or what went wrong."""
     left = {key: value for key, value in os.environ.items() if key not in {"PYTHONPATH", "PYTHONHOME"}}
     offline = {"BASE": base, "OPENAI_API_KEY": "none", "PYTHONNOUSERSITE": "1", "NO_PROXY": "127.0.0.1"}
+    offline |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}  # otherwise it looks for prices on the network
     try:
         client.make()
         done = subprocess.run(
@@ -114,17 +115,19 @@ def main() -> int:
     options = parsed(parser)
     if unknown := [name for name in options.names if name not in known]:
         raise InputError(f"no client {unknown[0]!r}: expected one of {', '.join(known)}")
+    command = " ".join(["python -m penchant_lab.clients", *options.names])
     found: dict[str, Any] = {}
+    result = {"command": command, **provenance(), "model": str(options.model), "clients": found}
+    if options.out is not None:
+        make_folder(options.out)
     with serving(options.model) as base:
         for name in options.names or known:
             found[name] = run(known[name], base)
             print(f"{name}: {json.dumps(found[name], ensure_ascii=False)}", file=sys.stderr, flush=True)
-    command = " ".join(["python -m penchant_lab.clients", *options.names])
-    result = {"command": command, **provenance(), "model": str(options.model), "clients": found}
-    if options.out is not None:
-        make_folder(options.out)
-        (options.out / "clients.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        (options.out / "clients.md").write_text(table(result), encoding="utf-8")
+            if options.out is not None:  # after each: the next one may take minutes
+                document = json.dumps(result, indent=1, ensure_ascii=False)
+                (options.out / "clients.json").write_text(f"{document}\n", encoding="utf-8")
+                (options.out / "clients.md").write_text(table(result), encoding="utf-8")
     print(table(result))
     return 0 if all(one["passed"] for one in found.values()) else 1
 
