@@ -80,6 +80,7 @@ def test_others_who_speak_of_themselves_are_left_out_of_questions_about_the_user
         ("Where do I live?", "The user's name is Anna. She lives in Bergen.", "What is my name?", False),
         ("Where do I live?", "In Bergen, the rainy one.", "What is my name?", True),  # it says something of its own
         ("Where do I live?", "The user lives in Bergen.", "Are you sure?", True),  # not about the user
+        ("Where do I live?", "The user lives in Bergen.", "I live in Bergen, by the sea.", True),  # no question
         ("Which city do I live in?", "The user lives in Bergen.", "Which city is my name from?", True),  # a shared word
     ],
 )

@@ -216,3 +216,17 @@ def test_without_keys_only_loopback(tmp_path: Path, store: Store) -> None:
         check_address("127.0.0.1", bare)
         with pytest.raises(InputError, match="penchant keys create acme"):
             check_address("0.0.0.0", bare)  # it is refused
+
+
+def test_no_message_names_the_tenant(client: httpx.Client, store: Store) -> None:
+    headers = bearer(store, scope="admin")
+    path = "/v1/users/finn/records"
+    assert client.post(path, json={"text": "a", "id": "x"}, headers=headers).is_success
+    said = [
+        client.post(path, json={"text": "b", "id": "x"}, headers=headers),
+        client.delete(f"{path}/nope", headers=headers),
+        client.post("/v1/users/r%0Aq/records", json={"text": "b"}, headers=headers),
+        client.post(f"/v1/users/{'x' * 1_200}/records", json={"text": "b"}, headers=headers),
+    ]
+    assert all(one.status_code == 400 and "acme" not in one.text for one in said), [one.text for one in said]
+    assert "'finn'" in said[0].json()["error"]["message"]

@@ -161,6 +161,7 @@ def test_roles_and_parts_of_real_clients(client: httpx.Client) -> None:
         ({"user": "anna", "penchant": {"steer": "emphasis"}}, 400, "penchant.steer", "isn't offered"),
         ({"penchant": {"steer": "caa"}}, 400, "penchant.steer", "needs a user"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, 400, "messages.0.content", "text only"),
+        ({"messages": [{"role": "user", "content": [{}]}]}, 400, "messages.0.content", "text only"),
         ({"messages": [{"role": "user", "content": "word " * 3_000}]}, 400, None, "window"),
     ],
 )

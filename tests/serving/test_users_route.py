@@ -1,11 +1,13 @@
 """`/v1/users`: records come in, go out, and are erased with what was made from them."""
 
 import json
+import sqlite3
 
 import httpx
 import pytest
 
 from penchant.serving.service import Service
+from penchant.store import engine as database
 from tests.serving.server import client, service  # noqa: F401 (fixtures)
 
 LINES = {"Content-Type": "application/x-ndjson"}
@@ -74,6 +76,30 @@ def test_rerank(client: httpx.Client, service: Service) -> None:
     assert made[0]["relevance_score"] >= made[1]["relevance_score"]
     assert all(one["document"]["text"][one["start"] : one["end"]] for one in made)
     assert len(indexes._open) == before  # nothing of the documents stays
+
+
+@pytest.mark.parametrize("page", [{"limit": 0}, {"offset": -1}, {"offset": 10**30}, {"limit": "x"}])
+def test_pages_out_of_range_are_refused(client: httpx.Client, page: dict[str, object]) -> None:
+    response = client.get("/v1/users/anna/records", params=page)
+    assert response.status_code == 400 and next(iter(page)) in response.json()["error"]["param"]
+
+
+def test_a_locked_store_is_said(client: httpx.Client, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    locking = sqlite3.connect(service.store.directory / "penchant.db", isolation_level=None)
+    engine = service.store._engine
+    engine.dispose()  # new connections wait as briefly
+    locking.execute("BEGIN EXCLUSIVE")
+    try:
+        response = client.post("/v1/users/eve/records", json={"text": "Not while it is locked."})
+    finally:
+        locking.execute("ROLLBACK")
+        locking.close()
+        engine.dispose()
+    assert response.status_code == 503 and 1 <= int(response.headers["retry-after"]) <= 10
+    error = response.json()["error"]
+    assert error["code"] == "store_unavailable" and str(service.store.directory) not in error["message"]
+    assert client.post("/v1/users/eve/records", json={"text": "Not while it is locked."}).json()["added"] == 1
 
 
 def test_ids_with_a_slash_are_reached(client: httpx.Client) -> None:

@@ -83,7 +83,7 @@ def without_others(past: Iterable[Exchange], question: str, notes: Profile | Non
 
     def adds_nothing(one: Exchange) -> bool:
         said = set() if one.assistant is None else set(terms(split_words(one.assistant.text)))
-        return said <= known | set(terms(split_words(one.user.text)))
+        return "?" in question and said <= known | set(terms(split_words(one.user.text)))
 
     return tuple(one for one in past if meant(one.user.text) or not (others_speak(one.user.text) or adds_nothing(one)))
 

@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI, Request
 import penchant
 from penchant.serving import errors
 from penchant.serving.access import Gate
+from penchant.serving.description import RESPONSES
 from penchant.serving.edge import Edge
 from penchant.serving.forwarding import Forwarding
 from penchant.serving.observation import Metrics, Observer, observed
@@ -37,6 +38,7 @@ def create_app(service: Service) -> FastAPI:
         version=penchant.__version__,
         summary="Personal answers behind the APIs that clients already speak.",
         lifespan=lifespan,
+        responses=RESPONSES,
         dependencies=[Depends(_note_route)],
     )
     errors.install(app)

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from penchant.errors import InputError, ModelError, PenchantError, StoreError, UnknownUserError
 from penchant.serving.engine import BusyError
+from penchant.store.api_keys import ApiKey
 
 log = logging.getLogger(__name__)
 RETRY_AFTER = 2
@@ -71,8 +72,6 @@ def describe(error: Exception) -> tuple[int, dict[str, Any]]:
     return 500, error_body(500, "the server failed; its log says why", code="internal_error")
 
 
-# The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
-# goes out, and the log has the error's own.
 def log_failure(error: Exception) -> None:
     """Log an error that is no client's fault: where it happened, and its message only if it is one of ours. Others may
     quote what a user said.
@@ -82,6 +81,8 @@ def log_failure(error: Exception) -> None:
     log.error("a request failed: %s\n%s", message, where)
 
 
+# The server's folders and the tenant's name are no matter of a client: where an error may name them, another message
+# goes out, and the log has the error's own.
 _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (UnknownUserError, 404, "unknown_user", "no such user: add records first"),
     (ModelError, 500, "model_error", "the model failed; the server's log says why"),
@@ -95,9 +96,13 @@ _PLACES = re.compile(r"`(penchant [^`]*?) --[^`]*`")
 """A command with options in a message: they say where the store is."""
 
 
-def response(error: Exception) -> JSONResponse:
-    """Return an error as a response."""
+def response(error: Exception, tenant: str | None = None) -> JSONResponse:
+    """Return an error as a response. tenant: of the key, whose clients know nothing of it: their users go by the names
+    that they gave.
+    """
     status, body = describe(error)
+    if tenant is not None:
+        body["error"]["message"] = re.sub(rf"(?<![\w/-]){re.escape(tenant)}/", "", body["error"]["message"])
     headers = {}
     if status in {429, 503}:
         headers["Retry-After"] = str(error.retry_after if isinstance(error, ApiError) else RETRY_AFTER)
@@ -144,7 +149,8 @@ def install(app: FastAPI) -> None:
 
         @app.exception_handler(kind)
         async def failed(request: Request, error: Exception) -> JSONResponse:
-            return response(error)
+            key: ApiKey | None = request.scope.get("penchant.key")
+            return response(error, None if key is None else key.tenant)
 
 
 def _type(status: int) -> str:

@@ -27,11 +27,11 @@ def chat_prompt(loaded: LoadedModel, messages: Sequence[Mapping[str, Any]]) -> s
     for number, message in enumerate(messages):
         content = message.get("content")
         if isinstance(content, list):
-            odd = next((part.get("type") for part in content if not isinstance(part.get("text"), str)), None)
+            odd = next((part for part in content if not isinstance(part.get("text"), str)), None)
             if odd is not None:
                 raise ApiError(
                     400,
-                    f"messages.{number} has a part of type {odd!r}: the local model reads text only",
+                    f"messages.{number} has a part of type {odd.get('type')!r:.40}: the local model reads text only",
                     param=f"messages.{number}.content",
                     code="unsupported_content",
                 )

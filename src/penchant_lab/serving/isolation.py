@@ -128,6 +128,7 @@ def table(result: dict[str, Any]) -> str:
             f"The server's log: {one['log']['bytes']:,} bytes with {one['log']['canaries']} canaries. Its metrics "
             f"(status {one['metrics']['status']}): {one['metrics']['canaries']} canaries.",
             "",
+            *([result["note"], ""] if "note" in result else []),
             f"`{result['command']}`",
             "",
         ]
@@ -145,11 +146,12 @@ def main() -> None:
     require("fastapi", "uvicorn", extra="serve", why="the server")
     make_folder(options.out)
     sizes = {"users": options.users, "clients": options.clients, "requests": options.requests}
+    source = provenance()  # of what is about to run: files may change meanwhile
     found = run(options.model, **sizes, seed=5)
     flags = " ".join(f"--{name} {value}" for name, value in sizes.items())
     model = f" --model {options.model}" if options.model else ""
     command = f"python -m penchant_lab.serving.isolation {flags}{model}"
-    result = {"command": command, **provenance(), "model": options.model or "tiny, random", "isolation": found}
+    result = {"command": command, **source, "model": options.model or "tiny, random", "isolation": found}
     (options.out / "serving-isolation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (options.out / "serving-isolation.md").write_text(table(result), encoding="utf-8")
     print(table(result))

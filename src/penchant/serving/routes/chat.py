@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from penchant.serving.answers import FINISH, Written, explanation, logprobs_of, sse, usage_of
 from penchant.serving.asking import chosen, identify
+from penchant.serving.description import STREAMED
 from penchant.serving.engine import Begun, Ended
 from penchant.serving.exchange import Exchange, Said, prompt_size, take
 from penchant.serving.schemas import ChatRequest
@@ -22,7 +23,7 @@ def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["chat"])
 
-    @routes.post("/v1/chat/completions", response_model=None)
+    @routes.post("/v1/chat/completions", response_model=None, responses=STREAMED)
     async def chat(body: ChatRequest, request: Request) -> Response:
         """Answer a conversation, with what matters in its user's history."""
         body = chosen(request, body)

@@ -14,6 +14,7 @@ from penchant.inference.answer_row import TokenChoice
 from penchant.models.loading import LoadedModel
 from penchant.serving.answers import FINISH, Written, sse, stream, usage_of, while_listening, write
 from penchant.serving.asking import chosen, identify
+from penchant.serving.description import STREAMED
 from penchant.serving.engine import Begun, Ended, Piece, Prompt
 from penchant.serving.errors import ApiError
 from penchant.serving.generation import chat_prompt, prompts_of
@@ -25,7 +26,7 @@ def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["completions"])
 
-    @routes.post("/v1/completions", response_model=None)
+    @routes.post("/v1/completions", response_model=None, responses=STREAMED)
     async def complete(body: CompletionRequest, request: Request) -> Response:
         """Answer a prompt, with what matters in its user's history: the prompt is the user's only turn."""
         body = chosen(request, body)

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from penchant.serving.asking import chosen, identify
+from penchant.serving.description import STREAMED
 from penchant.serving.errors import named_as
 from penchant.serving.exchange import check, prompt_size, take
 from penchant.serving.service import Service, headers_of
@@ -19,7 +20,7 @@ def router(service: Service) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["messages"])
 
-    @routes.post("/v1/messages", response_model=None)
+    @routes.post("/v1/messages", response_model=None, responses=STREAMED)
     async def create(body: MessagesRequest, request: Request) -> Response:
         """Answer a conversation in the form of Anthropic's API, with what matters in its user's history."""
         body = chosen(request, body)

@@ -18,6 +18,7 @@ from penchant.history.dialogue import Role, Turn
 from penchant.serving.access import key_of, needs
 from penchant.serving.asking import asked_by, chosen, identify
 from penchant.serving.chains import Chain, Chains, Spoken
+from penchant.serving.description import STREAMED
 from penchant.serving.errors import named_as
 from penchant.serving.exchange import Exchange, answered, check, take
 from penchant.serving.identity import Identity
@@ -32,7 +33,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["responses"])
     chains = Chains(service.store)
 
-    @routes.post("/v1/responses", response_model=None)
+    @routes.post("/v1/responses", response_model=None, responses=STREAMED)
     async def create(body: ResponsesRequest, request: Request) -> Response:
         """Answer an input, going on from an earlier response or conversation, with what matters in its user's history.
         What was said is kept, unless the request or the user wants otherwise.

@@ -7,9 +7,9 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from itertools import islice
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -23,6 +23,16 @@ from penchant.serving.service import Service
 RECORDS = ("application/json", "application/jsonl", "application/x-ndjson")
 """Types of bodies with records."""
 _LINES = 500
+Limit = Annotated[int, Query(ge=1)]
+Offset = Annotated[int, Query(ge=0, le=1 << 60)]
+_RECORD = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}, "id": {"type": "string"}}}
+_EITHER = {"anyOf": [_RECORD, {"type": "array", "items": _RECORD}]}
+_UPLOAD = {
+    "requestBody": {
+        "required": True,
+        "content": {kind: {"schema": _EITHER if kind == RECORDS[0] else {"type": "string"}} for kind in RECORDS},
+    }
+}
 _PAGE = 1_000
 """Most records that are listed at a time."""
 
@@ -39,7 +49,7 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(tags=["users"])
     store = service.store
 
-    @routes.post("/v1/users/{user}/records", dependencies=[needs("write")])
+    @routes.post("/v1/users/{user}/records", dependencies=[needs("write")], openapi_extra=_UPLOAD)
     async def add(user: StoredUser, request: Request) -> dict[str, int]:
         """Add records: a JSON object, a list of them, or JSON Lines. A record that is stored already stays as it is, so
         that a call may be repeated.
@@ -51,9 +61,9 @@ def router(service: Service) -> APIRouter:
         return {"added": counts.added, "unchanged": counts.unchanged}
 
     @routes.get("/v1/users/{user}/records")
-    async def records(user: StoredUser, limit: int = 100, offset: int = 0) -> dict[str, Any]:
+    async def records(user: StoredUser, limit: Limit = 100, offset: Offset = 0) -> dict[str, Any]:
         """Return a page of a user's records, in time order."""
-        found = await asyncio.to_thread(store.page, user, max(1, min(limit, _PAGE)), max(0, offset))
+        found = await asyncio.to_thread(store.page, user, min(limit, _PAGE), offset)
         total = await asyncio.to_thread(store.count, user)
         return {"object": "list", "data": [json.loads(to_line(one)) for one in found], "total": total}
 
