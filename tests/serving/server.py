@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,14 @@ ANNA, BEN = "The dentist is Dr. Voss on Elm Street.", "The tuner is Ms Lind from
 @contextmanager
 def running(service: Service) -> Iterator[httpx.Client]:
     """Serve, and give a client whose base URL is the server."""
-    server = uvicorn.Server(uvicorn.Config(create_app(service), port=0, log_level="error", timeout_graceful_shutdown=5))
+    with serving(create_app(service)) as client:
+        yield client
+
+
+@contextmanager
+def serving(app: Any) -> Iterator[httpx.Client]:
+    """Serve an application, and give a client whose base URL is the server."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", timeout_graceful_shutdown=5))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
