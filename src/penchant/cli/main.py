@@ -51,7 +51,7 @@ ABOUT = {
     "mcp": "Serve a user's memory to an assistant over the Model Context Protocol.",
     "steer": "Steer the model with a user's own answers.",
     "heads": "Find the retrieval heads of a model.",
-    "doctor": "Say what is installed, and check in a minute that everything works on this machine.",
+    "doctor": "Say what is installed, and check in a minute that everything works: on this machine, or on a server.",
 }
 """The first line of each command's own help: importing all commands for a list takes seconds."""
 

@@ -213,7 +213,7 @@ class Service:
             await self.run(partial(self.personalizer.release, user))
             yield
         finally:
-            self._erasing.subtract([user])
+            self._erasing -= Counter([user])  # without zeros: no trace of who was erased
 
     async def in_time(self, work: Coroutine[Any, Any, R]) -> R | None:
         """Return a result; None if it takes longer than the operator's deadline."""

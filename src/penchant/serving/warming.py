@@ -69,19 +69,23 @@ class Warming:
 
     async def follow(self) -> None:
         """Read what is added to the store by anybody, until it is cancelled; first, the users that were never read."""
-        _, newest = await asyncio.to_thread(self._store.arrivals)
+        newest: int | None = None
+        while True:
+            try:
+                if newest is None:
+                    _, newest = await asyncio.to_thread(self._store.arrivals)
+                    await self._begin_all()
+                users, newest = await asyncio.to_thread(self._store.arrivals, newest)
+                for user in users:
+                    self.begin(user)
+            except PenchantError as error:  # the store is locked, say: the next look may find more
+                log.warning("new records can't be looked for: %s", error)
+            await asyncio.sleep(LOOK)
+
+    async def _begin_all(self) -> None:
         for entry in await asyncio.to_thread(lambda: list(self._store.all_users())):
             if not await asyncio.to_thread(self._store.index_dir(entry.user).exists):
                 await asyncio.wait([asyncio.wrap_future(self._slice(entry.user, urgent=False))])
-        while True:
-            await asyncio.sleep(LOOK)
-            try:
-                users, newest = await asyncio.to_thread(self._store.arrivals, newest)
-            except PenchantError as error:  # the store is locked, say: the next look may find more
-                log.warning("new records can't be looked for: %s", error)
-                continue
-            for user in users:
-                self.begin(user)
 
     def _slice(self, user: str, *, urgent: bool, sharing: Sharing = EVERYTHING) -> Future[None]:
         return self._engine.slice(user_owner(user), sharing.name, partial(self._read, user, sharing), urgent=urgent)
