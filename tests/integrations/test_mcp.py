@@ -6,16 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import mcp
 import pytest
 
-mcp = pytest.importorskip("mcp")
-
-from penchant import Store  # noqa: E402
-from penchant.errors import InputError  # noqa: E402
-from penchant.integrations.mcp import mcp_server  # noqa: E402
-from tests.commands import Home, Invoke  # noqa: E402
-from tests.serving.server import serving  # noqa: E402
-from tests.test_personalizer import personalizer_of  # noqa: E402
+from penchant import Store
+from penchant.errors import InputError
+from penchant.integrations.mcp import mcp_server
+from tests.commands import Home, Invoke
+from tests.serving.server import serving
+from tests.test_personalizer import personalizer_of
 
 
 def said(result: Any) -> str:
