@@ -5,7 +5,7 @@ import json
 import pytest
 
 from penchant.history.dialogue import Instruction
-from penchant.models.loading import load_model
+from penchant.models.loading import LoadedModel
 from penchant_lab.first_hour.__main__ import FRAMINGS, HERE, first_hour, kept, measure, table
 from tests.families import tiny
 
@@ -39,16 +39,16 @@ def test_what_is_counted() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_the_first_hour_on_the_embedded_model(dtype: str) -> None:
-    # Rounding leads to other answers, and each answer to others: what is promised holds in both formats.
-    turns = first_hour(load_model("smollm2", dtype=dtype))
+def test_the_first_hour_on_the_embedded_model(smollm2: LoadedModel) -> None:
+    # In float32: in bfloat16 processors round differently, and each answer leads to others. The committed result of
+    # `penchant_lab.first_hour` is in bfloat16.
+    turns = first_hour(smollm2)
     asked = [one for one in turns if one["right"] is not None]
     assert sum(one["right"] for one in asked) >= 9
     assert all(one["finish"] == "stop" for one in turns)
     assert not any(one["as_the_user"] for one in turns)
     half = dict.fromkeys(("facts", "right", "alone", "addressed", "answers", "as_the_user", "instructed", "kept"), 0)
     page = table(
-        {"model": "smollm2", "dtype": dtype, "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns}
+        {"model": "smollm2", "dtype": "float32", "framings": {"now": {"tune": half, "test": half}}, "first_hour": turns}
     )
     assert all(one["user"].split()[0] in page for one in turns)
