@@ -52,7 +52,7 @@ def test_the_bench_without_the_rest_of_its_extra(
 def test_a_page_that_can_not_be_written(penchant: Invoke, tmp_path: Path, words: tuple[str, ...], name: str) -> None:
     history = write_history(tmp_path / "history.jsonl")
     asked = [word.format(history=history) for word in words]
-    assert "expected a file in a folder that exists" in penchant(*asked, "--html", tmp_path / name).reason()
+    assert "expected a file in a folder that can be written" in penchant(*asked, "--html", tmp_path / name).reason()
 
 
 def program(module: str, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

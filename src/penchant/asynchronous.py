@@ -148,6 +148,7 @@ class AsyncStore(_Closing[Store]):
     holds = _awaited(Store.holds)
     revision = _awaited(Store.revision)
     arrivals = _awaited(Store.arrivals)
+    page = _awaited(Store.page)
     token_count = _awaited(Store.token_count)
     keep_token_count = _awaited(Store.keep_token_count)
     forget = _awaited(Store.forget)

@@ -277,8 +277,9 @@ class Personalizer:
         who = as_who(who)
         profile, notes, dropped = None, None, 0
         if knowledge == "profile":
-            profile = self.compress(who, request, budget)
-            notes = answer_notes(self.history(who), profile, request) if profile.segments else profile.text
+            history = self.history(who)
+            profile = self.compress(history, request, budget)
+            notes = answer_notes(history, profile, request) if profile.segments else profile.text
         elif knowledge == "full":
             notes, dropped = newest_records(self.loaded, self.history(who), request, max_tokens)
         messages = answer_messages(notes, request)

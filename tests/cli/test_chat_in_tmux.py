@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,6 +171,10 @@ def test_ctrl_c_twice_before_the_first_word(home: Home, tmp_path: Path) -> None:
     with chat(home, tmp_path) as shown:
         shown.enter("Tell me something.")
         shown.wait("thinking")
+        began = time.monotonic()
+        while not answers(home):  # the turn is kept before it is answered
+            assert time.monotonic() - began < 60
+            time.sleep(0.05)
         shown.keys("C-c")
         shown.wait("stopping")
         shown.keys("C-c")  # at once, although the model never goes on

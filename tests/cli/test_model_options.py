@@ -49,6 +49,7 @@ def test_every_command_that_answers_has_max_tokens() -> None:
 
 
 MEASURES = (
+    "clients",
     "dates",
     "facts",
     "first_hour",
@@ -58,6 +59,7 @@ MEASURES = (
     "serving.prompt_cache",
     "small",
     "small.floor",
+    "small.headings",
     "small_letters",
 )
 

@@ -137,7 +137,7 @@ def test_mark_html_writes_a_page_with_every_record(penchant: Invoke, tmp_path: P
     assert "heat map: " in human.err
     assert "score" in human.out
     nowhere = penchant("mark", "--history", history, *TINY, "--html", tmp_path / "no" / "page.html")
-    assert "expected a file in a folder that exists" in nowhere.reason()
+    assert "expected a file in a folder that can be written" in nowhere.reason()
 
 
 def test_a_second_request_feeds_its_own_tokens_and_a_new_record(penchant: Invoke, tmp_path: Path) -> None:

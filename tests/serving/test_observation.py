@@ -84,7 +84,7 @@ def test_failures_have_an_id_too_and_tell_the_log_where(
     def fail(*_: object) -> None:
         raise ValueError(SECRET)
 
-    monkeypatch.setattr(service.store, "history", fail)
+    monkeypatch.setattr(service.store, "page", fail)
     response = client.get("/v1/users/anna/records")
     assert response.status_code == 500 and response.json()["error"]["code"] == "internal_error"
     assert line_of(lines, response.headers["x-request-id"])["status"] == 500

@@ -57,7 +57,7 @@ def respond(session: Session, answer: ChatAnswer | None) -> None:
         if answer.finish in CUT:
             again = "" if answer.off_record else "; it won't be read again, /retry answers again"
             stderr.print(f"[yellow]{CUT[answer.finish]}{again}[/]")
-    elif session.conversation.unkept.newest:
+    elif session.conversation.unkept.newest or not session.conversation.exchanges:
         stderr.print("[yellow]stopped; nothing of it is kept[/]")
     elif session.conversation.exchanges[-1].assistant is None:
         stderr.print("[yellow]stopped before the answer began; /retry asks again[/]")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -11,7 +10,7 @@ import typer
 
 from penchant.cli.options import BudgetOption, MarkerOption, ModelOption
 from penchant.cli.output import StoreOption, encoding_bar, open_store
-from penchant.cli.streams import stdin, stdout
+from penchant.cli.streams import lent
 from penchant.compression.registry import DEFAULT_BUDGET
 from penchant.errors import InputError
 from penchant.extras import require
@@ -49,15 +48,14 @@ def mcp(
         if http:
             mcp_server(personalizer, user, budget=budget).run("streamable-http", host=host, port=port)
         else:
-            guarded = sys.stdin, sys.stdout
-            sys.stdin, sys.stdout = stdin(), stdout()  # the library opens them, and only it may write there
-            mcp_server(personalizer, user, budget=budget, lifespan=_given_back(*guarded)).run("stdio")
+            with lent() as guard:
+                mcp_server(personalizer, user, budget=budget, lifespan=_opened(guard)).run("stdio")
 
 
-def _given_back(before_in: Any, before_out: Any) -> Any:
+def _opened(guard: Callable[[], None]) -> Any:
     @asynccontextmanager
     async def lifespan(_server: Any) -> AsyncIterator[None]:
-        sys.stdin, sys.stdout = before_in, before_out
+        guard()
         yield
 
     return lifespan

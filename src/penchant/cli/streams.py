@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn, TextIO
 
@@ -66,6 +66,23 @@ def guarded() -> Iterator[None]:
         _own, sys.stdin, sys.stdout = own, _NoInput(), sys.stderr
         yield
         own.stdout.flush()
+
+
+@contextlib.contextmanager
+def lent() -> Iterator[Callable[[], None]]:
+    """In this context, `sys.stdin` and `sys.stdout` are the command's own streams, for a library that opens them.
+    Calling what is given guards them again, as soon as the library has them.
+    """
+    before = sys.stdin, sys.stdout
+
+    def guard() -> None:
+        sys.stdin, sys.stdout = before
+
+    sys.stdin, sys.stdout = stdin(), stdout()
+    try:
+        yield guard
+    finally:
+        guard()
 
 
 def _restore(before: _Streams) -> None:

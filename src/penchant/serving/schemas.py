@@ -92,7 +92,7 @@ class ChatRequest(Sampled):
 class CompletionRequest(Sampled):
     """A body of `/v1/completions`."""
 
-    prompt: str | list[str]
+    prompt: str | Annotated[list[str], Field(min_length=1)]
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool | None = None
     suffix: str | None = None

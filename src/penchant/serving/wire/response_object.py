@@ -34,7 +34,7 @@ class Head:
         return f"{kind}_{self.id.removeprefix('resp_')}" + (f"_{number}" if number else "")
 
 
-def response(head: Head, status: str, output: list[Json], **more: Any) -> Json:
+def response(head: Head, status: str, output: list[Json], **more: object) -> Json:
     """Return a response. more: fields that replace those of one that has only begun."""
     body = head.body
     return {
