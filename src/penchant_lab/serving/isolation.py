@@ -55,7 +55,7 @@ def served(folder: Path, model: str | None, log: Path) -> Iterator[str]:
         tiny, environment = save_tiny(folder)
         model = str(tiny)
     port = free_port()
-    command = [sys.executable, "-m", "penchant", "--verbose", "serve", "--port", str(port), "--model", model]
+    command = [sys.executable, "-m", "penchant", "--verbose", "serve", "--port", str(port), f"--model={model}"]
     command += ["--store", str(folder / "store"), "--dtype", "float32"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **environment})
@@ -138,7 +138,7 @@ def table(result: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m penchant_lab.serving.isolation", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results"))
-    parser.add_argument("--model", help="default: a tiny random one")
+    parser.add_argument("model", nargs="?", help="default: a tiny random one")
     parser.add_argument("--users", type=int, default=50)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--requests", type=int, default=5_000)
