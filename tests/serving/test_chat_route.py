@@ -152,6 +152,7 @@ def test_roles_and_parts_of_real_clients(client: httpx.Client) -> None:
         ({"user": 7}, 400, "user", "valid string"),
         ({"user": "anna", "user_id": "ben"}, 400, "user", "different users"),
         ({"user": "anna", "penchant": {"budget": "lots"}}, 400, None, "lots"),
+        ({"user": "anna", "penchant": {"budget": 0}}, 400, None, "budget"),
         ({"user": "anna", "penchant": {"depth": 2}}, 400, "penchant.depth", "can't choose the depth"),
         ({"user": "anna", "penchant": {"marker": "bm25"}}, 400, "penchant.marker", "can't choose the marker"),
         ({"user": "anna", "penchant": {"heat": 2}}, 400, "penchant.heat", "not permitted"),

@@ -32,7 +32,8 @@ def test_a_key_is_needed_and_taken(penchant: Invoke, tmp_path: Path, monkeypatch
 
 
 def test_what_is_no_server(penchant: Invoke) -> None:
-    assert "expected a URL" in penchant("doctor", "--server", "127.0.0.1:8000").reason()
+    for wrong in ("127.0.0.1:8000", "http://[::1", "ftp://host", "http://"):
+        assert "is not a URL" in penchant("doctor", "--server", wrong).reason()
     assert (
         "NO_SUCH_KEY"
         in penchant("doctor", "--server", "http://127.0.0.1:1", "--server-key-env", "NO_SUCH_KEY").reason()

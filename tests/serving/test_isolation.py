@@ -19,16 +19,19 @@ def made_service(store: Store) -> Service:
 
 
 @pytest.mark.slow
-def test_nobody_gets_the_words_of_another(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("tenants", [False, True])
+def test_nobody_gets_the_words_of_another(tmp_path: Path, caplog: pytest.LogCaptureFixture, tenants: bool) -> None:
     caplog.set_level(logging.DEBUG, logger="penchant")
     with Store(tmp_path / "store") as store, running(made_service(store)) as client:
-        seen = crowd(str(client.base_url), PEOPLE, clients=4, requests=160, seed=1)
+        keys = [store.api_keys.create(tenant, "admin")[1] for tenant in ("acme", "other", "third")] if tenants else []
+        seen = crowd(str(client.base_url), PEOPLE, clients=4, requests=200, seed=1, keys=keys)
         metrics = client.get("/metrics").text
     assert seen.foreign == []
     assert not seen.failures
     assert seen.compared > 20 and seen.differing == 0
     # It can be seen: who asks finds their own words.
     assert all(seen.own[kind] for kind in ("chat", "render", "profile", "records", "rerank", "wrong"))
+    assert set(seen.statuses["responses"]) >= {"200"} and set(seen.statuses["messages"]) == {"200"}
     assert not list(leaks(caplog.text)) and not list(leaks(metrics))
 
 

@@ -27,6 +27,8 @@ def test_records_come_in_once(client: httpx.Client) -> None:
     made = client.post("/v1/users/eve/profile", json={"query": "What do I play?", "budget": 50}).json()
     assert "cello" in made["profile"] and made["tokens"] <= 50
     assert made["shortening"].startswith("not shorter: the budget is ")
+    none = client.post("/v1/users/eve/profile", json={"query": "What do I play?", "budget": 0})
+    assert none.status_code == 400 and "budget" in none.json()["error"]["message"]
     assert client.post("/v1/users/eve/records", json={"text": "x", "id": "a"}).status_code == 400
 
 

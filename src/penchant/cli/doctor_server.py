@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from penchant.errors import EndpointError, InputError
+from penchant.errors import EndpointError
+from penchant.inference.endpoint import base_url
 
 Look = Callable[[], tuple[bool, str]]
 CLOCK = 60.0
@@ -27,10 +28,8 @@ def server_checks(url: str, key: str | None, facts: dict[str, object]) -> Iterat
 
     Raises `InputError` for a URL that is none.
     """
-    address = httpx.URL(url.rstrip("/").removesuffix("/v1"))
-    if address.scheme not in {"http", "https"} or not address.host:
-        raise InputError(f"server {url!r:.100}: expected a URL such as http://127.0.0.1:8000")
-    facts["server"] = str(address)
+    address = base_url(url).removesuffix("/v1")
+    facts["server"] = address
     user = f"doctor-{secrets.token_hex(4)}"
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     send = _Sender(httpx.Client(base_url=address, headers=headers, timeout=_TIMEOUT, trust_env=False))

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
 from penchant import files
-from penchant.cli.streams import columns, stdout
+from penchant.cli.streams import columns, stdin, stdout
 from penchant.errors import InputError, PenchantError
 from penchant.hints import command
 from penchant.progress import Progress
@@ -156,6 +156,13 @@ def emit(document: Mapping[str, Any], as_json: bool, human: Callable[[], None]) 
 def say(line: str) -> None:
     """Print a line for people on stdout, as it is: no markup, no wrapping."""
     stdout_console().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def confirmed(question: str) -> bool:
+    """Ask on stderr; return whether the answer on stdin is yes."""
+    # Not typer.confirm: it reads the guarded sys.stdin, and can't tell Ctrl-C from an empty stdin.
+    stderr.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
+    return stdin().readline().strip().lower() in ("y", "yes")
 
 
 def run(app: typer.Typer) -> NoReturn:

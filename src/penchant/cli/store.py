@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from penchant.cli.output import JsonOption, StoreOption, emit, open_store, say, stderr
+from penchant.cli.output import JsonOption, StoreOption, confirmed, emit, open_store, say, stderr
 from penchant.errors import InputError
 
 store_app = typer.Typer(no_args_is_help=True, help="Encrypt or rewrite the database of a store.")
@@ -30,7 +30,7 @@ def encrypt_store(
 
     with open_store(store) as opened:
         keys = shown(default_key_store())
-        if not yes and not typer.confirm(f"Encrypt {opened.place}, with users' keys in {keys}, for good?", err=True):
+        if not yes and not confirmed(f"Encrypt {opened.place}, with users' keys in {keys}, for good?"):
             raise InputError("nothing was encrypted: expected a 'y'; answer y, or pass --yes")
         with stderr.status("Encrypting, and rewriting the database without the plain texts"):
             opened.encrypt()

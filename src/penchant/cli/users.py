@@ -12,8 +12,18 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from penchant.cli.output import JsonOption, StoreOption, check_file, emit, open_store, say, stderr, stdout_console
-from penchant.cli.streams import stdin, stdout
+from penchant.cli.output import (
+    JsonOption,
+    StoreOption,
+    check_file,
+    confirmed,
+    emit,
+    open_store,
+    say,
+    stderr,
+    stdout_console,
+)
+from penchant.cli.streams import stdout
 from penchant.errors import InputError
 from penchant.hints import command
 
@@ -113,7 +123,7 @@ def forget_user(
     """Erase a user and everything stored for the user, and print a receipt."""
     with _opened(context, store) as opened:
         kept = f"{opened.count(user):,} records and {len(opened.conversations.list(user)):,} conversations"
-        if not yes and not _confirmed(f"Erase user {user!r} with {kept} from {opened.place} for good?"):
+        if not yes and not confirmed(f"Erase user {user!r} with {kept} from {opened.place} for good?"):
             raise InputError(f"nothing was erased: expected a 'y' to erase {user!r}; answer y, or pass --yes")
         with stderr.status("Erasing, and checking that nothing is left"):
             receipt = opened.forget(user).as_dict()
@@ -183,12 +193,6 @@ def _opened(context: typer.Context, store: str | None) -> Store:
 
 def _json(context: typer.Context, as_json: bool) -> bool:
     return as_json or bool(context.parent and context.parent.params.get("as_json"))
-
-
-def _confirmed(question: str) -> bool:
-    # Not typer.confirm: it can't tell Ctrl-C from an empty stdin, and the question must not go to stdout.
-    stderr.print(f"{question} [y/N] ", end="", markup=False, highlight=False)
-    return stdin().readline().strip().lower() in ("y", "yes")
 
 
 def _say_all(document: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ class _Tools:
 
     def __init__(self, personalizer: AsyncPersonalizer, store: AsyncStore, user: str, budget: int | str | None) -> None:
         self._personalizer, self._store, self._user, self._budget = personalizer, store, user, budget
+        self._one = asyncio.Lock()  # a question that is marked meanwhile might keep what is being erased
 
     async def remember(
         self, text: Annotated[str, Field(description="What the user said about themselves, in their own words.")]
@@ -75,13 +77,16 @@ class _Tools:
 
     async def forget(self, record: Annotated[str, Field(description="The id of a record, as why gives it.")]) -> str:
         """Erase one record of the user's for good, with everything that was made from it."""
-        await self._store.forget_record(self._user, record)
+        async with self._one:
+            await self._store.forget_record(self._user, record)
         return f"erased {record}"
 
     async def _compressed(self, query: str, budget: int | None) -> Profile | None:
-        given = budget or self._budget
+        given = self._budget if budget is None else budget
+        chosen: dict[str, Any] = {} if given is None else {"budget": given}
         try:
-            return await self._personalizer.compress(self._user, query, **({} if given is None else {"budget": given}))
+            async with self._one:
+                return await self._personalizer.compress(self._user, query, **chosen)
         except UnknownUserError:  # nothing was remembered yet
             return None
 

@@ -14,6 +14,7 @@ from penchant.conversation.retention.forgetting import Forgotten, forget
 from penchant.conversation.retention.replies import reply_to
 from penchant.errors import InputError, UnknownUserError
 from penchant.history.dialogue import Finish, Role, Turn
+from penchant.serving.engine import ErasedError
 from penchant.serving.errors import ApiError
 from penchant.store import Store
 from penchant.store.conversation_list import ConversationEntry
@@ -156,7 +157,8 @@ class Chains:
 
     def keep(self, chain: Chain, answer: str, finish: Finish) -> None:
         """Store what was said and the answer, all or nothing; nothing if the chain isn't kept. An empty answer counts
-        as missing. Raises `ApiError` if the user was erased meanwhile, or if another process has answered as well.
+        as missing. Raises `ErasedError` if the user was erased meanwhile, and `ApiError` if another process has
+        answered as well.
         """
         if not chain.kept:
             return
@@ -164,16 +166,15 @@ class Chains:
         said = [Turn(0, one.role, one.text, chain.when) for one in chain.said]
         said += [Turn(0, "assistant", answer, chain.when, finish)] if answer else []
         first = chain.turn - len(chain.said)
-        erased = ApiError(409, "records of the user were erased meanwhile: ask again", code="conflict")
         if chain.known and not self._known(chain.user):
-            raise erased
+            raise ErasedError
         try:
             if first == 0 or chain.source is not None:
                 conversations.open(chain.user, name, system=chain.system, when=chain.when)
                 said, first = [*chain.copied, *said], 0
             conversations.add(chain.user, name, *(replace(one, number=first + at) for at, one in enumerate(said)))
         except UnknownUserError:
-            raise erased from None
+            raise ErasedError from None
         except InputError as error:
             raise ApiError(409, f"the response isn't kept: {error}", code="conflict") from None
         finally:

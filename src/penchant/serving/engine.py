@@ -44,6 +44,13 @@ class BusyError(PenchantError):
     """Too many requests are waiting."""
 
 
+class ErasedError(PenchantError):
+    """Records of the user were erased while an answer was being made."""
+
+    def __init__(self) -> None:
+        super().__init__("records of the user were erased meanwhile: ask again")
+
+
 @dataclass(frozen=True)
 class Prompt:
     """A prompt for the engine. owner: whose it is; only this owner's prompts share cached beginnings ("": nobody's; it
@@ -201,7 +208,7 @@ class Engine:
                     self._queues.waiting.remove(ticket)
             running = [one for one in self._running.values() if one.prompt.owner == owner]
             for ticket in [*waiting, *running]:
-                self._end(ticket, PenchantError("records of the user were erased meanwhile: ask again"))
+                self._end(ticket, ErasedError())
             self._prefixes.forget(owner)
             self._last.pop(owner, None)
 

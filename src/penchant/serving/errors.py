@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from penchant.errors import InputError, ModelError, PenchantError, StoreError, UnknownUserError
-from penchant.serving.engine import BusyError
+from penchant.serving.engine import BusyError, ErasedError
 from penchant.store.api_keys import ApiKey
 
 log = logging.getLogger(__name__)
@@ -88,6 +88,7 @@ _KINDS: tuple[tuple[type[Exception], int, str, str | None], ...] = (
     (ModelError, 500, "model_error", "the model failed; the server's log says why"),
     (InputError, 400, "invalid_value", None),
     (BusyError, 429, "busy", None),
+    (ErasedError, 409, "conflict", None),
     (StoreError, 503, "store_unavailable", "the store can't be read or written now: try again"),
     (PenchantError, 500, "internal_error", None),
     (RecursionError, 400, "too_deep", None),

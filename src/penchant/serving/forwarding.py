@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from typing import Any
@@ -22,7 +23,7 @@ from penchant.serving.identity import Identity
 from penchant.serving.observation import observed
 from penchant.serving.prompt import newest_user_turn, with_profile
 from penchant.serving.schemas import PenchantOptions
-from penchant.serving.service import Outcome, PersonalPrompt, Service, headers_of
+from penchant.serving.service import Outcome, PersonalPrompt, Service, headers_of, note
 from penchant.serving.upstreams import Upstream
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ class Forwarding:
             key=key_of(request),
         )
         sent, personal = await while_listening(request, self._personal(upstream, body, identity))
+        note(personal)
         content = raw if sent == body else json.dumps(sent, ensure_ascii=False).encode("utf-8", "surrogatepass")
         path = request.scope["path"].removeprefix("/v1")
         headers = {name: value for name in SENT if (value := request.headers.get(name))}
@@ -100,13 +102,13 @@ class Forwarding:
         about = partial(PersonalPrompt, [], identity)
         if identity is None or not query or options.knowledge == "none":
             return sent, about("no-user" if identity is None else "off")
+        began = time.perf_counter()
         found = await self._service.in_time(self._service.marked(identity.user, query, options, upstream.sharing))
+        about = partial(about, seconds=time.perf_counter() - began)
         if found is None:
-            observed().outcome = "deadline"
             return sent, about("deadline")
         outcome: Outcome = found[0]
         profile = found[1]
-        observed().outcome = outcome
         if outcome != "used" or profile is None:
             return sent, about(outcome)
         if "messages" in sent:

@@ -157,10 +157,7 @@ class Service:
         `InputError` for a bad budget, and for steering that wasn't fitted or of nobody.
         """
         made = await self._personal(messages, identity, options)
-        seen = observed()
-        seen.outcome, seen.marking = made.outcome, made.seconds or None
-        if made.profile is not None:
-            seen.saved_tokens = max(0, made.profile.history_tokens - made.profile.tokens)
+        note(made)
         return made
 
     async def _personal(
@@ -249,9 +246,19 @@ class Service:
             return "unknown-user", None, steering
         if self.warming.unread(history):
             return None
-        profile = self.personalizer.compress(history, query, options.budget or self.settings.budget)
+        profile = self.personalizer.compress(
+            history, query, self.settings.budget if options.budget is None else options.budget
+        )
         profile = about_user(history, profile, Request(query), partial(count_tokens, self.loaded.tokenizer))
         return ("used" if profile.text.strip() else "empty"), profile, steering
+
+
+def note(personal: PersonalPrompt) -> None:
+    """Let the operator see what became of a profile."""
+    seen = observed()
+    seen.outcome, seen.marking = personal.outcome, personal.seconds or None
+    if personal.profile is not None:
+        seen.saved_tokens = max(0, personal.profile.history_tokens - personal.profile.tokens)
 
 
 def _check_steering(method: str, identity: Identity | None) -> None:

@@ -44,7 +44,7 @@ def serving(model: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
         store.add(USER, list(HISTORY))
         store.add("otto", ["My dentist is Dr. Hugo Lindqvist."])
-        service = Service(Personalizer(model, store=store), ServerSettings(max_tokens=40))
+        service = Service(Personalizer(model, store=store), ServerSettings(max_tokens=160))
         server = uvicorn.Server(uvicorn.Config(create_app(service), port=0, log_level="error"))
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

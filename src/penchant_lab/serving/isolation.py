@@ -26,6 +26,7 @@ from penchant.cli.output import run_and_exit
 from penchant.extras import require
 from penchant.lens.calibration import Calibration, save_calibration
 from penchant.models.loading import load_model
+from penchant.store import Store
 from penchant_lab.bench.provenance import provenance
 from penchant_lab.bench.results import make_folder
 from penchant_lab.families.tiny import tiny_network, tiny_tokenizer
@@ -33,6 +34,7 @@ from penchant_lab.serving.speed import free_port
 from penchant_lab.serving.visitors import Seen, crowd, leaks, people
 
 HEADS, WEIGHTS = ((1, 2), (2, 0)), (1.0, 0.5)
+TENANTS = 3  # an odd number: each has persons whose records change, and others
 START = 300.0  # seconds
 
 
@@ -84,9 +86,11 @@ def run(model: str | None, *, users: int, clients: int, requests: int, seed: int
     with tempfile.TemporaryDirectory() as named:
         folder = Path(named)
         log = folder / "server.log"
+        with Store(folder / "store") as store:
+            keys = [store.api_keys.create(f"tenant-{number}", "admin")[1] for number in range(TENANTS)]
         with served(folder, model, log) as url:
             began = time.perf_counter()
-            seen = crowd(url, persons, clients=clients, requests=requests, seed=seed)
+            seen = crowd(url, persons, clients=clients, requests=requests, seed=seed, keys=keys)
             seconds = time.perf_counter() - began
             metrics = httpx.get(f"{url}/metrics")
         written = log.read_text(errors="replace")
@@ -117,7 +121,8 @@ def table(result: dict[str, Any]) -> str:
             "# Whether users stay apart",
             "",
             f"{one['users']} users, {one['clients']} clients at once, {one['requests']:,} drawn requests (some send "
-            f"two) in {one['seconds']:,.0f} s, model: {result['model']}. Answers with words of who asked, and with "
+            f"two) in {one['seconds']:,.0f} s, {TENANTS} tenants with a key each, model: {result['model']}. "
+            "Answers with words of who asked, and with "
             "words of anybody else.",
             "",
             "| kind | answers | statuses | own words | foreign words |",
@@ -128,7 +133,6 @@ def table(result: dict[str, Any]) -> str:
             f"The server's log: {one['log']['bytes']:,} bytes with {one['log']['canaries']} canaries. Its metrics "
             f"(status {one['metrics']['status']}): {one['metrics']['canaries']} canaries.",
             "",
-            *([result["note"], ""] if "note" in result else []),
             f"`{result['command']}`",
             "",
         ]
@@ -149,7 +153,7 @@ def main() -> None:
     source = provenance()  # of what is about to run: files may change meanwhile
     found = run(options.model, **sizes, seed=5)
     flags = " ".join(f"--{name} {value}" for name, value in sizes.items())
-    model = f" --model {options.model}" if options.model else ""
+    model = f" {options.model}" if options.model else ""
     command = f"python -m penchant_lab.serving.isolation {flags}{model}"
     result = {"command": command, **source, "model": options.model or "tiny, random", "isolation": found}
     (options.out / "serving-isolation.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

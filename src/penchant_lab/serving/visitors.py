@@ -102,6 +102,7 @@ class Visitor:
     ) -> None:
         self._client, self._persons, self._seen, self._alone = client, persons, seen, alone
         self._random = random.Random(seed)
+        self._last: dict[str, str] = {}  # each person's last stored response
 
     def visit(self) -> None:
         """Send one request of a kind that is drawn by its weight, for a person that is drawn."""
@@ -143,6 +144,22 @@ class Visitor:
         before = self._alone.get((person.name, request["json"]["messages"][-1]["content"]))
         if before is not None and made.status_code == 200:
             self._seen.compare(before, made.json()["choices"][0]["message"]["content"])
+
+    def _responses(self, person: Person) -> None:
+        """An answer that goes on from the person's last one, now and then from somebody else's, which is a 404."""
+        body: dict[str, Any] = {"input": self._random.choice(QUESTIONS), "max_output_tokens": ANSWER, "temperature": 0}
+        body |= {"user": person.name, "stream": self._random.random() < 0.3}
+        before = self._last.get(self._random.choice([person.name, person.name, *self._last]))
+        made = self._send(
+            "responses", person, method="POST", url="/v1/responses", json={**body, "previous_response_id": before}
+        )
+        if made.status_code == 200 and not body["stream"]:
+            self._last[person.name] = made.json()["id"]
+
+    def _messages(self, person: Person) -> None:
+        body = {"max_tokens": ANSWER, "messages": [{"role": "user", "content": QUESTIONS[0]}]}
+        body |= {"metadata": {"user_id": person.name}, "stream": self._random.random() < 0.3}
+        self._send("messages", person, method="POST", url="/v1/messages", json=body)
 
     def _nobody(self, _: Person) -> None:
         self._send("nobody", None, method="POST", url="/v1/chat/completions", json=body_of(QUESTIONS[0]))
@@ -228,7 +245,8 @@ class Visitor:
 
 _KINDS = {
     "chat": 30, "stream": 14, "cut": 10, "retry": 7, "render": 6, "complete": 4, "profile": 5, "records": 3,
-    "export": 2, "rerank": 5, "add": 6, "remove": 2, "erase": 0.5, "wrong": 6, "nobody": 3,
+    "export": 2, "rerank": 5, "add": 6, "remove": 2, "erase": 0.5, "wrong": 6, "nobody": 3, "responses": 8,
+    "messages": 5,
 }  # fmt: skip
 """Kinds of requests, with their weights."""
 _CHANGING = frozenset({"add", "remove", "erase"})
@@ -269,17 +287,26 @@ def store_all(client: httpx.Client, persons: Sequence[Person]) -> None:
         client.post(f"/v1/users/{person.name}/records", json=person.records).raise_for_status()
 
 
-def crowd(url: str, persons: Sequence[Person], *, clients: int, requests: int, seed: int) -> Seen:
-    """Store everybody's records, ask what is compared later, and send the requests from several clients at once."""
+def crowd(
+    url: str, persons: Sequence[Person], *, clients: int, requests: int, seed: int, keys: Sequence[str] = ()
+) -> Seen:
+    """Store everybody's records, ask what is compared later, and send the requests from several clients at once. keys:
+    of tenants, who share the clients and the persons evenly (none: the server needs no key).
+    """
     seen = Seen()
     shares = [requests // clients + (number < requests % clients) for number in range(clients)]
-    with httpx.Client(base_url=url, timeout=TIMEOUT) as one:
-        store_all(one, persons)
-        alone = answered_alone(one, persons)
+    tenants = [({"Authorization": f"Bearer {key}"}, persons[at :: len(keys)]) for at, key in enumerate(keys)]
+    tenants = tenants or [({}, persons)]
+    alone: dict[tuple[str, str], str] = {}
+    for headers, theirs in tenants:
+        with httpx.Client(base_url=url, timeout=TIMEOUT, headers=headers) as one:
+            store_all(one, theirs)
+            alone |= answered_alone(one, theirs)
 
     def come(number: int) -> None:
-        with httpx.Client(base_url=url, timeout=TIMEOUT) as client:
-            visitor = Visitor(client, persons, seen, alone, f"{seed}/{number}")
+        headers, theirs = tenants[number % len(tenants)]
+        with httpx.Client(base_url=url, timeout=TIMEOUT, headers=headers) as client:
+            visitor = Visitor(client, theirs, seen, alone, f"{seed}/{number}")
             for _ in range(shares[number]):
                 visitor.visit()
 

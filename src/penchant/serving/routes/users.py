@@ -78,7 +78,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/users/{user}/profile")
     async def profile(user: StoredUser, body: ProfileRequest) -> dict[str, Any]:
         """Mark and compress for a query; nothing is answered."""
-        budget = body.budget or service.settings.budget
+        budget = service.settings.budget if body.budget is None else body.budget
         service.check_erasing(user)
         if await service.run(lambda: service.warming.unread(service.warming.history(user))):
             await service.warming.finish(user)
